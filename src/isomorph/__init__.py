@@ -1,0 +1,1 @@
+"""Isomorph: how alike are two representation spaces, beyond chance, where, and can it be used?"""

@@ -1,0 +1,130 @@
+"""The gate: every array of features enters Isomorph here.
+
+What passes is 2-D, real, finite, floating (float32 or float64) and stays in its own array namespace
+(NumPy, PyTorch, JAX, CuPy, array-api-strict) on its own device.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
+
+from .errors import InputError
+
+Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
+
+
+def namespace(*arrays: Array) -> Any:
+    """The array namespace that all the given arrays share.
+
+    Raises:
+        InputError: if they belong to different libraries.
+    """
+    try:
+        return array_namespace(*arrays)
+    except TypeError as error:
+        kinds = sorted({f"{type(a).__module__.split('.')[0]}.{type(a).__name__}" for a in arrays})
+        raise InputError(
+            f"All arrays of one call must come from one library, found {' and '.join(kinds)}. "
+            "Convert them first, for example with numpy.asarray."
+        ) from error
+
+
+def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
+    """Check one representation and return it as floating features where it lives.
+
+    Float32 and float64 are kept, lower precisions become float32, integers and booleans float64.
+
+    Args:
+        x: Array-like of shape ``(n_items, n_features)``.
+        name: The argument's name, for messages.
+        min_items: The fewest items that the caller can use.
+
+    Raises:
+        InputError: if `x` is not 2-D, real and finite, has no features, or too few items.
+    """
+    if hasattr(x, "todense") and hasattr(x, "nnz"):
+        raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.toarray().")
+    if not is_array_api_obj(x):
+        try:
+            x = np.asarray(x)
+        except Exception as error:  # whatever an arbitrary object's conversion raises
+            raise InputError(f"{name} cannot be read as an array of features: {error}") from error
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        what = "complex numbers" if x.dtype.kind == "c" else f"values of type {x.dtype}"
+        raise InputError(f"{name} holds {what}; real numbers of shape (n_items, n_features) are needed.")
+    if x.ndim != 2:
+        raise InputError(
+            f"{name} has shape {tuple(x.shape)}; features of shape (n_items, n_features) are needed. "
+            "Pool or flatten everything behind the first axis, for example x.reshape(len(x), -1)."
+        )
+    xp = array_namespace(x)
+    n, d = x.shape
+    if d == 0:
+        raise InputError(f"{name} has shape {(n, d)}: there are no features in it.")
+    if n < min_items:
+        raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
+    x = _floating(x, xp)
+    finite = xp.isfinite(x)
+    if not bool(xp.all(finite)):
+        rows, columns = np.nonzero(~np.asarray(to_numpy(finite)))
+        raise InputError(
+            f"{name} holds {len(rows)} non-finite value{'s' if len(rows) > 1 else ''}, the first at item {rows[0]}, "
+            f"feature {columns[0]}. Leave those items out or repair them: no metric is defined on NaN or infinity."
+        )
+    return x
+
+
+def as_pair(x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1) -> tuple[Array, Array]:
+    """Check two representations of the same items, row by row.
+
+    Raises:
+        InputError: as `as_features`, or if the numbers of items or the array libraries differ.
+    """
+    x = as_features(x, names[0], min_items=min_items)
+    y = as_features(y, names[1], min_items=min_items)
+    if x.shape[0] != y.shape[0]:
+        raise InputError(
+            f"{names[0]} has {x.shape[0]} items and {names[1]} has {y.shape[0]}; row i of both must be the same item. "
+            "Join them by item id first (two feature-store entries are joined so by themselves)."
+        )
+    namespace(x, y)
+    return x, y
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """A NumPy view or copy of any array, taken off its device and out of the gradient graph."""
+    if isinstance(x, np.ndarray):
+        return x
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    elif type(x).__module__.startswith("cupy"):
+        x = x.get()
+    elif type(x).__module__.startswith("array_api_strict"):
+        x = x._array  # the strict namespace has no other exit on every version
+    return np.asarray(x)
+
+
+def take_rows(x: Array, order: Any) -> Array:
+    """Rows of `x` in the given order (NumPy integers), where `x` lives."""
+    if isinstance(x, np.ndarray):
+        return x[np.asarray(order)]
+    xp = array_namespace(x)
+    index = xp.asarray(np.asarray(order, dtype=np.int64))
+    if hasattr(x, "device"):
+        from array_api_compat import device, to_device
+
+        index = to_device(index, device(x))
+    return xp.take(x, index, axis=0)
+
+
+def _floating(x: Array, xp: Any) -> Array:
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise InputError("complex features are not supported: pass real ones, such as [real, imaginary] side by side.")
+    if x.dtype in (xp.float32, xp.float64):
+        return x
+    if xp.isdtype(x.dtype, ("bool", "integral")):
+        return xp.astype(x, xp.float64)
+    return xp.astype(x, xp.float32 if xp.finfo(x.dtype).bits <= 32 else xp.float64)

@@ -1,0 +1,316 @@
+"""Paired items: the same things seen in several views, joined by id."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, UnknownNameError
+
+
+@dataclasses.dataclass(frozen=True)
+class Audio:
+    """A mono recording.
+
+    Attributes:
+        samples: float32 array (n_samples,) in [-1, 1].
+        rate: Samples per second.
+    """
+
+    samples: np.ndarray[Any, Any]
+    rate: int
+
+
+class View(Sequence[Any], ABC):
+    """One view of all items, read lazily: texts, images, recordings or feature rows."""
+
+    @property
+    @abstractmethod
+    def modality(self) -> str:
+        """``"text"``, ``"image"``, ``"audio"`` or ``"features"``."""
+
+    @abstractmethod
+    def digest(self, index: int) -> bytes:
+        """Hash of one item's content, independent of where it is kept."""
+
+    @abstractmethod
+    def take(self, indices: Sequence[int]) -> View:
+        """The same view of some items, in the given order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryView(View):
+    """A view whose items are at hand.
+
+    Attributes:
+        items: Texts, images as uint8 arrays (h, w, 3), `Audio`, or rows of features.
+        kind: The modality.
+    """
+
+    items: Sequence[Any]
+    kind: str
+
+    @property
+    def modality(self) -> str:
+        return self.kind
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+    def digest(self, index: int) -> bytes:
+        return content_digest(self.items[index])
+
+    def take(self, indices: Sequence[int]) -> MemoryView:
+        return MemoryView([self.items[i] for i in indices], self.kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileView(View):
+    """A view that reads one file an item, when it is asked for.
+
+    Attributes:
+        paths: One path an item.
+        kind: The modality.
+        read: Turns a path into the item; raises `InputError` naming an unreadable file.
+    """
+
+    paths: Sequence[Any]
+    kind: str
+    read: Callable[[Any], Any]
+
+    @property
+    def modality(self) -> str:
+        return self.kind
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self.read(p) for p in self.paths[index]]
+        return self.read(self.paths[index])
+
+    def digest(self, index: int) -> bytes:
+        try:
+            with open(self.paths[index], "rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            raise InputError(f"Cannot read {self.paths[index]}: {error.strerror or error}.") from error
+
+    def take(self, indices: Sequence[int]) -> FileView:
+        return FileView([self.paths[i] for i in indices], self.kind, self.read)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedItems:
+    """Items with ids, one or more views of each, labels, and groups that may not be permuted apart.
+
+    Attributes:
+        name: What the collection is called in results.
+        ids: One unique id an item.
+        views: View name -> view, all of the same length; plain sequences are wrapped.
+        labels: Label set -> one label an item, the first set being the default one.
+        groups: One group an item (five captions of one image share one), or None.
+        source: How it was made, such as ``emoji(n=300, seed=0)``.
+        licence: Terms of the content.
+
+    Raises:
+        InputError: if ids repeat, or a view, label set or the groups have another length.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    views: Mapping[str, View]
+    labels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    groups: tuple[str, ...] | None = None
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "ids", tuple(map(str, self.ids)))
+        _check_unique(self.ids, self.name)
+        set_(self, "views", {k: v if isinstance(v, View) else as_view(v, k) for k, v in self.views.items()})
+        set_(self, "labels", {k: tuple(map(str, v)) for k, v in self.labels.items()})
+        if self.groups is not None:
+            set_(self, "groups", tuple(map(str, self.groups)))
+        n = len(self.ids)
+        parts: list[tuple[str, Sequence[Any]]] = [(f"view {k!r}", v) for k, v in self.views.items()]
+        parts += [(f"label set {k!r}", v) for k, v in self.labels.items()]
+        parts += [("groups", self.groups)] if self.groups is not None else []
+        for what, values in parts:
+            if len(values) != n:
+                raise InputError(f"{self.name}: {what} has {len(values)} entries but there are {n} ids; one each is needed.")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def view(self, name: str) -> View:
+        """One view by name.
+
+        Raises:
+            UnknownNameError: if there is no such view.
+        """
+        if name not in self.views:
+            raise UnknownNameError(f"view of {self.name}", name, self.views)
+        return self.views[name]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over ids, and the content of every view, label and group; paths play no part."""
+        cached = self.__dict__.get("_fingerprint")
+        if cached is None:
+            total = hashlib.sha256(repr((self.ids, self.groups, sorted(self.labels.items()))).encode())
+            for name in sorted(self.views):
+                total.update(self.view_fingerprint(name).encode())
+            cached = total.hexdigest()
+            object.__setattr__(self, "_fingerprint", cached)
+        return str(cached)
+
+    def view_fingerprint(self, name: str) -> str:
+        """Hash over the ids and the content of one view, which is what an encoder's features depend on."""
+        key = f"_fingerprint_{name}"
+        if key not in self.__dict__:
+            view, total = self.view(name), hashlib.sha256(f"{name}\0{self.view(name).modality}".encode())
+            for i, id_ in enumerate(self.ids):
+                total.update(id_.encode() + b"\0" + view.digest(i))
+            object.__setattr__(self, key, total.hexdigest())
+        return str(self.__dict__[key])
+
+    def subset(self, ids: Iterable[str]) -> PairedItems:
+        """The items with these ids, in this order.
+
+        Raises:
+            UnknownNameError: if an id is not there.
+        """
+        where = {id_: i for i, id_ in enumerate(self.ids)}
+        indices = []
+        for id_ in ids:
+            if id_ not in where:
+                raise UnknownNameError(f"item of {self.name}", id_, self.ids)
+            indices.append(where[id_])
+        return dataclasses.replace(
+            self,
+            ids=tuple(self.ids[i] for i in indices),
+            views={k: v.take(indices) for k, v in self.views.items()},
+            labels={k: tuple(v[i] for i in indices) for k, v in self.labels.items()},
+            groups=None if self.groups is None else tuple(self.groups[i] for i in indices),
+        )
+
+    def split(self, fraction: float, seed: int = 0, by: str = "item") -> tuple[PairedItems, PairedItems]:
+        """Two disjoint parts, the first with about `fraction` of the items.
+
+        Args:
+            fraction: Share of the units that go to the first part, between 0 and 1.
+            seed: Seed of the shuffle.
+            by: ``"item"``; ``"label"`` or ``"label:NAME"`` keeps items of a label together (concepts never seen);
+                ``"group"`` keeps groups together. Items of one group are never parted, whatever `by` says.
+
+        Raises:
+            InputError: if a part would be empty, or there are no such labels or groups.
+        """
+        keys = self._units(by)
+        units = sorted(set(keys))
+        rng = np.random.default_rng(seed)
+        count = round(fraction * len(units))
+        if not 0 < count < len(units):
+            raise InputError(
+                f"{self.name}: split(fraction={fraction}, by={by!r}) would leave one part empty: "
+                f"there are {len(units)} units to divide."
+            )
+        first = {units[i] for i in rng.permutation(len(units))[:count]}
+        inside = [k in first for k in keys]
+        return (
+            self.subset(i for i, yes in zip(self.ids, inside, strict=True) if yes),
+            self.subset(i for i, yes in zip(self.ids, inside, strict=True) if not yes),
+        )
+
+    def _units(self, by: str) -> tuple[str, ...]:
+        kind, _, which = by.partition(":")
+        if kind == "item" and not which:
+            return self.groups or self.ids
+        if kind == "group" and not which:
+            if self.groups is None:
+                raise InputError(f"{self.name} has no groups to split by; use by='item' or by='label'.")
+            return self.groups
+        if kind != "label":
+            raise InputError(f"split(by={by!r}) is not known; use 'item', 'label', 'label:NAME' or 'group'.")
+        if not self.labels:
+            raise InputError(f"{self.name} has no labels to split by; use by='item'.")
+        which = which or next(iter(self.labels))
+        if which not in self.labels:
+            raise UnknownNameError(f"label set of {self.name}", which, self.labels)
+        return self.labels[which]
+
+
+class Dataset(ABC):
+    """A registered maker of paired items: a frozen dataclass whose fields are its parameters."""
+
+    name: str
+
+    @abstractmethod
+    def load(self) -> PairedItems:
+        """Make the items.
+
+        Raises:
+            InputError: if the parameters or the files do not fit.
+            FetchError: if a package that carries the data cannot be had.
+        """
+
+
+def as_view(values: Sequence[Any], name: str = "view") -> View:
+    """Wrap a plain sequence, telling its modality from its first item.
+
+    Raises:
+        InputError: if the items are of no known kind, or differ in kind.
+    """
+    values = list(values) if not isinstance(values, np.ndarray) else values
+    kinds = {_kind(v) for v in values}
+    if len(kinds) != 1 or None in kinds:
+        found = sorted({type(v).__name__ for v in values})
+        raise InputError(
+            f"View {name!r} holds {', '.join(found) or 'nothing'}; its items must all be texts (str), images (uint8 arrays "
+            "(h, w, 3) or PIL images), recordings (isomorph.datasets.Audio) or feature rows (1-D arrays)."
+        )
+    return MemoryView(values, str(kinds.pop()))
+
+
+def content_digest(item: Any) -> bytes:
+    """Hash of a text, image, recording or feature row."""
+    if isinstance(item, str):
+        return hashlib.sha256(b"t" + item.encode()).digest()
+    if isinstance(item, Audio):
+        return hashlib.sha256(b"a" + str(item.rate).encode() + np.ascontiguousarray(item.samples).tobytes()).digest()
+    array = np.ascontiguousarray(item)
+    return hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).digest()
+
+
+def _kind(item: Any) -> str | None:
+    if isinstance(item, str):
+        return "text"
+    if isinstance(item, Audio):
+        return "audio"
+    if hasattr(item, "convert") and hasattr(item, "size"):
+        return "image"
+    shape, dtype = getattr(item, "shape", None), getattr(item, "dtype", None)
+    if shape is not None and len(shape) == 3 and dtype == np.uint8:
+        return "image"
+    if shape is not None and len(shape) == 1:
+        return "features"
+    return None
+
+
+def _check_unique(ids: Sequence[str], where: str) -> None:
+    seen: set[str] = set()
+    for id_ in ids:
+        if id_ in seen:
+            raise InputError(f"{where}: the id {id_!r} is there twice; ids must be unique, since items are joined by id.")
+        seen.add(id_)

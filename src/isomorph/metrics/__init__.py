@@ -1,0 +1,26 @@
+"""Metrics of representational similarity: one file a family, one frozen dataclass a metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._registry import Registry
+from ._base import INVARIANCES, Metric, Null
+
+REGISTRY: Registry[Metric[Any]] = Registry("metric", __name__, Metric, "isomorph.metrics")
+
+
+def metric(spec: str | Metric[Any]) -> Metric[Any]:
+    """The metric that a spec names, such as ``"mutual_knn(k=10)"`` or ``"unbiased_cka"``.
+
+    Args:
+        spec: ``name``, ``name(parameter=value)``, an alias that the field uses, or a metric itself.
+
+    Raises:
+        UnknownNameError: if there is no such metric; the nearest names are suggested.
+        InputError: if the spec cannot be read or a parameter does not fit.
+    """
+    return REGISTRY.make(spec)
+
+
+__all__ = ["INVARIANCES", "REGISTRY", "Metric", "Null", "metric"]

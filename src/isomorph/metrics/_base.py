@@ -1,0 +1,263 @@
+"""What a metric is: prepare one representation, compare prepared ones in blocks, permute a prepared one.
+
+The split is what makes a scan fast: all work that needs one layer only is done once per layer, all layer pairs are
+one block, and a permutation of the items never prepares again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from scipy import special, stats
+
+from .._arrays import Array, as_features, as_pair, to_numpy
+from .._registry import format_spec
+from ..errors import InputError
+
+State = TypeVar("State")
+
+INVARIANCES = {
+    "rotation": "x -> x Q, Q orthogonal with determinant +1",
+    "reflection": "x -> x Q, Q orthogonal with determinant -1",
+    "isotropic_scale": "x -> c x, c > 0",
+    "invertible_linear": "x -> x A, A invertible",
+    "translation": "x -> x + 1 v'",
+    "unit_permutation": "x -> x P, P a permutation of the features",
+    "item_permutation": "x, y -> P x, P y: the same reordering of the items on both sides",
+}
+"""The transformations of one side under which a metric may declare its score unchanged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Null:
+    """The distribution of a score when the items of one side are paired anew at random, all n! ways equally likely.
+
+    Fields are floats for one pair of representations or arrays over (x layers, y layers).
+
+    Attributes:
+        mean: Expected score: the chance level.
+        std: Standard deviation, or None where only the mean is known.
+        skewness: Third standardised moment, or None where it is not known.
+        exact: True if the moments are exact for this data, False if they were sampled.
+        n: Number of items.
+        source: Where the moments come from.
+    """
+
+    mean: Any
+    std: Any = None
+    skewness: Any = None
+    exact: bool = True
+    n: int = 0
+    source: str = ""
+
+    def p_value(self, score: Any) -> Any:
+        """One-sided p: the chance of a score at least this high, never below 1/n!.
+
+        With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail.
+
+        Raises:
+            InputError: if only the mean is known, so that permutations must be sampled.
+        """
+        if self.std is None:
+            raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
+        std = np.asarray(self.std, dtype=np.float64)
+        excess = np.asarray(score, dtype=np.float64) - self.mean
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(std > 0, excess / std, np.where(excess > 0, np.inf, -np.inf))
+        # a degenerate null (every re-pairing scores the same) can reject nothing
+        p = np.where(std > 0, pearson3_sf(z, 0.0 if self.skewness is None else self.skewness), 1.0)
+        p = np.clip(p, np.exp(-special.gammaln(self.n + 1)) if self.n else 0.0, 1.0)
+        return float(p) if p.ndim == 0 else p
+
+
+def pearson3_sf(z: Any, skewness: Any) -> np.ndarray[Any, Any]:
+    """Upper tail of the standardised Pearson III (shifted gamma) distribution, normal where the skewness is tiny."""
+    z, skewness = np.broadcast_arrays(np.asarray(z, dtype=np.float64), np.asarray(skewness, dtype=np.float64))
+    out = special.ndtr(-z)
+    use = np.abs(skewness) > 1e-6
+    if np.any(use):
+        out = np.where(use, stats.pearson3.sf(z, np.where(use, skewness, 1.0)), out)
+    return np.asarray(out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric(ABC, Generic[State]):
+    """A measure of how alike two representations of the same items are; higher means more alike.
+
+    A concrete metric is a frozen dataclass whose fields are its parameters. It sets the class attributes below
+    (plain assignments, or properties where they depend on a parameter) and the three methods, whose laws are tested
+    for every registered metric by `tests/contracts`.
+    """
+
+    name: ClassVar[str]
+    """Registered name."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Names that the field uses -> spec of the same variant."""
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are always shown in `spec`, even at their defaults."""
+
+    @property
+    @abstractmethod
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest possible score."""
+
+    @property
+    @abstractmethod
+    def invariances(self) -> frozenset[str]:
+        """Names out of `INVARIANCES` that hold for this variant."""
+
+    @property
+    @abstractmethod
+    def chance(self) -> str:
+        """The expected score of unrelated representations, in words or a formula of n, d, k."""
+
+    @property
+    @abstractmethod
+    def reference(self) -> str:
+        """Paper and equation, and where we differ."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether metric(x, y) == metric(y, x)."""
+        return True
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients flow through `score` on torch and JAX arrays."""
+        return False
+
+    @property
+    def identity(self) -> float | None:
+        """The score of a representation with itself, None if it depends on the data."""
+        return self.range[1]
+
+    @property
+    def min_items(self) -> int:
+        """The fewest items for which the metric is defined."""
+        return 3
+
+    @abstractmethod
+    def prepare(self, x: Array) -> State:
+        """All the work that needs one representation only.
+
+        Args:
+            x: Checked features of shape (n_items, n_features).
+        """
+
+    @abstractmethod
+    def compare(self, xs: Sequence[State], ys: Sequence[State]) -> Array:
+        """Scores of all pairs, shape (len(xs), len(ys)), float64, in the namespace of the features."""
+
+    @abstractmethod
+    def permute(self, state: State, order: np.ndarray[Any, Any]) -> State:
+        """The law: ``permute(prepare(x), p)`` equals ``prepare(x[p])``, at less cost."""
+
+    def null_moments(self, xs: Sequence[State], ys: Sequence[State]) -> Null | None:
+        """Exact moments for all pairs (fields of shape (len(xs), len(ys))), None where no closed form is known."""
+        return None
+
+    def compare_permuted(
+        self, xs: Sequence[State], ys: Sequence[State], orders: np.ndarray[Any, Any]
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """For each row of `orders`, the scores of `xs` with the permuted `ys`: arrays (len(xs), len(ys)).
+
+        Metrics override this where several permutations can share a product.
+        """
+        for order in orders:
+            yield to_numpy(self.compare(xs, [self.permute(y, order) for y in ys]))
+
+    # ---- derived -------------------------------------------------------------------------------------------
+
+    def score(self, x: Any, y: Any) -> Array:
+        """The score as a 0-d array where the inputs live, so that gradients can flow.
+
+        Raises:
+            InputError: if the inputs are not two representations of the same items, or are too few.
+        """
+        x, y = as_pair(x, y, min_items=self.min_items)
+        return self.compare([self.prepare(x)], [self.prepare(y)])[0, 0]
+
+    def __call__(self, x: Any, y: Any) -> float:
+        """The score of two representations of the same items.
+
+        Args:
+            x: Features of shape (n_items, d1), of any array library.
+            y: Features of shape (n_items, d2); row i is the same item as row i of `x`.
+
+        Raises:
+            InputError: if the inputs are not two representations of the same items, are too few, or if the metric
+                is not defined on them.
+        """
+        return float(to_numpy(self.score(x, y)))
+
+    def null(self, x: Any, y: Any, *, permutations: int = 1000, seed: int = 0) -> Null:
+        """The score's distribution under random re-pairing of the items: exact where known, sampled otherwise.
+
+        Args:
+            x: Features of shape (n_items, d1).
+            y: Features of shape (n_items, d2).
+            permutations: How many re-pairings to sample where no closed form is known.
+            seed: Seed of that sampling.
+
+        Raises:
+            InputError: as the score.
+        """
+        x, y = as_pair(x, y, min_items=self.min_items)
+        xs, ys = [self.prepare(x)], [self.prepare(y)]
+        exact = self.null_moments(xs, ys)
+        if exact is not None and exact.std is not None:
+            return dataclasses.replace(exact, **{f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness")})
+        n, rng = x.shape[0], np.random.default_rng(seed)
+        orders = np.stack([rng.permutation(n) for _ in range(permutations)])
+        sample = np.array([s[0, 0] for s in self.compare_permuted(xs, ys, orders)])
+        mean = float(sample.mean()) if exact is None else _scalar(exact.mean)
+        return Null(
+            mean, float(sample.std(ddof=1)), float(stats.skew(sample)), False, n, f"{permutations} sampled permutations"
+        )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter of this variant by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @property
+    def spec(self) -> str:
+        """Short canonical spelling: the `shown` parameters and those that differ from their defaults."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        keep = {k: v for k, v in self.parameters.items() if k in self.shown or v != defaults[k]}
+        return format_spec(self.name, keep)
+
+    @property
+    def variant(self) -> str:
+        """Full canonical spelling, with every parameter."""
+        return format_spec(self.name, self.parameters)
+
+    def __str__(self) -> str:
+        return self.spec
+
+
+def check_layer(x: Any, name: str, metric: Metric[Any]) -> Array:
+    """Gate for one layer that a metric is about to prepare.
+
+    Raises:
+        InputError: if the layer is not a representation, or has too few items for the metric.
+    """
+    return as_features(x, name, min_items=metric.min_items)
+
+
+def choice(owner: str, parameter: str, value: object, allowed: Sequence[object]) -> None:
+    """Check a parameter that has named options.
+
+    Raises:
+        InputError: if `value` is none of them.
+    """
+    if value not in allowed:
+        raise InputError(f"{owner}: {parameter}={value!r} is not known; use one of {', '.join(map(repr, allowed))}.")
+
+
+def _scalar(value: Any) -> Any:
+    return None if value is None else float(np.asarray(to_numpy(value)).reshape(-1)[0])
