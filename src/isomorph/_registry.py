@@ -15,7 +15,7 @@ import pkgutil
 from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from .errors import InputError, UnknownNameError
 
@@ -124,7 +124,7 @@ class Registry(Generic[T]):
             InputError: if the spec cannot be read or its parameters do not fit.
         """
         if isinstance(spec, self.base):
-            return spec  # type: ignore[return-value]  # `base` is T's class
+            return cast(T, spec)
         if not isinstance(spec, str):
             raise InputError(f"A {self.kind} is given by its name or as an object, found {type(spec).__name__}.")
         alias = self.aliases.get(spec.strip())
