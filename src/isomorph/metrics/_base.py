@@ -121,6 +121,11 @@ class Metric(ABC, Generic[State]):
         """Paper and equation, and where we differ."""
 
     @property
+    def distance(self) -> bool:
+        """Whether lower means more alike; such a metric says so by its name."""
+        return False
+
+    @property
     def symmetric(self) -> bool:
         """Whether metric(x, y) == metric(y, x)."""
         return True
@@ -133,7 +138,7 @@ class Metric(ABC, Generic[State]):
     @property
     def identity(self) -> float | None:
         """The score of a representation with itself, None if it depends on the data."""
-        return self.range[1]
+        return self.range[0] if self.distance else self.range[1]
 
     @property
     def min_items(self) -> int:

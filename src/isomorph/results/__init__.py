@@ -1,0 +1,8 @@
+"""What Isomorph answers with: frozen, labelled results that save, load and say how to make them again."""
+
+from __future__ import annotations
+
+from ._base import Result, load_result
+from ._scan import Alignment, Best, Neighborhoods, Scan
+
+__all__ = ["Alignment", "Best", "Neighborhoods", "Result", "Scan", "load_result"]

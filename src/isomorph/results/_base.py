@@ -1,0 +1,112 @@
+"""Results as JSON: one file, no pickle, the same bytes for the same result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+
+from ..errors import InputError
+
+FORMAT = 1
+_KINDS: dict[str, type[Result]] = {}
+R = TypeVar("R", bound="Result")
+
+
+class Result:
+    """Base of every result: a frozen dataclass of numbers, texts, arrays, mappings and other results."""
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _KINDS[cls.kind] = cls
+
+    def to_json(self) -> str:
+        """The result as text; floats keep every digit, and equal results give equal bytes."""
+        return json.dumps({"isomorph": FORMAT, **_encode(self)}, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the result to a JSON file, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            part.write_text(self.to_json(), encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a result of this class back.
+
+        Raises:
+            InputError: if the file is no result, or one of another kind.
+        """
+        result = load_result(path)
+        if not isinstance(result, cls):
+            raise InputError(
+                f"{path} holds a {type(result).__name__}, not a {cls.__name__}; use load_result to read any."
+            )
+        return result
+
+
+def load_result(path: str | os.PathLike[str]) -> Any:
+    """Read any saved result.
+
+    Args:
+        path: A file that `save` wrote.
+
+    Raises:
+        InputError: if the file cannot be read as a result.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a saved result: it is not JSON ({error}).") from error
+    if not isinstance(data, dict) or data.get("isomorph") != FORMAT or data.get("kind") not in _KINDS:
+        raise InputError(f"{path} is not a result of this version of Isomorph (format {FORMAT}).")
+    data.pop("isomorph")
+    try:
+        return _decode(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}. Make it again with the command in its provenance.") from error
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Result):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]  # every Result is a dataclass
+        return {"kind": value.kind, **{f.name: _encode(getattr(value, f.name)) for f in fields}}
+    if isinstance(value, np.ndarray):
+        return {"kind": "array", "dtype": value.dtype.str, "shape": list(value.shape), "data": value.ravel().tolist()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(k): _encode(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encode(v) for v in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise TypeError(f"A result cannot hold a {type(value).__name__}.")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(v) for v in value)
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind")
+    if kind == "array" and "shape" in value:
+        return np.array(value["data"], dtype=value["dtype"]).reshape(value["shape"])
+    if isinstance(kind, str) and kind in _KINDS:
+        cls = _KINDS[kind]
+        return cls(**{k: _decode(v) for k, v in value.items() if k != "kind"})
+    return {k: _decode(v) for k, v in value.items()}

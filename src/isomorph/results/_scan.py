@@ -1,0 +1,274 @@
+"""The result of a scan: per metric, an alignment of every pair of layers, each with its chance level."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError, MissingExtraError, UnknownNameError
+from ..metrics import metric as make_metric
+from ._base import Result
+
+Matrix = np.ndarray[Any, Any]
+
+
+class Best(NamedTuple):
+    """The best pair of layers, with the p of the maximum over all pairs."""
+
+    x_layer: str
+    y_layer: str
+    value: float
+    chance: float
+    p_value: float
+    p_maximum: float
+    calibrated: float | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Alignment(Result):
+    """One metric over all pairs of layers; every array has shape (len(x_layers), len(y_layers)).
+
+    Attributes:
+        metric: Short spec of the metric, such as ``"mutual_knn(k=10)"``.
+        variant: Full spec, with every parameter.
+        x_layers: Names of the layers of `x`.
+        y_layers: Names of the layers of `y`.
+        values: Scores; higher means more alike unless the metric is named a distance.
+        chance: Expected score when the items are paired at random.
+        p_value: One-sided p of each pair alone.
+        p_family: p of each pair adjusted for having looked at all pairs (maximum statistic), or None.
+        calibrated: Score over the chance threshold, max((s - τ) / (s_max - τ), 0) with τ the (1 - α) quantile of the
+            null and the observation (Aristotelian, ICML 2026), or None where it was not sampled.
+        threshold: That τ, or None.
+        interval: Lower and upper confidence bounds, shape (…, 2), or None.
+        n: Number of items.
+        x_dims: Features of each layer of `x`.
+        y_dims: Features of each layer of `y`.
+        p_maximum: p of the highest score of all pairs.
+        permutations: How many shared permutations were sampled.
+        alpha: The level of `threshold` and of the interval.
+        null: Where `chance` and `p_value` come from.
+        maximum_from: Where `p_maximum` comes from.
+        provenance: How to make it again.
+    """
+
+    kind: ClassVar[str] = "alignment"
+
+    metric: str
+    variant: str
+    x_layers: tuple[str, ...]
+    y_layers: tuple[str, ...]
+    values: Matrix
+    chance: Matrix
+    p_value: Matrix
+    n: int
+    x_dims: tuple[int, ...]
+    y_dims: tuple[int, ...]
+    p_maximum: float
+    permutations: int = 0
+    alpha: float = 0.05
+    p_family: Matrix | None = None
+    calibrated: Matrix | None = None
+    threshold: Matrix | None = None
+    interval: Matrix | None = None
+    null: str = ""
+    maximum_from: str = ""
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(number of x layers, number of y layers)."""
+        return len(self.x_layers), len(self.y_layers)
+
+    def best(self) -> Best:
+        """The highest score (the lowest, for a distance) of all pairs, with the p of that maximum."""
+        distance = make_metric(self.variant).distance
+        flat = int(np.argmin(self.values) if distance else np.argmax(self.values))
+        i, j = np.unravel_index(flat, self.values.shape)
+        return Best(
+            self.x_layers[i],
+            self.y_layers[j],
+            float(self.values[i, j]),
+            float(self.chance[i, j]),
+            float(self.p_value[i, j]),
+            float(self.p_maximum),
+            None if self.calibrated is None else float(self.calibrated[i, j]),
+        )
+
+    def at(self, x_layer: str, y_layer: str) -> dict[str, Any]:
+        """Everything about one pair of layers.
+
+        Raises:
+            UnknownNameError: if there is no such layer.
+        """
+        for layer, layers in ((x_layer, self.x_layers), (y_layer, self.y_layers)):
+            if layer not in layers:
+                raise UnknownNameError("layer", layer, layers)
+        return self._record(self.x_layers.index(x_layer), self.y_layers.index(y_layer))
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary a pair of layers, row by row."""
+        rows, columns = self.shape
+        return [self._record(i, j) for i in range(rows) for j in range(columns)]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return _frame(self.to_records())
+
+    def _record(self, i: int, j: int) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "metric": self.metric,
+            "x_layer": self.x_layers[i],
+            "y_layer": self.y_layers[j],
+            "n": self.n,
+            "x_dim": self.x_dims[i],
+            "y_dim": self.y_dims[j],
+        }
+        for name in ("values", "chance", "p_value", "p_family", "calibrated", "threshold"):
+            array = getattr(self, name)
+            record["value" if name == "values" else name] = None if array is None else float(array[i, j])
+        low, high = (None, None) if self.interval is None else map(float, self.interval[i, j])
+        return record | {"low": low, "high": high, "permutations": self.permutations}
+
+    def __repr__(self) -> str:
+        b = self.best()
+        return (
+            f"Alignment({self.metric}, {self.shape[0]} × {self.shape[1]} layers, n={self.n}: best {b.value:.4f} at "
+            f"{b.x_layer} × {b.y_layer}, chance {b.chance:.4f}, p of the maximum {format_p(b.p_maximum)})"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Neighborhoods(Result):
+    """The nearest neighbours of items in the best pair of layers: where two models agree and where they do not.
+
+    Attributes:
+        x_layer: The layer of `x`.
+        y_layer: The layer of `y`.
+        k: Neighbours listed an item.
+        ids: The listed items, those of the highest overlap first.
+        overlap: Share of common neighbours of each listed item, in [0, 1].
+        x_neighbors: Ids of each item's neighbours in `x`, nearest first.
+        y_neighbors: The same in `y`.
+    """
+
+    kind: ClassVar[str] = "neighborhoods"
+
+    x_layer: str
+    y_layer: str
+    k: int
+    ids: tuple[str, ...]
+    overlap: tuple[float, ...]
+    x_neighbors: tuple[tuple[str, ...], ...]
+    y_neighbors: tuple[tuple[str, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Scan(Result, Mapping[str, Alignment]):
+    """Every metric over every pair of layers: a mapping from metric to `Alignment`.
+
+    Any spelling that means a metric finds it: ``scan["cka"]``, ``scan["unbiased_cka"]``.
+
+    Attributes:
+        x_name: What `x` is, such as ``"bundled:dinov2-small"``.
+        y_name: What `y` is.
+        alignments: Metric spec -> alignment.
+        n: Number of items.
+        seed: Seed of the permutations.
+        x_view: View of the items that `x` saw.
+        y_view: View of the items that `y` saw.
+        dataset: What the items are.
+        neighborhoods: Items that both see alike and items that they see differently, or None.
+        baselines: Name, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
+        provenance: How to make it again.
+    """
+
+    kind: ClassVar[str] = "scan"
+
+    x_name: str
+    y_name: str
+    alignments: Mapping[str, Alignment]
+    n: int
+    seed: int = 0
+    x_view: str = ""
+    y_view: str = ""
+    dataset: str = ""
+    neighborhoods: Neighborhoods | None = None
+    baselines: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __getitem__(self, metric: str) -> Alignment:
+        if metric in self.alignments:
+            return self.alignments[metric]
+        try:
+            variant = make_metric(metric).variant
+        except InputError as error:
+            raise KeyError(str(error)) from error
+        for alignment in self.alignments.values():
+            if alignment.variant == variant:
+                return alignment
+        raise KeyError(f"{metric} was not scanned; this scan has {', '.join(self.alignments)}.")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.alignments)
+
+    def __len__(self) -> int:
+        return len(self.alignments)
+
+    @property
+    def x_layers(self) -> tuple[str, ...]:
+        """Layers of `x`."""
+        return next(iter(self.alignments.values())).x_layers
+
+    @property
+    def y_layers(self) -> tuple[str, ...]:
+        """Layers of `y`."""
+        return next(iter(self.alignments.values())).y_layers
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary for each metric and pair of layers."""
+        return [{"x": self.x_name, "y": self.y_name, **r} for a in self.values() for r in a.to_records()]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return _frame(self.to_records())
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Scan of {self.x_name} × {self.y_name}: {len(self.x_layers)} × {len(self.y_layers)} layers, n={self.n} items"
+        ]
+        width = max(map(len, self.alignments), default=0)
+        for spec, alignment in self.alignments.items():
+            b = alignment.best()
+            lines.append(
+                f"  {spec:<{width}}  best {b.value:7.4f}  chance {b.chance:7.4f}  p(max) {format_p(b.p_maximum):>8}  "
+                f"at {b.x_layer} × {b.y_layer}"
+            )
+            for name, baseline in self.baselines.items():
+                c = baseline.alignments[spec].best()
+                lines.append(f"  {'':<{width}}       {c.value:7.4f}  chance {c.chance:7.4f}  ({name})")
+        return "\n".join(lines)
+
+
+def format_p(p: float) -> str:
+    """A p-value for people: three decimals, or powers of ten when small."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _frame(records: list[dict[str, Any]]) -> Any:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("to_frame()", "pandas", "frames") from error
+    return pd.DataFrame.from_records(records)
