@@ -91,6 +91,16 @@ def fetch(package: Package) -> Path:
     return wheel
 
 
+def names(package: Package) -> list[str]:
+    """The names of all files in the package.
+
+    Raises:
+        FetchError: if the package cannot be had.
+    """
+    with _opened(package) as archive:
+        return [info.filename for info in archive.infolist() if not info.is_dir()]
+
+
 def read(package: Package, path: str) -> bytes:
     """The content of one file of the package.
 

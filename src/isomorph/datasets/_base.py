@@ -6,14 +6,14 @@ import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import InputError, UnknownNameError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
 class Audio:
     """A mono recording.
 
@@ -43,12 +43,12 @@ class View(Sequence[Any], ABC):
         """The same view of some items, in the given order."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MemoryView(View):
     """A view whose items are at hand.
 
     Attributes:
-        items: Texts, images as uint8 arrays (h, w, 3), `Audio`, or rows of features.
+        items: Texts, images as uint8 arrays (h, w, 3), `Audio`, or rows of features (an array of them is kept as one).
         kind: The modality.
     """
 
@@ -69,6 +69,8 @@ class MemoryView(View):
         return content_digest(self.items[index])
 
     def take(self, indices: Sequence[int]) -> MemoryView:
+        if isinstance(self.items, np.ndarray):
+            return MemoryView(self.items[np.asarray(indices, dtype=np.intp)], self.kind)
         return MemoryView([self.items[i] for i in indices], self.kind)
 
 
@@ -109,7 +111,7 @@ class FileView(View):
         return FileView([self.paths[i] for i in indices], self.kind, self.read)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # compare fingerprints instead
 class PairedItems:
     """Items with ids, one or more views of each, labels, and groups that may not be permuted apart.
 
@@ -121,9 +123,10 @@ class PairedItems:
         groups: One group an item (five captions of one image share one), or None.
         source: How it was made, such as ``emoji(n=300, seed=0)``.
         licence: Terms of the content.
+        skipped: What was left out on request because it could not be used: id -> reason.
 
     Raises:
-        InputError: if ids repeat, or a view, label set or the groups have another length.
+        InputError: if ids repeat, a text is empty, or a view, label set or the groups have another length.
     """
 
     name: str
@@ -133,6 +136,7 @@ class PairedItems:
     groups: tuple[str, ...] | None = None
     source: str = ""
     licence: str = ""
+    skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -148,7 +152,12 @@ class PairedItems:
         parts += [("groups", self.groups)] if self.groups is not None else []
         for what, values in parts:
             if len(values) != n:
-                raise InputError(f"{self.name}: {what} has {len(values)} entries but there are {n} ids; one each is needed.")
+                raise InputError(
+                    f"{self.name}: {what} has {len(values)} entries but there are {n} ids; one each is needed."
+                )
+        for k, v in self.views.items():
+            if v.modality == "text" and isinstance(v, MemoryView):  # a lazy view is not read here
+                _check_texts(v, self.ids, f"{self.name}: view {k!r}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -168,7 +177,9 @@ class PairedItems:
         """Hash over ids, and the content of every view, label and group; paths play no part."""
         cached = self.__dict__.get("_fingerprint")
         if cached is None:
-            total = hashlib.sha256(repr((self.ids, self.groups, sorted(self.labels.items()))).encode())
+            total = hashlib.sha256(
+                repr((self.ids, self.groups, sorted(self.labels.items()))).encode("utf-8", "surrogatepass")
+            )
             for name in sorted(self.views):
                 total.update(self.view_fingerprint(name).encode())
             cached = total.hexdigest()
@@ -181,7 +192,7 @@ class PairedItems:
         if key not in self.__dict__:
             view, total = self.view(name), hashlib.sha256(f"{name}\0{self.view(name).modality}".encode())
             for i, id_ in enumerate(self.ids):
-                total.update(id_.encode() + b"\0" + view.digest(i))
+                total.update(id_.encode("utf-8", "surrogatepass") + b"\0" + view.digest(i))
             object.__setattr__(self, key, total.hexdigest())
         return str(self.__dict__[key])
 
@@ -215,8 +226,11 @@ class PairedItems:
                 ``"group"`` keeps groups together. Items of one group are never parted, whatever `by` says.
 
         Raises:
-            InputError: if a part would be empty, or there are no such labels or groups.
+            InputError: if `fraction` is not between 0 and 1, a part would be empty, or there are no such labels or
+                groups.
         """
+        if not 0 < fraction < 1:
+            raise InputError(f"{self.name}: split(fraction={fraction}) must lie between 0 and 1, both excluded.")
         keys = self._units(by)
         units = sorted(set(keys))
         rng = np.random.default_rng(seed)
@@ -248,13 +262,14 @@ class PairedItems:
         which = which or next(iter(self.labels))
         if which not in self.labels:
             raise UnknownNameError(f"label set of {self.name}", which, self.labels)
-        return self.labels[which]
+        labels = self.labels[which]
+        return labels if self.groups is None else _joined(labels, self.groups)
 
 
 class Dataset(ABC):
     """A registered maker of paired items: a frozen dataclass whose fields are its parameters."""
 
-    name: str
+    name: ClassVar[str]
 
     @abstractmethod
     def load(self) -> PairedItems:
@@ -277,8 +292,8 @@ def as_view(values: Sequence[Any], name: str = "view") -> View:
     if len(kinds) != 1 or None in kinds:
         found = sorted({type(v).__name__ for v in values})
         raise InputError(
-            f"View {name!r} holds {', '.join(found) or 'nothing'}; its items must all be texts (str), images (uint8 arrays "
-            "(h, w, 3) or PIL images), recordings (isomorph.datasets.Audio) or feature rows (1-D arrays)."
+            f"View {name!r} holds {', '.join(found) or 'nothing'}; its items must all be texts (str), images (uint8 "
+            "arrays (h, w, 3) or PIL images), recordings (isomorph.datasets.Audio) or feature rows (1-D arrays)."
         )
     return MemoryView(values, str(kinds.pop()))
 
@@ -286,7 +301,7 @@ def as_view(values: Sequence[Any], name: str = "view") -> View:
 def content_digest(item: Any) -> bytes:
     """Hash of a text, image, recording or feature row."""
     if isinstance(item, str):
-        return hashlib.sha256(b"t" + item.encode()).digest()
+        return hashlib.sha256(b"t" + item.encode("utf-8", "surrogatepass")).digest()
     if isinstance(item, Audio):
         return hashlib.sha256(b"a" + str(item.rate).encode() + np.ascontiguousarray(item.samples).tobytes()).digest()
     array = np.ascontiguousarray(item)
@@ -312,5 +327,30 @@ def _check_unique(ids: Sequence[str], where: str) -> None:
     seen: set[str] = set()
     for id_ in ids:
         if id_ in seen:
-            raise InputError(f"{where}: the id {id_!r} is there twice; ids must be unique, since items are joined by id.")
+            raise InputError(
+                f"{where}: the id {id_!r} is there twice; ids must be unique, since items are joined by id."
+            )
         seen.add(id_)
+
+
+def _check_texts(view: View, ids: Sequence[str], where: str) -> None:
+    for id_, text in zip(ids, view, strict=True):
+        if not text.strip():
+            raise InputError(f"{where} has an empty text for the item {id_!r}; every item needs one, or leave it out.")
+
+
+def _joined(labels: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
+    """Labels merged where a group straddles them, so that neither is ever parted; named by the first of each."""
+    parent: dict[str, str] = {label: label for label in labels}
+
+    def root(label: str) -> str:
+        while parent[label] != label:
+            parent[label] = parent[parent[label]]
+            label = parent[label]
+        return label
+
+    first: dict[str, str] = {}
+    for label, group in zip(labels, groups, strict=True):
+        a, b = sorted((root(first.setdefault(group, label)), root(label)))
+        parent[b] = a
+    return tuple(map(root, labels))

