@@ -245,9 +245,8 @@ class Scan(Result, Mapping[str, Alignment]):
         return _frame(self.to_records())
 
     def __repr__(self) -> str:
-        lines = [
-            f"Scan of {self.x_name} × {self.y_name}: {len(self.x_layers)} × {len(self.y_layers)} layers, n={self.n} items"
-        ]
+        shape = f"{len(self.x_layers)} × {len(self.y_layers)} layers"
+        lines = [f"Scan of {self.x_name} × {self.y_name}: {shape}, n={self.n} items"]
         width = max(map(len, self.alignments), default=0)
         for spec, alignment in self.alignments.items():
             b = alignment.best()

@@ -1,0 +1,55 @@
+# `make demo` and `make test` set up everything they need in .venv and reuse it.
+VENV ?= .venv
+BIN := $(VENV)/bin
+# the first interpreter on the path that is new enough and really runs
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# one thread a worker: two workers with two threads each are slower than two with one
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test check bench docs clean help
+help:
+	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
+	@echo "make test    run all tests"
+	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
+	@echo "make bench   run the benchmarks: every claim about speed, measured here"
+	@echo "make docs    write the generated pages of docs/"
+	@echo "make clean   remove .venv and caches (runs/ and downloaded checkpoints stay)"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Isomorph needs Python 3.11, 3.12 or 3.13 on the path (or: make PYTHON=/path/to/python)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
+	$(PIP) install -U -c constraints.txt pip
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready-demo
+	$(PIP) install -c constraints.txt --group dev
+	@touch $@
+
+demo: $(VENV)/.ready-demo
+	$(BIN)/isomorph demo
+
+test: $(VENV)/.ready-dev
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pydoclint src/isomorph
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,235 @@
+"""The command line: arguments in, one call of the library, readable text out."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .errors import InputError, IsomorphError
+
+app = typer.Typer(
+    name="isomorph",
+    help="How alike are two representation spaces, is it more than chance, where, and can it be used?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # only bugs show a traceback, and then a plain one
+    rich_markup_mode=None,
+)
+Metrics = Annotated[list[str] | None, typer.Option("--metric", "-m", help="Metric spec; repeat for several.")]
+
+
+def main() -> None:
+    """Run the command line: 0 done, 2 something the user can put right, 130 interrupted, 1 a bug."""
+    try:
+        app(standalone_mode=True)
+    except IsomorphError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("Interrupted. What was committed is kept; the same command goes on from there.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away: nothing is left to say, or to say it to
+        raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        _fail(f"Cannot write{where}: {error.strerror}. What was committed is kept; free the way and run it again.", 2)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/demo"),
+    n: Annotated[int | None, typer.Option(help="Number of emoji; the default takes some minutes on two cores.")] = None,
+) -> None:
+    """The first experiment of the survey on real pretrained models: image, text and speech of the same emoji."""
+    from .study import load_study
+
+    source = (files("isomorph") / "demo.toml").read_text(encoding="utf-8")
+    if n is not None:
+        source = source.replace("n=400", f"n={n}")
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "study.toml"
+    path.write_text(source, encoding="utf-8")
+    _run(load_study(path, output=output), force=False)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, sizes and estimated times only.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Scan again even where results are current.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder of the results, instead of the study's.")] = None,
+) -> None:
+    """Run a study; every step whose result is there and current is skipped."""
+    from .study import load_study
+
+    loaded = load_study(study, output=output)
+    if dry_run:
+        _show_plan(loaded)
+    else:
+        _run(loaded, force=force)
+
+
+@app.command()
+def extract(
+    model: Annotated[str, typer.Argument(help="Model spec: bundled:NAME, org/name, onnx:FILE, a folder, …")],
+    dataset: Annotated[str, typer.Argument(help="Dataset spec, such as \"emoji(n=300, seed=0)\".")],
+    store: Annotated[Path, typer.Option(help="Folder of the feature store.")] = Path("features"),
+    view: Annotated[str | None, typer.Option(help="View of the items; the fitting one by default.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="mean, cls, last, max or none.")] = None,
+    init: Annotated[str, typer.Option(help="pretrained, or random for the untrained twin.")] = "pretrained",
+    seed: Annotated[int, typer.Option(help="Seed of an untrained twin.")] = 0,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    storage: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
+    batch_size: Annotated[int, typer.Option(help="Items a batch.")] = 16,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable items out.")] = False,
+    export: Annotated[Path | None, typer.Option(help="Also write the features to a .npz or .safetensors file.")] = None,
+) -> None:
+    """Run an encoder over the items and keep the features of every layer."""
+    from .datasets import load_dataset
+    from .encoders import load_encoder
+    from .extraction import extract as extract_features
+    from .study import view_for
+
+    items = load_dataset(dataset)
+    options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
+    options |= {"pooling": pooling} if pooling else {}
+    options |= {"seed": seed} if init == "random" else {}
+    encoder = load_encoder(model, **options)
+    layers = extract_features(
+        encoder,
+        items,
+        view=view_for(encoder, items, view),
+        store=store,
+        batch_size=batch_size,
+        storage=storage,
+        skip_bad=skip_bad,
+    )
+    if export is not None:
+        layers.save(export)
+    print(f"{encoder.name}: {len(layers)} layers of {len(layers.ids)} items in {export or store}")
+
+
+@app.command()
+def scan(
+    x: Annotated[Path, typer.Argument(help="Features: .npz, .npy, .safetensors or platonic-rep's .pt.")],
+    y: Annotated[Path, typer.Argument(help="Features of the same items.")],
+    metric: Metrics = None,
+    permutations: Annotated[int, typer.Option(help="Shared random re-pairings, for the p of the maximum.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0,
+    alpha: Annotated[float, typer.Option(help="Level of the calibrated score.")] = 0.05,
+    to: Annotated[Path, typer.Option(help="Result file.")] = Path("scan.json"),
+) -> None:
+    """Compare every layer of X with every layer of Y, each score with its chance level."""
+    from .scan import DEFAULT_METRICS
+    from .scan import scan as scan_layers
+    from .store import Layers
+
+    result = scan_layers(
+        Layers.load(x),
+        Layers.load(y),
+        metric or list(DEFAULT_METRICS),
+        permutations=permutations,
+        seed=seed,
+        alpha=alpha,
+        x_name=x.stem,
+        y_name=y.stem,
+    )
+    result.save(to)
+    _console().print(_table([result]))
+    print(f"Saved to {to}; `isomorph report {to}` draws it.")
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Saved results (.json).")],
+    to: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    items: Annotated[str | None, typer.Option(help="Dataset spec, for pictures and texts of the items.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+) -> None:
+    """Draw saved results as one self-contained page, with its figures as SVG and PNG beside it."""
+    from .datasets import load_dataset
+    from .report import report as write_report
+
+    page = write_report(list(results), to=to, items=load_dataset(items) if items else None, title=title)
+    print(page)
+
+
+@app.command("list")
+def list_(kind: Annotated[str, typer.Argument(help="models, metrics or datasets.")]) -> None:
+    """What there is: models, metrics or datasets."""
+    from . import listing
+
+    if kind not in listing.KINDS:
+        raise InputError(f"There is no list of {kind!r}; choose one of {', '.join(listing.KINDS)}.")
+    columns, rows = listing.KINDS[kind]()
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _run(study: Any, *, force: bool) -> None:
+    from .study import run as run_study
+
+    outcome = run_study(study, force=force)
+    _console().print(_table(outcome.scans))
+    print(f"\nThe page: {outcome.page}")
+
+
+def _show_plan(study: Any) -> None:
+    from ._progress import duration
+    from .study import plan
+
+    table = Table("step", "state", "size", "estimate", box=None, pad_edge=False, header_style="bold")
+    for step in plan(study):
+        estimate = "" if not step.seconds else f"about {duration(step.seconds)}"
+        table.add_row(step.name, step.state, step.size, estimate)
+    _console().print(table)
+    print(f"\nNothing was computed. Results go to {study.output}")
+
+
+def _table(scans: Any) -> Table:
+    """The best pair of layers of each scan and metric, beside chance and the baselines."""
+    from .results import format_p
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for column in ("x", "y", "metric", "best layers", "n"):
+        table.add_column(column, overflow="fold")
+    for column in ("score", "chance", "calibrated", "p(max)", "untrained"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for result in scans:
+        for spec, alignment in result.items():
+            b = alignment.best()
+            twins = [f"{s[spec].best().value:.3f}" for s in result.baselines.values()]
+            table.add_row(
+                result.x_name,
+                result.y_name,
+                spec,
+                f"{b.x_layer} × {b.y_layer}",
+                str(alignment.n),
+                f"{b.value:.3f}",
+                f"{b.chance:.3f}",
+                "" if b.calibrated is None else f"{b.calibrated:.3f}",
+                format_p(b.p_maximum),
+                ", ".join(twins),
+            )
+    return table
+
+
+def _console() -> Console:
+    # a pipe or a file gets whole lines: nothing is cut to a width nobody has
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _fail(text: str, status: int) -> None:
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"isomorph: {text}")
+    raise SystemExit(status)

@@ -1,0 +1,49 @@
+"""What there is, as tables: models, metrics and datasets with the facts that a choice needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from . import datasets, metrics
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def list_metrics() -> Rows:
+    """Every metric with its range, chance level, parameters and aliases."""
+    rows = []
+    for name, cls in metrics.REGISTRY.classes.items():
+        metric = cls()
+        aliases = ", ".join(cls.aliases)
+        low, high = metric.range
+        rows.append((name, f"[{low:g}, {high:g}]", metric.chance, _parameters(cls), aliases))
+    return ("metric", "range", "chance", "parameters", "also known as"), rows
+
+
+def list_datasets() -> Rows:
+    """Every dataset with its parameters."""
+    rows = [
+        (name, _parameters(cls), (cls.__doc__ or "").strip().splitlines()[0])
+        for name, cls in datasets.REGISTRY.classes.items()
+    ]
+    return ("dataset", "parameters", "what it is"), rows
+
+
+def list_models() -> Rows:
+    """The bundled checkpoints, and the providers of all others."""
+    from .encoders import known_models
+
+    return ("model", "modality", "layers", "size", "what it is"), known_models()
+
+
+KINDS: dict[str, Callable[[], Rows]] = {"models": list_models, "metrics": list_metrics, "datasets": list_datasets}
+
+
+def _parameters(cls: Any) -> str:
+    parts = []
+    for field in dataclasses.fields(cls):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        parts.append(field.name if required else f"{field.name}={field.default!r}")
+    return ", ".join(parts)
