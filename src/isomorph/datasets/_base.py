@@ -52,7 +52,7 @@ class MemoryView(View):
         kind: The modality.
     """
 
-    items: Sequence[Any]
+    items: Sequence[Any] | np.ndarray[Any, Any]
     kind: str
 
     @property

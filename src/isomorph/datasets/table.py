@@ -1,0 +1,310 @@
+"""A table of the user's own: CSV, TSV, JSON lines or Parquet, with texts and paths of image or audio files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .._registry import format_spec
+from ..errors import InputError, MissingExtraError, UnknownNameError
+from ._base import Dataset, FileView, MemoryView, PairedItems, View
+from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
+
+_log = logging.getLogger(__name__)
+_READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio}
+
+Columns = dict[str, list[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Dataset):
+    """Paired items from a file with one row an item and one column an id, text, image path, audio path or label.
+
+    Each text, image or audio column becomes a view under the column's name. If none of `text`, `image` and `audio` is
+    given, the columns are told apart by what they hold: paths with an image ending, paths with an audio ending, and
+    texts; columns of numbers, the id and columns called ``label`` or ``group`` are no views.
+
+    Attributes:
+        path: A ``.csv``, ``.tsv``, ``.jsonl`` (or ``.ndjson``) or ``.parquet`` file, text in UTF-8.
+        id: Column of unique ids.
+        text: Column or columns of texts, taken as they are.
+        image: Column or columns of paths of image files, relative to the table.
+        audio: Column or columns of paths of audio files, relative to the table.
+        label: Column or columns of labels; ``label`` by default if there is one.
+        group: Column of groups: rows of one group are never permuted or split apart; ``group`` if there is one.
+        skip_bad: Leave items with an empty text or an unreadable file out of every view, and name them in the result's
+            `skipped`, instead of raising. Every file is decoded once for this when the table is loaded.
+    """
+
+    name: ClassVar[str] = "table"
+
+    path: str
+    id: str = "id"
+    text: Sequence[str] | None = None
+    image: Sequence[str] | None = None
+    audio: Sequence[str] | None = None
+    label: Sequence[str] | None = None
+    group: str | None = None
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("text", "image", "audio", "label"):
+            value = getattr(self, field)
+            if value is not None:
+                object.__setattr__(self, field, (value,) if isinstance(value, str) else tuple(value))
+
+    def load(self) -> PairedItems:
+        """Read the table; files are decoded when they are asked for.
+
+        Raises:
+            InputError: if the file cannot be read, a column or file is missing, an id is empty or there twice, or a
+                text is empty.
+            MissingExtraError: if a Parquet file is given and pyarrow is not installed.
+        """
+        path = Path(self.path).expanduser()
+        columns = _read(path)
+        if self.id not in columns:
+            raise UnknownNameError(f"column of {path}", self.id, columns, "The column of ids is chosen by id='…'.")
+        roles = self._roles(columns, path)
+        label = self.label if self.label is not None else tuple(c for c in ("label",) if c in columns)
+        group = self.group or ("group" if "group" in columns else None)
+        for column in (*label, *([group] if group else [])):
+            _require(column, columns, path)
+        ids = _ids(columns[self.id], path, self.id)
+        bad = _faults(roles, columns, ids, path, decode=self.skip_bad)
+        if bad and not self.skip_bad:
+            first = next(iter(bad.values()))
+            more = f" {len(bad) - 1} more items have such faults." if len(bad) > 1 else ""
+            raise InputError(f"{path}: {first}{more} Repair it, or leave such items out with skip_bad=True.")
+        keep = [i for i, id_ in enumerate(ids) if id_ not in bad]
+        if not keep:
+            raise InputError(f"{path}: none of its {len(ids)} items can be used; the first: {next(iter(bad.values()))}")
+        if bad:
+            _log.warning("%s: left out %d of %d items that cannot be used.", path, len(bad), len(ids))
+        return PairedItems(
+            name=path.stem,
+            ids=tuple(ids[i] for i in keep),
+            views={c: _view(kind, [columns[c][i] for i in keep], path.parent) for c, kind in roles.items()},
+            labels={c: _marks(c, columns, ids, keep, path) for c in label},
+            groups=_marks(group, columns, ids, keep, path) if group else None,
+            source=self._source(),
+            skipped=bad,
+        )
+
+    def _roles(self, columns: Columns, path: Path) -> dict[str, str]:
+        """View column -> ``text``, ``image`` or ``audio``."""
+        given = {"text": self.text, "image": self.image, "audio": self.audio}
+        roles: dict[str, str] = {}
+        if any(v is not None for v in given.values()):
+            for kind, names in given.items():
+                for column in names or ():
+                    _require(column, columns, path)
+                    if roles.setdefault(column, kind) != kind:
+                        raise InputError(f"table: the column {column!r} is given as {roles[column]} and as {kind}.")
+        else:
+            taken = {self.id, self.group, "group", "label", *(self.label or ())}
+            guesses = {c: _guess(v) for c, v in columns.items() if c not in taken}
+            roles = {c: kind for c, kind in guesses.items() if kind is not None}
+        if not roles:
+            raise InputError(
+                f"{path} has no column that can be a view; its columns are {', '.join(columns)}. "
+                "Name some with text=['…'], image=['…'] or audio=['…']."
+            )
+        return roles
+
+    def _source(self) -> str:
+        fields = dataclasses.fields(self)
+        return format_spec("table", {f.name: v for f in fields if (v := getattr(self, f.name)) != f.default})
+
+
+# ---------------------------------------------------------------- reading the file
+
+
+def _read(path: Path) -> Columns:
+    readers = {
+        ".csv": lambda p: _read_csv(p, ","),
+        ".tsv": lambda p: _read_csv(p, "\t"),
+        ".jsonl": _read_json_lines,
+        ".ndjson": _read_json_lines,
+        ".parquet": _read_parquet,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(readers)}.")
+    try:
+        columns = reader(path)
+    except OSError as error:
+        raise InputError(f"Cannot read the table {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"The table {path} is not in UTF-8 ({error.reason} at byte {error.start}); convert it."
+        ) from error
+    if not columns or not next(iter(columns.values())):
+        raise InputError(f"The table {path} has no rows.")
+    return columns
+
+
+def _read_csv(path: Path, delimiter: str) -> Columns:
+    with open(path, newline="", encoding="utf-8-sig") as file, _long_fields():
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            header = next(reader, [])
+            twice = sorted({c for c in header if header.count(c) > 1})
+            if twice:
+                raise InputError(f"{path}: the column {twice[0]!r} is there twice; column names must be unique.")
+            columns: Columns = {c: [] for c in header}
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {len(row)} fields where the header has {len(header)}. "
+                        "A field that holds the delimiter or a line break must be quoted."
+                    )
+                for column, value in zip(header, row, strict=True):
+                    columns[column].append(value)
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: {error}.") from error
+    return columns
+
+
+@contextlib.contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let fields be longer than the csv module's 128 kB, which is a setting of the whole process."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read_json_lines(path: Path) -> Columns:
+    rows: list[dict[str, Any]] = []
+    with open(path, encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}, line {number}: not JSON ({error}).") from error
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {number}: expected an object, found {type(row).__name__}.")
+            rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _read_parquet(path: Path) -> Columns:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("Reading Parquet", "pyarrow", "data") from error
+    try:
+        table = parquet.read_table(path)
+    except pyarrow.ArrowException as error:
+        raise InputError(f"Cannot read {path} as Parquet: {error}.") from error
+    twice = sorted({c for c in table.column_names if table.column_names.count(c) > 1})
+    if twice:
+        raise InputError(f"{path}: the column {twice[0]!r} is there twice; column names must be unique.")
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+# ---------------------------------------------------------------- checking the content
+
+
+def _require(column: str, columns: Columns, path: Path) -> None:
+    if column not in columns:
+        raise UnknownNameError(f"column of {path}", column, columns)
+
+
+def _ids(values: Sequence[Any], path: Path, column: str) -> list[str]:
+    seen: set[str] = set()
+    for row, value in enumerate(values, 1):
+        if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
+            raise InputError(
+                f"{path}: row {row} has the id {value!r} in column {column!r}; a text or number is needed."
+            )
+        if str(value) in seen:
+            raise InputError(
+                f"{path}: row {row} has the id {str(value)!r} again; ids must be unique, since they join items."
+            )
+        seen.add(str(value))
+    return [str(v) for v in values]
+
+
+def _marks(column: str, columns: Columns, ids: Sequence[str], keep: Sequence[int], path: Path) -> tuple[str, ...]:
+    """The labels or groups of the items that are kept."""
+    values = columns[column]
+    for i in keep:
+        if values[i] is None or not str(values[i]).strip():
+            raise InputError(
+                f"{path}: item {ids[i]!r} has nothing in column {column!r}; every item needs a value there."
+            )
+    return tuple(str(values[i]) for i in keep)
+
+
+def _guess(values: Sequence[Any]) -> str | None:
+    if not all(isinstance(v, str) or v is None for v in values):
+        return None
+    texts = [v for v in values if v]
+    if not texts:
+        return None
+    for kind, endings in (("image", IMAGE_SUFFIXES), ("audio", AUDIO_SUFFIXES)):
+        if all(v.lower().endswith(endings) for v in texts):
+            return kind
+    return None if all(map(_is_number, texts)) else "text"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _faults(roles: dict[str, str], columns: Columns, ids: Sequence[str], path: Path, *, decode: bool) -> dict[str, str]:
+    """Id -> what is wrong with the item, for those with a fault."""
+    faults: dict[str, str] = {}
+    for column, kind in roles.items():
+        for id_, value in zip(ids, columns[column], strict=True):
+            if id_ in faults:
+                continue
+            problem = _problem(value, kind, path.parent, decode=decode)
+            if problem:
+                faults[id_] = f"item {id_!r}, column {column!r}: {problem}"
+    return faults
+
+
+def _problem(value: Any, kind: str, base: Path, *, decode: bool) -> str | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return "the text is empty." if kind == "text" else "there is no path."
+    if not isinstance(value, str):
+        return f"a text was expected, found {type(value).__name__} {value!r}."
+    if kind == "text":
+        return None
+    if not (base / value).is_file():
+        return f"there is no file {base / value}."
+    if decode:
+        try:
+            _READERS[kind](base / value)
+        except MissingExtraError:
+            raise
+        except InputError as error:
+            return str(error)
+    return None
+
+
+def _view(kind: str, values: list[Any], base: Path) -> View:
+    if kind == "text":
+        return MemoryView(values, "text")
+    return FileView([base / v for v in values], kind, _READERS[kind])
