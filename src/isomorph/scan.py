@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 
 from ._arrays import Array, as_features, take_rows, to_numpy
 from ._linalg import sum_squares, top_k
-from ._progress import Advance, progress
+from ._progress import progress
 from ._provenance import fingerprint, provenance
 from .errors import InputError
 from .metrics import Metric, Null
@@ -46,7 +46,7 @@ class _Plan:
     orders: np.ndarray[Any, Any]
     alpha: float
     grouped: bool
-    advance: Advance
+    advance: Callable[[int], None]
 
 
 def scan(

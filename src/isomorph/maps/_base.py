@@ -1,0 +1,197 @@
+"""What a map is: fitted on pairs of items, applied to rows it has never seen.
+
+A *direct* map predicts rows of `y` from rows of `x` (ridge, orthogonal, …). A map into a *shared space* brings both
+sides there (canonical projections, relative representations, …). Both embed either side into one space in which
+retrieval and zero-shot classification compare them; only direct maps predict.
+
+Maps are scikit-learn estimators without needing scikit-learn: `fit`, `predict`, `get_params`, `set_params`, clonable.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .._arrays import as_features, as_pair, to_numpy
+from .._registry import format_spec
+from ..errors import InputError
+
+Matrix = np.ndarray[Any, Any]
+
+
+class Map(ABC):
+    """A map between two representation spaces.
+
+    A concrete map stores its parameters in ``__init__`` unchanged, under their own names, and what it learnt in
+    attributes that end in ``_``. It implements `_fit`, `embed_x` and, if it is direct, `_predict`.
+    """
+
+    name: ClassVar[str]
+    """Registered name."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Other names -> spec."""
+    direct: ClassVar[bool] = True
+    """Whether it predicts rows of `y`."""
+    reference: ClassVar[str] = ""
+    """Paper and equation, and where we differ."""
+
+    @property
+    def min_pairs(self) -> int:
+        """The fewest pairs that it can be fitted on."""
+        return 2
+
+    def fit(self, x: Any, y: Any, *, factor: Any = None) -> Self:
+        """Learn the map from paired rows.
+
+        Args:
+            x: Features (n_pairs, d_x).
+            y: Features (n_pairs, d_y), row i paired with row i of `x`.
+            factor: What `factor(x)` gave, when several `y` are fitted on the same `x`.
+
+        Raises:
+            InputError: if the two sides do not fit each other, or there are fewer pairs than the map needs.
+        """
+        x, y = self._checked(x, y)
+        self.n_features_in_ = x.shape[1]
+        self.n_targets_ = y.shape[1]
+        self._fit(x, y, self.factor(x) if factor is None else factor)
+        return self
+
+    def factor(self, x: Matrix) -> Any:
+        """The part of the work that needs `x` only; shared by all fits on the same rows of `x`."""
+        return None
+
+    @abstractmethod
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        """Learn from checked float64 arrays."""
+
+    @abstractmethod
+    def embed_x(self, x: Any) -> Matrix:
+        """Rows of the `x` space brought into the space of comparison, (n, d)."""
+
+    def embed_y(self, y: Any) -> Matrix:
+        """Rows of the `y` space brought into the space of comparison; a direct map leaves them as they are."""
+        return as_float64(y, "y")
+
+    def predict(self, x: Any) -> Matrix:
+        """Predicted rows of `y`, (n, d_y).
+
+        Raises:
+            InputError: if the map is not fitted, `x` has another number of features, or the map is not direct.
+        """
+        if not self.direct:
+            raise InputError(
+                f"{self.name} brings both sides into a shared space and predicts nothing; use embed_x, embed_y."
+            )
+        return self.embed_x(x)
+
+    def __call__(self, x: Any) -> Matrix:
+        """`embed_x`: the rows where retrieval compares them, which for a direct map is its prediction."""
+        return self.embed_x(x)
+
+    def inverse(self) -> Map:
+        """The fitted map from `y` to `x`, where it exists in closed form.
+
+        Raises:
+            InputError: if it does not; fit the other direction then.
+        """
+        raise InputError(f"{self.name} has no inverse in closed form; fit it with x and y exchanged.")
+
+    # ---- scikit-learn's protocol ---------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return {k: getattr(self, k) for k in _parameters(type(self))}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters.
+
+        Raises:
+            InputError: if there is no such parameter.
+        """
+        known = _parameters(type(self))
+        for key, value in parameters.items():
+            if key not in known:
+                raise InputError(f"{self.name} has no parameter {key!r}; it has {', '.join(known) or 'none'}.")
+            setattr(self, key, value)
+        return self
+
+    def score(self, x: Any, y: Any) -> float:
+        """Held-out R² of the prediction: 1 - residual over total variance, summed over features.
+
+        Raises:
+            InputError: as `predict`, or if `y` does not vary.
+        """
+        y = as_float64(y, "y")
+        total = float(((y - y.mean(axis=0)) ** 2).sum())
+        if total == 0.0:
+            raise InputError("y is constant over these items, so no share of its variance can be explained.")
+        return 1.0 - float(((y - self.predict(x)) ** 2).sum()) / total
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
+
+    def __sklearn_tags__(self) -> Any:
+        # only scikit-learn calls this, so that it is there when this runs
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(
+                required=True, one_d_labels=False, two_d_labels=True, multi_output=True, single_output=False
+            ),
+            transformer_tags=None,
+            classifier_tags=None,
+            regressor_tags=None,
+        )
+
+    # ---- naming --------------------------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> str:
+        """Short canonical spelling: the parameters that differ from their defaults."""
+        defaults = _parameters(type(self))
+        return format_spec(self.name, {k: v for k, v in self.get_params().items() if v != defaults[k]})
+
+    @property
+    def variant(self) -> str:
+        """Full canonical spelling."""
+        return format_spec(self.name, self.get_params())
+
+    def __repr__(self) -> str:
+        return self.spec
+
+    # ---- gates ---------------------------------------------------------------------------------------------
+
+    def _checked(self, x: Any, y: Any) -> tuple[Matrix, Matrix]:
+        x, y = as_pair(to_numpy(as_features(x, "x")), to_numpy(as_features(y, "y")))
+        if x.shape[0] < self.min_pairs:
+            raise InputError(f"{self.spec} needs at least {self.min_pairs} pairs, found {x.shape[0]}.")
+        return x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
+
+    def _rows(self, x: Any) -> Matrix:
+        if not self.__sklearn_is_fitted__():
+            raise InputError(f"{self.spec} is not fitted yet; call fit(x, y) first.")
+        x = as_float64(x, "x")
+        if x.shape[1] != self.n_features_in_:
+            raise InputError(f"{self.spec} was fitted on {self.n_features_in_} features, found {x.shape[1]}.")
+        return x
+
+
+def as_float64(x: Any, name: str) -> Matrix:
+    """Checked features as a float64 NumPy array.
+
+    Raises:
+        InputError: if `x` is no representation.
+    """
+    array: Matrix = to_numpy(as_features(x, name)).astype(np.float64, copy=False)
+    return array
+
+
+def _parameters(cls: type[Map]) -> dict[str, Any]:
+    signature = inspect.signature(cls.__init__)
+    return {k: p.default for k, p in signature.parameters.items() if k != "self"}
