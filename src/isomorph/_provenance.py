@@ -1,0 +1,130 @@
+"""How a result came about: versions, fingerprints, and files that are either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_ALWAYS = ("isomorph", "numpy", "scipy")
+_IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """What a result file says about its making: the given facts and the versions of what computed it.
+
+    There is no time, path or machine name in it, so that the same inputs, seed and versions give the same bytes.
+
+    Args:
+        **facts: JSON-able settings of the computation, such as ``seed=0``.
+
+    Returns:
+        The facts, followed by ``versions``: python, isomorph, numpy, scipy, and those of torch, transformers and
+        onnxruntime that are loaded.
+    """
+    return {**facts, "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a number."""
+    names = [*_ALWAYS, *(n for n in _IF_LOADED if n in sys.modules)]
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a source tree on the path, not installed
+            found[name] = str(getattr(sys.modules.get(name), "__version__", "not installed"))
+    return found
+
+
+def canonical_json(obj: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, tuples as lists, NumPy numbers as numbers.
+
+    Raises:
+        TypeError: if something in it has no canonical text (arrays, paths, functions).
+        ValueError: if it holds NaN or infinity.
+    """
+    return json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def fingerprint(obj: Any) -> str:
+    """SHA-256 (hexadecimal) of the canonical JSON of `obj`: equal values have equal fingerprints on every machine.
+
+    Raises:
+        TypeError: as `canonical_json`.
+        ValueError: as `canonical_json`.
+    """
+    return hashlib.sha256(canonical_json(obj).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write a file that at every moment, even after a crash, is either the old one or the whole new one.
+
+    Args:
+        path: Where to; its folder is made if it is not there.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left behind then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path` to write to, moved there when the block ends without an error.
+
+    Raises:
+        OSError: if the folder or the file cannot be written.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        sync_file(temporary)
+        temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's content to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(path: Path) -> None:
+    """Force a folder's names to the disk, so that a new file is still there after a power failure."""
+    with contextlib.suppress(OSError):  # some file systems refuse this and need it not
+        sync_file(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} has no canonical JSON text")

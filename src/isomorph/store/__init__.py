@@ -1,0 +1,8 @@
+"""The feature store: layers on disk, row-addressed by item id, append-only, valid after a kill at any moment."""
+
+from ._entry import Entry
+from ._features import FeatureStore, choose_view
+from ._layers import Layers
+from ._writer import EntryWriter
+
+__all__ = ["Entry", "EntryWriter", "FeatureStore", "Layers", "choose_view"]

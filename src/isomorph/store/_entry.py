@@ -1,0 +1,257 @@
+"""One entry of the store: the folder that holds one encoder's features of one view."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from .._provenance import atomic_write, canonical_json, fingerprint
+from ..errors import StoreError
+from ._journal import Journal, Layer, damaged, read_journal
+from ._layers import Layers
+
+FORMAT = 1
+DTYPES = {"float32": "<f4", "float16": "<f2"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One encoder's features of one view of one collection of items.
+
+    Attributes:
+        path: Its folder.
+        identity: Everything that determines the bytes: encoder name, revision, weights, preprocessing, pooling, dtype,
+            storage dtype, view, fingerprint of the view's items.
+        ids: Ids of the items, in order.
+        items: Name of the collection.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+    ids: tuple[str, ...]
+    items: str
+
+    @classmethod
+    def at(cls, root: Path, identity: Mapping[str, Any], ids: tuple[str, ...], items: str) -> Entry:
+        """The entry with this identity, whether or not anything is there yet."""
+        name = f"{_slug(str(identity['encoder']))}_{_slug(str(identity['view']))}_{fingerprint(identity)[:16]}"
+        return cls(root / name, identity, ids, items)
+
+    @classmethod
+    def read(cls, path: Path) -> Entry:
+        """The entry in a folder.
+
+        Raises:
+            StoreError: if its description cannot be read, is damaged, or was written by a newer Isomorph.
+        """
+        file = path / "entry.json"
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))
+            if facts["format"] > FORMAT:
+                raise StoreError(
+                    f"{file} has format {facts['format']}; this version reads up to {FORMAT}: update Isomorph."
+                )
+            entry = cls(path, facts["identity"], tuple(facts["ids"]), str(facts["items"]))
+            whole = fingerprint(facts["identity"]) == facts["key"] and fingerprint(facts["ids"]) == facts["ids_key"]
+        except OSError as error:
+            raise StoreError(f"Cannot read {file}: {error.strerror or error}.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{file} is damaged: {error}. Delete its folder and extract again.") from error
+        if not whole:
+            raise StoreError(f"{file} does not match its fingerprint. Delete its folder and extract again.")
+        return entry
+
+    def write_description(self) -> None:
+        """Write down what the entry is, once."""
+        file = self.path / "entry.json"
+        if file.exists():
+            Entry.read(self.path)
+            return
+        facts = {
+            "format": FORMAT,
+            "identity": dict(self.identity),
+            "key": fingerprint(self.identity),
+            "items": self.items,
+            "ids": self.ids,
+            "ids_key": fingerprint(self.ids),
+        }
+        atomic_write(file, canonical_json(facts).encode("utf-8", "surrogatepass"))
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        return str(self.identity["encoder"])
+
+    @property
+    def view(self) -> str:
+        """Name of the view."""
+        return str(self.identity["view"])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which precision it is stored."""
+        return np.dtype(DTYPES[str(self.identity["storage"])])
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What was committed when it was first asked for.
+
+        Raises:
+            StoreError: if the journal is damaged.
+        """
+        return read_journal(self.path / "journal")
+
+    @property
+    def n_stored(self) -> int:
+        """Number of items whose features are there."""
+        return len(self.journal.stored)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Id -> reason of the items that were left out."""
+        return {self.ids[p]: why for p, why in self.journal.skipped.items()}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every item is stored or was left out on purpose."""
+        return self.n_stored > 0 and self.n_stored + len(self.journal.skipped) == len(self.ids)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, empty as long as nothing was computed."""
+        return tuple(layer.name for layer in self.journal.layers or ())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the stored rows."""
+        return self.n_stored * self.dtype.itemsize * sum(x.width for x in self.journal.layers or ())
+
+    def open(self) -> Layers:
+        """The stored rows as memory-mapped `Layers`, in item order.
+
+        Journal and sizes are checked now; a layer's checksums when it is first used.
+
+        Raises:
+            StoreError: if something committed is damaged or missing.
+        """
+        journal = self.journal
+        files = {x.name: LayerFile(self, x) for x in journal.layers or ()}
+        for file in files.values():
+            file.map()
+        stored = journal.stored
+        whole = len(stored) == len(self.ids)
+        positions = sorted(stored)
+        return Layers(
+            files,
+            self.ids if whole else [self.ids[p] for p in positions],
+            encoder=self.encoder,
+            view=self.view,
+            modality=str(self.identity["modality"]),
+            n_parameters=journal.facts.get("n_parameters"),
+            provenance={
+                **self.identity,
+                **{k: v for k, v in journal.facts.items() if k != "n_parameters"},
+                "collection": self.items,
+                **({"skipped": self.skipped} if self.skipped else {}),
+            },
+            rows=None if whole else np.array(positions, dtype=np.int64),
+        )
+
+    def damages(self) -> dict[int, str]:
+        """Batch number -> what is wrong with it, after reading every committed byte.
+
+        Raises:
+            StoreError: if the journal itself is damaged.
+        """
+        found: dict[int, str] = {}
+        for i, layer in enumerate(self.journal.layers or ()):
+            file = LayerFile(self, layer)
+            try:
+                array = file.map()
+            except StoreError as error:
+                found |= dict.fromkeys(range(len(self.journal.batches)), str(error))
+                continue
+            for number in file.bad_batches(array, i):
+                found.setdefault(number, f"{file.path}: its rows do not match their checksum")
+        return found
+
+
+class LayerFile:
+    """A layer's file, opened when it is called."""
+
+    def __init__(self, entry: Entry, layer: Layer) -> None:
+        self.entry, self.layer, self.path = entry, layer, entry.path / layer.file
+        self._array: np.ndarray[Any, Any] | None = None
+
+    def __call__(self) -> np.ndarray[Any, Any]:
+        """The rows, checked against their checksums the first time.
+
+        Raises:
+            StoreError: if they are damaged.
+        """
+        if self._array is None:
+            array = self.map()
+            bad = self.bad_batches(array, [x.name for x in self.entry.journal.layers or ()].index(self.layer.name))
+            if bad:
+                positions = self.entry.journal.batches[bad[0]].positions
+                raise damaged(self.path, f"the rows of {self.entry.ids[positions[0]]!r} … do not match their checksum")
+            self._array = array
+        return self._array
+
+    def map(self) -> np.ndarray[Any, Any]:
+        """The rows, unchecked but for their shape.
+
+        Raises:
+            StoreError: if the file is missing, too short or of another shape.
+        """
+        shape = (len(self.entry.ids), self.layer.width)
+        try:
+            # a plain array over the mapping: slices of np.memmap carry its attributes along and are slow
+            array = np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))
+        except FileNotFoundError as error:
+            raise damaged(self.path, "it is missing") from error
+        except OSError as error:
+            raise StoreError(f"Cannot read {self.path}: {error.strerror or error}.") from error
+        except (ValueError, EOFError) as error:
+            raise damaged(self.path, f"it is truncated or no .npy file ({error})") from error
+        if array.shape != shape or array.dtype != self.entry.dtype:
+            raise damaged(self.path, f"it holds {array.dtype} {array.shape}, not {self.entry.dtype} {shape}")
+        return array
+
+    def bad_batches(self, array: np.ndarray[Any, Any], index: int) -> list[int]:
+        """Numbers of the batches whose rows are not those that were committed."""
+        batches = self.entry.journal.batches
+        return [i for i, b in enumerate(batches) if b.positions and _crc(array, b.positions) != b.checksums[index]]
+
+
+def header(shape: tuple[int, int], dtype: np.dtype[Any]) -> bytes:
+    """The head of a ``.npy`` file whose rows follow."""
+    buffer = io.BytesIO()
+    npy.write_array_header_1_0(buffer, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+def layer_file(index: int, name: str) -> str:
+    """A file name for a layer: its number, and its name as far as file systems allow."""
+    return f"{index:03d}_{_slug(name)}.npy"
+
+
+def _crc(array: np.ndarray[Any, Any], positions: tuple[int, ...]) -> int:
+    first, count = positions[0], len(positions)
+    run = positions == tuple(range(first, first + count))
+    rows = array[first : first + count] if run else array[list(positions)]
+    return zlib.crc32(np.ascontiguousarray(rows).data)
+
+
+def _slug(text: str) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in text)
+    return kept.strip("-.")[:60] or "x"

@@ -1,0 +1,263 @@
+"""The one writer of an entry.
+
+Rows go to their place in the layers' files with pwrite; then the files are forced to the disk, and only then is a
+line appended to the journal and forced to the disk too. A kill at any moment therefore leaves committed batches whole
+and everything else unseen. A lock that the kernel drops with the process keeps a second writer waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from .._progress import notice
+from .._provenance import sync_folder
+from ..errors import InputError, StoreError
+from ._entry import Entry, LayerFile, header, layer_file
+from ._journal import Batch, Journal, Layer, layout, line
+
+Rows = Mapping[str, "np.ndarray[Any, Any]"]
+
+
+class EntryWriter:
+    """Appends batches to an entry; a context manager that holds the entry's lock.
+
+    Args:
+        entry: The entry; its folder is made if need be.
+        commit_every: Seconds between commits, at least; 0 commits each batch. Commits are never more than about a
+            twentieth of the time, whatever this says.
+
+    Raises:
+        StoreError: on entering, if the folder cannot be written or what was committed is damaged; from every method,
+            if the disk is full or fails. What was committed stays valid.
+    """
+
+    def __init__(self, entry: Entry, commit_every: float = 1.0) -> None:
+        self.entry = entry
+        self._commit_every, self._committed_at, self._cost = commit_every, 0.0, 0.0
+        self._close = contextlib.ExitStack()
+        self._files: list[tuple[Layer, int, int]] = []  # layer, descriptor, length of the head
+        self._pending: list[bytes] = []
+        self._journal, self._journal_file = Journal(None, {}, (), 0), -1
+
+    def __enter__(self) -> Self:
+        try:
+            with _disk(self.entry):
+                self._open()
+        except BaseException:
+            self._close.close()
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        with self._close:
+            if error is None:
+                self.commit()
+            else:
+                # keep what is whole; what stopped the work is the news, not that this failed too
+                with contextlib.suppress(StoreError):
+                    self.commit()
+
+    @property
+    def journal(self) -> Journal:
+        """What was committed when the writer was entered."""
+        return self._journal
+
+    def begin(self, widths: Mapping[str, int], facts: Mapping[str, Any]) -> None:
+        """State the layers: make their files, or check that they are the ones that are there.
+
+        Args:
+            widths: Layer -> number of features, in the order of the layers.
+            facts: JSON-able facts for the layout: number of parameters, versions.
+
+        Raises:
+            InputError: if the entry holds other layers.
+            StoreError: if the files cannot be made, or the disk is too small for all items.
+        """
+        if self._journal.layers is not None:
+            self._check_same(widths)
+            last = [self._journal.facts.get("versions"), *self._journal.facts.get("resumed_with", [])][-1]
+            if facts.get("versions") != last:
+                self._pending.append(line({"versions": facts.get("versions")}))
+            return
+        layers = tuple(Layer(name, width, layer_file(i, name)) for i, (name, width) in enumerate(widths.items()))
+        with _disk(self.entry):
+            self._check_space(layers)
+            for layer in layers:
+                self._make(layer)
+            sync_folder(self.entry.path)
+            self._append(line(layout(layers, facts)))
+        self._journal = Journal(layers, facts, self._journal.batches, self._journal.end)
+        with _disk(self.entry):
+            self._open_files(layers)
+
+    def put(self, positions: Sequence[int], rows: Rows, skipped: Mapping[int, str]) -> None:
+        """Write the rows of one batch; they count once `commit` has been called.
+
+        Args:
+            positions: Item position of each row.
+            rows: Layer -> array (len(positions), width), in the entry's dtype.
+            skipped: Position -> reason of the items that are left out.
+
+        Raises:
+            StoreError: if the disk is full or fails.
+        """
+        order = np.argsort(np.asarray(positions, dtype=np.int64), kind="stable")
+        runs = list(_runs([positions[i] for i in order]))
+        checksums = []
+        with _disk(self.entry):
+            for layer, handle, head in self._files if positions else []:
+                block = np.ascontiguousarray(rows[layer.name], dtype=self.entry.dtype)
+                checksums.append(zlib.crc32(block.data))
+                sorted_block, row_bytes = block[order], block.itemsize * layer.width
+                for first, start, stop in runs:
+                    write_at(handle, sorted_block[start:stop].data.cast("B"), head + first * row_bytes)
+        self._pending.append(line(Batch(tuple(map(int, positions)), tuple(checksums), skipped).record))
+        now = time.monotonic()
+        self._committed_at = self._committed_at or now
+        if now - self._committed_at >= max(self._commit_every, 20 * self._cost if self._commit_every else 0.0):
+            self.commit()
+
+    def commit(self) -> None:
+        """Make everything that was put so far last.
+
+        Raises:
+            StoreError: if the disk is full or fails.
+        """
+        if not self._pending:
+            return
+        began = time.monotonic()
+        with _disk(self.entry):
+            for _, handle, _ in self._files:
+                os.fsync(handle)
+            self._append(b"".join(self._pending))
+        self._pending = []
+        self._committed_at = time.monotonic()
+        self._cost = self._committed_at - began
+
+    def _open(self) -> None:
+        path = self.entry.path
+        path.mkdir(parents=True, exist_ok=True)
+        self._close.enter_context(lock(self.entry))
+        for left in path.glob(".*.tmp"):  # of a writer that was killed
+            left.unlink()
+        self.entry.write_description()
+        sync_folder(path.parent)
+        # read only now: another process may have written until it released the lock
+        self._journal = Entry(path, self.entry.identity, self.entry.ids, self.entry.items).journal
+        self._journal_file = self._keep(path / "journal", os.O_RDWR | os.O_CREAT)
+        os.ftruncate(self._journal_file, self._journal.end)  # a line that a crash cut off
+        if self._journal.layers is not None:
+            self._open_files(self._journal.layers)
+
+    def _keep(self, path: Any, flags: int) -> int:
+        handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        self._close.callback(os.close, handle)
+        return handle
+
+    def _make(self, layer: Layer) -> None:
+        head = header((len(self.entry.ids), layer.width), self.entry.dtype)
+        handle = os.open(self.entry.path / layer.file, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_at(handle, head, 0)
+            os.ftruncate(handle, len(head) + len(self.entry.ids) * layer.width * self.entry.dtype.itemsize)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _open_files(self, layers: tuple[Layer, ...]) -> None:
+        for layer in layers:
+            LayerFile(self.entry, layer).map()  # whole, and of the right shape
+            head = len(header((len(self.entry.ids), layer.width), self.entry.dtype))
+            self._files.append((layer, self._keep(self.entry.path / layer.file, os.O_RDWR), head))
+
+    def _append(self, data: bytes) -> None:
+        end = self._journal.end
+        # at a known place: repeated after an interruption, it writes the same bytes over themselves
+        write_at(self._journal_file, data, end)
+        os.fsync(self._journal_file)
+        self._journal = Journal(self._journal.layers, self._journal.facts, self._journal.batches, end + len(data))
+
+    def _check_same(self, widths: Mapping[str, int]) -> None:
+        known = {x.name: x.width for x in self._journal.layers or ()}
+        if list(known.items()) != list(widths.items()):
+            raise InputError(
+                f"{self.entry.encoder} now gives the layers {_widths(widths)}, but {self.entry.path} holds "
+                f"{_widths(known)}. Whatever changes an encoder's layers must be in its `identity`; delete that folder "
+                "to start again."
+            )
+
+    def _check_space(self, layers: tuple[Layer, ...]) -> None:
+        need = len(self.entry.ids) * self.entry.dtype.itemsize * sum(x.width for x in layers)
+        free = shutil.disk_usage(self.entry.path).free
+        if need > free:
+            raise StoreError(
+                f"The disk of {self.entry.path} has {free / 1e9:.1f} GB free, but {len(self.entry.ids)} items × "
+                f"{len(layers)} layers of {self.entry.encoder} need {need / 1e9:.1f} GB. Free some space, or extract "
+                "fewer layers or with storage='float16'."
+            )
+
+
+@contextlib.contextmanager
+def lock(entry: Entry) -> Iterator[None]:
+    """Be the only writer of an entry; wait, and say so, while another process is. It ends with the process."""
+    import fcntl  # POSIX only: the store is not written on Windows
+
+    handle = os.open(entry.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        waited = False
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waited:
+                    notice(f"Waiting: another process is writing {entry.encoder} on {entry.view!r} …")
+                    waited = True
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(handle)
+
+
+def write_at(handle: int, data: Any, offset: int) -> None:
+    """Write all of `data` at an offset; pwrite alone may write less."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        if written == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        view, offset = view[written:], offset + written
+
+
+@contextlib.contextmanager
+def _disk(entry: Entry) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"Cannot write {entry.path}: {error.strerror or error}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            what = f"There is no room left for {entry.path} ({error.strerror}). Free some space and run again."
+        raise StoreError(f"{what} What was committed stays valid, and the next run goes on from there.") from error
+
+
+def _runs(positions: Sequence[int]) -> Iterable[tuple[int, int, int]]:
+    """Runs of consecutive positions: the first position, and from where to where in the list."""
+    start = 0
+    for i in range(1, len(positions) + 1):
+        if i == len(positions) or positions[i] != positions[i - 1] + 1:
+            yield positions[start], start, i
+            start = i
+
+
+def _widths(widths: Mapping[str, int]) -> str:
+    text = ", ".join(f"{k} (d={v})" for k, v in list(widths.items())[:4])
+    return text + (f", … ({len(widths)} in all)" if len(widths) > 4 else "")
