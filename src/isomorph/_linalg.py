@@ -16,10 +16,13 @@ from .errors import InputError
 
 
 def centre(x: Array) -> Array:
-    """Subtract each column's mean, taken and subtracted in float64, so that a huge offset costs no digits."""
+    """Subtract each column's mean, taken in float64 and subtracted in two parts, so that no offset costs digits."""
     xp = array_namespace(x)
-    wide = xp.astype(x, xp.float64)
-    return xp.astype(wide - xp.mean(wide, axis=0, keepdims=True), x.dtype)
+    mean = xp.sum(x, axis=0, keepdims=True, dtype=xp.float64) / x.shape[0]
+    high = xp.astype(mean, x.dtype)
+    if x.dtype == xp.float64:
+        return x - high
+    return (x - high) - xp.astype(mean - xp.astype(high, xp.float64), x.dtype)
 
 
 def sum_squares(x: Array, axis: int | None = None) -> Array:
@@ -108,6 +111,14 @@ def u_centre(kernel: Array) -> Array:
     k = k - xp.astype(rows / (n - 2), k.dtype)[:, None] - xp.astype(rows / (n - 2), k.dtype)[None, :]
     k = k + xp.astype(total / ((n - 1) * (n - 2)), k.dtype)
     return xp.where(eye, zero, k)
+
+
+def double_centre(kernel: Array) -> Array:
+    """Kernel with row and column means taken out: H K H with H = I - 11'/n."""
+    xp = array_namespace(kernel)
+    rows = xp.sum(kernel, axis=1, dtype=xp.float64) / kernel.shape[0]
+    half = rows - xp.sum(rows) / (2 * kernel.shape[0])
+    return kernel - xp.astype(half, kernel.dtype)[:, None] - xp.astype(half, kernel.dtype)[None, :]
 
 
 class Svd(NamedTuple):

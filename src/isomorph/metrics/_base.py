@@ -45,6 +45,8 @@ class Null:
         exact: True if the moments are exact for this data, False if they were sampled.
         n: Number of items.
         source: Where the moments come from.
+        step: Spacing of the possible scores where they lie on a lattice (counts), 0 otherwise: the p-value then reads
+            the continuous tail half a step lower.
     """
 
     mean: Any
@@ -53,6 +55,7 @@ class Null:
     exact: bool = True
     n: int = 0
     source: str = ""
+    step: float = 0.0
 
     def p_value(self, score: Any) -> Any:
         """One-sided p: the chance of a score at least this high, never below 1/n!.
@@ -65,7 +68,7 @@ class Null:
         if self.std is None:
             raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
         std = np.asarray(self.std, dtype=np.float64)
-        excess = np.asarray(score, dtype=np.float64) - self.mean
+        excess = np.asarray(score, dtype=np.float64) - self.mean - self.step / 2
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(std > 0, excess / std, np.where(excess > 0, np.inf, -np.inf))
         # a degenerate null (every re-pairing scores the same) can reject nothing
@@ -99,6 +102,8 @@ class Metric(ABC, Generic[State]):
     """Names that the field uses -> spec of the same variant."""
     shown: ClassVar[tuple[str, ...]] = ()
     """Parameters that are always shown in `spec`, even at their defaults."""
+    variants: ClassVar[tuple[str, ...]] = ()
+    """Specs of the main variants, each of which the generated contract suite tests; the default one if empty."""
 
     @property
     @abstractmethod
@@ -114,6 +119,10 @@ class Metric(ABC, Generic[State]):
     @abstractmethod
     def chance(self) -> str:
         """The expected score of unrelated representations, in words or a formula of n, d, k."""
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        """The expected score of independent isotropic Gaussian features (n, d1) and (n, d2), None if not known."""
+        return None
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
 """Two symmetric n x n matrices under random re-pairing of their items: exact moments, and sampled values in blocks.
 
-For symmetric A and B and a uniformly random permutation P of the n items, the score <A, P B P'> has exact mean, variance
-and third central moment, in O(n^2) per matrix plus one n x n x n product (for tr A^3), and O(1) per pair. **Any**
+For symmetric A and B and a uniformly random permutation P of the n items, <A, P B P'> has an exact mean, variance and
+third central moment, in O(n^2) per matrix plus one n x n x n product (for tr A^3), and O(1) per pair. **Any**
 symmetric matrices will do: with or without a diagonal, with any row sums; the usual ones are U-centred kernels
 (unbiased CKA: zero diagonal, zero row sums), double-centred kernels (biased CKA, the RV coefficient: diagonal, zero row
 sums) and distance matrices (RSA with Pearson, Mantel's test: zero diagonal, any row sums).
@@ -157,21 +157,19 @@ def permuted_products(
     group = max(1, min(len(orders), 64 // few))
     width = max(1, min(n, (1 << 20) // (n * few * group)))
     strips = [_upper_strip(xs, s, min(n, s + width), dtype) for s in range(0, n, width)]
-    diag_x, diag_y = (
-        np.stack([to_numpy(xp.linalg.diagonal(m)) for m in side]).astype(np.float64) for side in (xs, ys)
-    )
+    diag_x, diag_y = (np.stack([to_numpy(xp.linalg.diagonal(m)) for m in side]).astype(np.float64) for side in (xs, ys))
     for start in range(0, len(orders), group):
         chunk = np.asarray(orders[start : start + group], dtype=np.int64)
         p = xp.asarray(np.ascontiguousarray(chunk.T), device=device(table))  # (n, group)
         total = np.zeros((len(xs), len(chunk) * few))
-        for block, strip in enumerate(strips):
-            s = block * width
-            index = p[s : s + width, :][:, None, :] * n + p[s:, :][None, :, :]
+        for number, strip in enumerate(strips):
+            s = number * width
+            index = p[s : min(n, s + width), :][:, None, :] * n + p[s:, :][None, :, :]
             gathered = xp.take(table, xp.reshape(index, (-1,)), axis=0)
             total += to_numpy(strip @ xp.reshape(gathered, (strip.shape[1], -1)))
         products = 2.0 * total.reshape(len(xs), len(chunk), few)
-        for i, order in enumerate(chunk):
-            yield products[:, i, :] + diag_x @ diag_y[:, order].T if diagonal else products[:, i, :]
+        for i, row in enumerate(chunk):
+            yield products[:, i, :] + diag_x @ diag_y[:, row].T if diagonal else products[:, i, :]
 
 
 def strict_upper(width: int, xp: Any, dtype: Any, where: Any) -> Array:
@@ -196,8 +194,9 @@ def _squares_cubes_triangles(matrix: Array, block: int = 512) -> tuple[float, fl
     squares = cubes = triangles = 0.0
     whole = matrix @ matrix.T if matrix.shape[0] <= 4096 else None  # symmetric, so BLAS does half the work
     for s in range(0, matrix.shape[0], block):
-        rows = matrix[s : s + block, :]
-        product = rows @ matrix if whole is None else whole[s : s + block, :]
+        e = min(matrix.shape[0], s + block)
+        rows = matrix[s:e, :]
+        product = rows @ matrix if whole is None else whole[s:e, :]
         square = rows * rows
         squares += float(xp.sum(xp.astype(square, xp.float64)))
         cubes += float(xp.sum(xp.astype(square * rows, xp.float64)))
@@ -252,7 +251,7 @@ def _raw_moment(hx: Floats, hy: Floats, n: int, order: int) -> Floats:
 
 
 def _factors(partition: Sequence[Sequence[int]], order: int) -> tuple[int, ...]:
-    """The connected parts of the multigraph whose vertices are the blocks and whose edge e joins slots 2e and 2e + 1."""
+    """Connected parts of the multigraph whose vertices are the blocks and whose edge e joins slots 2e and 2e + 1."""
     block = {slot: b for b, slots in enumerate(partition) for slot in slots}
     edges = [(block[2 * e], block[2 * e + 1]) for e in range(order)]
     component = list(range(len(partition)))

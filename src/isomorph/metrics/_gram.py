@@ -1,0 +1,286 @@
+"""One layer as an implicit n x n kernel matrix, and the inner products of all pairs of them.
+
+Every estimator of CKA and HSIC is an inner product of *adjusted* kernel matrices:
+
+- ``biased``: double-centred (Gretton et al. 2005; Kornblith et al. 2019);
+- ``unbiased``: U-centred, zero diagonal and zero row sums (Song et al. 2012, eq. 5, rearranged as by Székely and Rizzo
+  2014), over n (n - 3);
+- ``lange``: double-centred, then the diagonal dropped (Lange, Kwok, Matelsky, Wang, Rolnick and Kording 2022).
+
+A linear kernel is kept as its features, so that two routes exist and the cheaper one is taken for a whole block: the
+n x n kernels in strips of rows above the diagonal, or the d1 x d2 cross-covariances. No route holds an n x n matrix.
+Products run in the dtype of the features, sums of blocks in float64.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import array_api_extra as xpx
+from array_api_compat import array_namespace, device
+
+from .._arrays import Array, take_rows
+from .._linalg import double_centre, sum_squares, u_centre
+from ..errors import InputError
+from ._ucentred import strict_upper
+
+ESTIMATORS = ("unbiased", "biased", "lange")
+STRIP_BYTES = 64 << 20  # working memory for the strips of all layers of a block
+CHUNK = 1 << 13  # entries that one product sums in the features' dtype before float64 takes over
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A layer's adjusted kernel matrix, held as centred and scaled features (linear kernels) or as itself.
+
+    Attributes:
+        estimator: One of `ESTIMATORS`.
+        features: Centred features (n, d) of mean squared row norm one, or None.
+        matrix: The adjusted matrix (n, n), or None.
+        scale: What the adjusted matrix was divided by, to keep it near one.
+        cache: Results that were needed before.
+    """
+
+    estimator: str
+    features: Array | None
+    matrix: Array | None
+    scale: Any = 1.0
+    cache: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def array(self) -> Array:
+        """The array that is held."""
+        return self.matrix if self.features is None else self.features
+
+    @property
+    def n(self) -> int:
+        """Number of items."""
+        return int(self.array.shape[0])
+
+    def diagonal(self) -> Array:
+        """Diagonal of the centred kernel before any of it is dropped, float64 (n,): squared norms if linear."""
+        if "diagonal" not in self.cache:
+            xp = array_namespace(self.array)
+            if self.features is not None:
+                self.cache["diagonal"] = sum_squares(self.features, axis=1)
+            else:
+                self.cache["diagonal"] = xp.astype(xp.linalg.diagonal(self.matrix), xp.float64)
+        return self.cache["diagonal"]
+
+    def strip(self, start: int, stop: int) -> Array:
+        """Rows start:stop of the adjusted matrix from column `start` on; its diagonal is not meant to be used."""
+        if self.features is None:
+            return self.matrix[start:stop, start:]  # type: ignore[index]  # one of the two is always there
+        x = self.features
+        k = x[start:stop, :] @ x[start:, :].T
+        if self.estimator == "unbiased":
+            u = self._shift()
+            k += u[start:stop][:, None]
+            k += u[start:][None, :]
+        return k
+
+    def whole(self) -> Array:
+        """The adjusted matrix itself (n, n)."""
+        if self.features is None:
+            return self.matrix
+        k = self.strip(0, self.n)
+        return k if self.estimator == "biased" else without_diagonal(k)
+
+    def permuted(self, order: Any) -> Kernel:
+        """The kernel of the items in another order."""
+        if self.features is not None:
+            return dataclasses.replace(self, features=take_rows(self.features, order), cache={})
+        rows = take_rows(self.matrix, order)
+        xp = array_namespace(rows)
+        return dataclasses.replace(
+            self, matrix=xp.matrix_transpose(take_rows(xp.matrix_transpose(rows), order)), cache={}
+        )
+
+    def widened(self) -> Kernel:
+        """The same in float64."""
+        xp = array_namespace(self.array)
+        field = "matrix" if self.features is None else "features"
+        return dataclasses.replace(self, **{field: xp.astype(self.array, xp.float64)}, cache={})
+
+    def _shift(self) -> Array:
+        # with centred features the zero-diagonal kernel has row sums -|x_i|^2, so U-centring adds u_i + u_j
+        d = self.diagonal()
+        xp = array_namespace(d)
+        u = d / (self.n - 2) - xp.sum(d) / (2 * (self.n - 1) * (self.n - 2))
+        return xp.astype(u, self.features.dtype)  # type: ignore[union-attr]  # only called where there are features
+
+
+def linear_kernel(x: Array, estimator: str, scale: Any = 1.0) -> Kernel:
+    """The kernel of centred, scaled features."""
+    return Kernel(estimator, x, None, scale)
+
+
+def dense_kernel(matrix: Array, estimator: str, what: str = "x") -> Kernel:
+    """Adjust any symmetric kernel matrix (n, n).
+
+    Raises:
+        InputError: if nothing is left after adjusting, as when all items are equally similar.
+    """
+    adjusted = u_centre(matrix) if estimator == "unbiased" else double_centre(matrix)
+    if estimator == "lange":
+        adjusted = without_diagonal(adjusted)
+    kernel = Kernel(estimator, None, adjusted)
+    xp = array_namespace(matrix)
+    noise = float(xp.finfo(matrix.dtype).eps) ** 2 * float(sum_squares(matrix)) * 64
+    kernel.cache["self"] = require_spread(sum_squares(adjusted), noise, what)
+    return kernel
+
+
+def without_diagonal(k: Array) -> Array:
+    """A fresh square matrix with its diagonal set to zero (in place where arrays can be written)."""
+    xp = array_namespace(k)
+    n = k.shape[0]
+    flat = xpx.at(xp.reshape(k, (-1,)))[:: n + 1].set(0)
+    return xp.reshape(flat, (n, n))
+
+
+def require_spread(own: Array, noise: float, what: str = "a layer") -> Array:
+    """Pass a kernel's inner product with itself.
+
+    Raises:
+        InputError: if it is zero up to rounding: similarity to anything is then 0/0.
+    """
+    if not float(own) > noise:
+        raise InputError(
+            f"All items of {what} are equally similar to each other (to rounding), so its kernel has no structure that "
+            "another could share and the score would be 0/0. Leave this layer out, or use another estimator."
+        )
+    return own
+
+
+def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, Array, Array]:
+    """Inner products of all pairs of adjusted kernels, and of each with itself, all float64.
+
+    Returns:
+        cross: (len(xs), len(ys)).
+        own_x: (len(xs),).
+        own_y: (len(ys),).
+
+    Raises:
+        InputError: if the numbers of items differ, or a kernel has no structure.
+    """
+    sizes = {k.n for k in (*xs, *ys)}
+    if len(sizes) > 1:
+        raise InputError(f"Layers of one comparison must have the same items, found {sorted(sizes)} items.")
+    cross, own = _products(xs, ys)
+    if any(_lost(k, value) for k, value in zip((*xs, *ys), own, strict=True)):
+        cross, own = _products([k.widened() for k in xs], [k.widened() for k in ys])
+    xp = array_namespace(cross)
+    checked = []
+    for k, value in zip((*xs, *ys), own, strict=True):
+        if "self" not in k.cache:
+            k.cache["self"] = require_spread(value, 0.0 if k.features is None else _noise(k))
+        checked.append(k.cache["self"])
+    return cross, xp.stack(checked[: len(xs)]), xp.stack(checked[len(xs) :])
+
+
+def _noise(kernel: Kernel) -> float:
+    """What rounding leaves of an inner product of a linear kernel with itself whose true value is zero."""
+    eps = float(array_namespace(kernel.array).finfo(kernel.array.dtype).eps)
+    return 64 * eps**2 * kernel.n**2  # its trace is n
+
+
+def _lost(kernel: Kernel, own: Array) -> bool:
+    """Whether a float32 product has cancelled, as with one item far away from all others."""
+    xp = array_namespace(kernel.array)
+    narrow = kernel.features is not None and xp.finfo(kernel.array.dtype).bits < 64
+    return bool(narrow) and bool(float(own) < 1e-4 * kernel.n**2)
+
+
+def _products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
+    dense = any(k.features is None for k in (*xs, *ys))
+    return (_strip_products if dense or _strips_are_cheaper(xs, ys) else _covariance_products)(xs, ys)
+
+
+def _strips_are_cheaper(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> bool:
+    d1, d2 = ([k.features.shape[1] for k in side] for side in (xs, ys))  # type: ignore[union-attr]  # linear only
+    n = xs[0].n
+    strips = n * n * (sum(d1) + sum(d2) + len(d1) * len(d2) + len(d1) + len(d2))
+    covariances = 2 * n * (sum(d1) * sum(d2) + sum(d * d for d in (*d1, *d2)))
+    return strips <= covariances
+
+
+def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
+    every = list({id(k): k for k in (*xs, *ys)}.values())
+    row = {id(k): r for r, k in enumerate(every)}
+    rows_x, rows_y = [row[id(k)] for k in xs], [row[id(k)] for k in ys]
+    xp = array_namespace(*(k.array for k in every))
+    dtype = xp.result_type(*(k.array.dtype for k in every))
+    where = device(every[0].array)
+    n = every[0].n
+    width = max(1, min(n, 256, STRIP_BYTES // (len(every) * n * xp.finfo(dtype).bits // 8)))
+    cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
+    own = xp.zeros((len(every),), dtype=xp.float64, device=where)
+    contiguous = rows_x == list(range(len(xs))) and rows_y == list(range(len(xs), len(every)))
+    index = None if contiguous else [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
+    for start in range(0, n, width):
+        stop = min(n, start + width)
+        mask = strict_upper(stop - start, xp, dtype, where)
+        strips = []
+        for k in every:
+            strip = xp.astype(k.strip(start, stop), dtype, copy=k.features is None)
+            strip = xpx.at(strip)[:, : stop - start].multiply(mask)
+            strips.append(xp.reshape(strip, (-1,)))
+        stacked = xp.stack(strips)
+        for c in range(0, stacked.shape[1], CHUNK):
+            part = stacked[:, c : min(stacked.shape[1], c + CHUNK)]
+            own = own + xp.astype(xp.vecdot(part, part), xp.float64)
+            left, right = (
+                (part[: len(xs), :], part[len(xs) :, :])
+                if index is None
+                else (xp.take(part, index[0], axis=0), xp.take(part, index[1], axis=0))
+            )
+            cross = cross + xp.astype(left @ xp.matrix_transpose(right), xp.float64)
+    cross, own = 2 * cross, 2 * own
+    if xs[0].estimator == "biased":
+        dx, dy = (xp.stack([k.diagonal() for k in side]) for side in (xs, ys))
+        cross = cross + dx @ dy.T
+        own = own + xp.stack([xp.sum(k.diagonal() ** 2) for k in every])
+    return cross, [own[row[id(k)]] for k in (*xs, *ys)]
+
+
+def _covariance_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
+    xp = array_namespace(*(k.array for k in (*xs, *ys)))
+    cross = xp.stack([xp.stack([_linear_product(x, y) for y in ys]) for x in xs])
+    return cross, [k.cache["self"] if "self" in k.cache else _linear_product(k, k) for k in (*xs, *ys)]
+
+
+def _linear_product(x: Kernel, y: Kernel) -> Array:
+    """One inner product of adjusted linear kernels through their cross-covariance."""
+    n, dx, dy = x.n, x.diagonal(), y.diagonal()
+    xp = array_namespace(dx, dy)
+    full = sum_squares(cross_covariance(x.features, y.features))
+    if x.estimator == "biased":
+        return full
+    both = xp.sum(dx * dy)
+    if x.estimator == "lange":
+        return full - both
+    value = full - both * (1 + 2 / (n - 2)) + xp.sum(dx) * xp.sum(dy) / ((n - 1) * (n - 2))
+    # what the float64 sums themselves may leave of a true zero counts as zero
+    return xp.where(xp.abs(value) > 64 * float(xp.finfo(xp.float64).eps) * full, value, value * 0)
+
+
+def cross_covariance(x: Array, y: Array) -> Array:
+    """x' y in float64, from products over blocks of rows in the features' own dtype."""
+    xp = array_namespace(x, y)
+    dtype = xp.result_type(x.dtype, y.dtype)
+    total = None
+    for s in range(0, x.shape[0], CHUNK):
+        e = min(x.shape[0], s + CHUNK)
+        a, b = (xp.astype(z[s:e, :], dtype, copy=False) for z in (x, y))
+        part = xp.astype(xp.matrix_transpose(a) @ b, xp.float64)
+        total = part if total is None else total + part
+    return total
+
+
+def normaliser(estimator: str, n: int) -> float:
+    """What an inner product of adjusted kernels is divided by to become HSIC."""
+    return float(n * (n - 3)) if estimator == "unbiased" else math.pow(n - 1, 2)
