@@ -93,11 +93,9 @@ class Kernel:
         """The kernel of the items in another order."""
         if self.features is not None:
             return dataclasses.replace(self, features=take_rows(self.features, order), cache={})
-        rows = take_rows(self.matrix, order)
-        xp = array_namespace(rows)
-        return dataclasses.replace(
-            self, matrix=xp.matrix_transpose(take_rows(xp.matrix_transpose(rows), order)), cache={}
-        )
+        turn = array_namespace(self.matrix).matrix_transpose
+        matrix = turn(take_rows(turn(take_rows(self.matrix, order)), order))
+        return dataclasses.replace(self, matrix=matrix, cache={})
 
     def widened(self) -> Kernel:
         """The same in float64."""
@@ -205,7 +203,7 @@ def _strips_are_cheaper(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> bool:
     n = xs[0].n
     strips = n * n * (sum(d1) + sum(d2) + len(d1) * len(d2) + len(d1) + len(d2))
     covariances = 2 * n * (sum(d1) * sum(d2) + sum(d * d for d in (*d1, *d2)))
-    return strips <= covariances
+    return bool(strips <= covariances)
 
 
 def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
@@ -269,7 +267,7 @@ def _linear_product(x: Kernel, y: Kernel) -> Array:
 
 
 def cross_covariance(x: Array, y: Array) -> Array:
-    """x' y in float64, from products over blocks of rows in the features' own dtype."""
+    """Cross-covariance x' y in float64, from products over blocks of rows in the features' own dtype."""
     xp = array_namespace(x, y)
     dtype = xp.result_type(x.dtype, y.dtype)
     total = None

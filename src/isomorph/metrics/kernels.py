@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from .._arrays import Array, to_numpy
 from .._linalg import centred_scaled, unit_rows
