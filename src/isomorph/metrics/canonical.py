@@ -1,0 +1,285 @@
+"""Canonical correlations and their kin: what is alike up to any invertible linear map, and the roads from there.
+
+With ``X = U S V'`` the thin SVD of a centred layer, every metric here is a function of the products ``U_x' U_y``, with
+weights on the axes that differ from metric to metric: none (CCA), the leading ones only (SVCCA), or smooth ones
+(regularised CCA, decoding, GULP).
+
+Unrelated layers do not score zero: of two random subspaces of ranks r1 and r2 among n items the mean squared canonical
+correlation is exactly max(r1, r2) / (n - 1). With r1 + r2 > n - 1 at least r1 + r2 - (n - 1) correlations are one by
+counting dimensions, and with either rank at n - 1 all are; that last case is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from .._arrays import Array
+from ..errors import InputError
+from ._base import Metric, choice
+from ._spectra import Axes, block, nuclear_norm, principal_axes
+
+ALWAYS = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})
+
+
+def canonical_correlations(x: Axes, y: Axes) -> Array:
+    """All min(r1, r2) canonical correlations, descending, within [0, 1]."""
+    xp = array_namespace(x.u)
+    return xp.clip(xp.linalg.svdvals(x.u.T @ y.u), 0.0, 1.0)
+
+
+def _refuse_saturation(axes: Axes, d: int, name: str) -> Axes:
+    if axes.rank >= axes.n - 1:
+        raise InputError(
+            f"{name} is not defined here: the layer has rank {axes.rank} on n = {axes.n} items (d = {d} features), "
+            f"so its axes "
+            "reproduce any other layer and every canonical correlation is 1. Use more items than features, keep fewer "
+            "axes with svcca(variance=0.99) or svcca(count=…), regularise with rcca(regularization=…) or "
+            "decoding(regularization=…), or cross-validate with ridge_predictivity."
+        )
+    return axes
+
+
+def _mean_correlation(x: Axes, y: Axes, summary: str) -> Array:
+    """Mean of the canonical correlations or of their squares; the latter needs no decomposition."""
+    xp = array_namespace(x.u)
+    m = x.u.T @ y.u
+    total = xp.sum(m * m) if summary == "mean_square" else nuclear_norm(m, max(x.eps, y.eps))
+    return xp.clip(total / min(m.shape), 0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class CCA(Metric[Axes]):
+    """Mean canonical correlation (or mean squared) of two layers.
+
+    ``ρ_i`` are the singular values of ``U_x' U_y``; the score is their mean over min(r1, r2), the numerical ranks of
+    the centred layers (numpy.linalg.matrix_rank's rule).
+
+    Args:
+        summary: ``"mean"`` of ρ, or ``"mean_square"`` of ρ² (Yanai's coefficient; Kornblith's R²_CCA), whose mean under
+            random re-pairing is exactly max(r1, r2) / (n - 1).
+    """
+
+    name: ClassVar[str] = "cca"
+    aliases: ClassVar[dict[str, str]] = {
+        "cca-score": "cca",
+        "cca-squared_score": "cca(summary='mean_square')",
+        "mean_cca": "cca",
+        "yanai": "cca(summary='mean_square')",
+    }
+    summary: Literal["mean", "mean_square"] = "mean"
+
+    def __post_init__(self) -> None:
+        choice("cca", "summary", self.summary, ("mean", "mean_square"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return ALWAYS | {"invertible_linear"}
+
+    @property
+    def chance(self) -> str:
+        exact = "max(r1, r2) / (n - 1), r the ranks: exact"
+        return exact if self.summary == "mean_square" else f"at most sqrt({exact[:-7]}), where the square is exact"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Hotelling (1936); mean of ρ and of ρ² as in Kornblith et al. (2019), Table 1, divided by min(r1, r2). "
+            "google/svcca averages only the leading correlations that hold 98 % of their sum."
+        )
+
+    def prepare(self, x: Array) -> Axes:
+        return _refuse_saturation(principal_axes(x), x.shape[1], "cca")
+
+    def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
+        return block(xs, ys, lambda x, y: _mean_correlation(x, y, self.summary), array_namespace(xs[0].u))
+
+    def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
+        return state.permuted(order)
+
+
+@dataclasses.dataclass(frozen=True)
+class SVCCA(Metric[Axes]):
+    """CCA between the leading principal axes of two layers.
+
+    Each centred layer keeps its leading axes, then the mean canonical correlation is taken over min(k1, k2). It is not
+    monotone in the threshold.
+
+    Args:
+        variance: The fewest leading axes whose squared singular values hold this share of the variance are kept.
+        count: Keep exactly this many axes instead; `variance` is then None.
+        summary: ``"mean"`` of ρ, or ``"mean_square"`` of ρ².
+
+    Raises:
+        InputError: if neither or an impossible threshold is given.
+    """
+
+    name: ClassVar[str] = "svcca"
+    aliases: ClassVar[dict[str, str]] = {
+        "svcca-var=0.99-score": "svcca(variance=0.99)",
+        "svcca-var=0.99-squared_score": "svcca(variance=0.99, summary='mean_square')",
+        "svcca-var=0.95-score": "svcca(variance=0.95)",
+        "svcca-dim=10-score": "svcca(count=10)",
+    }
+    shown: ClassVar[tuple[str, ...]] = ("variance",)
+    variance: float | None = 0.99
+    count: int | None = None
+    summary: Literal["mean", "mean_square"] = "mean"
+
+    def __post_init__(self) -> None:
+        choice("svcca", "summary", self.summary, ("mean", "mean_square"))
+        if self.count is not None:
+            object.__setattr__(self, "variance", None)
+            if not isinstance(self.count, int) or self.count < 1:
+                raise InputError(f"svcca: count={self.count!r} must be a whole number of axes, at least 1.")
+        elif self.variance is None or not 0.0 < self.variance <= 1.0:
+            raise InputError(
+                f"svcca: variance={self.variance!r} must be above 0 and at most 1; or give count, a number of axes."
+            )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return ALWAYS
+
+    @property
+    def chance(self) -> str:
+        exact = "max(k1, k2) / (n - 1), k the numbers of axes kept: exact"
+        return exact if self.summary == "mean_square" else f"at most sqrt({exact[:-7]}), where the square is exact"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Raghu et al. (2017); threshold on the variance (squared singular values) of the centred layer, mean over "
+            "min(k1, k2), no noise added and no iteration, so the same bytes every time. platonic-rep takes 10 left "
+            "singular vectors by a random method; ReSi always keeps 1; anatome thresholds the sum of uncentred values."
+        )
+
+    def prepare(self, x: Array) -> Axes:
+        axes = principal_axes(x)
+        kept = axes.first(self._kept(axes, x.shape[1]))
+        return _refuse_saturation(kept, x.shape[1], "svcca")
+
+    def _kept(self, axes: Axes, d: int) -> int:
+        if self.count is not None:
+            if self.count > axes.rank:
+                raise InputError(
+                    f"svcca: count={self.count} axes were asked for, but the layer has rank {axes.rank} "
+                    f"(n = {axes.n}, d = {d}); ask for at most {axes.rank}."
+                )
+            return self.count
+        assert self.variance is not None  # __post_init__ leaves one of the two
+        xp = array_namespace(axes.s)
+        energy = axes.s * axes.s
+        share = xp.cumulative_sum(energy) / xp.sum(energy)
+        return min(axes.rank, int(xp.sum(xp.astype(share < self.variance, xp.int64))) + 1)
+
+    def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
+        return block(xs, ys, lambda x, y: _mean_correlation(x, y, self.summary), array_namespace(xs[0].u))
+
+    def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
+        return state.permuted(order)
+
+
+@dataclasses.dataclass(frozen=True)
+class PWCCA(Metric[Axes]):
+    """Projection-weighted CCA: canonical correlations weighted by how much of a layer each variate accounts for.
+
+    ``Σ α_i ρ_i / Σ α_i`` with ``α_i = Σ_j |<h_i, x_j>|``, where ``h_i`` is the i-th canonical variate of one side over
+    the items and ``x_j`` are that side's centred units. Only the min(r1, r2) proper variates count. Where correlations
+    are tied the variates, and so the weights, are defined up to a rotation.
+
+    Args:
+        weights: Whose units weigh: ``"x"``, ``"y"``, or ``"mean"`` of the two scores, which is symmetric.
+    """
+
+    name: ClassVar[str] = "pwcca"
+    aliases: ClassVar[dict[str, str]] = {"pwcca-score": "pwcca(weights='mean')"}
+    shown: ClassVar[tuple[str, ...]] = ("weights",)
+    weights: Literal["x", "y", "mean"] = "mean"
+
+    def __post_init__(self) -> None:
+        choice("pwcca", "weights", self.weights, ("x", "y", "mean"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return frozenset({"isotropic_scale", "translation", "unit_permutation", "item_permutation"})
+
+    @property
+    def symmetric(self) -> bool:
+        return self.weights == "mean"
+
+    @property
+    def chance(self) -> str:
+        return "near that of cca, about sqrt(max(r1, r2) / (n - 1)) or less"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Morcos et al. (2018), eq. 4, in sample space as in Kornblith et al. (2019), Table 1; 'mean' is the "
+            "mean of both "
+            "sides' scores. Seven peers give six other numbers: google/svcca weighs by coefficients that lack the "
+            "whitening, anatome leaves x uncentred, platonic-universe's weights are constant (it is svcca), "
+            "Aristotelian's nearly so (it is cca)."
+        )
+
+    def prepare(self, x: Array) -> Axes:
+        return _refuse_saturation(principal_axes(x, vectors=True), x.shape[1], "pwcca")
+
+    def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
+        return block(xs, ys, self._pair, array_namespace(xs[0].u))
+
+    def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
+        return state.permuted(order)
+
+    def _pair(self, x: Axes, y: Axes) -> Array:
+        xp = array_namespace(x.u)
+        left, rho, right = _thin_factors(x.u.T @ y.u)
+        scores = []
+        if self.weights != "y":
+            scores.append(_weighted(rho, left, x))
+        if self.weights != "x":
+            scores.append(_weighted(rho, right, y))
+        return xp.clip(sum(scores) / len(scores), 0.0, 1.0)
+
+
+def _weighted(rho: Array, coordinates: Array, axes: Axes) -> Array:
+    """Mean of `rho` weighted by the projections of the variates, at `coordinates` (r, k) on the axes, on the units."""
+    xp = array_namespace(rho)
+    assert axes.vt is not None  # prepared with vectors
+    projections = (coordinates * axes.s[:, None]).T @ axes.vt
+    alpha = xp.sum(xp.abs(projections), axis=1)
+    return xp.sum(alpha * rho) / xp.sum(alpha)
+
+
+def _thin_factors(m: Array) -> tuple[Array, Array, Array]:
+    """Left vectors (r1, k), singular values (k,) and right vectors (r2, k) of `m`, k = min(r1, r2).
+
+    From the eigenvectors of the smaller Gram, a third of the time of an SVD, unless small singular values would lose
+    digits.
+    """
+    xp = array_namespace(m)
+    if m.shape[0] > m.shape[1]:
+        right, rho, left = _thin_factors(m.T)
+        return left, rho, right
+    values, left = xp.linalg.eigh(m @ m.T)
+    if float(values[0]) < 1e-8:
+        left, rho, rightt = xp.linalg.svd(m, full_matrices=False)
+        return left, xp.clip(rho, 0.0, 1.0), rightt.T
+    rho = xp.sqrt(values)
+    return left, xp.clip(rho, 0.0, 1.0), (m.T @ left) / rho[None, :]
