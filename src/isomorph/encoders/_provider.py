@@ -1,0 +1,70 @@
+"""Providers of encoders: each is one file of this room, found by its name before the colon of a model spec."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from .._registry import Registry
+from ._base import Encoder
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFacts:
+    """What is known about a model without loading it, for ``isomorph list models``.
+
+    Attributes:
+        spec: What `load_encoder` takes.
+        modality: ``"text"``, ``"image"`` or ``"audio"``.
+        summary: Architecture, depth, width and parameters in one line.
+        source: Where the weights come from.
+        licence: Upstream terms of the weights, as their model card states them.
+        megabytes: Size of the download; 0 if nothing is downloaded.
+    """
+
+    spec: str
+    modality: str
+    summary: str
+    source: str
+    licence: str
+    megabytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What every provider understands; see `isomorph.load_encoder`."""
+
+    init: str = "pretrained"
+    seed: int = 0
+    pooling: str = "mean"
+    device: str = "cpu"
+    dtype: str = "float32"
+    layers: tuple[str, ...] | None = None
+
+
+class Provider(ABC):
+    """Makes the encoders of one kind. Subclasses are registered by their `name`; a plug-in's by its entry point."""
+
+    name: ClassVar[str]
+    extras: ClassVar[tuple[str, ...]] = ()
+    """Names of the keyword options that only this provider takes."""
+
+    @abstractmethod
+    def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
+        """Load one encoder.
+
+        Raises:
+            UnknownNameError: if there is no such model.
+            InputError: if an option does not fit.
+            FetchError: if the weights cannot be had.
+            MissingExtraError: if an optional package is missing.
+        """
+
+    def models(self) -> tuple[ModelFacts, ...]:
+        """The models known by name; empty where any id will do."""
+        return ()
+
+
+providers: Registry[Provider] = Registry("encoder provider", "isomorph.encoders", Provider, "isomorph.encoders")
+"""All providers by name."""
