@@ -12,7 +12,7 @@ counting dimensions, and with either rank at n - 1 all are; that last case is re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,7 +20,8 @@ from array_api_compat import array_namespace
 
 from .._arrays import Array
 from ..errors import InputError
-from ._base import Metric, choice
+from ._base import Metric, Null, choice
+from ._projections import projection_null, projection_permuted
 from ._spectra import Axes, block, nuclear_norm, principal_axes
 
 ALWAYS = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})
@@ -32,7 +33,12 @@ def canonical_correlations(x: Axes, y: Axes) -> Array:
     return xp.clip(xp.linalg.svdvals(x.u.T @ y.u), 0.0, 1.0)
 
 
-def _refuse_saturation(axes: Axes, d: int, name: str) -> Axes:
+def refuse_saturation(axes: Axes, d: int, name: str) -> Axes:
+    """The axes, if they leave room for a difference.
+
+    Raises:
+        InputError: if the rank is n - 1 or more, so that every canonical correlation is 1.
+    """
     if axes.rank >= axes.n - 1:
         raise InputError(
             f"{name} is not defined here: the layer has rank {axes.rank} on n = {axes.n} items (d = {d} features), "
@@ -50,6 +56,24 @@ def _mean_correlation(x: Axes, y: Axes, summary: str) -> Array:
     m = x.u.T @ y.u
     total = xp.sum(m * m) if summary == "mean_square" else nuclear_norm(m, max(x.eps, y.eps))
     return xp.clip(total / min(m.shape), 0.0, 1.0)
+
+
+def _ones(axes: Axes) -> Array:
+    return array_namespace(axes.s).ones_like(axes.s)
+
+
+def _smaller_rank(x: Axes, y: Axes) -> float:
+    return float(min(x.rank, y.rank))
+
+
+def _mean_square_null(xs: Sequence[Axes], ys: Sequence[Axes]) -> Null:
+    return projection_null(xs, ys, _ones, _smaller_rank)
+
+
+def _mean_square_permuted(
+    xs: Sequence[Axes], ys: Sequence[Axes], orders: np.ndarray[Any, Any]
+) -> Iterator[np.ndarray[Any, Any]] | None:
+    return projection_permuted(xs, ys, orders, _ones, _smaller_rank)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +95,7 @@ class CCA(Metric[Axes]):
         "mean_cca": "cca",
         "yanai": "cca(summary='mean_square')",
     }
+    variants: ClassVar[tuple[str, ...]] = ("cca", "cca(summary='mean_square')")
     summary: Literal["mean", "mean_square"] = "mean"
 
     def __post_init__(self) -> None:
@@ -89,6 +114,9 @@ class CCA(Metric[Axes]):
         exact = "max(r1, r2) / (n - 1), r the ranks: exact"
         return exact if self.summary == "mean_square" else f"at most sqrt({exact[:-7]}), where the square is exact"
 
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        return max(d1, d2) / (n - 1) if self.summary == "mean_square" and max(d1, d2) < n - 1 else None
+
     @property
     def reference(self) -> str:
         return (
@@ -97,13 +125,22 @@ class CCA(Metric[Axes]):
         )
 
     def prepare(self, x: Array) -> Axes:
-        return _refuse_saturation(principal_axes(x), x.shape[1], "cca")
+        return refuse_saturation(principal_axes(x), x.shape[1], "cca")
 
     def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
         return block(xs, ys, lambda x, y: _mean_correlation(x, y, self.summary), array_namespace(xs[0].u))
 
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
+
+    def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null | None:
+        return _mean_square_null(xs, ys) if self.summary == "mean_square" else None
+
+    def compare_permuted(
+        self, xs: Sequence[Axes], ys: Sequence[Axes], orders: np.ndarray[Any, Any]
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        shared = _mean_square_permuted(xs, ys, orders) if self.summary == "mean_square" else None
+        return super().compare_permuted(xs, ys, orders) if shared is None else shared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +167,7 @@ class SVCCA(Metric[Axes]):
         "svcca-dim=10-score": "svcca(count=10)",
     }
     shown: ClassVar[tuple[str, ...]] = ("variance",)
+    variants: ClassVar[tuple[str, ...]] = ("svcca(variance=0.9)", "svcca(count=1, summary='mean_square')")
     variance: float | None = 0.99
     count: int | None = None
     summary: Literal["mean", "mean_square"] = "mean"
@@ -169,7 +207,7 @@ class SVCCA(Metric[Axes]):
     def prepare(self, x: Array) -> Axes:
         axes = principal_axes(x)
         kept = axes.first(self._kept(axes, x.shape[1]))
-        return _refuse_saturation(kept, x.shape[1], "svcca")
+        return refuse_saturation(kept, x.shape[1], "svcca")
 
     def _kept(self, axes: Axes, d: int) -> int:
         if self.count is not None:
@@ -191,6 +229,15 @@ class SVCCA(Metric[Axes]):
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
 
+    def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null | None:
+        return _mean_square_null(xs, ys) if self.summary == "mean_square" else None
+
+    def compare_permuted(
+        self, xs: Sequence[Axes], ys: Sequence[Axes], orders: np.ndarray[Any, Any]
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        shared = _mean_square_permuted(xs, ys, orders) if self.summary == "mean_square" else None
+        return super().compare_permuted(xs, ys, orders) if shared is None else shared
+
 
 @dataclasses.dataclass(frozen=True)
 class PWCCA(Metric[Axes]):
@@ -207,6 +254,7 @@ class PWCCA(Metric[Axes]):
     name: ClassVar[str] = "pwcca"
     aliases: ClassVar[dict[str, str]] = {"pwcca-score": "pwcca(weights='mean')"}
     shown: ClassVar[tuple[str, ...]] = ("weights",)
+    variants: ClassVar[tuple[str, ...]] = ("pwcca(weights='x')", "pwcca(weights='y')", "pwcca(weights='mean')")
     weights: Literal["x", "y", "mean"] = "mean"
 
     def __post_init__(self) -> None:
@@ -231,7 +279,7 @@ class PWCCA(Metric[Axes]):
     @property
     def reference(self) -> str:
         return (
-            "Morcos et al. (2018), eq. 4, in sample space as in Kornblith et al. (2019), Table 1; 'mean' is the "
+            "Morcos et al. (2018), in sample space as in Kornblith et al. (2019), Table 1; 'mean' is the "
             "mean of both "
             "sides' scores. Seven peers give six other numbers: google/svcca weighs by coefficients that lack the "
             "whitening, anatome leaves x uncentred, platonic-universe's weights are constant (it is svcca), "
@@ -239,7 +287,7 @@ class PWCCA(Metric[Axes]):
         )
 
     def prepare(self, x: Array) -> Axes:
-        return _refuse_saturation(principal_axes(x, vectors=True), x.shape[1], "pwcca")
+        return refuse_saturation(principal_axes(x, vectors=True), x.shape[1], "pwcca")
 
     def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
         return block(xs, ys, self._pair, array_namespace(xs[0].u))
@@ -283,3 +331,60 @@ def _thin_factors(m: Array) -> tuple[Array, Array, Array]:
         return left, xp.clip(rho, 0.0, 1.0), rightt.T
     rho = xp.sqrt(values)
     return left, xp.clip(rho, 0.0, 1.0), (m.T @ left) / rho[None, :]
+
+
+@dataclasses.dataclass(frozen=True)
+class EigenspaceOverlap(Metric[Axes]):
+    """Overlap of what two layers can say linearly: ``|U_x' U_y|²_F / max(r1, r2)``, layers not centred.
+
+    U are the left singular vectors of the layers as they come, so a common offset of the features is part of what
+    overlaps.
+    """
+
+    name: ClassVar[str] = "eigenspace_overlap"
+    aliases: ClassVar[dict[str, str]] = {"eigenspace_overlap_score": "eigenspace_overlap", "eos": "eigenspace_overlap"}
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return (ALWAYS - {"translation"}) | {"invertible_linear"}
+
+    @property
+    def chance(self) -> str:
+        return "min(r1, r2) / n for layers without offset, r the ranks"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "May et al. (2019), 'On the downstream performance of compressed word embeddings'. "
+            "Divided by "
+            "the larger rank; ReSi divides by the larger number of features, the same for layers of full column rank."
+        )
+
+    def prepare(self, x: Array) -> Axes:
+        axes = principal_axes(x, centred=False)
+        if axes.rank >= axes.n:
+            raise InputError(
+                f"eigenspace_overlap is not defined here: the layer has rank {axes.rank} on n = {axes.n} items, so "
+                f"it spans "
+                "every layer and the overlap is a ratio of ranks. Use more items than features, or svcca."
+            )
+        return axes
+
+    def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
+        return block(xs, ys, _overlap, array_namespace(xs[0].u))
+
+    def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
+        return state.permuted(order)
+
+    def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null:
+        return projection_null(xs, ys, _ones, lambda x, y: float(max(x.rank, y.rank)))
+
+
+def _overlap(x: Axes, y: Axes) -> Array:
+    xp = array_namespace(x.u)
+    m = x.u.T @ y.u
+    return xp.clip(xp.sum(m * m) / max(m.shape), 0.0, 1.0)

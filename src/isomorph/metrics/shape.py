@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from .._arrays import Array, take_rows
+from ..errors import InputError
 from ._base import Metric, choice
-from ._spectra import block, compressed, norm, nuclear_norm, wide_centred
+from ._spectra import Axes, block, compressed, norm, nuclear_norm, principal_axes, wide_centred
+from .canonical import refuse_saturation
 
 RIGID = frozenset({"rotation", "reflection", "translation", "unit_permutation", "item_permutation"})
 
@@ -60,6 +62,12 @@ def _gap(x: Shape, y: Shape) -> Array:
     u, _, vt = xp.linalg.svd(x.unit.T @ y.unit, full_matrices=False)
     residual = x.unit @ (u @ vt) - y.unit
     return xp.sum(residual * residual) / 2
+
+
+def _angle(x: Shape, y: Shape) -> Array:
+    """Arc cosine of the cosine, without its loss of digits near 1."""
+    xp = array_namespace(x.unit)
+    return 2 * xp.asin(xp.sqrt(_gap(x, y) / 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +143,9 @@ class ProcrustesDistance(Metric[Shape]):
         "bures_distance": "procrustes_distance(kind='size_and_shape')",
     }
     shown: ClassVar[tuple[str, ...]] = ("kind",)
+    variants: ClassVar[tuple[str, ...]] = tuple(
+        f"procrustes_distance(kind={kind!r})" for kind in ("angular", "size_and_shape", "ding", "ding_root")
+    )
     kind: Literal["angular", "size_and_shape", "ding", "ding_root"] = "angular"
 
     def __post_init__(self) -> None:
@@ -160,9 +171,9 @@ class ProcrustesDistance(Metric[Shape]):
     @property
     def reference(self) -> str:
         return (
-            "Kendall (1984), Williams et al. (2021), eq. 8 ('angular', netrep with alpha=1); Ding et al. (2021), "
-            "eq. 2 ('ding', "
-            "which ReSi returns rooted)."
+            "Kendall (1984), Williams et al. (2021) ('angular', netrep with alpha=1); Ding et al. (2021) ('ding', "
+            "which "
+            "ReSi returns rooted)."
         )
 
     def prepare(self, x: Array) -> Shape:
@@ -175,12 +186,179 @@ class ProcrustesDistance(Metric[Shape]):
         return state.permuted(order)
 
     def _pair(self, x: Shape, y: Shape) -> Array:
+        if self.kind == "angular":
+            return _angle(x, y)
         xp = array_namespace(x.unit)
         gap = _gap(x, y)
         if self.kind == "ding":
             return 2 * gap
         if self.kind == "ding_root":
             return xp.sqrt(2 * gap)
-        if self.kind == "angular":
-            return 2 * xp.asin(xp.sqrt(gap / 2))  # arccos(1 - gap), without its loss of digits near 1
         return xp.sqrt((x.size - y.size) ** 2 + 2 * gap * x.size * y.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneralizedShape(Metric[Shape]):
+    """Generalised shape distance: the angle left after partly whitening both layers and rotating one onto the other.
+
+    A layer ``U S V'`` (centred) becomes ``U (α S + (1 - α) c) V'``, where c is a common size, then the angular
+    Procrustes distance is taken. α = 1 is `procrustes_distance`, α = 0 lets any invertible linear map pass: arccos of
+    the mean canonical correlation for equal ranks.
+
+    Args:
+        alpha: Share of the layer that stays as it is, in [0, 1].
+        reference_scale: What c is. ``"rms"``: the root mean square of the layer's singular values, so that the distance
+            does not depend on its scale. ``"unit"``: 1 in the units of the features, netrep's value, which for 0 < α <
+            1 changes with the scale.
+    """
+
+    name: ClassVar[str] = "shape_distance"
+    aliases: ClassVar[dict[str, str]] = {
+        "shape_metric": "shape_distance",
+        "shape": "shape_distance",
+        "shape_metric-alpha=0.0-distance=angular": "shape_distance(alpha=0.0)",
+        "shape_metric-alpha=0.5-distance=angular": "shape_distance(alpha=0.5, reference_scale='unit')",
+        "shape_metric-alpha=1.0-distance=angular": "shape_distance(alpha=1.0)",
+    }
+    shown: ClassVar[tuple[str, ...]] = ("alpha",)
+    variants: ClassVar[tuple[str, ...]] = (
+        "shape_distance(alpha=0.0)",
+        "shape_distance(alpha=0.5)",
+        "shape_distance(alpha=0.5, reference_scale='unit')",
+        "shape_distance(alpha=1.0)",
+    )
+    alpha: float = 0.5
+    reference_scale: Literal["rms", "unit"] = "rms"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha <= 1):
+            raise InputError(f"shape_distance: alpha={self.alpha!r} must be between 0 (whitened) and 1 (as it is).")
+        choice("shape_distance", "reference_scale", self.reference_scale, ("rms", "unit"))
+
+    @property
+    def distance(self) -> bool:
+        return True
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, math.pi / 2
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        if self.alpha == 0:
+            return RIGID | {"isotropic_scale", "invertible_linear"}
+        return RIGID if self.reference_scale == "unit" and self.alpha < 1 else RIGID | {"isotropic_scale"}
+
+    @property
+    def chance(self) -> str:
+        return "below π/2 and falling with d / n"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Williams et al. (2021), 'Generalized shape metrics on neural representations'. netrep's "
+            "LinearMetric "
+            "also raises eigenvalues below 1e-7, which we cut at the numerical rank instead."
+        )
+
+    def prepare(self, x: Array) -> Shape:
+        if self.alpha == 1:
+            return _shape(x)
+        axes = principal_axes(x)
+        if self.alpha == 0:
+            axes = refuse_saturation(axes, x.shape[1], "shape_distance(alpha=0)")
+        xp = array_namespace(axes.s)
+        common = 1.0 / axes.scale if self.reference_scale == "unit" else xp.sqrt(xp.mean(axes.s * axes.s))
+        s = self.alpha * axes.s + (1 - self.alpha) * common
+        size = xp.sqrt(xp.sum(s * s))
+        return Shape(axes.u * (s / size)[None, :], size * axes.scale, axes.eps)
+
+    def compare(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> Array:
+        return block(xs, ys, _angle, array_namespace(xs[0].unit))
+
+    def permute(self, state: Shape, order: np.ndarray[Any, Any]) -> Shape:
+        return state.permuted(order)
+
+
+@dataclasses.dataclass(frozen=True)
+class Riemannian(Metric[Axes]):
+    """Affine-invariant Riemannian distance of the items' second moments.
+
+    ``sqrt(Σ log² λ_i)`` over the generalised eigenvalues of ``M_x`` and ``M_y``, the n x n Gram matrices of the centred
+    layers scaled to a mean diagonal of one and shrunk: ``M = (1 - γ) K n / tr K + γ I``. Without shrinkage a centred
+    Gram is singular and the distance infinite, so γ is part of the metric and there is no default that is right for
+    all data.
+
+    Args:
+        shrinkage: γ, in (0, 1].
+    """
+
+    name: ClassVar[str] = "riemannian_distance"
+    aliases: ClassVar[dict[str, str]] = {"riemannian": "riemannian_distance", "airm": "riemannian_distance"}
+    shown: ClassVar[tuple[str, ...]] = ("shrinkage",)
+    shrinkage: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.shrinkage, (int, float)) and 0 < self.shrinkage < 1):
+            raise InputError(
+                f"riemannian_distance: shrinkage={self.shrinkage!r} must be above 0 and below 1: at 0 the Gram "
+                f"matrices of "
+                "centred layers are singular, at 1 nothing of them is left."
+            )
+
+    @property
+    def distance(self) -> bool:
+        return True
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, math.inf
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return RIGID | {"isotropic_scale"}
+
+    @property
+    def chance(self) -> str:
+        return "depends on both spectra; sampled"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Shahbazi et al. (2021), 'Using distance on the Riemannian manifold to compare representations in brain "
+            "and in "
+            "models'; on n x n second moments, with the shrinkage declared. pyriemann.distance_riemann of the "
+            "shrunk matrices."
+        )
+
+    def prepare(self, x: Array) -> Axes:
+        return principal_axes(x)
+
+    def compare(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Array:
+        return block(xs, ys, self._pair, array_namespace(xs[0].u))
+
+    def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
+        return state.permuted(order)
+
+    def _pair(self, x: Axes, y: Axes) -> Array:
+        """Both moments are γ I outside the span of both layers' axes, so only that span is decomposed."""
+        xp = array_namespace(x.u)
+        ex, ey = self._excess(x), self._excess(y)
+        if x.rank + y.rank < x.n:
+            q = xp.linalg.qr(xp.concat([x.u, y.u], axis=1))[0]
+            ux, uy = q.T @ x.u, q.T @ y.u
+        else:
+            ux, uy = x.u, y.u
+        # M_x^-½ = (I + U diag((1 + e)^-½ - 1) U') / √γ, and likewise M_y = γ (I + U diag(e) U')
+        shrink = 1 / xp.sqrt(1 + ex) - 1
+        left = xp.eye(ux.shape[0], dtype=ux.dtype, device=device(ux)) + (ux * shrink[None, :]) @ ux.T
+        tail = left @ uy
+        ratio = left @ left + (tail * ey[None, :]) @ tail.T
+        logs = xp.log(xp.linalg.eigvalsh((ratio + ratio.T) / 2))
+        return xp.sqrt(xp.sum(logs * logs))
+
+    def _excess(self, axes: Axes) -> Array:
+        """Eigenvalues of the scaled Gram over γ / (1 - γ)."""
+        xp = array_namespace(axes.s)
+        energy = axes.s * axes.s
+        return energy * axes.n / xp.sum(energy) * ((1 - self.shrinkage) / self.shrinkage)
