@@ -32,10 +32,18 @@ def list_datasets() -> Rows:
 
 
 def list_models() -> Rows:
-    """The bundled checkpoints, and the providers of all others."""
+    """The models known by name; any Hugging Face id, local checkpoint or ONNX file goes through the same door."""
     from .encoders import known_models
 
-    return ("model", "modality", "layers", "size", "what it is"), known_models()
+    rows = [
+        (f.spec, f.modality, f.summary, f"{f.megabytes} MB" if f.megabytes else "", f.licence) for f in known_models()
+    ]
+    rows += [
+        ("org/name@revision", "any", "a Hugging Face model, through the Auto classes", "", ""),
+        ("./folder", "any", "a local checkpoint", "", ""),
+        ("onnx:file.onnx", "any", "an ONNX file, tapped at named nodes", "", ""),
+    ]
+    return ("model", "modality", "what it is", "download", "licence"), rows
 
 
 KINDS: dict[str, Callable[[], Rows]] = {"models": list_models, "metrics": list_metrics, "datasets": list_datasets}

@@ -176,10 +176,10 @@ class Map(ABC):
     def _rows(self, x: Any) -> Matrix:
         if not self.__sklearn_is_fitted__():
             raise InputError(f"{self.spec} is not fitted yet; call fit(x, y) first.")
-        x = as_float64(x, "x")
-        if x.shape[1] != self.n_features_in_:
-            raise InputError(f"{self.spec} was fitted on {self.n_features_in_} features, found {x.shape[1]}.")
-        return x
+        rows = as_float64(x, "x")
+        if rows.shape[1] != self.n_features_in_:
+            raise InputError(f"{self.spec} was fitted on {self.n_features_in_} features, found {rows.shape[1]}.")
+        return rows
 
 
 def as_float64(x: Any, name: str) -> Matrix:
