@@ -1,0 +1,160 @@
+"""Line charts along depth, and the dot plot that compares models."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from ._svg import Figure, fit, line, path, tag, text, text_width, tick_text, ticks
+
+_WIDTH, _PLOT_H, _LEFT, _RIGHT = 330.0, 190.0, 46.0, 14.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One line of a chart.
+
+    Attributes:
+        label: Its name in the legend.
+        x: Positions.
+        y: Heights.
+        style: ``"chance"`` or the number of a line style, 0 to 3.
+        filled: Which markers are filled; none are drawn for chance.
+        band: Lower and upper bounds, or None.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    style: int | str = 0
+    filled: Sequence[bool] = ()
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of a dot plot: a score, its chance level and its baselines."""
+
+    label: str
+    value: float
+    chance: float
+    passing: bool
+    baselines: Sequence[tuple[str, float]] = ()
+
+
+def line_chart(name: str, title: str, heading: str, series: Sequence[Series], axis: str) -> Figure:
+    """Lines over relative depth, from 0 (input) to 1 (output).
+
+    Args:
+        name: Stem of the figure's files.
+        title: What it shows, for those who cannot see it.
+        heading: A line of text above the plot.
+        series: The lines, drawn in reverse so that the first lies on top.
+        axis: Name of the horizontal axis.
+    """
+    top = 26.0
+    low, high = _domain([v for s in series for v in [*s.y, *(s.band[0] if s.band else ()), *(s.band[1] if s.band else ())]])
+
+    def px(x: float) -> float:
+        return _LEFT + x * (_WIDTH - _LEFT - _RIGHT)
+
+    def py(y: float) -> float:
+        return top + _PLOT_H * (high - y) / (high - low)
+
+    marks = ticks(low, high)
+    body = [text(_LEFT, 13, fit(heading, _WIDTH - _LEFT - 4), class_="strong")]
+    for t in marks:
+        body += [line(_LEFT, py(t), _WIDTH - _RIGHT, py(t), "grid"), text(_LEFT - 7, py(t) + 3.6, tick_text(t, marks), class_="end soft")]
+    body += [line(_LEFT, top + _PLOT_H, _WIDTH - _RIGHT, top + _PLOT_H, "axis")]
+    for t, words in ((0.0, "0"), (0.25, ""), (0.5, "0.5"), (0.75, ""), (1.0, "1")):
+        body += [line(px(t), top + _PLOT_H, px(t), top + _PLOT_H + 4, "axis"), text(px(t), top + _PLOT_H + 16, words, class_="middle soft")]
+    body.append(text((_LEFT + _WIDTH - _RIGHT) / 2, top + _PLOT_H + 32, fit(axis, _WIDTH - 20), class_="middle"))
+    for s in reversed(series):
+        body.append(_draw(s, [px(v) for v in s.x], [py(v) for v in s.y], py))
+    legend, height = _legend([(s.label, s.style) for s in series], top + _PLOT_H + 52)
+    return Figure(name, title, _WIDTH, height, "".join(body) + legend)
+
+
+def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure:
+    """One row a pair of models: score (disc), chance (bar) and baselines (squares, triangles, diamonds)."""
+    names = list(dict.fromkeys(label for row in rows for label, _ in row.baselines))
+    low, high = _domain([v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines)]])
+    left, right, top, pitch = 12.0, 14.0, 26.0, 38.0
+
+    def px(x: float) -> float:
+        return left + (x - low) / (high - low) * (_WIDTH - left - right)
+
+    bottom = top + pitch * len(rows)
+    marks = ticks(low, high)
+    body = [text(left, 13, fit(heading, _WIDTH - left - 4), class_="strong")]
+    body += [line(px(t), top, px(t), bottom, "grid") for t in marks]
+    body += [text(px(t), bottom + 14, tick_text(t, marks), class_="middle soft") for t in marks]
+    for k, row in enumerate(rows):
+        y = top + pitch * k + 26
+        body.append(text(left, y - 11, fit(row.label, _WIDTH - left - right), class_="small"))
+        body.append(line(px(row.chance), y, px(row.value), y, "stem"))
+        body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
+        for label, value in row.baselines:
+            body.append(_marker(px(value), y, 1 + names.index(label) % 3, True))
+        body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
+    entries: list[tuple[str, int | str]] = [("best pair of layers", 0), ("chance", "tick")]
+    entries += [(label, 1 + k % 3) for k, label in enumerate(names)]
+    legend, height = _legend(entries, bottom + 34, lines=False)
+    return Figure(name, title, _WIDTH, height, "".join(body) + legend)
+
+
+def _domain(values: Sequence[float]) -> tuple[float, float]:
+    finite = [v for v in values if math.isfinite(v)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    if 0 <= low < 0.6 * high:
+        low = 0.0
+    pad = (high - low) * 0.06 or abs(high) * 0.1 or 0.5
+    return (low if low == 0 else low - pad), high + pad
+
+
+def _draw(series: Series, xs: list[float], ys: list[float], py: object) -> str:
+    points = list(zip(xs, ys, strict=True))
+    style = "chance" if series.style == "chance" else f"s{series.style}"
+    parts = []
+    if series.band is not None and callable(py):
+        low, high = ([py(v) for v in side] for side in series.band)
+        outline = [*zip(xs, high, strict=True), *reversed(list(zip(xs, low, strict=True)))]
+        parts.append(tag("path", d=path(outline) + "z", class_="band"))
+    parts.append(tag("path", d=path(points), class_=style))
+    if series.style != "chance":
+        filled = series.filled or [True] * len(points)
+        parts += [_marker(x, y, int(series.style), bool(f)) for (x, y), f in zip(points, filled, strict=True)]
+    return "".join(parts)
+
+
+def _marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str:
+    class_ = f"m{style}" if filled else f"m{style} hollow"
+    if style == 0:
+        return tag("circle", cx=x, cy=y, r=r, class_=class_)
+    shape = {
+        1: f"M{x - r:.2f} {y - r:.2f}h{2 * r:.2f}v{2 * r:.2f}h{-2 * r:.2f}z",
+        2: f"M{x:.2f} {y - r * 1.3:.2f}l{r * 1.3:.2f} {r * 2.2:.2f}h{-2.6 * r:.2f}z",
+        3: f"M{x:.2f} {y - r * 1.4:.2f}l{r * 1.4:.2f} {r * 1.4:.2f}l{-r * 1.4:.2f} {r * 1.4:.2f}l{-r * 1.4:.2f} {-r * 1.4:.2f}z",
+    }[style]
+    return tag("path", d=shape, class_=class_)
+
+
+def _legend(entries: Sequence[tuple[str, int | str]], y: float, *, lines: bool = True) -> tuple[str, float]:
+    """Entries from left to right, wrapped, and where they end."""
+    parts, x = [], 12.0
+    key = 26.0 if lines else 12.0
+    for label, style in entries:
+        label = fit(label, _WIDTH - key - 30, 10)
+        width = key + 6 + text_width(label, 10) + 16
+        if x > 12 and x + width - 16 > _WIDTH:
+            x, y = 12.0, y + 16
+        if style == "tick":
+            parts.append(line(x + key / 2, y - 9, x + key / 2, y + 2, "tick"))
+        elif lines:
+            parts.append(line(x, y - 3.5, x + key, y - 3.5, "chance" if style == "chance" else f"s{style}"))
+        if isinstance(style, int):
+            parts.append(_marker(x + key / 2, y - 3.5, style, True))
+        parts.append(text(x + key + 6, y, label, class_="small"))
+        x += width
+    return "".join(parts), y + 10

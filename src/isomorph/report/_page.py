@@ -1,0 +1,146 @@
+"""The page: results in, one HTML file and its figures out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ..datasets import PairedItems
+from ..errors import InputError
+from ..results import Result, load_result
+from ._color import root_css
+from ._export import prepare_folder, write_figures, write_whole
+from ._pictures import Pictures
+from ._section import Block, Context, Section, render
+from ._section import Shown as SectionShown
+from ._svg import style_rules
+from ._text import flatten, listed, printable, short_names
+from .sections import sections
+
+_PROGRAMS = ("command", "commands", "toml", "study")  # keys of `study` shown as text to copy
+
+
+def report(
+    results: Any,
+    to: str | os.PathLike[str] = "report.html",
+    *,
+    items: PairedItems | None = None,
+    title: str | None = None,
+    study: Mapping[str, Any] | None = None,
+    figures: str | os.PathLike[str] | bool | None = None,
+) -> Path:
+    """Write results as one HTML page that needs nothing else, and its figures as files.
+
+    The page asks nothing of any network, works without JavaScript, and shows every score with its chance level, every
+    maximum over layers with the p of that maximum, and every untrained baseline beside what it is a baseline of.
+
+    Args:
+        results: A result, a path of a saved one, or a list of these, shown in that order.
+        to: The page to write; its folder is made. An older page is replaced once the new one is whole.
+        items: The items that were scanned: pictures and texts for the neighbourhoods. Without them ids are shown.
+        title: The page's heading; by default it names the models.
+        study: How the results were made: ``command`` and ``toml`` are shown as text to copy, the rest as a table.
+        figures: Folder for the figures as SVG, and as PNG if the extra ``images`` is installed (the page says which
+            were written): None or True for ``figures`` beside the page, False for no files.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: if there is nothing to show, a result is of a kind that no section shows, a file cannot be read
+            as a result, a file of the items cannot be read, or the page cannot be written there.
+        MissingExtraError: if `items` hold pictures and Pillow is not installed.
+    """
+    loaded = _load(results)
+    target = Path(to)
+    if target.is_dir():
+        raise InputError(f"to={str(to)!r} is a folder; name the page to write in it, such as {target / 'report.html'}.")
+    by_section = _by_section(loaded)
+    names = [m for section, group in by_section for r in group for m in section.models(r)]
+    pictures = Pictures(items)
+    context = Context(pictures, short_names(names), items is not None)
+    shown = [section.show(group, context) for section, group in by_section]
+    folder = _figure_folder(figures, target)
+    prepare_folder(target.parent)
+    every = [f for part in shown for b in _blocks(part) for f in b.figures]
+    note = "" if folder is None else write_figures(every, folder, beside=target.parent)
+    heading = printable(title or _title([context.name(n) for n in dict.fromkeys(names)]))
+    page = render(
+        "page.html.j2",
+        title=heading,
+        parts=shown,
+        sprites=pictures.sprites(),
+        style=Markup(root_css() + style_rules() + _asset("style.css")),  # noqa: S704  # our own files
+        script=Markup(_asset("page.js")),  # noqa: S704  # our own file
+        programs=_programs(study),
+        settings=flatten({k: v for k, v in (study or {}).items() if k not in _PROGRAMS}),
+        figure_note=note,
+        version=_version(),
+    )
+    return write_whole(target, str(page).encode())
+
+
+def _load(results: Any) -> list[Result]:
+    if isinstance(results, (Result, str, os.PathLike)):
+        results = [results]
+    if not isinstance(results, Sequence) or not len(results):
+        raise InputError(
+            "results must be a result, a path of a saved one, or a list of these with at least one; "
+            f"found {type(results).__name__}{' with nothing in it' if isinstance(results, Sequence) else ''}."
+        )
+    loaded = [load_result(r) if isinstance(r, (str, os.PathLike)) else r for r in results]
+    for k, result in enumerate(loaded):
+        if not isinstance(result, Result):
+            raise InputError(f"results[{k}] is a {type(result).__name__}; a Scan, another result or a path is needed.")
+    return loaded
+
+
+def _by_section(results: Sequence[Result]) -> list[tuple[Section, list[Result]]]:
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        if result.kind not in sections.classes:
+            raise InputError(
+                f"A report cannot show a {type(result).__name__} by itself; it shows: {', '.join(sections.classes)}."
+            )
+        groups.setdefault(result.kind, []).append(result)
+    return [(sections.classes[kind](), group) for kind, group in groups.items()]
+
+
+def _blocks(part: SectionShown) -> list[Block]:
+    return [*([part.overview] if part.overview else []), *part.blocks]
+
+
+def _title(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"How alike are the layers of {names[0]}?"
+    if len(names) <= 4:
+        return f"How alike are {listed(names)}?"
+    return f"How alike are {len(names)} representation spaces?"
+
+
+def _figure_folder(figures: str | os.PathLike[str] | bool | None, target: Path) -> Path | None:
+    if figures is True or figures is None:
+        return target.parent / "figures"
+    return None if figures is False else Path(figures)
+
+
+def _programs(study: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    rows = [(k, (study or {}).get(k)) for k in _PROGRAMS]
+    return [(k, printable(v if isinstance(v, str) else "\n".join(map(str, v)))) for k, v in rows if v]
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(f"templates/{name}").read_text(encoding="utf-8")
+
+
+def _version() -> str:
+    try:
+        return version("isomorph")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"

@@ -1,0 +1,101 @@
+"""What a section of the report is: all that it shows for one kind of result."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ._pictures import Pictures
+from ._svg import Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What all sections of one report share.
+
+    Attributes:
+        pictures: The items, shown by id.
+        short: Full model names -> short ones.
+        given: Whether items were given at all.
+    """
+
+    pictures: Pictures
+    short: Mapping[str, str]
+    given: bool
+
+    def name(self, full: str) -> str:
+        """The short name of a model."""
+        return self.short.get(full, full)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One part of the page.
+
+    Attributes:
+        anchor: Its id in the page.
+        title: Its heading.
+        html: What it shows.
+        figures: The figures in it, which are also written as files.
+    """
+
+    anchor: str
+    title: str
+    html: Markup
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What a section makes of all results of its kind.
+
+    Attributes:
+        question: What was asked, as the end of the sentence "Asked: …".
+        overview: The answer in words, and the summary; None if the blocks say it all.
+        blocks: One an answer in detail.
+        facts: Sizes, settings and provenance: heading -> rows of name and text.
+    """
+
+    question: str
+    overview: Block | None
+    blocks: tuple[Block, ...]
+    facts: tuple[tuple[str, Sequence[tuple[str, str]]], ...] = ()
+
+
+class Section(ABC):
+    """Shows the results of one kind; `name` is that `Result.kind`."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def models(self, result: Any) -> Sequence[str]:
+        """Full names of the models in a result, for short names that keep them apart."""
+
+    @abstractmethod
+    def show(self, results: Sequence[Any], context: Context) -> Shown:
+        """All results of this kind, in the order given."""
+
+
+def environment() -> Environment:
+    """The templates, with every text escaped and every missing name an error."""
+    env = Environment(
+        loader=PackageLoader(__package__, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
+    return env
+
+
+def render(template: str, **values: Any) -> Markup:
+    """One template as markup."""
+    return Markup(environment().get_template(template).render(**values))  # noqa: S704  # autoescape is on
+
+

@@ -1,0 +1,81 @@
+"""Alignment along relative depth: the slices through the best pair of layers, with chance and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...results import Alignment, Scan
+from .._charts import Series, line_chart
+from .._heatmap import best_cell, passes
+from .._svg import Figure
+from .._text import layer_labels, printable
+
+
+def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str) -> Iterator[Figure]:
+    """One chart a side that has two layers or more.
+
+    Every point and its chance level belong to one pair of layers: the other side is held at the layer of the best
+    pair. Baselines are cut at the layer of the same name, or at their own best one if they have none of that name.
+
+    Args:
+        alignment: One metric of the scan.
+        scan: The scan, for its baselines.
+        x: Short name of `x`.
+        y: Short name of `y`.
+        stem: Stem of the figures' file names.
+    """
+    best = best_cell(alignment)
+    for axis, (name, other) in enumerate(((x, y), (y, x))):
+        if alignment.shape[axis] < 2:
+            continue
+        held = (alignment.y_layers, alignment.x_layers)[axis][best[1 - axis]]
+        series = [_series(alignment, axis, held, name, 0)]
+        series.append(_chance(alignment, axis, held))
+        for k, (label, baseline) in enumerate(scan.baselines.items()):
+            twin = baseline.alignments.get(alignment.metric)
+            if twin is not None and twin.shape[axis] > 1:
+                series.append(_series(twin, axis, held, printable(label), 1 + k % 3))
+        shown, _ = layer_labels((alignment.y_layers, alignment.x_layers)[axis], width=24)
+        label = shown[best[1 - axis]]
+        side = "xy"[axis]
+        yield line_chart(
+            f"{stem}-depth-{side}",
+            f"{alignment.metric} along the depth of {name}, with {other} held at {held}: "
+            + ", ".join(f"{v:.3f}" for v in series[0].y),
+            f"along {name}; {other} at layer {label}" if label.isdigit() else f"along {name}; {other} at {label}",
+            series,
+            f"relative depth of {name}, input to output",
+        )
+
+
+def _slice(array: Any, axis: int, index: int) -> np.ndarray[Any, Any]:
+    return np.take(np.asarray(array, dtype=float), index, axis=1 - axis)
+
+
+def _held_index(alignment: Alignment, axis: int, held: str) -> int:
+    others = (alignment.y_layers, alignment.x_layers)[axis]
+    return others.index(held) if held in others else best_cell(alignment)[1 - axis]
+
+
+def _series(alignment: Alignment, axis: int, held: str, label: str, style: int) -> Series:
+    index = _held_index(alignment, axis, held)
+    band = None
+    if alignment.interval is not None and style == 0:
+        band = tuple(_slice(alignment.interval[..., k], axis, index).tolist() for k in (0, 1))
+    return Series(
+        label,
+        np.linspace(0, 1, alignment.shape[axis]).tolist(),
+        _slice(alignment.values, axis, index).tolist(),
+        style,
+        [bool(v) for v in _slice(passes(alignment), axis, index)],
+        band,  # type: ignore[arg-type]  # two bounds: a tuple of length two
+    )
+
+
+def _chance(alignment: Alignment, axis: int, held: str) -> Series:
+    index = _held_index(alignment, axis, held)
+    depth = np.linspace(0, 1, alignment.shape[axis]).tolist()
+    return Series("chance", depth, _slice(alignment.chance, axis, index).tolist(), "chance")

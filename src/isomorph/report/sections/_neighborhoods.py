@@ -1,0 +1,83 @@
+"""Items that two models see alike, and items that they see differently, each with its nearest neighbours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ...results import Neighborhoods, Scan
+from .._pictures import Shown
+from .._section import Context
+from .._text import printable
+
+_MOST = 8  # items listed of each kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbor:
+    """A neighbour, and whether both models have it."""
+
+    item: Shown
+    common: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One item with its neighbours in both models."""
+
+    item: Shown
+    share: int
+    k: int
+    sides: tuple[tuple[str, tuple[Neighbor, ...]], ...]
+
+
+def neighborhoods(scan: Scan, x: str, y: str, context: Context) -> dict[str, Any] | None:
+    """What the template shows: groups of cases with a heading each, and notes; None if the scan has none."""
+    found = scan.neighborhoods
+    if found is None or not found.ids:
+        return None
+    order = sorted(range(len(found.ids)), key=lambda i: -found.overlap[i])
+    half = (len(order) + 1) // 2
+    alike, apart = order[:half], order[half:]
+    shown = [(alike[:_MOST], "Seen alike", "the items whose neighbours both models agree on most")]
+    if apart:
+        last = list(reversed(apart[-_MOST:]))
+        shown.append((last, "Seen differently", "the items whose neighbours they agree on least"))
+    cases = [
+        (title, words, [_case(found, i, x, y, scan, context) for i in group]) for group, title, words in shown
+    ]
+    return {
+        "k": found.k,
+        "x_layer": printable(found.x_layer),
+        "y_layer": printable(found.y_layer),
+        "groups": cases,
+        "note": _note(found, context, sum(len(g) for g, *_ in shown)),
+        "plain": all(c.item.ref is None for *_, group in cases for c in group),
+    }
+
+
+def _case(found: Neighborhoods, i: int, x: str, y: str, scan: Scan, context: Context) -> Case:
+    prefer = (scan.x_view, scan.y_view)
+    sides = []
+    for name, mine, others in (
+        (x, found.x_neighbors[i], found.y_neighbors[i]),
+        (y, found.y_neighbors[i], found.x_neighbors[i]),
+    ):
+        sides.append((name, tuple(Neighbor(context.pictures.show(n, prefer=prefer), n in others) for n in mine)))
+    common = len(set(found.x_neighbors[i]) & set(found.y_neighbors[i]))
+    return Case(context.pictures.show(found.ids[i], prefer=prefer), common, found.k, tuple(sides))
+
+
+def _note(found: Neighborhoods, context: Context, listed: int) -> str:
+    words = []
+    if listed < len(found.ids):
+        words.append(f"{listed} of the {len(found.ids)} listed items are shown.")
+    if not context.given:
+        words.append("No items were given to this report, so they are shown by their ids.")
+        return " ".join(words)
+    every: Sequence[str] = [*found.ids, *(n for side in (found.x_neighbors, found.y_neighbors) for row in side for n in row)]
+    missing = len({n for n in every if n not in context.pictures})
+    if missing:
+        words.append(f"{missing} of these items are not among the items given to this report; they are shown by id.")
+    return " ".join(words)

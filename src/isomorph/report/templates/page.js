@@ -1,0 +1,105 @@
+"use strict";
+document.documentElement.classList.add("js");
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // Heat maps: one cell of each can be reached by Tab, arrow keys move; pointing and focus tell what a cell holds.
+  for (const map of document.querySelectorAll(".map")) {
+    const grid = map.querySelector(".cells");
+    const rows = [...grid.children].map((row) => [...row.children]);
+    const readout = map.querySelector(".readout");
+    const marks = ["cursor-halo", "cursor"].map((name) => {
+      const mark = document.createElementNS(SVG, "path");
+      mark.setAttribute("class", name);
+      mark.setAttribute("visibility", "hidden");
+      map.querySelector("svg").append(mark);
+      return mark;
+    });
+    const words = new Map();
+    for (const cell of rows.flat()) {
+      const title = cell.querySelector("title").textContent;
+      words.set(cell, title);
+      cell.setAttribute("aria-label", title);
+      cell.querySelector("title").remove(); // the readout says it at once, the browser's own box would say it twice
+    }
+    const show = (cell) => {
+      for (const mark of marks) {
+        mark.setAttribute("d", cell.getAttribute("d"));
+        mark.setAttribute("visibility", "visible");
+      }
+      const all = words.get(cell);
+      const cut = all.lastIndexOf(": ", all.indexOf(", chance "));
+      const head = document.createElement("b");
+      head.textContent = all.slice(0, cut);
+      readout.replaceChildren(head, all.slice(cut + 2));
+    };
+    let current = grid.querySelector('[tabindex="0"]');
+    const moveTo = (cell) => {
+      current.setAttribute("tabindex", "-1");
+      cell.setAttribute("tabindex", "0");
+      current = cell;
+      cell.focus();
+    };
+    grid.addEventListener("pointerover", (event) => {
+      const cell = event.target.closest("[role=gridcell]");
+      if (cell) show(cell);
+    });
+    grid.addEventListener("focusin", (event) => show(event.target.closest("[role=gridcell]")));
+    grid.addEventListener("click", (event) => {
+      const cell = event.target.closest("[role=gridcell]");
+      if (cell) moveTo(cell);
+    });
+    grid.addEventListener("keydown", (event) => {
+      const i = rows.findIndex((row) => row.includes(current));
+      const j = rows[i].indexOf(current);
+      const last = rows[i].length - 1;
+      const step = { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1], // rows run upwards
+        Home: [0, -j], End: [0, last - j], PageUp: [rows.length - 1 - i, 0], PageDown: [-i, 0] }[event.key];
+      if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
+      event.preventDefault();
+      const cell = rows[i + step[0]]?.[j + step[1]];
+      if (cell) moveTo(cell);
+    });
+  }
+
+  // Downloads: CSV made from what the page holds.
+  const quote = (value) => {
+    const text = value === null || value === undefined ? "" : String(value);
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const save = (name, lines) => {
+    const blob = new Blob([lines.map((line) => line.map(quote).join(",")).join("\r\n") + "\r\n"], { type: "text/csv" });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${name}.csv`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const summary = () => {
+    const table = document.querySelector(".summary");
+    const lines = [[...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim())];
+    for (const body of table.tBodies) {
+      const models = body.rows[0].cells[0].textContent.trim();
+      [...body.rows].forEach((row, k) => {
+        const cells = [...row.cells].map((cell) => cell.textContent.trim());
+        lines.push(k ? [models, ...cells] : cells);
+      });
+    }
+    return lines;
+  };
+  const COLUMNS = ["values", "chance", "p_value", "p_family", "calibrated", "threshold", "low", "high"];
+  const pairs = (alignments) => {
+    const lines = [["metric", "x_layer", "y_layer", "n", "x_dim", "y_dim", "value", ...COLUMNS.slice(1), "permutations"]];
+    for (const a of alignments)
+      a.x_layers.forEach((x, i) => a.y_layers.forEach((y, j) =>
+        lines.push([a.variant, x, y, a.n, a.x_dims[i], a.y_dims[j],
+          ...COLUMNS.map((name) => (a[name] ? a[name][i][j] : null)), a.permutations])));
+    return lines;
+  };
+  for (const button of document.querySelectorAll("button.csv"))
+    button.addEventListener("click", () => {
+      if (button.dataset.table) return save("summary", summary());
+      const section = button.closest("section");
+      save(button.dataset.alignments, pairs(JSON.parse(section.querySelector("script.alignments").textContent)));
+    });
+})();
