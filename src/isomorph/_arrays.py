@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace, is_array_api_obj, is_jax_array
 
 from .errors import InputError
 
@@ -68,7 +68,7 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
         raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
     x = _floating(x, xp)
     finite = xp.isfinite(x)
-    if not bool(xp.all(finite)):
+    if not is_traced(x) and not bool(xp.all(finite)):
         rows, columns = np.nonzero(~np.asarray(to_numpy(finite)))
         raise InputError(
             f"{name} holds {len(rows)} non-finite value{'s' if len(rows) > 1 else ''}, the first at item {rows[0]}, "
@@ -92,6 +92,15 @@ def as_pair(x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: i
         )
     namespace(x, y)
     return x, y
+
+
+def is_traced(x: Array) -> bool:
+    """Whether JAX is tracing `x` (inside jax.grad or jax.jit): its values are not known then and cannot be checked."""
+    if not is_jax_array(x):
+        return False
+    from jax.core import Tracer
+
+    return isinstance(x, Tracer)
 
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:

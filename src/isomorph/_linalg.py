@@ -11,8 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array, is_torch_array
 
-from ._arrays import Array, to_numpy
+from ._arrays import Array, is_traced, to_numpy
 from .errors import InputError
+
+
+def number(x: Array) -> float:
+    """The value of a 0-d array as a float, outside of any gradient."""
+    return float(x.detach() if is_torch_array(x) else x)
 
 
 def centre(x: Array) -> Array:
@@ -39,8 +44,8 @@ def scaled(x: Array, what: str = "x") -> Array:
         InputError: if `x` is zero (all items are the same after centring).
     """
     xp = array_namespace(x)
-    largest = float(xp.max(xp.abs(x)))
-    if largest == 0.0:
+    largest = xp.max(xp.abs(x))
+    if not is_traced(x) and number(largest) == 0.0:
         raise InputError(
             f"{what} is constant: all its items have the same features, so nothing varies that could be alike. "
             "Leave this layer out."
@@ -58,7 +63,9 @@ def require_variation(x: Array, centred: Array, what: str = "x") -> None:
     """
     xp = array_namespace(x)
     eps = float(xp.finfo(x.dtype).eps)
-    if float(xp.max(xp.abs(centred))) <= 4 * eps * float(xp.max(xp.abs(x))):
+    if is_traced(x):
+        return
+    if number(xp.max(xp.abs(centred))) <= 4 * eps * number(xp.max(xp.abs(x))):
         raise InputError(
             f"{what} is constant: all its items have the same features (to the precision of {x.dtype}), so nothing "
             "varies that could be alike. Leave this layer out."
@@ -84,7 +91,7 @@ def unit_rows(x: Array, what: str = "x") -> Array:
     """
     xp = array_namespace(x)
     largest = xp.max(xp.abs(x), axis=1, keepdims=True)
-    if bool(xp.any(largest == 0)):
+    if not is_traced(x) and bool(xp.any(largest == 0)):
         rows = np.flatnonzero(to_numpy(largest == 0))
         where = f" (first at row {rows[0]})"
         raise InputError(
@@ -143,7 +150,7 @@ def thin_svd(x: Array, what: str = "x") -> Svd:
     """
     xp = array_namespace(x)
     u, s, vt = xp.linalg.svd(x, full_matrices=False)
-    top = float(s[0])
+    top = number(s[0])
     if top == 0.0:
         raise InputError(f"{what} is constant: it has no directions to compare. Leave this layer out.")
     rank = int(xp.sum(xp.astype(s > top * max(x.shape) * float(xp.finfo(x.dtype).eps), xp.int64)))

@@ -22,8 +22,8 @@ from typing import Any
 import array_api_extra as xpx
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, take_rows
-from .._linalg import double_centre, sum_squares, u_centre
+from .._arrays import Array, is_traced, take_rows
+from .._linalg import double_centre, number, sum_squares, u_centre
 from ..errors import InputError
 from ._ucentred import strict_upper
 
@@ -127,7 +127,7 @@ def dense_kernel(matrix: Array, estimator: str, what: str = "x") -> Kernel:
         adjusted = without_diagonal(adjusted)
     kernel = Kernel(estimator, None, adjusted)
     xp = array_namespace(matrix)
-    noise = float(xp.finfo(matrix.dtype).eps) ** 2 * float(sum_squares(matrix)) * 64
+    noise = 0.0 if is_traced(matrix) else 64 * float(xp.finfo(matrix.dtype).eps) ** 2 * number(sum_squares(matrix))
     kernel.cache["self"] = require_spread(sum_squares(adjusted), noise, what)
     return kernel
 
@@ -146,7 +146,7 @@ def require_spread(own: Array, noise: float, what: str = "a layer") -> Array:
     Raises:
         InputError: if it is zero up to rounding: similarity to anything is then 0/0.
     """
-    if not float(own) > noise:
+    if not is_traced(own) and not number(own) > noise:
         raise InputError(
             f"All items of {what} are equally similar to each other (to rounding), so its kernel has no structure that "
             "another could share and the score would be 0/0. Leave this layer out, or use another estimator."
@@ -190,7 +190,7 @@ def _lost(kernel: Kernel, own: Array) -> bool:
     """Whether a float32 product has cancelled, as with one item far away from all others."""
     xp = array_namespace(kernel.array)
     narrow = kernel.features is not None and xp.finfo(kernel.array.dtype).bits < 64
-    return bool(narrow) and bool(float(own) < 1e-4 * kernel.n**2)
+    return bool(narrow) and not is_traced(own) and bool(number(own) < 1e-4 * kernel.n**2)
 
 
 def _products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
