@@ -22,8 +22,10 @@ def matrix(kind: str, n: int, seed: int) -> np.ndarray:
         "directed": rng.standard_normal((n, n)),
         "heavy tails": rng.standard_t(1.5, (n, n)),
         "graph": (rng.random((n, n)) < 0.4).astype(float),
-        "symmetric": (lambda m: m + m.T)(rng.random((n, n))),
+        "symmetric": np.abs(np.subtract.outer(rng.random(n), rng.random(n))),
     }[kind]
+    if kind == "symmetric":
+        a = a + a.T
     np.fill_diagonal(a, 0.0)
     return a
 

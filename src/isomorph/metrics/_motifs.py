@@ -1,14 +1,15 @@
 """Exact permutation moments of the statistic T(p) = Σ_ij A_ij B_p(i)p(j).
 
-Neighbour overlap (A and B adjacency matrices of directed graphs), the Mantel statistic of two dissimilarity matrices and
-rank sums over neighbours all have this form. Expanding T, T² and T³ gives sums over one, two or three directed edges;
-grouping the terms by which end points coincide gives, for each of the 1 + 6 + 24 shapes that up to three edges can take,
+Neighbour overlap (A and B adjacency matrices of directed graphs) and rank sums over neighbours have this form. For
+symmetric matrices `isomorph.metrics._ucentred` has the same with fewer sums. Expanding T, T² and T³ gives sums over
+one, two or three directed edges; grouping the terms by which end points coincide gives, for each of the 1 + 6 + 24
+shapes that up to three edges can take,
 
     (number of such terms) × D(A) × D(B) / (n (n-1) … (n-v+1)),
 
-where D is the sum of the product of the entries over all placements of the shape on *distinct* vertices and v its number
-of vertices. D is a Möbius combination of the unconstrained sums, which row and column sums and one matrix product give.
-So each matrix is reduced to 31 numbers once, and all pairs of matrices cost one tiny product.
+where D is the sum of the product of the entries over all placements of the shape on *distinct* vertices and v its
+number of vertices. D is a Möbius combination of the unconstrained sums, which row and column sums and one matrix
+product give. So each matrix is reduced to 31 numbers once, and all pairs of matrices cost one tiny product.
 
 The first two moments are Mantel (1967) and Hubert and Schultz (1976); the third follows the same way. Tests check all
 three against the enumeration of every permutation.
@@ -118,7 +119,7 @@ def permutation_moments(a: Floats, b: Floats, n: int) -> Moments:
 
 
 def _unconstrained(matrix: Any) -> Floats:
-    a = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix, dtype=np.float64)
+    a: Any = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix, dtype=np.float64)
     transposed = a.T.tocsr() if sparse.issparse(a) else a.T
     times = (lambda p, q: p.multiply(q).tocsr()) if sparse.issparse(a) else np.multiply
     ones = np.ones(a.shape[0])

@@ -1,0 +1,193 @@
+"""Neighbour metrics: do two representations agree on which items are close?
+
+All read the k nearest neighbours of each item in either representation. How they are found, what happens to the item
+itself and to ties is the same for all and stated in `isomorph.metrics._graphs`: self is excluded by index, tied items
+share their places.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import stats
+
+from .._arrays import Array, as_features
+from ._base import Metric, Null, choice
+from ._graphs import (
+    SIMILARITIES,
+    EdgeTable,
+    Hits,
+    Neighbours,
+    check_k,
+    common,
+    common_permuted,
+    count_duplicates,
+    nearest,
+    row_overlaps,
+    total_overlap,
+)
+from ._motifs import permutation_moments
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Graphs = Sequence[Neighbours]
+
+PRH = "Huh, Cheung, Wang and Isola 2024, The Platonic Representation Hypothesis"
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighbourMetric(Metric[Neighbours]):
+    """Base of the metrics that read k-nearest-neighbour lists.
+
+    Args:
+        k: Neighbours an item; at least k + 2 items are needed.
+        similarity: What near means: ``"cosine"``, ``"euclidean"`` or ``"dot"`` (inner product of the raw features).
+    """
+
+    k: int = 10
+    similarity: str = "cosine"
+
+    shown: ClassVar[tuple[str, ...]] = ("k",)
+    ordered: ClassVar[bool] = False
+    """Whether the order within a list is read."""
+
+    def __post_init__(self) -> None:
+        check_k(self.name, self.k)
+        choice(self.name, "similarity", self.similarity, SIMILARITIES)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        always = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
+        return frozenset(always | ({"translation"} if self.similarity == "euclidean" else set()))
+
+    @property
+    def min_items(self) -> int:
+        return self.k + 2
+
+    def prepare(self, x: Array) -> Neighbours:
+        return nearest(x, self.k, self.similarity, ordered=self.ordered)
+
+    def permute(self, state: Neighbours, order: np.ndarray[Any, Any]) -> Neighbours:
+        return state.permuted(order)
+
+    def duplicates(self, x: Any) -> int:
+        """How many items of `x` have exactly the features of another item, and so tie with it everywhere.
+
+        Raises:
+            InputError: if `x` is not a representation.
+        """
+        return count_duplicates(as_features(x))
+
+
+@dataclasses.dataclass(frozen=True)
+class _OverlapMetric(NeighbourMetric):
+    """Base of the metrics that only read which edges two graphs share."""
+
+    def compare(self, xs: Graphs, ys: Graphs) -> Array:
+        return xs[0].home.put(self._score(common(EdgeTable.of(xs), EdgeTable.of(ys)), xs[0].n))
+
+    def compare_permuted(self, xs: Graphs, ys: Graphs, orders: np.ndarray[Any, Any]) -> Iterator[Floats]:
+        for hits in common_permuted(EdgeTable.of(xs), EdgeTable.of(ys), orders):
+            yield self._score(hits, xs[0].n)
+
+    @abstractmethod
+    def _score(self, hits: Hits, n: int) -> Floats:
+        """Scores of all pairs from the shared edges."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MutualKnn(_OverlapMetric):
+    """Mean share of common items among the k nearest neighbours, |N_x(i) ∩ N_y(i)| / k.
+
+    Local and insensitive to any monotone change of the similarities. Chance is exactly k/(n-1) whatever the features,
+    so scores at different n or k are not comparable as they stand. With duplicated items, ties are shared out (see
+    `isomorph.metrics._graphs`) and a representation may score below 1 with itself.
+
+    Platonic-rep normalises no rows by itself: its published figures are ``similarity="cosine"`` on rows of unit norm,
+    the same call on raw features is ``similarity="dot"``.
+    """
+
+    name: ClassVar[str] = "mutual_knn"
+    aliases: ClassVar[Mapping[str, str]] = {
+        "mknn": "mutual_knn",
+        "mutual_nn": "mutual_knn",
+        **{f"mutual_knn-topk={k}": f"mutual_knn(k={k})" for k in (5, 10, 20, 50, 100)},
+    }
+
+    @property
+    def chance(self) -> str:
+        return "k / (n - 1), exactly"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        return self.k / (n - 1)
+
+    @property
+    def reference(self) -> str:
+        return f"{PRH}, appendix A; exact null and sharing of ties are ours"
+
+    def per_item(self, xs: Graphs, ys: Graphs) -> Floats:
+        """Overlap of every item for all pairs, shape (n_items, len(xs), len(ys)); its mean over items is the score."""
+        out = np.zeros((xs[0].n, len(xs), len(ys)))
+        for items, overlap in row_overlaps(common(EdgeTable.of(xs), EdgeTable.of(ys))):
+            out[items] = overlap / self.k
+        return out
+
+    def null_moments(self, xs: Graphs, ys: Graphs) -> Null:
+        n = xs[0].n
+        m = permutation_moments(np.stack([x.invariants for x in xs]), np.stack([y.invariants for y in ys]), n)
+        unit = n * self.k
+        return Null(
+            m.mean / unit,
+            np.sqrt(m.variance) / unit,
+            m.skewness,
+            True,
+            n,
+            "exact moments over all n! re-pairings of the two neighbour graphs",
+            step=1.0 / unit,
+        )
+
+    def _score(self, hits: Hits, n: int) -> Floats:
+        return total_overlap(hits) / (n * self.k)
+
+
+@dataclasses.dataclass(frozen=True)
+class JaccardKnn(_OverlapMetric):
+    """Mean Jaccard index of the k nearest neighbours, |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|.
+
+    With o common neighbours it is o / (2k - o); where ties are shared, o is the expected number of them.
+    """
+
+    name: ClassVar[str] = "jaccard_knn"
+    aliases: ClassVar[Mapping[str, str]] = {"jaccard": "jaccard_knn", "jaccard_similarity": "jaccard_knn"}
+
+    @property
+    def chance(self) -> str:
+        return "E[h / (2k - h)] with h hypergeometric (n - 1, k, k), exactly where nothing is tied; about k / (2n)"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        h = np.arange(self.k + 1)
+        return float(np.sum(stats.hypergeom.pmf(h, n - 1, self.k, self.k) * h / (2 * self.k - h)))
+
+    @property
+    def reference(self) -> str:
+        return "Klabunde et al. 2023, Similarity of Neural Network Models, section 3.4 (after Schumacher et al. 2021)"
+
+    def null_moments(self, xs: Graphs, ys: Graphs) -> Null | None:
+        if any(g.tied is not None for g in (*xs, *ys)):
+            return None
+        n = xs[0].n
+        source = "exact mean (the neighbours of a re-paired item are a random set); spread has no closed form"
+        return Null(np.full((len(xs), len(ys)), self.chance_level(n, 0, 0)), None, None, True, n, source)
+
+    def _score(self, hits: Hits, n: int) -> Floats:
+        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
+        for _, overlap in row_overlaps(hits):
+            out += np.sum(overlap / (2 * self.k - overlap), axis=0)
+        return out / n

@@ -1,0 +1,279 @@
+"""Representational similarity analysis: do two representations find the same pairs of items unlike?"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from array_api_compat import array_namespace
+from scipy import stats
+
+from .._arrays import Array, as_features, to_numpy
+from ..errors import InputError
+from ._base import Metric, Null, choice
+from ._rdms import (
+    COMPARISONS,
+    DISSIMILARITIES,
+    RANKED,
+    comparable,
+    condensed,
+    n_items,
+    permuted_index,
+    rooted,
+    square,
+    take,
+)
+from ._ucentred import Invariants, invariants, moments, skewness
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+_CHUNK = 1 << 14  # entries a product: keeps single-precision sums short and gathers in cache
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pattern:
+    """One layer's RDM, made ready for one comparison.
+
+    Attributes:
+        n: Number of items.
+        vector: What the comparison reads of the condensed RDM (n (n - 1) / 2), where the features live.
+    """
+
+    n: int
+    vector: Array
+
+    @cached_property
+    def invariants(self) -> Invariants:
+        """What the exact null needs; no permutation changes it."""
+        xp = array_namespace(self.vector)
+        return invariants(square(xp.astype(self.vector, xp.float64), self.n))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rsa(Metric[Pattern]):
+    """Correlation of two representational dissimilarity matrices (RDMs) over all pairs of items.
+
+    Args:
+        dissimilarity: ``"correlation"`` (1 - Pearson of two items' features), ``"cosine"``, ``"euclidean"``,
+            ``"squared_euclidean"``, or ``"mahalanobis"`` (squared, by the features' covariance over items).
+        comparison: ``"spearman"``, ``"pearson"``, ``"kendall"`` (τ-a), ``"rho_a"`` (Spearman under random breaking of
+            ties), ``"cosine"``, ``"whitened_cosine"`` and ``"whitened_pearson"`` (entries decorrelated for the noise
+            that pairs with a common item share; with ``squared_euclidean`` the former is biased linear CKA).
+        shrinkage: For ``"mahalanobis"``: share of the mean variance mixed into the covariance, in [0, 1].
+
+    Chance is exactly 0 for the correlations, whatever the data; for the cosines it is high, since dissimilarities are
+    positive. rsatoolbox's ``euclidean`` is our ``squared_euclidean`` over the number of features.
+    """
+
+    name: ClassVar[str] = "rsa"
+    shown: ClassVar[tuple[str, ...]] = ("dissimilarity", "comparison")
+    aliases: ClassVar[Mapping[str, str]] = {
+        f"rsa-rdm={theirs}-compare={compare}": f"rsa(dissimilarity={ours!r}, comparison={comparison!r})"
+        for (theirs, ours), (compare, comparison) in itertools.product(
+            (("correlation", "correlation"), ("cosine", "cosine"), ("squared_euclidean", "squared_euclidean")),
+            (
+                ("pearson", "pearson"),
+                ("spearman", "spearman"),
+                ("tau_a", "kendall"),
+                ("cosine", "cosine"),
+                ("cosine_cov", "whitened_cosine"),
+                ("corr_cov", "whitened_pearson"),
+            ),
+        )
+    } | {"mantel": "rsa(comparison='pearson')"}
+    variants: ClassVar[tuple[str, ...]] = (
+        "rsa",
+        "rsa(dissimilarity='squared_euclidean', comparison='pearson')",
+        "rsa(dissimilarity='cosine', comparison='cosine')",
+        "rsa(dissimilarity='euclidean', comparison='whitened_cosine')",
+        "rsa(dissimilarity='mahalanobis', comparison='whitened_pearson')",
+        "rsa(dissimilarity='euclidean', comparison='rho_a')",
+        "rsa(dissimilarity='euclidean', comparison='kendall')",
+    )
+
+    dissimilarity: str = "correlation"
+    comparison: str = "spearman"
+    shrinkage: float = 0.1
+
+    def __post_init__(self) -> None:
+        choice(self.name, "dissimilarity", self.dissimilarity, DISSIMILARITIES)
+        choice(self.name, "comparison", self.comparison, COMPARISONS)
+        _check_shrinkage(self.name, self.shrinkage)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        positive = self.comparison == "cosine"
+        return (0.0 if positive else -1.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        held = {"isotropic_scale", "unit_permutation", "item_permutation"}
+        if self.dissimilarity != "correlation":
+            held |= {"rotation", "reflection"}
+        if self.dissimilarity not in ("correlation", "cosine"):
+            held |= {"translation"}
+        if self.dissimilarity == "mahalanobis" and self.shrinkage == 0:
+            held |= {"invertible_linear"}
+        return frozenset(held)
+
+    @property
+    def chance(self) -> str:
+        if self.comparison in ("cosine", "whitened_cosine"):
+            return "product of the two patterns' means over their norms: high, since dissimilarities are positive"
+        return "0, exactly"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        return None if self.comparison in ("cosine", "whitened_cosine") else 0.0
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Kriegeskorte, Mur and Bandettini 2008; comparisons: Nili et al. 2014 (τ-a), Schütt et al. 2023 (ρ-a), "
+            "Diedrichsen et al. 2020 (whitened); null: Mantel 1967, with the third moment"
+        )
+
+    @property
+    def differentiable(self) -> bool:
+        return self.comparison not in RANKED and self.dissimilarity != "mahalanobis"
+
+    def prepare(self, x: Array) -> Pattern:
+        vector, _ = condensed(x, self.dissimilarity, self.shrinkage)
+        if self.dissimilarity == "euclidean" and self.comparison not in RANKED:
+            vector = rooted(vector)
+        return Pattern(x.shape[0], comparable(vector, self.comparison, x.dtype))
+
+    def permute(self, state: Pattern, order: np.ndarray[Any, Any]) -> Pattern:
+        index = next(permuted_index(np.asarray(order, dtype=np.int64)))
+        return Pattern(state.n, take(state.vector, index))
+
+    def compare(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Array:
+        a, b = [x.vector for x in xs], [y.vector for y in ys]
+        return _tau_a(a, b) if self.comparison == "kendall" else _products(a, b)
+
+    def compare_permuted(
+        self, xs: Sequence[Pattern], ys: Sequence[Pattern], orders: np.ndarray[Any, Any]
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        if self.comparison == "kendall":
+            yield from super().compare_permuted(xs, ys, orders)
+            return
+        xp = array_namespace(xs[0].vector)
+        orders = np.asarray(orders, dtype=np.int64)
+        forward = len(ys) <= len(xs)  # gather the fewer layers
+        still, moved = (xs, ys) if forward else (ys, xs)
+        fixed = xp.stack([s.vector for s in still])
+        # entries first, so that one gather moves all layers' values of a pair of items together
+        table = xp.asarray(xp.stack([s.vector for s in moved], axis=1), copy=True)
+        for order in orders:
+            way = order if forward else np.argsort(order)
+            total, begin = np.zeros((len(still), len(moved))), 0
+            for index in permuted_index(way, _CHUNK):
+                end = begin + len(index)
+                part = fixed[:, begin:end] @ take(table, index)
+                total, begin = total + to_numpy(part).astype(np.float64), end
+            yield total if forward else total.T
+
+    def null_moments(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Null | None:
+        n = xs[0].n
+        if self.comparison == "kendall":
+            mean = np.zeros((len(xs), len(ys)))
+            return Null(mean, None, None, True, n, "exact mean; the variance of τ-a is not closed under re-pairing")
+        m = moments([x.invariants for x in xs], [y.invariants for y in ys])
+        mean = m.mean / 2  # both triangles are in the moments, one in the score
+        if self.comparison not in ("cosine", "whitened_cosine"):
+            mean = np.zeros_like(mean)  # the patterns are centred; what is left is rounding
+        source = "exact moments over all n! re-pairings of the two RDMs (Mantel)"
+        return Null(mean, np.sqrt(m.variance) / 2, skewness(m), True, n, source)
+
+
+def compute_rdm(x: Any, dissimilarity: str = "correlation", *, shrinkage: float = 0.1) -> Array:
+    """The condensed RDM of one representation, in the order of SciPy and rsatoolbox.
+
+    Args:
+        x: Features of shape (n_items, n_features), of any array library.
+        dissimilarity: As for `Rsa`. ``mahalanobis`` is squared.
+        shrinkage: As for `Rsa`.
+
+    Returns:
+        Double-precision vector of n (n - 1) / 2 dissimilarities, where `x` lives.
+
+    Raises:
+        InputError: if `x` is not a representation, or the dissimilarity is not defined for some item.
+    """
+    choice("compute_rdm", "dissimilarity", dissimilarity, DISSIMILARITIES)
+    _check_shrinkage("compute_rdm", shrinkage)
+    vector, unit = condensed(as_features(x, min_items=2), dissimilarity, shrinkage)
+    return rooted(vector) * unit**0.5 if dissimilarity == "euclidean" else vector * unit
+
+
+def compare_rdms(a: Any, b: Any, comparison: str = "spearman") -> Floats:
+    """Compare condensed RDMs that come from anywhere.
+
+    Args:
+        a: One condensed RDM, or several as rows.
+        b: One condensed RDM, or several as rows, of the same items in the same order.
+        comparison: As for `Rsa`.
+
+    Returns:
+        Scores, shape (RDMs in a, RDMs in b).
+
+    Raises:
+        InputError: if the RDMs are not finite triangles of the same size, or one is constant.
+    """
+    choice("compare_rdms", "comparison", comparison, COMPARISONS)
+    stacks = [_rdm_stack(v, name) for v, name in ((a, "a"), (b, "b"))]
+    if stacks[0].shape[1] != stacks[1].shape[1]:
+        sizes = [n_items(s.shape[1]) for s in stacks]
+        raise InputError(f"a has RDMs of {sizes[0]} items and b of {sizes[1]}; both must be of the same items.")
+    first, second = ([comparable(v / np.abs(v).max(initial=1e-300), comparison, v.dtype) for v in s] for s in stacks)
+    return np.asarray(_tau_a(first, second) if comparison == "kendall" else _products(first, second))
+
+
+def _rdm_stack(v: Any, name: str) -> Floats:
+    stack = np.atleast_2d(np.asarray(to_numpy(v), dtype=np.float64))
+    if stack.ndim != 2 or not np.isfinite(stack).all():
+        what = f"shape {stack.shape}" if stack.ndim != 2 else "missing or infinite entries"
+        raise InputError(f"{name} has {what}; finite condensed RDMs of shape (n_rdms, n (n - 1) / 2) are needed.")
+    if n_items(stack.shape[1], name) < 3:
+        raise InputError(f"{name} has RDMs of fewer than 3 items; there is no pattern in a single dissimilarity.")
+    return stack
+
+
+def _check_shrinkage(owner: str, shrinkage: object) -> None:
+    if isinstance(shrinkage, bool) or not isinstance(shrinkage, int | float) or not 0 <= shrinkage <= 1:
+        raise InputError(f"{owner}: shrinkage={shrinkage!r} is not a share; use a number from 0 to 1.")
+
+
+def _products(a: Sequence[Array], b: Sequence[Array]) -> Array:
+    """All inner products, summed in double precision over chunks."""
+    xp = array_namespace(*a, *b)
+    total: Any = None
+    entries = a[0].shape[0]
+    for begin in range(0, entries, _CHUNK):
+        cut = slice(begin, min(entries, begin + _CHUNK))
+        part = xp.stack([v[cut] for v in a]) @ xp.stack([v[cut] for v in b]).T
+        part = xp.astype(part, xp.float64)
+        total = part if total is None else total + part
+    return total
+
+
+def _tau_a(a: Sequence[Array], b: Sequence[Array]) -> Array:
+    """Kendall's τ-a of all pairs of rank vectors: (concordant - discordant) / all pairs of entries."""
+    out = np.empty((len(a), len(b)))
+    first, second = ([np.asarray(to_numpy(v)) for v in side] for side in (a, b))
+    m = len(first[0])
+    pairs = m * (m - 1) / 2
+    untied = [[pairs - np.sum(c * (c - 1) / 2) for c in _tie_sizes(side)] for side in (first, second)]
+    for i, j in itertools.product(range(len(a)), range(len(b))):
+        tau_b = float(stats.kendalltau(first[i], second[j], method="asymptotic").statistic)
+        out[i, j] = tau_b * np.sqrt(untied[0][i] * untied[1][j]) / pairs
+    from ._graphs import Home
+
+    return Home.of(a[0]).put(out)
+
+
+def _tie_sizes(side: Sequence[Floats]) -> Iterator[Floats]:
+    for v in side:
+        yield np.unique(v, return_counts=True)[1].astype(np.float64)
