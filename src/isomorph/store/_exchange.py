@@ -12,9 +12,10 @@ import json
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -56,16 +57,17 @@ def save(layers: Layers, path: Path) -> Path:
 
 
 def load(path: Path, ids: Sequence[str] | None) -> Layers:
-    """Read layers from a `.npz`, `.safetensors` or `.pt` file.
+    """Read layers from a `.npy`, `.npz`, `.safetensors` or `.pt` file.
 
     Raises:
         InputError: if the file cannot be read, or holds no features.
         MissingExtraError: if a `.pt` file is given and torch is not installed.
     """
-    readers = {".npz": _load_npz, ".safetensors": _load_safetensors, ".pt": _load_platonic}
+    readers = {".npy": _load_npy, ".npz": _load_npz, ".safetensors": _load_safetensors, ".pt": _load_platonic}
     if path.suffix not in readers:
         raise InputError(
-            f"Cannot read features from {path}: the suffix must be .npz, .safetensors or .pt, found {path.suffix!r}."
+            f"Cannot read features from {path}: the suffix must be .npy, .npz, .safetensors or .pt, "
+            f"found {path.suffix!r}."
         )
     try:
         arrays, meta = readers[path.suffix](path)
@@ -114,12 +116,21 @@ def _save_npz(layers: Layers, path: Path) -> None:
         write(_META, np.array(_meta(layers), dtype=np.str_))
 
 
+def _load_npy(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as .npy: {error}. Object arrays are not unpickled.") from error
+    return {path.stem: _check_layer(path, path.stem, array)}, {}
+
+
 def _load_npz(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays: dict[str, Any] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # the file is opened here, because NumPy leaves a truncated one open
+        with open(path, "rb") as raw, _npz(raw) as file:
             content = {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InputError(f"{path} cannot be read as .npz: {error}. Object arrays are not unpickled.") from error
     meta = _json(path, str(content.pop(_META))) if _META in content else {}
     if "ids" in content:
@@ -129,6 +140,13 @@ def _load_npz(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, array in content.items():
         arrays[name] = _check_layer(path, name, array)
     return arrays, meta
+
+
+def _npz(raw: IO[bytes]) -> Any:
+    file = np.load(raw, allow_pickle=False)
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise ValueError("it is a single array, a .npy file")  # noqa: TRY004  # as NumPy's own, for one except clause
+    return file
 
 
 def _save_safetensors(layers: Layers, path: Path) -> None:

@@ -125,11 +125,11 @@ class Layers(Mapping[str, Any]):
 
     @classmethod
     def load(cls, path: str | Path, ids: Sequence[str] | None = None) -> Layers:
-        """Layers from a ``.npz``, ``.safetensors`` or platonic-rep ``.pt`` file; nothing is unpickled.
+        """Layers from a ``.npy``, ``.npz``, ``.safetensors`` or platonic-rep ``.pt`` file; nothing is unpickled.
 
         Args:
-            path: The file. In `.npz` and `.safetensors` every 2-D array is a layer; a `.pt` file is a dictionary with
-                ``feats``: a tensor (n, layers, d) or a list of (n, d).
+            path: The file. A `.npy` file is one layer under the file's name; in `.npz` and `.safetensors` every array
+                is a layer; a `.pt` file is a dictionary with ``feats``: a tensor (n, layers, d) or a list of (n, d).
             ids: One id a row, for files that carry none.
 
         Raises:
