@@ -190,7 +190,10 @@ def _why(package: Package, stderr: str, destination: Path) -> str:
     elif offline:
         what, fix = "the package registry cannot be reached", "Check the network and pip's settings (pip config list)"
     elif "from versions: none" in stderr or "from versions: )" in stderr:
-        what, fix = "the registry has no such package for this Python", "Check pip's settings (pip config list)"
+        what, fix = (
+            "the registry has no such package for this Python, or did not answer",
+            "Check pip's settings (pip config list)",
+        )
     elif "from versions:" in stderr:
         what, fix = (
             "the registry has the package but no wheel of that version",

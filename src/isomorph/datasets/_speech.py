@@ -77,13 +77,13 @@ def _synthesise(model: Path, missing: dict[Path, str]) -> None:
         with _piper(model, folder) as process:
             while process.poll() is None:
                 time.sleep(0.2)
-                done = _keep(folder, targets, done, running=True)
+                done = _keep(folder, missing, done, running=True)
                 if time.monotonic() > next_report:
                     print(f"Spoken {done} of {len(targets)} …", file=sys.stderr, flush=True)
                     next_report += _REPORT_EVERY
         log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         if process.returncode == 0:
-            done = _keep(folder, targets, done, running=False)
+            done = _keep(folder, missing, done, running=False)
         if process.returncode or done != len(targets):
             stuck = list(missing.values())[min(done, len(targets) - 1)]
             raise IsomorphError(
@@ -94,10 +94,10 @@ def _synthesise(model: Path, missing: dict[Path, str]) -> None:
 
 @contextlib.contextmanager
 def _piper(model: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "piper", "-m", str(model), "-i", str(folder / "lines.txt"), "-d", str(folder)]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
     with open(folder / "log.txt", "wb") as log:
         process = subprocess.Popen(
-            [*command, *_SETTINGS], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=_environment()
+            _command(model, folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=environment
         )
         try:
             yield process
@@ -107,21 +107,21 @@ def _piper(model: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
+def _command(model: Path, folder: Path) -> list[str]:
+    files = ["-m", str(model), "-i", str(folder / "lines.txt"), "-d", str(folder)]
+    return [sys.executable, "-m", "piper", *files, *_SETTINGS]
 
 
-def _keep(folder: Path, targets: Sequence[Path], done: int, *, running: bool) -> int:
+def _keep(folder: Path, missing: dict[Path, str], done: int, *, running: bool) -> int:
     """Move finished recordings to their places; piper names them by time, in the order of the lines."""
+    targets, texts = list(missing), list(missing.values())
     finished = sorted(folder.glob("*.wav"), key=lambda p: int(p.stem))
     if running:
         finished = finished[:-1]  # the newest may still be written
     for path in finished[: len(targets) - done]:
         with wave.open(str(path), "rb") as recording:
             if recording.getnframes() == 0:
-                raise IsomorphError(
-                    f"piper-tts made an empty recording for text number {done + 1}; leave that item out."
-                )
+                raise IsomorphError(f"piper-tts made an empty recording for {texts[done]!r}; leave that item out.")
         path.replace(targets[done])
         done += 1
     return done

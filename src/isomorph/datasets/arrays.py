@@ -99,7 +99,8 @@ def _open(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         if kind == ".npy":
             return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}
         if kind == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
+            # opened here, because NumPy leaves a damaged file open
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {key: archive[key] for key in archive.files}
         if kind == ".safetensors":
             return _open_safetensors(path)

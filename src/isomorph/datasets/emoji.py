@@ -16,6 +16,7 @@ from .._registry import format_spec
 from ..errors import InputError, UnknownNameError
 from ._base import Dataset, FileView, MemoryView, PairedItems, View
 from ._media import read_image
+from ._speech import VOICE, speak
 
 NAMES = Package(
     "emoji", "2.16.0", "c4230d80640def9071599ff56b1b5950fe13a2a94c0da98c5deab12431b24330", "names: Unicode-3.0 (CLDR)"
@@ -87,8 +88,6 @@ class Emoji(Dataset):
         for view, table in names.items():
             views[view] = MemoryView([table[c] for c in chosen], "text")
         if self.speech:
-            from ._speech import speak
-
             views["speech"] = speak([names["text"][c] for c in chosen])
         return PairedItems(
             name="emoji",
@@ -97,7 +96,7 @@ class Emoji(Dataset):
             labels={"group": tuple(groups[c][0] for c in chosen), "subgroup": tuple(groups[c][1] for c in chosen)},
             groups=tuple(_identifier(_without_tones(c)) for c in chosen) if self.skin_tones else None,
             source=format_spec("emoji", _given(self)),
-            licence="; ".join(p.licence for p in (IMAGES, NAMES, GROUPS)),
+            licence="; ".join(p.licence for p in (IMAGES, NAMES, GROUPS, *([VOICE] if self.speech else []))),
         )
 
     def _draw(self, usable: Sequence[str], groups: dict[str, tuple[str, str]]) -> list[str]:
