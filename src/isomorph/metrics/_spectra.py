@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from .._arrays import Array, take_rows
-from .._linalg import centre, require_variation, sum_squares
+from .._arrays import Array, is_traced, take_rows
+from .._linalg import centre, number, require_variation, sum_squares
 from ..errors import InputError
 
 S = TypeVar("S")
@@ -69,7 +69,9 @@ def wide_centred(x: Array, what: str = "x", *, centred: bool = True) -> tuple[Ar
         require_variation(x, xp.astype(c, x.dtype), what)
     else:
         c = wide
-    largest = float(xp.max(xp.abs(c)))
+    if is_traced(x):
+        return c, 1.0
+    largest = number(xp.max(xp.abs(c)))
     if largest == 0.0:
         raise InputError(f"{what} is zero: it has no directions to compare. Leave this layer out.")
     return c / largest, largest
@@ -96,8 +98,8 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
     c, scale = wide_centred(x, what, centred=centred)
     eps = float(xp.finfo(x.dtype).eps)
     u, s, vt = xp.linalg.svd(c, full_matrices=False)
-    offset = eps * float(xp.max(xp.abs(x))) / scale * (n**0.5 + d**0.5) if centred else 0.0
-    tolerance = max(eps * max(n, d) * float(s[0]), offset)
+    offset = eps * number(xp.max(xp.abs(x))) / scale * (n**0.5 + d**0.5) if centred else 0.0
+    tolerance = max(eps * max(n, d) * number(s[0]), offset)
     rank = int(xp.sum(xp.astype(s > tolerance, xp.int64)))
     if centred:
         rank = min(rank, n - 1)  # centring takes one direction away whatever rounding left of it
@@ -119,15 +121,15 @@ def nuclear_norm(m: Array, eps: float) -> Array:
     xp = array_namespace(m)
     if m.shape[0] > m.shape[1]:
         m = m.T
-    if is_torch_array(m) and m.requires_grad:
+    if is_traced(m) or (is_torch_array(m) and m.requires_grad):
         return xp.sum(xp.linalg.svdvals(m))
     values = xp.linalg.eigvalsh(m @ m.T)
-    noise = 8 * 2.3e-16 * float(values[-1])
+    noise = 8 * 2.3e-16 * number(values[-1])
     if noise <= 0.0:
         return xp.sum(xp.linalg.svdvals(m))
     roots = xp.sqrt(xp.clip(values, noise, None))
     total = xp.sum(roots)
-    if float(xp.sum(noise / (2 * roots))) <= max(eps, 1e-12) * float(total):
+    if number(xp.sum(noise / (2 * roots))) <= max(eps, 1e-12) * number(total):
         return total
     return xp.sum(xp.linalg.svdvals(m))
 

@@ -19,6 +19,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .._arrays import Array
+from .._linalg import number
 from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._projections import projection_null, projection_permuted
@@ -326,7 +327,7 @@ def _thin_factors(m: Array) -> tuple[Array, Array, Array]:
         right, rho, left = _thin_factors(m.T)
         return left, rho, right
     values, left = xp.linalg.eigh(m @ m.T)
-    if float(values[0]) < 1e-8:
+    if number(values[0]) < 1e-8:
         left, rho, rightt = xp.linalg.svd(m, full_matrices=False)
         return left, xp.clip(rho, 0.0, 1.0), rightt.T
     rho = xp.sqrt(values)

@@ -19,6 +19,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .._arrays import Array, to_numpy
+from .._linalg import number
 from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._projections import inner, projection, projection_null, projection_permuted
@@ -245,7 +246,7 @@ class GULP(Metric[Axes]):
         gx, gy = gains(x, self.regularization), gains(y, self.regularization)
         sizes = xp.sum(gx * gx) + xp.sum(gy * gy)
         square = sizes - 2 * inner(x, y, gx, gy)
-        if float(square) < 1e-6 * float(sizes):  # the difference itself, before rounding swamps it
+        if number(square) < 1e-6 * number(sizes):  # the difference itself, before rounding swamps it
             difference = projection(x, gx) - projection(y, gy)
             square = xp.sum(difference * difference)
         return square if self.squared else xp.sqrt(square)

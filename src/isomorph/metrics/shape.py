@@ -16,6 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._arrays import Array, take_rows
+from .._linalg import number
 from ..errors import InputError
 from ._base import Metric, choice
 from ._spectra import Axes, block, compressed, norm, nuclear_norm, principal_axes, wide_centred
@@ -55,7 +56,7 @@ def _gap(x: Shape, y: Shape) -> Array:
     """
     xp = array_namespace(x.unit)
     gap = 1.0 - _cosine(x, y)
-    if float(gap) > 1e-6:
+    if number(gap) > 1e-6:
         return gap
     if x.unit.shape[1] > y.unit.shape[1]:
         x, y = y, x
