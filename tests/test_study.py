@@ -1,0 +1,158 @@
+"""A study file is checked before anything is computed, and a second run computes nothing."""
+
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+
+from isomorph import study as study_module
+from isomorph.encoders import Encoder
+from isomorph.errors import InputError, UnknownNameError
+from isomorph.study import load_study, plan, run, view_for
+
+WORDS = ["red apple", "green pear", "blue car", "fast train", "small bird", "big dog", "old cat", "new house"] * 5
+
+
+class LetterEncoder(Encoder):
+    """Counts letters: enough of an encoder for a study, and it counts its own work."""
+
+    provider = "fake"
+    encoded = 0
+
+    def __init__(self, name="letters", init="pretrained", seed=0):
+        self._name = name if init == "pretrained" else f"{name}?init=random"
+        self._mix = np.random.default_rng(len(self._name) + seed).normal(size=(26, 12))
+
+    name = property(lambda self: self._name)
+    revision = "1"
+    modality = "text"
+    layers = ("one", "two")
+    n_parameters = 312
+
+    @property
+    def identity(self):
+        return {"name": self._name, "weights": hashlib.sha256(self._mix.tobytes()).hexdigest()}
+
+    def encode(self, batch):
+        type(self).encoded += len(batch)
+        counts = np.array([[t.count(chr(97 + i)) for i in range(26)] for t in batch], dtype=np.float32)
+        return {"one": counts, "two": (counts @ self._mix).astype(np.float32)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a table of texts, a study of it, and fake encoders behind the real door."""
+    with open(tmp_path / "items.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows((f"i{k}", f"{w} {k}") for k, w in enumerate(WORDS))
+    monkeypatch.setattr(study_module, "load_encoder", LetterEncoder)
+    LetterEncoder.encoded = 0
+    return tmp_path
+
+
+def write(folder, **changes):
+    settings = {
+        "items": f"table(path={str(folder / 'items.csv')!r})",
+        "metrics": '["cka", "mutual_knn(k=3)"]',
+    } | changes
+    text = f'''
+    title = "Letters"
+    output = "out"
+    items = """{settings["items"]}"""
+    {settings.get("top", "")}
+    [encoders.a]
+    model = "letters-a"
+    untrained = true
+    {settings.get("encoder", "")}
+    [encoders.b]
+    model = "letters-b"
+    [[scans]]
+    x = "a"
+    y = "{settings.get("y", "b")}"
+    metrics = {settings["metrics"]}
+    permutations = 20
+    '''
+    path = folder / "study.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_run_gives_a_page_scans_with_the_untrained_twin_and_a_second_run_encodes_and_scans_nothing(
+    folder, monkeypatch
+):
+    outcome = run(load_study(write(folder)), say=lambda text: None)
+    assert outcome.page == folder / "out" / "report.html"
+    assert outcome.page.stat().st_size > 10_000
+    (scan,) = outcome.scans
+    assert list(scan.baselines) == ["untrained x"]
+    assert LetterEncoder.encoded == 3 * len(WORDS)
+    monkeypatch.setattr(study_module, "scan", None)  # calling it would fail
+    said = []
+    again = run(load_study(write(folder)), say=said.append)
+    assert LetterEncoder.encoded == 3 * len(WORDS)
+    assert again.scans[0].to_json() == scan.to_json()
+    assert any("there and current" in line for line in said)
+
+
+def test_a_changed_setting_scans_again_and_encodes_nothing(folder):
+    run(load_study(write(folder)), say=lambda text: None)
+    before = LetterEncoder.encoded
+    outcome = run(load_study(write(folder, metrics='["mutual_knn(k=5)"]')), say=lambda text: None)
+    assert list(outcome.scans[0]) == ["mutual_knn(k=5)"]
+    assert LetterEncoder.encoded == before
+
+
+def test_a_damaged_result_is_made_again(folder):
+    run(load_study(write(folder)), say=lambda text: None)
+    (folder / "out" / "scan-a-b.json").write_text("{")
+    assert run(load_study(write(folder)), say=lambda text: None).scans[0].n == len(WORDS)
+
+
+def test_the_plan_computes_nothing_and_says_what_is_to_do(folder):
+    loaded = load_study(write(folder))
+    before = plan(loaded)
+    assert LetterEncoder.encoded == 0
+    assert [s.state for s in before if s.name.startswith("extract")] == ["to do"] * 3
+    run(loaded, say=lambda text: None)
+    assert [s.state for s in plan(loaded) if s.name.startswith("extract")] == ["done"] * 3
+
+
+def test_the_view_is_the_one_that_fits(folder):
+    from isomorph.datasets import PairedItems
+
+    encoder = LetterEncoder()
+    two = PairedItems("t", ["a", "b"], {"caption": ["x", "y"], "title": ["x", "y"]})
+    with pytest.raises(InputError, match="2 such views"):
+        view_for(encoder, two)
+    assert view_for(encoder, two, "title") == "title"
+    assert view_for(encoder, PairedItems("t", ["a"], {"text": ["x"], "text_de": ["y"]})) == "text"
+    with pytest.raises(UnknownNameError, match="titel"):
+        view_for(encoder, two, "titel")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": '["ckaa"]'}, "Unknown metric 'ckaa'. Did you mean 'cka'"),
+        ({"y": "c"}, "Unknown encoder"),
+        ({"items": "emojis(n=3)"}, "Unknown dataset 'emojis'. Did you mean 'emoji'"),
+        ({"top": "sed = 3"}, "Did you mean 'seed'"),
+        ({"top": "title ="}, "not a TOML file"),
+        ({"encoder": "pooling = 3\nnonsense = 1"}, "encoders.a"),
+    ],
+)
+def test_what_does_not_fit_is_named_before_anything_is_computed(folder, changes, message):
+    with pytest.raises(InputError, match=message):
+        plan(load_study(write(folder, **changes)))
+    assert LetterEncoder.encoded == 0
+    assert not (folder / "out").exists()
+
+
+def test_a_study_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="Cannot read the study"):
+        load_study(tmp_path / "none.toml")
+    (tmp_path / "empty.toml").write_text("")
+    with pytest.raises(InputError, match="has no 'items'"):
+        load_study(tmp_path / "empty.toml")
