@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -54,6 +55,20 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny(registry: Path) -> Package:
     wheel = make_wheel(registry, FILES)
     return Package("tiny-data", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def cached(registry: Path) -> Package:
+    """The same package, already in the cache."""
+    return into_cache(make_wheel(registry, FILES))
+
+
+def into_cache(wheel: Path) -> Package:
+    package = Package("tiny-data", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    place = _packages.cache_dir() / "wheels" / f"{package.stem}.whl"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(wheel, place)
+    return package
 
 
 def close_registry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,58 +142,52 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(tiny: Package, capsys: py
     assert "damaged" in capsys.readouterr().err
 
 
-def test_a_wheel_copied_by_hand_needs_no_registry(
-    tiny: Package, registry: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = _packages.cache_dir() / "wheels" / f"{tiny.stem}.whl"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(next(registry.glob("*.whl")).read_bytes())
+def test_a_wheel_copied_by_hand_needs_no_registry(cached: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     close_registry(monkeypatch)
-    assert _packages.read(tiny, "tiny_data/data/deep/b.txt") == "größe".encode()
+    assert _packages.read(cached, "tiny_data/data/deep/b.txt") == "größe".encode()
 
 
-def test_members_are_copied_out_with_their_folders_and_never_imported(tiny: Package) -> None:
-    found = _packages.members(tiny, "tiny_data/data/")
+def test_members_are_copied_out_with_their_folders_and_never_imported(cached: Package) -> None:
+    found = _packages.members(cached, "tiny_data/data/")
     assert {name: path.read_bytes() for name, path in found.items()} == {
         name: content for name, content in FILES.items() if "/data/" in name
     }
-    home = _packages.folder(tiny, "tiny_data/data")
+    home = _packages.folder(cached, "tiny_data/data")
     assert (home / "deep" / "b.txt").read_text(encoding="utf-8") == "größe"
-    assert _packages.member(tiny, "tiny_data/data/a.bin") == home / "a.bin"
+    assert _packages.member(cached, "tiny_data/data/a.bin") == home / "a.bin"
     assert "tiny_data" not in sys.modules
 
 
-def test_the_names_of_all_files_are_listed(tiny: Package) -> None:
-    assert set(FILES) <= set(_packages.names(tiny))
+def test_the_names_of_all_files_are_listed(cached: Package) -> None:
+    assert set(FILES) <= set(_packages.names(cached))
 
 
-def test_a_file_that_is_not_in_the_package_is_named(tiny: Package) -> None:
+def test_a_file_that_is_not_in_the_package_is_named(cached: Package) -> None:
     with pytest.raises(FetchError, match=r"tiny-data 1\.0 holds no file 'tiny_data/none'"):
-        _packages.member(tiny, "tiny_data/none")
+        _packages.member(cached, "tiny_data/none")
     with pytest.raises(FetchError, match="holds no file under 'other/'"):
-        _packages.folder(tiny, "other")
+        _packages.folder(cached, "other")
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", FILES["tiny_data/data/a.bin"][:-1] + b"\x00"])
-def test_a_damaged_member_is_copied_out_again(tiny: Package, damage: bytes) -> None:
-    path = _packages.member(tiny, "tiny_data/data/a.bin")
+def test_a_damaged_member_is_copied_out_again(cached: Package, damage: bytes) -> None:
+    path = _packages.member(cached, "tiny_data/data/a.bin")
     path.write_bytes(damage)
     forget()
-    assert _packages.member(tiny, "tiny_data/data/a.bin").read_bytes() == FILES["tiny_data/data/a.bin"]
+    assert _packages.member(cached, "tiny_data/data/a.bin").read_bytes() == FILES["tiny_data/data/a.bin"]
 
 
-def test_an_intact_member_is_not_written_again(tiny: Package) -> None:
-    path = _packages.member(tiny, "tiny_data/data/a.bin")
+def test_an_intact_member_is_not_written_again(cached: Package) -> None:
+    path = _packages.member(cached, "tiny_data/data/a.bin")
     before = path.stat()
     forget()
-    _packages.member(tiny, "tiny_data/data/a.bin")
+    _packages.member(cached, "tiny_data/data/a.bin")
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 @pytest.mark.parametrize("name", ["../escaped.txt", "/absolute.txt", "a/../../escaped.txt", "c:/x.txt", "a\\..\\b.txt"])
 def test_a_file_name_that_leaves_the_folder_is_refused(registry: Path, name: str) -> None:
-    wheel = make_wheel(registry, {name: b"x"})
-    evil = Package("tiny-data", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    evil = into_cache(make_wheel(registry, {name: b"x"}))
     with pytest.raises(FetchError, match="unsafe file name"):
         _packages.members(evil, "")
     assert not list(_packages.cache_dir().rglob("*.txt"))

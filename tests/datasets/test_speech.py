@@ -45,7 +45,7 @@ def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def recordings(folder: Path) -> list[Path]:
-    return sorted(p for p in (folder / "speech").rglob("*") if p.is_file())
+    return sorted(p for p in (folder / "speech").rglob("*") if p.is_file() and p.name != ".lock")
 
 
 def test_every_text_gets_its_own_recording_in_order(spoken: list[str]) -> None:
@@ -61,6 +61,14 @@ def test_only_what_was_never_spoken_is_spoken(spoken: list[str], tmp_path: Path)
     assert spoken == ["one", "two", "three"]
     assert [len(a.samples) for a in view] == [5, 3, 3, 5]
     assert len(recordings(tmp_path)) == 3  # and nothing else is left
+
+
+def test_what_a_killed_run_left_behind_is_swept_away(spoken: list[str], tmp_path: Path) -> None:
+    home = Path(speech.speak(["one"]).paths[0]).parent
+    (home / ".partial-killed").mkdir()
+    (home / ".partial-killed" / "12.wav").write_bytes(b"RIFF")
+    speech.speak(["two"])
+    assert len(recordings(tmp_path)) == 2
 
 
 def test_white_space_never_splits_a_text_in_two(spoken: list[str]) -> None:
@@ -98,6 +106,7 @@ def test_speech_without_the_synthesiser_names_the_install(monkeypatch: pytest.Mo
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_the_real_voice_says_the_same_thing_twice_and_is_never_imported(
     have: Callable[[Package], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -281,6 +281,18 @@ class Dataset(ABC):
         """
 
 
+def as_names(value: Any, where: str) -> tuple[str, ...]:
+    """One name or several, as a tuple.
+
+    Raises:
+        InputError: if it is neither a text nor a list of texts.
+    """
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{where} must be a text or a list of texts, found {value!r}.")
+    return tuple(names)
+
+
 def as_view(values: Sequence[Any], name: str = "view") -> View:
     """Wrap a plain sequence, telling its modality from its first item.
 

@@ -51,12 +51,17 @@ def speak(texts: Sequence[str]) -> FileView:
     voice = hashlib.sha256(f"{VOICE.sha256} {synthesiser} {' '.join(_SETTINGS)}".encode()).hexdigest()[:16]
     home = _packages.cache_dir() / "speech" / voice
     paths = [home / f"{hashlib.sha256(line.encode()).hexdigest()[:32]}.wav" for line in lines]
-    missing = {path: line for path, line in zip(paths, lines, strict=True) if not path.exists()}
-    if missing:
+    wanted = dict(zip(paths, lines, strict=True))
+    if not all(path.exists() for path in wanted):
         model = _packages.folder(VOICE, str(Path(_MODEL).parent.as_posix())) / Path(_MODEL).name
         try:
             home.mkdir(parents=True, exist_ok=True)
-            _synthesise(model, missing)
+            with _packages.lock(home / ".lock") as alone:
+                if alone:
+                    _packages.sweep(home, ".partial-*")
+                missing = {path: line for path, line in wanted.items() if not path.exists()}
+                if missing:  # another process may have spoken meanwhile
+                    _synthesise(model, missing)
         except OSError as error:
             raise IsomorphError(
                 f"Cannot write recordings to {home}: {error.strerror or error}. Free some space there, "
@@ -77,13 +82,12 @@ def _synthesise(model: Path, missing: dict[Path, str]) -> None:
         with _piper(model, folder) as process:
             while process.poll() is None:
                 time.sleep(0.2)
-                done = _keep(folder, missing, done, running=True)
+                done = _keep(folder, missing, done, unfinished=True)
                 if time.monotonic() > next_report:
                     print(f"Spoken {done} of {len(targets)} …", file=sys.stderr, flush=True)
                     next_report += _REPORT_EVERY
         log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        if process.returncode == 0:
-            done = _keep(folder, missing, done, running=False)
+        done = _keep(folder, missing, done, unfinished=process.returncode != 0)
         if process.returncode or done != len(targets):
             stuck = list(missing.values())[min(done, len(targets) - 1)]
             raise IsomorphError(
@@ -112,12 +116,12 @@ def _command(model: Path, folder: Path) -> list[str]:
     return [sys.executable, "-m", "piper", *files, *_SETTINGS]
 
 
-def _keep(folder: Path, missing: dict[Path, str], done: int, *, running: bool) -> int:
+def _keep(folder: Path, missing: dict[Path, str], done: int, *, unfinished: bool) -> int:
     """Move finished recordings to their places; piper names them by time, in the order of the lines."""
     targets, texts = list(missing), list(missing.values())
     finished = sorted(folder.glob("*.wav"), key=lambda p: int(p.stem))
-    if running:
-        finished = finished[:-1]  # the newest may still be written
+    if unfinished:
+        finished = finished[:-1]  # the newest may be unfinished
     for path in finished[: len(targets) - done]:
         with wave.open(str(path), "rb") as recording:
             if recording.getnframes() == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from .._registry import format_spec
 from ..errors import InputError
-from ._base import Dataset, MemoryView, PairedItems
+from ._base import Dataset, MemoryView, PairedItems, as_names
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format itself
 # bfloat16 has no NumPy type; its bits are the upper half of a float32
@@ -42,6 +43,17 @@ class Arrays(Dataset):
 
     paths: str | Sequence[str] | Mapping[str, str]
     ids: str | None = None
+
+    def __post_init__(self) -> None:
+        given = self.paths
+        if isinstance(given, Mapping):
+            paths: Any = dict(zip(given, as_names([_text(p) for p in given.values()], "arrays: paths"), strict=True))
+        else:
+            paths = as_names(
+                [_text(p) for p in given] if isinstance(given, list | tuple) else _text(given), "arrays: paths"
+            )
+        object.__setattr__(self, "paths", paths)
+        object.__setattr__(self, "ids", _text(self.ids))
 
     def load(self) -> PairedItems:
         """Open the files.
@@ -78,18 +90,20 @@ class Arrays(Dataset):
         )
 
     def _files(self) -> list[tuple[str | None, Path]]:
-        if isinstance(self.paths, Mapping):
-            pairs = [(str(k), Path(v).expanduser()) for k, v in self.paths.items()]
-            for name, path in pairs:
-                if path.suffix.lower() != ".npy":
-                    raise InputError(f"arrays: only a .npy file can be given the name {name!r}, found {path}.")
-            return list(pairs)
-        paths = [self.paths] if isinstance(self.paths, str) else list(self.paths)
-        return [(None, Path(p).expanduser()) for p in paths]
+        if not isinstance(self.paths, Mapping):
+            return [(None, Path(p).expanduser()) for p in self.paths]
+        named = {str(k): Path(v).expanduser() for k, v in self.paths.items()}
+        for name, path in named.items():
+            if path.suffix.lower() != ".npy":
+                raise InputError(f"arrays: only a .npy file can be given the name {name!r}, found {path}.")
+        return list(named.items())
 
     def _source(self) -> str:
-        paths = dict(self.paths) if isinstance(self.paths, Mapping) else self.paths
-        return format_spec("arrays", {"paths": paths} | ({"ids": self.ids} if self.ids else {}))
+        return format_spec("arrays", {"paths": self.paths} | ({"ids": self.ids} if self.ids else {}))
+
+
+def _text(path: Any) -> Any:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
 def _open(path: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -14,7 +14,7 @@ from .. import _packages
 from .._packages import Package
 from .._registry import format_spec
 from ..errors import InputError, UnknownNameError
-from ._base import Dataset, FileView, MemoryView, PairedItems, View
+from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
 from ._media import read_image
 from ._speech import VOICE, speak
 
@@ -64,7 +64,7 @@ class Emoji(Dataset):
     skin_tones: bool = False
 
     def __post_init__(self) -> None:
-        languages = (self.languages,) if isinstance(self.languages, str) else tuple(self.languages)
+        languages = as_names(self.languages, "emoji: languages")
         object.__setattr__(self, "languages", tuple(k for k in dict.fromkeys(languages) if k != "en"))
         if self.n is not None and (not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1):
             raise InputError(f"emoji: n must be a positive whole number, or None for all; found {self.n!r}.")

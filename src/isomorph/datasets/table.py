@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 
 from .._registry import format_spec
 from ..errors import InputError, MissingExtraError, UnknownNameError
-from ._base import Dataset, FileView, MemoryView, PairedItems, View
+from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
 from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,10 @@ class Table(Dataset):
         for field in ("text", "image", "audio", "label"):
             value = getattr(self, field)
             if value is not None:
-                object.__setattr__(self, field, (value,) if isinstance(value, str) else tuple(value))
+                object.__setattr__(self, field, as_names(value, f"table: {field}"))
+        if not isinstance(self.path, str | os.PathLike):
+            raise InputError(f"table: path must be the path of a file, found {self.path!r}.")
+        object.__setattr__(self, "path", os.fspath(self.path))
 
     def load(self) -> PairedItems:
         """Read the table; files are decoded when they are asked for.
