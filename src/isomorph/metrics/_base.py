@@ -17,6 +17,7 @@ from scipy import special, stats
 from .._arrays import Array, as_features, as_pair, to_numpy
 from .._registry import format_spec
 from ..errors import InputError
+from ._influence import Influence
 
 State = TypeVar("State")
 
@@ -172,6 +173,10 @@ class Metric(ABC, Generic[State]):
 
     def null_moments(self, xs: Sequence[State], ys: Sequence[State]) -> Null | None:
         """Exact moments for all pairs (fields of shape (len(xs), len(ys))), None where no closed form is known."""
+        return None
+
+    def influence(self, xs: Sequence[State], ys: Sequence[State]) -> Influence | None:
+        """How much each item moves each score, for standard errors; None where no such form is implemented."""
         return None
 
     def compare_permuted(

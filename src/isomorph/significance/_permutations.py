@@ -45,7 +45,7 @@ def permutations(
 
     Args:
         n: Number of items.
-        count: Number of orders.
+        count: Number of orders; 0 checks the design and draws none.
         seed: Seed; the same seed gives the same orders.
         groups: One group label an item.
         strata: One label an item.
@@ -61,8 +61,8 @@ def permutations(
         InputError: if labels do not fit the items, if the design lets nothing move, or if more circular shifts are
             wanted than there are.
     """
-    if n < 2 or count < 1:
-        raise InputError(f"permutations needs at least 2 items and 1 order, found n={n} and count={count}.")
+    if n < 2 or count < 0:
+        raise InputError(f"permutations needs at least 2 items and no negative count, found n={n} and count={count}.")
     rng = np.random.default_rng(seed)
     group = None if groups is None else _codes(groups, n, "groups")
     stratum = None if strata is None else _codes(strata, n, "strata")
@@ -76,7 +76,8 @@ def permutations(
             raise InputError("permutations: every stratum has one item, so nothing can move. Use coarser strata.")
         return _shuffled_inside(blocks, n, count, rng)
     sets = _exchangeable_groups(group, stratum)
-    return np.stack([_regrouped(sets, n, within, rng) for _ in range(count)])
+    orders = [_regrouped(sets, n, within, rng) for _ in range(count)]
+    return np.array(orders, dtype=np.int64).reshape(count, n)
 
 
 def log10_distinct(
