@@ -54,7 +54,9 @@ def line_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
         axis: Name of the horizontal axis.
     """
     top = 26.0
-    low, high = _domain([v for s in series for v in [*s.y, *(s.band[0] if s.band else ()), *(s.band[1] if s.band else ())]])
+    low, high = _domain(
+        [v for s in series for v in [*s.y, *(s.band[0] if s.band else ()), *(s.band[1] if s.band else ())]]
+    )
 
     def px(x: float) -> float:
         return _LEFT + x * (_WIDTH - _LEFT - _RIGHT)
@@ -65,10 +67,16 @@ def line_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
     marks = ticks(low, high)
     body = [text(_LEFT, 13, fit(heading, _WIDTH - _LEFT - 4), class_="strong")]
     for t in marks:
-        body += [line(_LEFT, py(t), _WIDTH - _RIGHT, py(t), "grid"), text(_LEFT - 7, py(t) + 3.6, tick_text(t, marks), class_="end soft")]
+        body += [
+            line(_LEFT, py(t), _WIDTH - _RIGHT, py(t), "grid"),
+            text(_LEFT - 7, py(t) + 3.6, tick_text(t, marks), class_="end soft"),
+        ]
     body += [line(_LEFT, top + _PLOT_H, _WIDTH - _RIGHT, top + _PLOT_H, "axis")]
     for t, words in ((0.0, "0"), (0.25, ""), (0.5, "0.5"), (0.75, ""), (1.0, "1")):
-        body += [line(px(t), top + _PLOT_H, px(t), top + _PLOT_H + 4, "axis"), text(px(t), top + _PLOT_H + 16, words, class_="middle soft")]
+        body += [
+            line(px(t), top + _PLOT_H, px(t), top + _PLOT_H + 4, "axis"),
+            text(px(t), top + _PLOT_H + 16, words, class_="middle soft"),
+        ]
     body.append(text((_LEFT + _WIDTH - _RIGHT) / 2, top + _PLOT_H + 32, fit(axis, _WIDTH - 20), class_="middle"))
     for s in reversed(series):
         body.append(_draw(s, [px(v) for v in s.x], [py(v) for v in s.y], py))
@@ -80,7 +88,7 @@ def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure
     """One row a pair of models: score (disc), chance (bar) and baselines (squares, triangles, diamonds)."""
     names = list(dict.fromkeys(label for row in rows for label, _ in row.baselines))
     low, high = _domain([v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines)]])
-    left, right, top, pitch = 12.0, 14.0, 26.0, 38.0
+    left, right, top, pitch = 6.0, 14.0, 26.0, 38.0
 
     def px(x: float) -> float:
         return left + (x - low) / (high - low) * (_WIDTH - left - right)
@@ -107,7 +115,7 @@ def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure
 def _domain(values: Sequence[float]) -> tuple[float, float]:
     finite = [v for v in values if math.isfinite(v)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
-    if 0 <= low < 0.6 * high:
+    if 0 <= low < 0.35 * high:
         low = 0.0
     pad = (high - low) * 0.06 or abs(high) * 0.1 or 0.5
     return (low if low == 0 else low - pad), high + pad
@@ -132,23 +140,24 @@ def _marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str
     class_ = f"m{style}" if filled else f"m{style} hollow"
     if style == 0:
         return tag("circle", cx=x, cy=y, r=r, class_=class_)
+    d = 1.4 * r
     shape = {
         1: f"M{x - r:.2f} {y - r:.2f}h{2 * r:.2f}v{2 * r:.2f}h{-2 * r:.2f}z",
         2: f"M{x:.2f} {y - r * 1.3:.2f}l{r * 1.3:.2f} {r * 2.2:.2f}h{-2.6 * r:.2f}z",
-        3: f"M{x:.2f} {y - r * 1.4:.2f}l{r * 1.4:.2f} {r * 1.4:.2f}l{-r * 1.4:.2f} {r * 1.4:.2f}l{-r * 1.4:.2f} {-r * 1.4:.2f}z",
+        3: f"M{x:.2f} {y - d:.2f}l{d:.2f} {d:.2f}l{-d:.2f} {d:.2f}l{-d:.2f} {-d:.2f}z",
     }[style]
     return tag("path", d=shape, class_=class_)
 
 
 def _legend(entries: Sequence[tuple[str, int | str]], y: float, *, lines: bool = True) -> tuple[str, float]:
     """Entries from left to right, wrapped, and where they end."""
-    parts, x = [], 12.0
+    parts, x = [], 6.0
     key = 26.0 if lines else 12.0
-    for label, style in entries:
-        label = fit(label, _WIDTH - key - 30, 10)
+    for whole, style in entries:
+        label = fit(whole, _WIDTH - key - 30, 10)
         width = key + 6 + text_width(label, 10) + 16
-        if x > 12 and x + width - 16 > _WIDTH:
-            x, y = 12.0, y + 16
+        if x > 6 and x + width - 16 > _WIDTH:
+            x, y = 6.0, y + 16
         if style == "tick":
             parts.append(line(x + key / 2, y - 9, x + key / 2, y + 2, "tick"))
         elif lines:

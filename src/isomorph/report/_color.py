@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _table() -> tuple[str, ...]:
     return tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rgb)
 
 
-def oklab_to_srgb(lab: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # plain float arrays (n, 3)
+def oklab_to_srgb(lab: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Oklab to gamma-coded sRGB, arrays (n, 3); values outside [0, 1] are outside the gamut."""
     to_lms = np.array(
         [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]]
@@ -73,4 +74,4 @@ def oklab_to_srgb(lab: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # p
     )
     linear = (lab @ to_lms.T) ** 3 @ to_rgb.T
     gamma = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear > 0.0031308, gamma, 12.92 * linear)
+    return np.asarray(np.where(linear > 0.0031308, gamma, 12.92 * linear))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -19,10 +20,10 @@ _TOP = 46.0  # the colour bar's height
 _MIN_WIDTH = 300.0
 
 
-def passes(alignment: Alignment) -> np.ndarray:  # type: ignore[type-arg]  # booleans (x layers, y layers)
+def passes(alignment: Alignment) -> np.ndarray[Any, Any]:
     """Which pairs of layers pass at the alignment's level, adjusted for all pairs where that is known."""
     p = alignment.p_value if alignment.p_family is None else alignment.p_family
-    return np.nan_to_num(np.asarray(p, dtype=float), nan=1.0) <= alignment.alpha
+    return np.asarray(np.nan_to_num(np.asarray(p, dtype=float), nan=1.0) <= alignment.alpha)
 
 
 def best_cell(alignment: Alignment) -> tuple[int, int]:
@@ -212,9 +213,7 @@ def _hatch_pattern(name: str) -> str:
 
 def _best_frame(alignment: Alignment, plan: _Plan) -> str:
     x, y = plan.corner(*best_cell(alignment))
-    box: dict[str, object] = {
-        "x": x, "y": y, "width": plan.cell_w, "height": plan.cell_h, "pointer_events": "none"
-    }  # fmt: skip
+    box: dict[str, Any] = {"x": x, "y": y, "width": plan.cell_w, "height": plan.cell_h, "pointer_events": "none"}
     return tag("rect", **box, class_="halo") + tag("rect", **box, class_="frame")
 
 
@@ -299,5 +298,3 @@ def _legend(alignment: Alignment, plan: _Plan, name: str) -> str:
             ),
         ]
     return "".join(parts)
-
-

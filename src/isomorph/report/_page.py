@@ -76,8 +76,8 @@ def report(
         title=heading,
         parts=shown,
         sprites=pictures.sprites(),
-        style=Markup(root_css() + style_rules() + _asset("style.css")),  # noqa: S704  # our own files
-        script=Markup(_asset("page.js")),  # noqa: S704  # our own file
+        style=Markup(root_css() + style_rules() + _asset("style.css")),  # our own files
+        script=Markup(_asset("page.js")),  # our own file
         programs=_programs(study),
         settings=flatten({k: v for k, v in (study or {}).items() if k not in _PROGRAMS}),
         figure_note=note,
@@ -89,7 +89,7 @@ def report(
 def _load(results: Any) -> list[Result]:
     if isinstance(results, (Result, str, os.PathLike)):
         results = [results]
-    if not isinstance(results, Sequence) or not len(results):
+    if not isinstance(results, Sequence) or not results:
         raise InputError(
             "results must be a result, a path of a saved one, or a list of these with at least one; "
             f"found {type(results).__name__}{' with nothing in it' if isinstance(results, Sequence) else ''}."

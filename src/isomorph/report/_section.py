@@ -96,6 +96,4 @@ def environment() -> Environment:
 
 def render(template: str, **values: Any) -> Markup:
     """One template as markup."""
-    return Markup(environment().get_template(template).render(**values))  # noqa: S704  # autoescape is on
-
-
+    return Markup(environment().get_template(template).render(**values))  # autoescape is on

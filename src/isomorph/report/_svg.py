@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from markupsafe import Markup
@@ -40,7 +41,7 @@ class Figure:
     def inline(self) -> Markup:
         """The figure for the page, which brings the style rules."""
         role = "group" if self.interactive else "img"
-        return Markup(  # noqa: S704  # built by `tag`, which escapes every text and attribute
+        return Markup(  # built by `tag`, which escapes every text and attribute
             tag("svg", self.body, **self._size, class_="figure", role=role, aria_label=self.title)
         )
 
@@ -120,7 +121,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 def tick_text(value: float, values: list[float]) -> str:
     """A tick's label, with as many decimals as its axis needs."""
-    step = min((b - a for a, b in zip(values, values[1:], strict=False)), default=abs(value) or 1)
+    step = min((b - a for a, b in pairwise(values)), default=abs(value) or 1)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
     if step > 0 and abs(round(step, decimals) - step) > step * 1e-6:
         decimals += 1

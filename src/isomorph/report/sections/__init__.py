@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._section import Section
 from ..._registry import Registry
+from .._section import Section
 
 sections: Registry[Section] = Registry("report section", __name__, Section, "isomorph.report_sections")

@@ -52,7 +52,7 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str) -> Itera
 
 
 def _slice(array: Any, axis: int, index: int) -> np.ndarray[Any, Any]:
-    return np.take(np.asarray(array, dtype=float), index, axis=1 - axis)
+    return np.asarray(np.take(np.asarray(array, dtype=float), index, axis=1 - axis))
 
 
 def _held_index(alignment: Alignment, axis: int, held: str) -> int:
@@ -71,7 +71,7 @@ def _series(alignment: Alignment, axis: int, held: str, label: str, style: int) 
         _slice(alignment.values, axis, index).tolist(),
         style,
         [bool(v) for v in _slice(passes(alignment), axis, index)],
-        band,  # type: ignore[arg-type]  # two bounds: a tuple of length two
+        band,
     )
 
 

@@ -44,9 +44,7 @@ def neighborhoods(scan: Scan, x: str, y: str, context: Context) -> dict[str, Any
     if apart:
         last = list(reversed(apart[-_MOST:]))
         shown.append((last, "Seen differently", "the items whose neighbours they agree on least"))
-    cases = [
-        (title, words, [_case(found, i, x, y, scan, context) for i in group]) for group, title, words in shown
-    ]
+    cases = [(title, words, [_case(found, i, x, y, scan, context) for i in group]) for group, title, words in shown]
     return {
         "k": found.k,
         "x_layer": printable(found.x_layer),
@@ -76,7 +74,10 @@ def _note(found: Neighborhoods, context: Context, listed: int) -> str:
     if not context.given:
         words.append("No items were given to this report, so they are shown by their ids.")
         return " ".join(words)
-    every: Sequence[str] = [*found.ids, *(n for side in (found.x_neighbors, found.y_neighbors) for row in side for n in row)]
+    every: Sequence[str] = [
+        *found.ids,
+        *(n for side in (found.x_neighbors, found.y_neighbors) for row in side for n in row),
+    ]
     missing = len({n for n in every if n not in context.pictures})
     if missing:
         words.append(f"{missing} of these items are not among the items given to this report; they are shown by id.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from .._charts import Row, dot_plot
 from .._heatmap import heatmap, passes
 from .._section import Block, Context, Section, Shown, render
 from .._svg import Figure
-from .._text import flatten, listed, number, p_text, printable, slug, times_chance
+from .._text import DASH, flatten, listed, number, p_text, printable, slug, times_chance
 from ._curves import curves
 from ._neighborhoods import neighborhoods
 
@@ -48,8 +49,16 @@ class Line:
     passing: bool
     calibrated: str
     baselines: tuple[tuple[str, str], ...]
-    n: int
-    permutations: int
+    sizes: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The answer about one pair of models in words."""
+
+    passing: bool
+    headline: str
+    rest: str
 
 
 def pair_title(scan: Scan, context: Context) -> str:
@@ -64,7 +73,7 @@ def summary_line(alignment: Alignment, scan: Scan) -> Line:
     rows = []
     for name, baseline in scan.baselines.items():
         twin = baseline.alignments.get(alignment.metric)
-        rows.append((printable(name), "–" if twin is None else number(twin.best().value)))
+        rows.append((printable(name), DASH if twin is None else number(twin.best().value)))
     return Line(
         printable(alignment.metric),
         printable(f"{best.x_layer} × {best.y_layer}"),
@@ -75,36 +84,38 @@ def summary_line(alignment: Alignment, scan: Scan) -> Line:
         best.p_maximum <= alignment.alpha,
         number(best.calibrated),
         tuple(rows),
-        alignment.n,
-        alignment.permutations,
+        {"n": f"{alignment.n:,}", "permutations": f"{alignment.permutations:,}"},
     )
 
 
-def verdict(scan: Scan, context: Context) -> str:
-    """The answer about one pair of models in two or three sentences; the first metric speaks, the others are counted."""
+def verdict(scan: Scan, context: Context) -> Verdict:
+    """The answer about one pair of models; the first metric speaks, the others are counted."""
     lead, *others = scan.alignments.values()
     best = lead.best()
-    x, y = context.name(scan.x_name), context.name(scan.y_name)
+    passing = best.p_maximum <= lead.alpha
     ratio = times_chance(best.value, best.chance)
-    score = f"{printable(lead.metric)} is {number(best.value)} where chance gives {number(best.chance)}"
-    score += "" if ratio == "–" else f" ({ratio} chance)"
-    where = printable(f"{best.x_layer} × {best.y_layer}")
     count = lead.shape[0] * lead.shape[1]
-    tail = f"p of the maximum over {count} pair{'s' if count > 1 else ''} of layers {p_text(best.p_maximum)}"
-    if best.p_maximum <= lead.alpha:
-        words = [f"{x} and {y} are more alike than chance, most of all at {where}: {score}; {tail}."]
-    else:
-        words = [f"{x} and {y} cannot be told from unrelated: at best, at {where}, {score}; {tail}."]
+    where = printable(f"{best.x_layer} × {best.y_layer}")
+    headline = (
+        f"More alike than chance, most at {where}." if passing else f"No more alike than chance; best at {where}."
+    )
+    score = f"{printable(lead.metric)} is {number(best.value)}, chance {number(best.chance)}"
+    score += "" if ratio == DASH else f" ({ratio})"
+    maximum = f"; p of the maximum over {count} pairs of layers" if count > 1 else "; p"
+    words = [f"{score}{maximum} {p_text(best.p_maximum)}."]
     words += [s for name, b in scan.baselines.items() if (s := _against(lead, printable(name), b))]
     if others:
-        agree = sum((a.best().p_maximum <= a.alpha) == (best.p_maximum <= lead.alpha) for a in others)
-        words.append(
-            f"{'All' if agree == len(others) else agree if agree else 'None'} of the {len(others)} other metrics "
-            f"{'agree' if agree != 1 else 'agrees'}."
-            if len(others) > 1
-            else f"{printable(others[0].metric)} {'agrees' if agree else 'does not agree'}."
-        )
-    return " ".join(words)
+        words.append(_agreement(passing, others))
+    return Verdict(passing, headline, " ".join(words))
+
+
+def _agreement(passing: bool, others: Sequence[Alignment]) -> str:
+    agree = sum((a.best().p_maximum <= a.alpha) == passing for a in others)
+    if len(others) == 1:
+        return f"{printable(others[0].metric)} {'agrees' if agree else 'disagrees'}."
+    if agree == len(others):
+        return f"The {agree} other metrics agree."
+    return f"Of the {len(others)} other metrics, {agree or 'none'} agree{'s' if agree == 1 else ''}."
 
 
 def _against(lead: Alignment, name: str, baseline: Scan) -> str:
@@ -113,8 +124,8 @@ def _against(lead: Alignment, name: str, baseline: Scan) -> str:
         return ""
     best, other = lead.best(), twin.best()
     gain, base = best.value - best.chance, other.value - other.chance
-    share = "" if gain == 0 or base / gain < 0 else f", {100 * base / gain:.0f} % of that distance from chance"
-    return f"The baseline “{name}” reaches {number(other.value)} (chance {number(other.chance)}){share}."
+    share = "" if gain == 0 or base / gain < 0 else f", {100 * base / gain:.0f} % of the distance from chance"
+    return f"Baseline “{name}”: {number(other.value)}, chance {number(other.chance)}{share}."
 
 
 def _question(scans: Sequence[Scan]) -> str:
@@ -135,8 +146,37 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
     ]
     baselines = list(dict.fromkeys(printable(name) for scan in scans for name in scan.baselines))
     figures = tuple(_dots(metric, scans, context) for metric in dict.fromkeys(m for s in scans for m in s.alignments))
-    html = render("scan_overview.html.j2", groups=groups, baselines=baselines, figures=figures)
+    every = [line.sizes for _, _, lines in groups for line in lines]
+    varying = [k for k in every[0] if len({sizes[k] for sizes in every}) > 1]
+    html = render(
+        "scan_overview.html.j2",
+        groups=groups,
+        baselines=baselines,
+        figures=figures,
+        varying=varying,
+        table=_table(scans, baselines),
+        constants=[f"{k} = {v}" for k, v in every[0].items() if k not in varying],
+    )
     return Block("answer", "The answer", html, figures)
+
+
+def _table(scans: Sequence[Scan], baselines: Sequence[str]) -> list[list[Any]]:
+    """The summary in numbers, with a header, for its download."""
+    table: list[list[Any]] = [
+        ["x", "y", "metric", "n", "permutations", "x_layer", "y_layer", "score", "chance", "p_value", "p_maximum"]
+        + ["calibrated", *baselines]
+    ]
+    for scan in scans:
+        for metric, a in scan.alignments.items():
+            best = a.best()
+            row = [scan.x_name, scan.y_name, a.variant, a.n, a.permutations, best.x_layer, best.y_layer]
+            row += [_finite(v) for v in (best.value, best.chance, best.p_value, best.p_maximum, best.calibrated)]
+            twins = {
+                printable(n): b.alignments[metric].best() for n, b in scan.baselines.items() if metric in b.alignments
+            }
+            row += [_finite(twins[name].value) if name in twins else None for name in baselines]
+            table.append([printable(v) if isinstance(v, str) else v for v in row])
+    return table
 
 
 def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
@@ -147,7 +187,11 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
             continue
         best = alignment.best()
         distance = make_metric(alignment.variant).distance
-        twins = [(printable(n), b.alignments[metric].best().value) for n, b in scan.baselines.items() if metric in b.alignments]
+        twins = [
+            (printable(n), b.alignments[metric].best().value)
+            for n, b in scan.baselines.items()
+            if metric in b.alignments
+        ]
         label = f"{context.name(scan.x_name)} × {context.name(scan.y_name)}"
         rows.append(Row(label, best.value, best.chance, best.p_maximum <= alignment.alpha, twins))
     title = f"{metric} of every pair of models at its best pair of layers. " + " ".join(
@@ -190,7 +234,9 @@ def _caption(alignment: Alignment) -> str:
     metric = make_metric(alignment.variant)
     p = alignment.p_value if alignment.p_family is None else alignment.p_family
     sampled = f"{alignment.permutations:,} shared permutations" if alignment.permutations else "no sampled permutations"
-    dims = [f"{min(d):,}" + (f" to {max(d):,}" if min(d) != max(d) else "") for d in (alignment.x_dims, alignment.y_dims)]
+    dims = [
+        f"{min(d):,}" + (f" to {max(d):,}" if min(d) != max(d) else "") for d in (alignment.x_dims, alignment.y_dims)
+    ]
     kind = "each pair alone" if p is alignment.p_value else "adjusted for all pairs"
     words = [
         printable(alignment.variant),
@@ -214,7 +260,7 @@ def data(alignment: Alignment) -> dict[str, Any]:
     def rounded(array: Any) -> Any:
         if array is None:
             return None
-        return [[float(f"{v:.6g}") if v == v and abs(v) != float("inf") else None for v in row] for row in array.tolist()]
+        return [[float(f"{v:.6g}") if math.isfinite(v) else None for v in row] for row in array.tolist()]
 
     table = {
         name: rounded(getattr(alignment, name))
@@ -237,8 +283,8 @@ def data(alignment: Alignment) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if value == value and abs(value) != float("inf") else None
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
@@ -251,7 +297,7 @@ def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
     ]
     for alignment in scan.alignments.values():
         metric = make_metric(alignment.variant)
-        low, high = (number(v).replace("–", "∞") for v in metric.range)
+        low, high = (number(v).replace(DASH, "∞") for v in metric.range)
         rows.append(
             (
                 f"metric {printable(alignment.metric)}",

@@ -4,10 +4,11 @@ document.documentElement.classList.add("js");
   const SVG = "http://www.w3.org/2000/svg";
 
   // Heat maps: one cell of each can be reached by Tab, arrow keys move; pointing and focus tell what a cell holds.
-  for (const map of document.querySelectorAll(".map")) {
+  for (const layout of document.querySelectorAll(".layout")) {
+    const map = layout.querySelector(".map");
     const grid = map.querySelector(".cells");
     const rows = [...grid.children].map((row) => [...row.children]);
-    const readout = map.querySelector(".readout");
+    const readout = layout.querySelector(".readout");
     const marks = ["cursor-halo", "cursor"].map((name) => {
       const mark = document.createElementNS(SVG, "path");
       mark.setAttribute("class", name);
@@ -75,18 +76,6 @@ document.documentElement.classList.add("js");
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
-  const summary = () => {
-    const table = document.querySelector(".summary");
-    const lines = [[...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim())];
-    for (const body of table.tBodies) {
-      const models = body.rows[0].cells[0].textContent.trim();
-      [...body.rows].forEach((row, k) => {
-        const cells = [...row.cells].map((cell) => cell.textContent.trim());
-        lines.push(k ? [models, ...cells] : cells);
-      });
-    }
-    return lines;
-  };
   const COLUMNS = ["values", "chance", "p_value", "p_family", "calibrated", "threshold", "low", "high"];
   const pairs = (alignments) => {
     const lines = [["metric", "x_layer", "y_layer", "n", "x_dim", "y_dim", "value", ...COLUMNS.slice(1), "permutations"]];
@@ -98,8 +87,8 @@ document.documentElement.classList.add("js");
   };
   for (const button of document.querySelectorAll("button.csv"))
     button.addEventListener("click", () => {
-      if (button.dataset.table) return save("summary", summary());
       const section = button.closest("section");
+      if (button.dataset.table) return save("summary", JSON.parse(section.querySelector("script.summary-data").textContent));
       save(button.dataset.alignments, pairs(JSON.parse(section.querySelector("script.alignments").textContent)));
     });
 })();
