@@ -74,9 +74,11 @@ def _block(xs: Sequence[Units], ys: Sequence[Units], absolute: bool, pair: Calla
 class _UnitMetric(Metric[Units]):
     """What the correlation-based metrics share."""
 
+    absolute: bool = False
+
     @property
     def range(self) -> tuple[float, float]:
-        return (0.0, 1.0) if getattr(self, "absolute", False) else (-1.0, 1.0)
+        return (0.0, 1.0) if self.absolute else (-1.0, 1.0)
 
     @property
     def identity(self) -> float | None:
@@ -109,7 +111,6 @@ class UnitMatching(_UnitMetric):
         "hungarian_matching": "unit_matching",
     }
     variants: ClassVar[tuple[str, ...]] = ("unit_matching", "unit_matching(absolute=True)")
-    absolute: bool = False
 
     @property
     def chance(self) -> str:
@@ -146,7 +147,6 @@ class SemiMatching(_UnitMetric):
         "semi_matching(direction='y_to_x', absolute=True)",
     )
     direction: Literal["symmetric", "x_to_y", "y_to_x"] = "symmetric"
-    absolute: bool = False
 
     def __post_init__(self) -> None:
         choice("semi_matching", "direction", self.direction, ("symmetric", "x_to_y", "y_to_x"))
@@ -187,7 +187,6 @@ class SoftMatching(_UnitMetric):
 
     name: ClassVar[str] = "soft_matching"
     aliases: ClassVar[dict[str, str]] = {"soft_matching_correlation": "soft_matching"}
-    absolute: bool = False
 
     @property
     def chance(self) -> str:
@@ -237,7 +236,6 @@ class BestBuddies(_UnitMetric):
     aliases: ClassVar[dict[str, str]] = {"rosetta": "best_buddies", "mutual_best_units": "best_buddies"}
     shown: ClassVar[tuple[str, ...]] = ("k",)
     k: int = 1
-    absolute: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.k, int) or self.k < 1:

@@ -1,0 +1,365 @@
+"""Linear predictivity: how well one layer's features foretell the other's on items that the fit has not seen.
+
+A linear fit predicts by a matrix that depends on the predicting layer only, ``Ŷ = H_x Y``. So the held-out smoother H_x
+of each layer is made once, and every pair is one product. Row i of H_x is zero in the columns of the items that the fit
+for item i did not see.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from .._arrays import Array, as_pair, take_rows, to_numpy
+from ..errors import InputError
+from ._base import Metric, choice
+from ._spectra import block, principal_axes, wide_centred
+
+Folds = int | Literal["loo"] | None
+DIRECTIONS = ("symmetric", "x_to_y", "y_to_x")
+
+
+def fold_of_items(n: int, folds: int, seed: int = 0, groups: Any = None) -> np.ndarray[Any, Any]:
+    """The fold in which each item is held out: folds of nearly equal size, drawn by seed, never parting a group.
+
+    Args:
+        n: Number of items.
+        folds: Number of folds.
+        seed: Seed of the draw.
+        groups: Labels (n,) of items that must be held out together, such as the captions of one image.
+
+    Returns:
+        Integers (n,) in [0, folds).
+
+    Raises:
+        InputError: if there are fewer items or groups than folds, or `groups` has another length.
+    """
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        if n < folds:
+            raise InputError(f"{folds} folds need at least {folds} items, found {n}; lower folds.")
+        fold = np.empty(n, dtype=np.int64)
+        fold[rng.permutation(n)] = np.arange(n) % folds
+        return fold
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise InputError(f"groups has shape {labels.shape}; one label for each of the {n} items is needed.")
+    names, of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(names) < folds:
+        raise InputError(f"{folds} folds need at least {folds} groups, found {len(names)}; lower folds.")
+    load, fold_of_group = np.zeros(folds), np.empty(len(names), dtype=np.int64)
+    drawn = rng.permutation(len(names))
+    for g in drawn[np.argsort(-sizes[drawn], kind="stable")]:  # the largest first, each to the emptiest fold
+        fold_of_group[g] = int(np.argmin(load))
+        load[fold_of_group[g]] += sizes[g]
+    return fold_of_group[of.reshape(-1)]
+
+
+class Predictor:
+    """One layer, ready to predict and to be predicted.
+
+    Attributes:
+        centred: The layer (n, d), centred over all items, in float64.
+        fold: The fold of every item; ``None`` for leave-one-out or no holding out.
+    """
+
+    def __init__(
+        self, x: Array, *, fold: np.ndarray[Any, Any] | None, leave_one_out: bool, regularization: float, name: str
+    ) -> None:
+        self.centred, _ = wide_centred(x)
+        self.fold, self.leave_one_out, self.regularization, self.name = fold, leave_one_out, regularization, name
+
+    @cached_property
+    def smoother(self) -> Array:
+        """H (n, n): the held-out prediction of anything over the items is H times it."""
+        x, xp, n = self.centred, array_namespace(self.centred), self.centred.shape[0]
+        if self.fold is None:
+            h = self._fit(x, x) + 1 / n
+            return _leave_one_out(h, self.name) if self.leave_one_out else h
+        rows = []
+        for f in self.fold_numbers:
+            test, train = np.flatnonzero(self.fold == f), np.flatnonzero(self.fold != f)
+            known = take_rows(x, train)
+            mean = xp.mean(known, axis=0, keepdims=True)
+            weights = self._fit(known - mean, take_rows(x, test) - mean) + 1 / len(train)
+            spread = xp.concat([weights, xp.zeros((len(test), len(test)), dtype=x.dtype, device=device(x))], axis=1)
+            rows.append(take_rows(spread.T, np.argsort(np.concatenate([train, test]))).T)
+        items = np.concatenate([np.flatnonzero(self.fold == f) for f in self.fold_numbers])
+        return take_rows(xp.concat(rows, axis=0), np.argsort(items))
+
+    @property
+    def fold_numbers(self) -> list[int]:
+        """The folds that hold items."""
+        assert self.fold is not None  # asked for only where there are folds
+        return [int(f) for f in np.unique(self.fold)]
+
+    def _fit(self, known: Array, asked: Array) -> Array:
+        """Weights (asked, known) by which centred outcomes of the known items predict those of the asked ones."""
+        xp = array_namespace(known)
+        n, d = known.shape
+        if self.regularization == 0:
+            axes = principal_axes(known, "a training part of the layer", vectors=True)
+            if axes.rank >= n - 1:
+                raise InputError(
+                    f"{self.name} is not defined here: {n} training items for a layer of rank {axes.rank} (d = "
+                    f"{d}), so the "
+                    "fit passes through every one of them. Use more items than features, or ridge_predictivity."
+                )
+            assert axes.vt is not None  # asked for
+            return (asked @ (axes.vt.T / (axes.s * axes.scale)[None, :])) @ axes.u.T
+        ridge = self.regularization * xp.sum(known * known)
+        if n <= d:
+            gram = known @ known.T + ridge * xp.eye(n, dtype=known.dtype, device=device(known))
+            return xp.linalg.solve(gram, known @ asked.T).T
+        gram = known.T @ known + ridge * xp.eye(d, dtype=known.dtype, device=device(known))
+        return asked @ xp.linalg.solve(gram, known.T)
+
+    def permuted(self, order: np.ndarray[Any, Any]) -> Predictor:
+        """The layer with reordered items; folds stay where they are, so the smoother is made anew if it is needed."""
+        moved = Predictor.__new__(Predictor)
+        moved.centred = take_rows(self.centred, order)
+        moved.fold, moved.leave_one_out, moved.regularization = self.fold, self.leave_one_out, self.regularization
+        moved.name = self.name
+        if self.fold is None and "smoother" in self.__dict__:
+            moved.__dict__["smoother"] = take_rows(take_rows(self.smoother, order).T, order).T
+        return moved
+
+
+def _leave_one_out(h: Array, name: str) -> Array:
+    """The smoother of fits that never saw their item, from the one of the fit to all (Allen's PRESS)."""
+    xp = array_namespace(h)
+    own = xp.linalg.diagonal(h)
+    if bool(xp.any(own > 1 - 1e-10)):
+        item = int(xp.argmax(own))
+        raise InputError(
+            f"{name}: item {item} alone spans a direction of the layer, so no fit without it can predict it. Leave "
+            f"the item "
+            "out, or use ridge_predictivity."
+        )
+    eye = xp.eye(h.shape[0], dtype=h.dtype, device=device(h))
+    return (h * (1 - eye)) / (1 - own)[:, None]
+
+
+def r_squared(x: Predictor, y: Predictor) -> Array:
+    """``1 - |Y - H_x Y|² / |Y|²``, all units together, Y centred over all items."""
+    xp = array_namespace(y.centred)
+    error = y.centred - x.smoother @ y.centred
+    return 1 - xp.sum(error * error) / xp.sum(y.centred * y.centred)
+
+
+def pearson(x: Predictor, y: Predictor) -> Array:
+    """Mean over folds and over units that vary of the correlation of prediction and outcome within the fold."""
+    xp = array_namespace(y.centred)
+    predicted = x.smoother @ y.centred
+    total = xp.sum(y.centred * y.centred, axis=0)
+    varies = total > 1e-24 * xp.max(total)
+    scores = []
+    for f in x.fold_numbers if x.fold is not None else [None]:
+        rows = np.arange(y.centred.shape[0]) if f is None else np.flatnonzero(x.fold == f)
+        a, b = (take_rows(m, rows) for m in (predicted, y.centred))
+        a, b = (m - xp.mean(m, axis=0, keepdims=True) for m in (a, b))
+        scale = xp.sqrt(xp.sum(a * a, axis=0) * xp.sum(b * b, axis=0))
+        defined = scale > 1e-12 * xp.max(total)  # what is flat within this fold correlates with nothing
+        r = xp.where(defined, xp.sum(a * b, axis=0) / xp.where(defined, scale, xp.ones_like(scale)), 0.0)
+        scores.append(xp.sum(xp.where(varies, r, xp.zeros_like(r))) / xp.sum(xp.astype(varies, r.dtype)))
+    return sum(scores) / len(scores)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Predictivity(Metric[Predictor]):
+    """What the two predictivities share."""
+
+    direction: Literal["symmetric", "x_to_y", "y_to_x"] = "symmetric"
+    measure: Literal["r2", "pearson"] = "r2"
+    folds: Folds = 5
+    seed: int = 0
+
+    @property
+    @abstractmethod
+    def penalty(self) -> float:
+        """Ridge as a share of the total variance."""
+
+    def __post_init__(self) -> None:
+        choice(self.name, "direction", self.direction, DIRECTIONS)
+        choice(self.name, "measure", self.measure, ("r2", "pearson"))
+        folds = self.folds
+        if folds not in ("loo", None) and not (isinstance(folds, int) and folds >= 2):
+            raise InputError(
+                f"{self.name}: folds={folds!r} must be a number of folds (2 or more), 'loo' for leave-one-out, or None "
+                "for the fit to all items, which is optimistic."
+            )
+        if folds == "loo" and self.measure == "pearson":
+            raise InputError(
+                f"{self.name}: measure='pearson' needs folds of several items: over single held-out items the moving "
+                "means of the rest correlate negatively with them. Use folds=5, or measure='r2'."
+            )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return (-math.inf, 1.0) if self.measure == "r2" else (-1.0, 1.0)
+
+    @property
+    def identity(self) -> float | None:
+        return 1.0 if self.penalty == 0 else None
+
+    @property
+    def symmetric(self) -> bool:
+        return self.direction == "symmetric"
+
+    @property
+    def min_items(self) -> int:
+        folds = self.folds
+        return 3 * folds if isinstance(folds, int) else 4
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        held = {"isotropic_scale", "translation", "unit_permutation"}
+        if self.measure == "r2":
+            held |= {"rotation", "reflection"}
+        if not isinstance(self.folds, int):
+            held |= {"item_permutation"}
+        return frozenset(held)
+
+    @property
+    def chance(self) -> str:
+        if self.folds is None:
+            return "above 0: r / (n - 1) for measure='r2' without regularisation, r the rank of the predicting layer"
+        return "0 or below: unrelated features predict worse than the mean" if self.measure == "r2" else "0"
+
+    def prepare(self, x: Array) -> Predictor:
+        folds = self.folds
+        fold = fold_of_items(x.shape[0], folds, self.seed) if isinstance(folds, int) else None
+        return Predictor(x, fold=fold, leave_one_out=folds == "loo", regularization=self.penalty, name=self.name)
+
+    def compare(self, xs: Sequence[Predictor], ys: Sequence[Predictor]) -> Array:
+        xp = array_namespace(xs[0].centred)
+        pair = r_squared if self.measure == "r2" else pearson
+        there = 0.0 if self.direction == "y_to_x" else block(xs, ys, pair, xp)
+        back = 0.0 if self.direction == "x_to_y" else block(ys, xs, pair, xp).T
+        return (there + back) / 2 if self.symmetric else there + back
+
+    def permute(self, state: Predictor, order: np.ndarray[Any, Any]) -> Predictor:
+        return state.permuted(order)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearPredictivity(_Predictivity):
+    """Cross-validated ordinary least squares with intercept from one layer to the other.
+
+    Args:
+        direction: ``"x_to_y"``, ``"y_to_x"``, or ``"symmetric"``, the mean of both.
+        measure: ``"r2"``: 1 - Σ(y - ŷ)² / Σ(y - ȳ)² over all held-out predictions and units together, ȳ over all items;
+            ``"pearson"``: the correlation of prediction and outcome within a fold, mean over units, then over folds.
+        folds: Number of folds; ``"loo"``: leave-one-out in closed form; None: no holding out, R²_LR of Kornblith et al.
+        seed: Seed by which items, by position, are dealt to folds.
+    """
+
+    name: ClassVar[str] = "linear_predictivity"
+    aliases: ClassVar[dict[str, str]] = {
+        "linear_regression": "linear_predictivity(direction='x_to_y', folds=None)",
+        "linear_predictivity-r2-cv=5folds": "linear_predictivity(direction='x_to_y', folds=5)",
+    }
+    shown: ClassVar[tuple[str, ...]] = ("direction", "measure", "folds")
+    variants: ClassVar[tuple[str, ...]] = (
+        "linear_predictivity",
+        "linear_predictivity(direction='x_to_y', measure='pearson')",
+        "linear_predictivity(direction='y_to_x', folds='loo')",
+        "linear_predictivity(direction='x_to_y', folds=None)",
+    )
+
+    @property
+    def penalty(self) -> float:
+        return 0.0
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Yamins et al. (2014) for neural predictivity; without holding out, R²_LR of Kornblith et al. (2019), "
+            "Table 1 "
+            "(ReSi's linear regression). Leave-one-out by Allen's PRESS."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RidgePredictivity(_Predictivity):
+    """Cross-validated ridge regression with intercept from one layer to the other.
+
+    Args:
+        regularization: Ridge as a share of the total variance of the predicting layer's training items, so that it
+            means
+            the same for every scale and width; with leave-one-out, of all items.
+        direction: ``"x_to_y"``, ``"y_to_x"``, or ``"symmetric"``, the mean of both.
+        measure: As for `LinearPredictivity`.
+        folds: As for `LinearPredictivity`.
+        seed: As for `LinearPredictivity`.
+    """
+
+    name: ClassVar[str] = "ridge_predictivity"
+    aliases: ClassVar[dict[str, str]] = {"ridge": "ridge_predictivity"}
+    shown: ClassVar[tuple[str, ...]] = ("regularization", "direction", "measure", "folds")
+    variants: ClassVar[tuple[str, ...]] = (
+        "ridge_predictivity",
+        "ridge_predictivity(direction='x_to_y', measure='pearson')",
+        "ridge_predictivity(direction='y_to_x', folds='loo')",
+    )
+    regularization: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.regularization, (int, float)) and 0 < self.regularization < math.inf):
+            raise InputError(
+                f"ridge_predictivity: regularization={self.regularization!r} must be a finite share of the total "
+                f"variance "
+                "above 0; for none use linear_predictivity."
+            )
+
+    @property
+    def penalty(self) -> float:
+        return self.regularization
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Hoerl and Kennard (1970); scikit-learn's Ridge with alpha = regularization Σ(x - x̄)² over training items."
+        )
+
+
+def grouped_predictivity(
+    x: Any,
+    y: Any,
+    *,
+    groups: Any,
+    regularization: float = 0.01,
+    measure: Literal["r2", "pearson"] = "r2",
+    folds: int = 5,
+    seed: int = 0,
+) -> float:
+    """Predictivity from x to y with folds that never part a group, such as the captions of one image.
+
+    Args:
+        x: Features (n_items, d1).
+        y: Features (n_items, d2) of the same items.
+        groups: One label for every item.
+        regularization: As for `RidgePredictivity`; 0 is ordinary least squares.
+        measure: ``"r2"`` or ``"pearson"``, as for `LinearPredictivity`.
+        folds: Number of folds.
+        seed: Seed by which groups are dealt to folds, the largest first.
+
+    Raises:
+        InputError: if the inputs do not fit, or there are fewer groups than folds.
+    """
+    x, y = as_pair(x, y, min_items=4)
+    choice("grouped_predictivity", "measure", measure, ("r2", "pearson"))
+    fold = fold_of_items(x.shape[0], folds, seed, groups)
+    left, right = (
+        Predictor(a, fold=fold, leave_one_out=False, regularization=regularization, name="grouped_predictivity")
+        for a in (x, y)
+    )
+    return float(to_numpy((r_squared if measure == "r2" else pearson)(left, right)))
