@@ -20,7 +20,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_jax_array,
+    is_numpy_namespace,
+    is_torch_array,
+    to_device,
+)
 from scipy import sparse
 
 from .._arrays import Array, take_rows, to_numpy
@@ -49,9 +56,10 @@ class Home(NamedTuple):
 
     def put(self, values: np.ndarray[Any, Any]) -> Array:
         """`values` in this namespace, on this device."""
-        if self.xp.__name__.endswith("numpy"):
+        if is_numpy_namespace(self.xp):
             return values
-        return to_device(self.xp.asarray(values), self.device)
+        array = self.xp.asarray(values)
+        return array if is_jax_array(array) else to_device(array, self.device)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

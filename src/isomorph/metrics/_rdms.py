@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
 
-from .._arrays import Array, to_numpy
+from .._arrays import Array, is_traced, to_numpy
 from .._linalg import centre, require_variation, sum_squares, thin_svd, unit_rows
 from ..errors import InputError
 
@@ -89,7 +89,7 @@ def _upper(products: Array) -> Array:
 # ---- dissimilarities ---------------------------------------------------------------------------------------
 
 
-def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, float]:
+def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, Any]:
     """Condensed RDM in double precision and the unit that its entries are in.
 
     ``euclidean`` comes squared (its order is the same and its rounding known); multiply by the unit for true values.
@@ -103,7 +103,7 @@ def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, fl
         return _angular(_profiles(wide) if dissimilarity == "correlation" else unit_rows(wide)), 1.0
     c = centre(wide)
     require_variation(x, c)
-    unit = float(xp.max(xp.abs(c)))
+    unit = xp.max(xp.abs(c))
     c = c / unit
     if dissimilarity == "mahalanobis":
         return _squared(_sphered(c, shrinkage)), 1.0
@@ -123,8 +123,9 @@ def _profiles(x: Array) -> Array:
     xp = array_namespace(x)
     c = x - xp.mean(x, axis=1, keepdims=True)
     eps = float(xp.finfo(x.dtype).eps)
-    flat = to_numpy(xp.max(xp.abs(c), axis=1) <= 4 * eps * xp.max(xp.abs(x), axis=1))
-    if flat.any():
+    flat = xp.max(xp.abs(c), axis=1) <= 4 * eps * xp.max(xp.abs(x), axis=1)
+    if not is_traced(x) and bool(xp.any(flat)):
+        flat = to_numpy(flat)
         raise InputError(
             f"Item {np.flatnonzero(flat)[0]} has the same value in all its {x.shape[1]} features, so its correlation "
             f"with other items is not defined ({int(flat.sum())} such items). Leave them out, or use "
@@ -138,7 +139,7 @@ def _sphered(c: Array, shrinkage: float) -> Array:
     svd = thin_svd(c)
     n, d = c.shape
     spectrum = svd.s**2 / (n - 1)
-    mean = float(array_namespace(c).sum(spectrum)) / d
+    mean = array_namespace(c).sum(spectrum) / d
     return svd.u * (svd.s / ((1 - shrinkage) * spectrum + shrinkage * mean) ** 0.5)[None, :]
 
 
@@ -221,9 +222,10 @@ def comparable(vector: Array, comparison: str, dtype: Any) -> Array:
     m = vector.shape[0]
     v = ranks(vector) if comparison in RANKED else vector
     centred = v - xp.mean(v)
-    spread = float(xp.max(xp.abs(centred)))
-    size = float(xp.max(xp.abs(v)))
-    if (size if comparison in ("cosine", "whitened_cosine") else spread) <= 64 * float(xp.finfo(v.dtype).eps) * size:
+    uncentred = comparison in ("cosine", "whitened_cosine")
+    spread = xp.max(xp.abs(v if uncentred else centred))
+    least = 64 * float(xp.finfo(v.dtype).eps) * xp.max(xp.abs(v))
+    if not is_traced(v) and bool(spread <= least):
         raise InputError(
             "All dissimilarities between the items are the same, so the RDM has no pattern to compare. This happens "
             "with fewer than 3 distinct items, and where all directions are made equal (Mahalanobis without shrinkage "
@@ -233,7 +235,7 @@ def comparable(vector: Array, comparison: str, dtype: Any) -> Array:
         return v
     if comparison == "rho_a":
         return xp.astype(centred * math.sqrt(12 / (float(m) ** 3 - m)), dtype)
-    if comparison not in ("cosine", "whitened_cosine"):
+    if not uncentred:
         v = centred
     if comparison.startswith("whitened"):
         v = whitened(v)

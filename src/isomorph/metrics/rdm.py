@@ -15,6 +15,7 @@ from scipy import stats
 from .._arrays import Array, as_features, to_numpy
 from ..errors import InputError
 from ._base import Metric, Null, choice
+from ._graphs import Home
 from ._rdms import (
     COMPARISONS,
     DISSIMILARITIES,
@@ -269,8 +270,6 @@ def _tau_a(a: Sequence[Array], b: Sequence[Array]) -> Array:
     for i, j in itertools.product(range(len(a)), range(len(b))):
         tau_b = float(stats.kendalltau(first[i], second[j], method="asymptotic").statistic)
         out[i, j] = tau_b * np.sqrt(untied[0][i] * untied[1][j]) / pairs
-    from ._graphs import Home
-
     return Home.of(a[0]).put(out)
 
 

@@ -1,0 +1,300 @@
+"""Neighbour metrics: reference values, ties, duplicates, exact nulls and the peers' mistakes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from isomorph.errors import InputError
+from isomorph.metrics import metric
+from isomorph.metrics import neighbors as nb
+from isomorph.metrics._graphs import EdgeTable, common_permuted, nearest, row_overlaps, total_overlap
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[np.ndarray, np.ndarray]:
+    """The data on which the peers' values were recorded."""
+    rng = np.random.RandomState(0)  # the recorded values are on this generator's numbers
+    n = 200
+    z = rng.randn(n, 10)
+    x = z @ rng.randn(10, 32) + 0.7 * rng.randn(n, 32) + 1.5
+    y = np.tanh(z @ rng.randn(10, 48)) + 0.5 * rng.randn(n, 48) - 0.5
+    return x, y
+
+
+def noise(n: int, d: int = 6, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def neighbour_sets(x: np.ndarray, k: int) -> list[list[int]]:
+    """Cosine neighbours the slow way, nearest first."""
+    u = x / np.linalg.norm(x, axis=1, keepdims=True)
+    s = u @ u.T
+    np.fill_diagonal(s, -np.inf)
+    return np.argsort(-s, axis=1)[:, :k].tolist()
+
+
+# ---- values ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        ("mutual_knn(k=10)", 0.386),
+        ("mutual_knn(k=10, similarity='dot')", 0.307),
+        ("jaccard_knn(k=10)", 0.24928639471984),
+    ],
+)
+def test_values_on_the_reference_data_are_the_recorded_ones(
+    reference: tuple[np.ndarray, np.ndarray], spec: str, value: float
+) -> None:
+    assert metric(spec)(*reference) == pytest.approx(value, abs=1e-8)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])
+def test_neighbours_are_those_of_the_plain_definition(similarity: str) -> None:
+    x = noise(60, 5, 1) + 0.3
+    s = {
+        "cosine": (x @ x.T) / np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(x, axis=1)),
+        "dot": x @ x.T,
+        "euclidean": -np.linalg.norm(x[:, None] - x[None], axis=2),
+    }[similarity]
+    np.fill_diagonal(s, -np.inf)
+    np.testing.assert_array_equal(nearest(x, 7, similarity).lists, np.argsort(-s, axis=1)[:, :7])
+
+
+def test_single_precision_features_give_the_neighbours_of_double_precision() -> None:
+    # items so close together that float32 similarities cannot order them
+    x = (1 + 1e-4 * noise(300, 40, 2)).astype(np.float32)
+    single, double = nearest(x, 5, "cosine", ordered=True), nearest(x.astype(np.float64), 5, "cosine", ordered=True)
+    np.testing.assert_array_equal(single.lists, double.lists)
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = noise(50, 4, 3)
+    whole = nearest(x, 4, "euclidean").lists
+    monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 350)
+    np.testing.assert_array_equal(nearest(x, 4, "euclidean").lists, whole)
+
+
+def test_the_mean_over_items_of_the_overlaps_is_the_score() -> None:
+    m = nb.MutualKnn(k=4)
+    xs, ys = [m.prepare(noise(40, 3, s)) for s in range(2)], [m.prepare(noise(40, 3, s)) for s in range(1, 4)]
+    np.testing.assert_allclose(m.per_item(xs, ys).mean(axis=0), m.compare(xs, ys))
+
+
+def test_row_overlaps_in_many_small_blocks_are_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 200)
+    graphs = [nearest(noise(40, 3, s), 4, "cosine") for s in range(3)]
+    table = EdgeTable.of(graphs)
+    hits = next(common_permuted(table, table, np.arange(40)[None]))
+    seen = [(rows, sums) for rows, sums in row_overlaps(hits)]
+    assert len(seen) > 3
+    np.testing.assert_array_equal(np.concatenate([r for r, _ in seen]), np.arange(40))
+    np.testing.assert_allclose(sum(s.sum(axis=0) for _, s in seen), total_overlap(hits))
+
+
+def test_large_tables_are_searched_instead_of_indexed(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = nb.MutualKnn(k=4)
+    xs, ys = [m.prepare(noise(40, 3, s)) for s in range(2)], [m.prepare(noise(40, 3, s)) for s in range(1, 4)]
+    orders = np.array([np.random.default_rng(i).permutation(40) for i in range(3)])
+    expected = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
+    monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 1)
+    found = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
+    np.testing.assert_allclose(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1])
+
+
+# ---- self, ties, duplicates --------------------------------------------------------------------------------
+
+
+def test_no_item_is_its_own_neighbour_even_among_duplicates() -> None:
+    x = np.repeat(noise(10, 5, 4), 6, axis=0)
+    graph = nearest(x, 3, "cosine")
+    assert not np.any(graph.source == graph.target)
+
+
+def test_dropping_the_first_neighbour_as_self_keeps_self_among_duplicates() -> None:
+    """ReSi's rule kneighbors()[:, 1:], shown to go wrong where rows repeat."""
+    sklearn = pytest.importorskip("sklearn.neighbors")
+    x = np.repeat(noise(25, 5, 4), 4, axis=0)
+    found = sklearn.NearestNeighbors(n_neighbors=4, metric="cosine").fit(x).kneighbors(x)[1][:, 1:]
+    assert np.any(found == np.arange(100)[:, None])
+
+
+def test_tied_items_share_the_last_places_equally() -> None:
+    # item 0's neighbours at cosine 1 (item 1), then items 2, 3, 4 all at the same cosine for one place
+    x = np.array([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, -3.0], [-1.0, 0.1]])
+    graph = nearest(x, 2, "cosine")
+    row = slice(graph.start[0], graph.start[1])
+    assert dict(zip(graph.target[row].tolist(), graph.weights[row].tolist(), strict=True)) == pytest.approx(
+        {1: 1.0, 2: 1 / 3, 3: 1 / 3, 4: 1 / 3}
+    )
+    assert graph.lists[0].tolist() == [1, -1]
+
+
+def test_weights_of_every_list_sum_to_k() -> None:
+    x = np.round(noise(80, 2, 5))
+    x[np.all(x == 0, axis=1)] = 1.0
+    graph = nearest(x, 6, "cosine")
+    assert graph.tied is not None
+    np.testing.assert_allclose(np.bincount(graph.source, graph.weights), 6.0)
+
+
+def test_the_tied_score_is_the_mean_over_all_ways_to_break_the_ties() -> None:
+    x = np.array([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, -3.0], [-1.0, 0.1]])
+    y = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [1.0, 0.0], [2.0, 0.0]])
+    k = 2
+
+    def choices(z: np.ndarray) -> list[list[set[int]]]:
+        u = z / np.linalg.norm(z, axis=1, keepdims=True)
+        s = np.round(u @ u.T, 12)
+        out = []
+        for i in range(len(z)):
+            others = [j for j in range(len(z)) if j != i]
+            best = [
+                set(c)
+                for c in itertools.combinations(others, k)
+                if min(s[i, j] for j in c) >= max(s[i, j] for j in others if j not in c)
+            ]
+            out.append(best)
+        return out
+
+    expected = np.mean(
+        [np.mean([len(a & b) / k for a in cx for b in cy]) for cx, cy in zip(choices(x), choices(y), strict=True)]
+    )
+    assert nb.MutualKnn(k=k)(x, y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("spec", ["mutual_knn(k=5)", "jaccard_knn(k=5)"])
+def test_scores_with_duplicates_do_not_depend_on_the_order_of_items(spec: str) -> None:
+    x = np.concatenate([noise(30, 4, 6)] * 3)
+    y = noise(90, 4, 7)
+    p = np.random.default_rng(8).permutation(90)
+    m = metric(spec)
+    assert m(x, y) == pytest.approx(m(x[p], y[p]), abs=1e-12)
+
+
+def test_argsort_order_decides_the_peers_score_when_bfloat16_ties_the_neighbours() -> None:
+    """platonic-rep's default precision: its score changes with the order of the items, ours does not."""
+    torch = pytest.importorskip("torch")
+    generator = torch.Generator().manual_seed(0)
+    x = 1 + 0.006 * torch.randn(120, 32, generator=generator)
+    y = x + 0.0006 * torch.randn(120, 32, generator=generator)
+
+    def peer(a: object, b: object) -> float:
+        masks = []
+        for feats in (a, b):
+            f = torch.nn.functional.normalize(feats.bfloat16(), dim=-1)  # type: ignore[attr-defined]  # a tensor
+            knn = (f @ f.T).fill_diagonal_(-1e8).argsort(dim=1, descending=True, stable=True)[:, :10]
+            masks.append(torch.zeros(120, 120).scatter_(1, knn, 1.0))
+        return float((masks[0] * masks[1]).sum(1).mean() / 10)
+
+    p = torch.randperm(120, generator=generator)
+    assert abs(peer(x, y) - peer(x[p], y[p])) > 0.02
+    m = nb.MutualKnn(k=10)
+    assert m(x, y) == pytest.approx(m(x[p], y[p]), abs=1e-12)
+
+
+def test_raw_inner_products_are_another_variant_than_the_documented_cosine(
+    reference: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Aristotelian's knn documents cosine and normalises nothing: 0.307 instead of 0.386."""
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in reference]
+    assert nb.MutualKnn(similarity="dot")(*unit) == pytest.approx(0.386)
+    assert nb.MutualKnn(similarity="dot")(*reference) == pytest.approx(0.307)
+
+
+def test_duplicates_are_counted_and_signed_zeros_are_equal() -> None:
+    x = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 1.0], [3.0, 1.0], [3.0, 1.0], [3.0, 1.0]])
+    assert nb.MutualKnn(k=2).duplicates(x) == 5
+    assert nearest(x, 2, "cosine").duplicates == 5
+
+
+def test_permuting_a_tied_graph_is_finding_it_anew() -> None:
+    x = np.concatenate([noise(20, 4, 6)] * 2)
+    p = np.random.default_rng(1).permutation(40)
+    moved, anew = nearest(x, 4, "cosine").permuted(p), nearest(x[p], 4, "cosine")
+    for i in range(40):
+        a, b = slice(moved.start[i], moved.start[i + 1]), slice(anew.start[i], anew.start[i + 1])
+        assert sorted(zip(moved.target[a], moved.weights[a], moved.ranks[a], strict=True)) == sorted(
+            zip(anew.target[b], anew.weights[b], anew.ranks[b], strict=True)
+        )
+
+
+# ---- exact nulls -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [6, 7])
+@pytest.mark.parametrize("case", ["continuous", "duplicates", "two-valued"])
+def test_null_moments_equal_those_over_all_pairings(n: int, case: str) -> None:
+    x, y = noise(n, 3, 1), noise(n, 4, 2)
+    if case == "duplicates":
+        x[1], x[3], y[2] = x[0], x[0], y[0]
+    if case == "two-valued":
+        x = np.where(x > 0, 1.0, 2.0)
+    m = nb.MutualKnn(k=2)
+    scores = np.array([m(x, y[list(p)]) for p in itertools.permutations(range(n))])
+    null = m.null(x, y)
+    assert null.exact
+    assert null.mean == pytest.approx(2 / (n - 1), rel=1e-10)
+    assert null.mean == pytest.approx(scores.mean(), rel=1e-10)
+    assert null.std == pytest.approx(scores.std(), rel=1e-8, abs=1e-12)
+    assert null.skewness == pytest.approx(stats.skew(scores) if scores.std() > 1e-9 else 0.0, abs=1e-6)
+
+
+def test_the_far_tail_of_the_exact_null_is_that_of_sampled_permutations() -> None:
+    n, k, draws = 60, 5, 15_000
+    m = nb.MutualKnn(k=k)
+    xs, ys = [m.prepare(noise(n, 4, 11))], [m.prepare(noise(n, 4, 12))]
+    rng = np.random.default_rng(13)
+    orders = np.argsort(rng.random((draws, n)), axis=1)
+    sample = np.array([s[0, 0] for s in m.compare_permuted(xs, ys, orders)])
+    null = m.null_moments(xs, ys)
+    for nominal in (0.05, 0.01, 0.002):
+        threshold = np.quantile(sample, 1 - nominal, method="higher")
+        actual = np.mean(sample >= threshold)
+        assert null.p_value(threshold)[0, 0] == pytest.approx(actual, rel=4 / np.sqrt(actual * draws) + 0.1)
+
+
+def test_the_jaccard_mean_equals_that_over_all_pairings() -> None:
+    x, y = noise(7, 3, 1), noise(7, 4, 2)
+    m = nb.JaccardKnn(k=2)
+    scores = [m(x, y[list(p)]) for p in itertools.permutations(range(7))]
+    assert m.null(x, y).mean == pytest.approx(np.mean(scores), rel=1e-10)
+
+
+def test_the_jaccard_mean_is_sampled_where_ties_leave_it_unknown() -> None:
+    x, y = np.repeat(noise(10, 3, 1), 2, axis=0), noise(20, 4, 2)
+    null = nb.JaccardKnn(k=3).null(x, y, permutations=50)
+    assert not null.exact
+
+
+# ---- bad input ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, True, "ten"])
+def test_a_k_that_is_no_count_is_refused(k: object) -> None:
+    with pytest.raises(InputError, match="k="):
+        nb.MutualKnn(k=k)  # type: ignore[arg-type]  # the wrong type is the point
+
+
+def test_an_unknown_similarity_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="'cosine', 'euclidean', 'dot'"):
+        nb.MutualKnn(similarity="manhattan")
+
+
+def test_too_few_items_for_k_are_refused() -> None:
+    with pytest.raises(InputError, match="at least 12"):
+        nb.MutualKnn(k=10)(noise(11), noise(11))
+
+
+def test_an_item_without_direction_is_refused_by_cosine_and_accepted_by_distance() -> None:
+    x = noise(20)
+    x[3] = 0.0
+    with pytest.raises(InputError, match="row 3"):
+        nb.MutualKnn(k=3)(x, noise(20))
+    assert 0 <= nb.MutualKnn(k=3, similarity="euclidean")(x, noise(20)) <= 1
