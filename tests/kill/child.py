@@ -1,8 +1,9 @@
 """Extracts on request in a forked process of its own, so that the tests can kill it at any moment.
 
-Reads one JSON request a line: ``{"root", "log", "every", "pause", "kill_at", "torn"}`` starts an extraction and
-answers with its process id; ``{"wait": pid}`` answers with its exit status. With `kill_at` the process kills itself
-(SIGKILL) at that system call on the store, and with `torn` in the middle of it.
+Reads one JSON request a line: ``{"root", "log", "every", "pause"}`` starts an extraction and answers with its process
+id; ``{"wait": pid}`` answers with its exit status. With ``"kill_at"`` the process kills itself (SIGKILL) at that
+system call on the store, a write having written the share ``"torn"`` of its bytes; with ``"journal"`` only writes of
+the journal count.
 """
 
 import contextlib
@@ -48,7 +49,7 @@ def items():
     return PairedItems("things", tuple(f"id{i}" for i in range(N)), {"text": texts})
 
 
-def kill_at(number, torn):
+def kill_at(number, torn, journal):
     """Make the `number`-th system call that changes the store the last one of this process."""
     count = 0
 
@@ -57,11 +58,11 @@ def kill_at(number, torn):
 
         def call(*args, **kwargs):
             nonlocal count
-            count += 1
+            count += not journal or (name == "pwrite" and bytes(memoryview(args[1])[8:10]) == b" {")
             if count == number:
-                if torn and name == "pwrite":
+                if name == "pwrite":
                     handle, data, offset = args
-                    original(handle, memoryview(data)[: len(data) // 2], offset)
+                    original(handle, memoryview(data)[: int(len(data) * torn)], offset)
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(*args, **kwargs)
 
@@ -73,7 +74,7 @@ def kill_at(number, torn):
 
 def run(request):
     if "kill_at" in request:
-        kill_at(request["kill_at"], request["torn"])
+        kill_at(request["kill_at"], request["torn"], request["journal"])
     encoder = LoggingEncoder(request["log"], request["pause"])
     extract(encoder, items(), store=request["root"], batch_size=BATCH, commit_every=request["every"])
 

@@ -128,22 +128,29 @@ def test_a_run_killed_at_25_random_moments_and_resumed_gives_the_bytes_of_an_uni
     survive(child, tmp_path, reference, kill)
 
 
-@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("journal", [False, True])
 def test_a_run_killed_at_25_random_system_calls_even_amid_a_write_gives_the_same_bytes(
-    child, tmp_path, reference, torn
+    child, tmp_path, reference, journal
 ):
-    rng = random.Random(1 + torn)
+    rng = random.Random(1 + journal)
     survive(
         child,
         tmp_path,
         reference,
-        lambda root, log: child.finish(root, log, every=rng.choice([0.0, 0.01]), kill_at=rng.randint(1, 60), torn=torn),
+        lambda root, log: child.finish(
+            root,
+            log,
+            every=rng.choice([0.0, 0.01]),
+            kill_at=rng.randint(1, 8 if journal else 80),
+            torn=rng.random(),
+            journal=journal,
+        ),
     )
 
 
 def test_rows_that_were_written_but_not_committed_are_computed_again(child, tmp_path, reference):
     log = tmp_path / "run.log"
-    assert child.finish(tmp_path / "store", log, every=1e9, kill_at=100, torn=False) == -signal.SIGKILL
+    assert child.finish(tmp_path / "store", log, every=1e9, kill_at=100, torn=0, journal=False) == -signal.SIGKILL
     assert encoded(log)
     assert committed(tmp_path / "store") == set()
     assert child.finish(tmp_path / "store", tmp_path / "last.log") == 0
