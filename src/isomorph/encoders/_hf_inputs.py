@@ -232,7 +232,8 @@ class WaveInput(HfInput):
         frames = getattr(self._extractor, "max_length", None)  # AST-like: so many frames of 10 ms, then cut off
         if frames and length > frames * rate // 100:
             raise InputError(
-                f"Item {position} of the batch lasts {length / rate:.1f} s but the model hears at most {frames / 100:.1f} s."
+                f"Item {position} of the batch lasts {length / rate:.1f} s "
+                f"but the model hears at most {frames / 100:.1f} s."
             )
 
     def example(self) -> Any:

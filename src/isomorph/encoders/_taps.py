@@ -63,7 +63,8 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
     if not ran:
         raise InputError(
             f"{type(network).__name__} has no list of blocks that runs; name the layers yourself, for example "
-            f"layers=['{next((n for n, _ in network.named_children()), '')}', …]; module paths and glob patterns are understood."
+            f"layers=['{next((n for n, _ in network.named_children()), '')}', …]; "
+            "module paths and glob patterns are understood."
         )
     main = max(ran, key=lambda name: (ran[name] == depth, sum(p.numel() for p in lists[name].parameters())))
     blocks = [e for e in events if members.get(e.module) == main]

@@ -212,10 +212,10 @@ def state_fingerprint(network: Any) -> str:
         if not isinstance(value, torch.Tensor):
             total.update(f"{name}\0{value!r}\0".encode())
             continue
-        value = value.detach().cpu().contiguous()
-        total.update(f"{name}\0{tuple(value.shape)}\0{value.dtype}\0".encode())
-        if value.numel():
-            total.update(value.reshape(-1).view(torch.uint8).numpy())
+        here = value.detach().cpu().contiguous()
+        total.update(f"{name}\0{tuple(here.shape)}\0{here.dtype}\0".encode())
+        if here.numel():
+            total.update(here.reshape(-1).view(torch.uint8).numpy())
     return total.hexdigest()
 
 

@@ -94,12 +94,22 @@ class TransformersEncoder(TorchEncoder):
         return self._who.revision
 
     @property
+    def side(self) -> str:
+        """The side that runs, such as ``"encoder"``; empty if there is only one."""
+        return self._who.side
+
+    @property
     def modality(self) -> str:
         return self._inputs.modality
 
     @property
     def identity(self) -> dict[str, Any]:
-        who = {"provider": self.provider, "model": self._who.name, "revision": self.revision, "side": self._who.side}
+        who = {
+            "provider": self.provider,
+            "model": self._who.model or self._who.name,
+            "revision": self.revision,
+            "side": self._who.side,
+        }
         return (
             who | self.shared_identity() | {"preprocessing": self._inputs.facts, "architecture": self._who.architecture}
         )
@@ -123,6 +133,7 @@ class _Who:
     revision: str
     side: str
     architecture: str
+    model: str = ""  # what the identity says in place of the name: the folder's path plays no part in it
 
 
 def import_transformers() -> Any:
@@ -211,7 +222,7 @@ def build(
     depth = next((d for d in (getattr(chosen.config, a, None) for a in chosen.depth) if isinstance(d, int)), None)
     taps = choose_taps(block_taps(chosen.network, run, depth), chosen.network, options.layers)
     architecture = type(model).__name__ + (f" ({chosen.side} side)" if chosen.side else "")
-    who = _Who(name, revision, chosen.side, architecture)
+    who = _Who(name, revision, chosen.side, architecture, Path(parts.source).name if is_path(parts.source) else "")
     return TransformersEncoder(chosen.network, taps, options, call=chosen.call, inputs=inputs, who=who)
 
 
@@ -233,7 +244,8 @@ def _choose_side(model: Any, config: Any, side: str | None) -> _Side:
     if len(towers) > 1 or side in towers:
         if side not in towers:
             raise InputError(
-                f"{type(model).__name__} is a dual encoder; choose side={' or '.join(map(repr, towers))}, found {side!r}."
+                f"{type(model).__name__} is a dual encoder; choose side={' or '.join(map(repr, towers))}, "
+                f"found {side!r}."
             )
         return _tower(model, config, side, towers[side])
     modality = _modality(getattr(model, "main_input_name", "input_ids"), type(model).__name__)

@@ -1,0 +1,77 @@
+"""GGUF checkpoints, turned once into safetensors in the cache: reading a GGUF file takes half a minute, every time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from .._packages import cache_dir, file_sha256
+from ..errors import FetchError
+from .transformers import import_transformers, quiet
+
+_VERSION = 1
+
+
+def converted(path: Path, stem: str) -> Path:
+    """Folder of the same checkpoint with de-quantised float32 weights and its tokeniser.
+
+    The folder appears whole or not at all, and its weights are checked against the hash written beside them.
+
+    Args:
+        path: The GGUF file.
+        stem: Name of the folder, which identifies the file's content.
+
+    Raises:
+        FetchError: if the cache cannot be written.
+    """
+    target = cache_dir() / "converted" / f"{stem}-v{_VERSION}"
+    if _is_whole(target):
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=target.parent, ignore_cleanup_errors=True) as made:
+            print(f"Converting {path.name} (once, about half a minute) …", file=sys.stderr, flush=True)
+            _convert(path, Path(made))
+            (Path(made) / "sha256").write_text(file_sha256(Path(made) / "model.safetensors"))
+            if target.exists() and not _is_whole(target):
+                shutil.rmtree(target)
+            with contextlib.suppress(
+                FileExistsError, OSError
+            ):  # another process was first; what it made is checked below
+                Path(made).replace(target)
+    except OSError as error:
+        raise FetchError(
+            f"{path.name} cannot be converted in the cache {target.parent}: {error.strerror or error}. It takes about six "
+            "times the size of the file; free some space or set ISOMORPH_CACHE to another folder."
+        ) from error
+    if not _is_whole(target):
+        raise FetchError(f"The converted checkpoint {target} is damaged; remove the folder and try again.")
+    return target
+
+
+def _convert(path: Path, into: Path) -> None:
+    from safetensors.torch import save_file
+
+    transformers = import_transformers()
+    where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name, "local_files_only": True}
+    # its progress bar knows no terminal; the line above says what goes on
+    with quiet(transformers), contextlib.redirect_stderr(io.StringIO()):
+        model = transformers.AutoModel.from_pretrained(**where, dtype="float32")
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config  # the weights are plain float32 now
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(into)
+        state = {name: value.contiguous() for name, value in model.state_dict().items()}
+        save_file(state, into / "model.safetensors", metadata={"format": "pt"})
+        transformers.AutoTokenizer.from_pretrained(**where).save_pretrained(into)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / "sha256").read_text() == file_sha256(folder / "model.safetensors")
+    except OSError:
+        return False
