@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import InputError
 from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from .._charts import Row, dot_plot
@@ -16,6 +17,11 @@ from .._svg import Figure
 from .._text import DASH, flatten, listed, number, p_text, printable, slug, times_chance
 from ._curves import curves
 from ._neighborhoods import neighborhoods
+
+_COLUMNS = (
+    *("x", "y", "metric", "n", "permutations", "x_layer", "y_layer"),
+    *("score", "chance", "p_value", "p_maximum", "calibrated"),
+)
 
 
 class ScanSection(Section):
@@ -27,6 +33,11 @@ class ScanSection(Section):
         return result.x_name, result.y_name
 
     def show(self, results: Sequence[Scan], context: Context) -> Shown:
+        for scan in results:
+            if not scan.alignments:
+                raise InputError(
+                    f"The scan of {scan.x_name} × {scan.y_name} holds no metric, so there is nothing to show."
+                )
         blocks = tuple(_block(scan, k, context) for k, scan in enumerate(results, start=1))
         return Shown(
             _question(results),
@@ -162,10 +173,7 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
 
 def _table(scans: Sequence[Scan], baselines: Sequence[str]) -> list[list[Any]]:
     """The summary in numbers, with a header, for its download."""
-    table: list[list[Any]] = [
-        ["x", "y", "metric", "n", "permutations", "x_layer", "y_layer", "score", "chance", "p_value", "p_maximum"]
-        + ["calibrated", *baselines]
-    ]
+    table: list[list[Any]] = [[*_COLUMNS, *baselines]]
     for scan in scans:
         for metric, a in scan.alignments.items():
             best = a.best()
