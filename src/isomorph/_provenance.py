@@ -86,6 +86,12 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path` to write to, moved there when the block ends without an error.
 
+    Args:
+        path: Where the file is to be; its folder is made if it is not there.
+
+    Yields:
+        The temporary path.
+
     Raises:
         OSError: if the folder or the file cannot be written.
     """

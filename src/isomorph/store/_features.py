@@ -51,7 +51,13 @@ class FeatureStore:
     def entry(self, encoder: Encoder, items: PairedItems, view: str | None = None, storage: str = "float32") -> Entry:
         """The entry of an encoder on a view, whether or not anything is stored in it.
 
-        The encoder's name, revision, modality and identity are read, and nothing else: its weights need not be loaded.
+        The encoder's name, revision, modality and identity are read, and nothing else.
+
+        Args:
+            encoder: The encoder; its weights need not be loaded.
+            items: The items.
+            view: Which view; None takes the one of the encoder's modality.
+            storage: ``"float32"`` or ``"float16"``.
 
         Raises:
             InputError: if the view does not fit the encoder or `storage` is unknown.
@@ -93,6 +99,12 @@ class FeatureStore:
         self, encoder: Encoder, items: PairedItems, view: str | None = None, *, storage: str = "float32"
     ) -> tuple[str, ...]:
         """Ids of the items whose features are not stored; those that were left out as unreadable are among them.
+
+        Args:
+            encoder: The encoder; its weights need not be loaded.
+            items: The items.
+            view: Which view; None takes the one of the encoder's modality.
+            storage: ``"float32"`` or ``"float16"``.
 
         Raises:
             InputError: as `entry`.
@@ -203,6 +215,11 @@ def identity(encoder: Encoder, items: PairedItems, view: str, storage: str) -> d
 
 def choose_view(encoder: Encoder, items: PairedItems, view: str | None = None) -> str:
     """The view that an encoder sees: the given one, or the only one of its modality, or the one named like it.
+
+    Args:
+        encoder: The encoder.
+        items: The items.
+        view: The view, if it was said.
 
     Raises:
         UnknownNameError: if there is no such view.

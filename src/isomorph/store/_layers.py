@@ -57,7 +57,11 @@ class Layers(Mapping[str, Any]):
         rows: np.ndarray[Any, Any] | None = None,
         ids_given: bool = True,
     ) -> None:
-        """Use `Layers.from_arrays`, `Layers.load` or `FeatureStore.open`; this checks nothing but the ids."""
+        """Use `Layers.from_arrays`, `Layers.load` or `FeatureStore.open`; this checks nothing but the ids.
+
+        Raises:
+            InputError: if an id is there twice.
+        """
         self._sources, self._rows = dict(sources), rows
         self.ids = tuple(map(str, ids))
         self.encoder, self.view, self.modality, self.n_parameters = encoder, view, modality, n_parameters
@@ -143,6 +147,12 @@ class Layers(Mapping[str, Any]):
     def save(self, path: str | Path) -> Path:
         """Write all layers, ids and provenance to one ``.npz`` or ``.safetensors`` file that any reader opens.
 
+        Args:
+            path: The file; its suffix says which format.
+
+        Returns:
+            The path.
+
         Raises:
             InputError: if the suffix is another one, or a layer's name is reserved.
             StoreError: if the file cannot be written; nothing is left behind then.
@@ -179,6 +189,9 @@ class Layers(Mapping[str, Any]):
     def subset(self, ids: Iterable[str]) -> Layers:
         """The rows of these items, in this order; they are read when a layer is used.
 
+        Args:
+            ids: Ids of the items that are wanted.
+
         Raises:
             UnknownNameError: if an id is not there.
             InputError: if an id is asked for twice.
@@ -207,6 +220,9 @@ class Layers(Mapping[str, Any]):
         """Both, restricted to the items that both have, in the order of this one.
 
         If the ids are the same in the same order, both are returned as they are.
+
+        Args:
+            other: The layers of another encoder, or of another view of the items.
 
         Raises:
             InputError: if no item is in both, or if one has row numbers for ids and the lengths differ.

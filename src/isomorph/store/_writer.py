@@ -8,6 +8,7 @@ and everything else unseen. A lock that the kernel drops with the process keeps 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import shutil
@@ -95,7 +96,7 @@ class EntryWriter:
                 self._make(layer)
             sync_folder(self.entry.path)
             self._open_files(layers)
-        self._journal = Journal(layers, facts, self._journal.batches, self._journal.end)
+        self._journal = dataclasses.replace(self._journal, layers=layers, facts=facts)
         self._pending.append(line(layout(layers, facts)))  # with the first commit, which syncs the files before
 
     def put(self, positions: Sequence[int], rows: Rows, skipped: Mapping[int, str]) -> None:
@@ -137,8 +138,9 @@ class EntryWriter:
         with _disk(self.entry):
             for _, handle, _ in self._files:
                 os.fsync(handle)
-            self._append(b"".join(self._pending))
-        self._pending = []
+            end = self._append(b"".join(self._pending))
+        # both at once: an interruption in between must not write the lines a second time
+        self._journal, self._pending = dataclasses.replace(self._journal, end=end), []
         self._committed_at = time.monotonic()
         self._cost = self._committed_at - began
 
@@ -177,12 +179,12 @@ class EntryWriter:
             head = len(header((len(self.entry.ids), layer.width), self.entry.dtype))
             self._files.append((layer, self._keep(self.entry.path / layer.file, os.O_RDWR), head))
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes) -> int:
         end = self._journal.end
         # at a known place: repeated after an interruption, it writes the same bytes over themselves
         write_at(self._journal_file, data, end)
         os.fsync(self._journal_file)
-        self._journal = Journal(self._journal.layers, self._journal.facts, self._journal.batches, end + len(data))
+        return end + len(data)
 
     def _check_same(self, widths: Mapping[str, int]) -> None:
         known = {x.name: x.width for x in self._journal.layers or ()}
