@@ -11,7 +11,7 @@ from scipy import stats
 from isomorph.errors import InputError
 from isomorph.metrics import metric
 from isomorph.metrics import neighbors as nb
-from isomorph.metrics._graphs import EdgeTable, common_permuted, nearest, row_overlaps, total_overlap
+from isomorph.metrics._graphs import EdgeTable, common_permuted, nearest, row_sums, total_overlap
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +86,12 @@ def test_the_mean_over_items_of_the_overlaps_is_the_score() -> None:
     np.testing.assert_allclose(m.per_item(xs, ys).mean(axis=0), m.compare(xs, ys))
 
 
-def test_row_overlaps_in_many_small_blocks_are_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_sums_in_many_small_blocks_are_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 200)
     graphs = [nearest(noise(40, 3, s), 4, "cosine") for s in range(3)]
     table = EdgeTable.of(graphs)
     hits = next(common_permuted(table, table, np.arange(40)[None]))
-    seen = [(rows, sums) for rows, sums in row_overlaps(hits)]
+    seen = [(rows, sums) for rows, sums in row_sums(hits)]
     assert len(seen) > 3
     np.testing.assert_array_equal(np.concatenate([r for r, _ in seen]), np.arange(40))
     np.testing.assert_allclose(sum(s.sum(axis=0) for _, s in seen), total_overlap(hits))

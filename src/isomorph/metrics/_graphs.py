@@ -15,7 +15,7 @@ the same features gives.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -322,29 +322,35 @@ class EdgeTable:
     Attributes:
         n: Number of items.
         codes: Sorted edge numbers source × n + target (edges,).
-        weights: Weight of each edge in each graph (edges, graphs), sparse.
+        weights: Weight of each edge in each graph (edges, graphs): dense where that fits, else sparse.
+        places: Place of each edge in each graph's lists, 0 where it is not there; None if not asked for.
     """
 
     n: int
     codes: Ints
     weights: Any
+    places: Any
 
     @classmethod
-    def of(cls, graphs: Sequence[Neighbours]) -> EdgeTable:
-        """Table of the given graphs."""
+    def of(cls, graphs: Sequence[Neighbours], *, places: bool = False, reverse: bool = False) -> EdgeTable:
+        """Table of the given graphs.
+
+        Args:
+            graphs: Graphs over the same items.
+            places: Whether places in the lists are needed.
+            reverse: Whether to turn every edge around.
+        """
         n = graphs[0].n
-        flat = np.concatenate([g.source * n + g.target for g in graphs])
+        flat = np.concatenate([g.target * n + g.source if reverse else g.source * n + g.target for g in graphs])
         codes, edge = np.unique(flat, return_inverse=True)
         layer = np.repeat(np.arange(len(graphs)), [len(g.target) for g in graphs])
-        weight = np.concatenate([g.weights for g in graphs])
-        table = sparse.coo_array((weight, (edge, layer)), shape=(len(codes), len(graphs))).tocsr()
-        return cls(n, codes, table)
 
-    @cached_property
-    def rows(self) -> Any:
-        """Weights for quick access by edge: dense where that fits."""
-        fits = self.weights.shape[0] * self.weights.shape[1] <= 4 * _BLOCK
-        return self.weights.toarray() if fits else self.weights
+        def table(values: list[Floats]) -> Any:
+            out = sparse.coo_array((np.concatenate(values), (edge, layer)), shape=(len(codes), len(graphs))).tocsr()
+            return out.toarray() if len(codes) * len(graphs) <= 4 * _BLOCK else out
+
+        ranks = table([g.ranks for g in graphs]) if places else None
+        return cls(n, codes, table([g.weights for g in graphs]), ranks)
 
     @cached_property
     def _position(self) -> np.ndarray[Any, np.dtype[np.int32]] | None:
@@ -372,17 +378,27 @@ class Hits(NamedTuple):
         row: The source item of each edge, as numbered on the x side.
         x: Weights in the graphs of x (hits, graphs).
         y: Weights in the graphs of y (hits, graphs).
+        x_places: Places in the lists of x; None if not asked for.
+        y_places: Places in the lists of y; None if not asked for.
     """
 
     row: Ints
     x: Any
     y: Any
+    x_places: Any = None
+    y_places: Any = None
+
+
+def _hits(tx: EdgeTable, ty: EdgeTable, row: Ints, at_x: Ints, at_y: Ints) -> Hits:
+    if tx.places is None or ty.places is None:
+        return Hits(row, tx.weights[at_x], ty.weights[at_y])
+    return Hits(row, tx.weights[at_x], ty.weights[at_y], tx.places[at_x], ty.places[at_y])
 
 
 def common(tx: EdgeTable, ty: EdgeTable) -> Hits:
     """The edges that some graph of either side has."""
     hit, at = tx.find(ty.codes)
-    return Hits(ty.codes[hit] // tx.n, tx.rows[at], ty.rows[hit])
+    return _hits(tx, ty, ty.codes[hit] // tx.n, at, hit)
 
 
 def common_permuted(tx: EdgeTable, ty: EdgeTable, orders: np.ndarray[Any, Any]) -> Iterator[Hits]:
@@ -398,8 +414,7 @@ def common_permuted(tx: EdgeTable, ty: EdgeTable, orders: np.ndarray[Any, Any]) 
             place[order] = np.arange(n)
         hit, at = large.find(place[source] * n + place[target])
         row = source[hit]
-        here, there = small.rows[hit], large.rows[at]
-        yield Hits(row, here, there) if forward else Hits(place[row], there, here)
+        yield _hits(tx, ty, row, hit, at) if forward else _hits(tx, ty, place[row], at, hit)
 
 
 def total_overlap(hits: Hits) -> Floats:
@@ -408,8 +423,19 @@ def total_overlap(hits: Hits) -> Floats:
     return np.asarray(product.toarray() if sparse.issparse(product) else product)
 
 
-def row_overlaps(hits: Hits) -> Iterator[tuple[Ints, Floats]]:
-    """Blocks of items that have common neighbours, and their Σ w_x w_y for all pairs of graphs (items, x, y)."""
+def expected_overlap(x: Floats, y: Floats) -> Floats:
+    """The term w_x w_y."""
+    return x * y
+
+
+def row_sums(hits: Hits, term: Callable[..., Floats] = expected_overlap) -> Iterator[tuple[Ints, Floats]]:
+    """Blocks of items that have common neighbours, and for all pairs of graphs the sums of a term over these.
+
+    Args:
+        hits: The shared edges.
+        term: Takes weights x (edges, graphs x, 1) and y (edges, 1, graphs y), and if there are places these of both
+            likewise; returns (edges, graphs x, graphs y) or more axes behind.
+    """
     order = np.argsort(hits.row, kind="stable")
     row = hits.row[order]
     first = np.flatnonzero(np.diff(row, prepend=-1))
@@ -421,10 +447,19 @@ def row_overlaps(hits: Hits) -> Iterator[tuple[Ints, Floats]]:
         last = max(begin + 1, min(last, len(first)) - (last < len(first)))
         stop = first[last] if last < len(first) else len(row)
         some = order[first[begin] : stop]
-        x, y = (w[some].toarray() if sparse.issparse(w) else w[some] for w in (hits.x, hits.y))
-        sums = np.add.reduceat(x[:, :, None] * y[:, None, :], first[begin:last] - first[begin], axis=0)
-        yield row[first[begin:last]], sums
+        x, y, *places = (_dense(w, some) for w in hits[1:] if w is not None)
+        args = [
+            x[:, :, None],
+            y[:, None, :],
+            *(p[:, :, None] if i == 0 else p[:, None, :] for i, p in enumerate(places)),
+        ]
+        yield row[first[begin:last]], np.add.reduceat(term(*args), first[begin:last] - first[begin], axis=0)
         begin = last
+
+
+def _dense(table: Any, rows: Ints) -> Floats:
+    some = table[rows]
+    return np.asarray(some.toarray() if sparse.issparse(some) else some)
 
 
 def check_k(owner: str, k: object) -> None:

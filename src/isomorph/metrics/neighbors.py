@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from .._arrays import Array, as_features
 from ._base import Metric, Null, choice
@@ -27,9 +27,11 @@ from ._graphs import (
     common_permuted,
     count_duplicates,
     nearest,
-    row_overlaps,
+    row_sums,
     total_overlap,
 )
+from ._influence import Influence, overlap_influence
+from ._lists import edit_distance, found_again, longest_common_subsequence
 from ._motifs import permutation_moments
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -87,15 +89,21 @@ class NeighbourMetric(Metric[Neighbours]):
 
 
 @dataclasses.dataclass(frozen=True)
-class _OverlapMetric(NeighbourMetric):
-    """Base of the metrics that only read which edges two graphs share."""
+class EdgeMetric(NeighbourMetric):
+    """Base of the metrics that read which edges two graphs share."""
+
+    reverse: ClassVar[bool] = False
+    """Whether the edges of x are turned around first."""
 
     def compare(self, xs: Graphs, ys: Graphs) -> Array:
-        return xs[0].home.put(self._score(common(EdgeTable.of(xs), EdgeTable.of(ys)), xs[0].n))
+        return xs[0].home.put(self._score(common(*self._tables(xs, ys)), xs[0].n))
 
     def compare_permuted(self, xs: Graphs, ys: Graphs, orders: np.ndarray[Any, Any]) -> Iterator[Floats]:
-        for hits in common_permuted(EdgeTable.of(xs), EdgeTable.of(ys), orders):
+        for hits in common_permuted(*self._tables(xs, ys), orders):
             yield self._score(hits, xs[0].n)
+
+    def _tables(self, xs: Graphs, ys: Graphs) -> tuple[EdgeTable, EdgeTable]:
+        return EdgeTable.of(xs, places=self.ordered, reverse=self.reverse), EdgeTable.of(ys, places=self.ordered)
 
     @abstractmethod
     def _score(self, hits: Hits, n: int) -> Floats:
@@ -103,7 +111,7 @@ class _OverlapMetric(NeighbourMetric):
 
 
 @dataclasses.dataclass(frozen=True)
-class MutualKnn(_OverlapMetric):
+class MutualKnn(EdgeMetric):
     """Mean share of common items among the k nearest neighbours, |N_x(i) ∩ N_y(i)| / k.
 
     Local and insensitive to any monotone change of the similarities. Chance is exactly k/(n-1) whatever the features,
@@ -135,7 +143,7 @@ class MutualKnn(_OverlapMetric):
     def per_item(self, xs: Graphs, ys: Graphs) -> Floats:
         """Overlap of every item for all pairs, shape (n_items, len(xs), len(ys)); its mean over items is the score."""
         out = np.zeros((xs[0].n, len(xs), len(ys)))
-        for items, overlap in row_overlaps(common(EdgeTable.of(xs), EdgeTable.of(ys))):
+        for items, overlap in row_sums(common(*self._tables(xs, ys))):
             out[items] = overlap / self.k
         return out
 
@@ -153,12 +161,15 @@ class MutualKnn(_OverlapMetric):
             step=1.0 / unit,
         )
 
+    def influence(self, xs: Graphs, ys: Graphs) -> Influence:
+        return overlap_influence(xs, ys)
+
     def _score(self, hits: Hits, n: int) -> Floats:
         return total_overlap(hits) / (n * self.k)
 
 
 @dataclasses.dataclass(frozen=True)
-class JaccardKnn(_OverlapMetric):
+class JaccardKnn(EdgeMetric):
     """Mean Jaccard index of the k nearest neighbours, |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|.
 
     With o common neighbours it is o / (2k - o); where ties are shared, o is the expected number of them.
@@ -188,6 +199,148 @@ class JaccardKnn(_OverlapMetric):
 
     def _score(self, hits: Hits, n: int) -> Floats:
         out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
-        for _, overlap in row_overlaps(hits):
+        for _, overlap in row_sums(hits):
             out += np.sum(overlap / (2 * self.k - overlap), axis=0)
         return out / n
+
+
+@dataclasses.dataclass(frozen=True)
+class RankSimilarity(EdgeMetric):
+    """Do common neighbours stand at like places, near ones counting most?
+
+    Over the common neighbours j of an item, at places r and r', the mean of 2 / ((1 + |r - r'|) (r + r')), divided by
+    1 + 1/2 + … + 1/(number of them), its largest possible value; 0 without common neighbours. Tied neighbours stand at
+    their mean place and count with their weight; the harmonic sum is continued to fractional numbers.
+    """
+
+    name: ClassVar[str] = "rank_similarity"
+    aliases: ClassVar[Mapping[str, str]] = {"ranksim": "rank_similarity"}
+    ordered: ClassVar[bool] = True
+
+    @property
+    def chance(self) -> str:
+        return "a little below the chance of one common neighbour, k² / (n - 1); sampled"
+
+    @property
+    def reference(self) -> str:
+        return "Wang et al. 2020, Towards Understanding the Instability of Network Embedding; Klabunde et al. 2023, 3.4"
+
+    def _score(self, hits: Hits, n: int) -> Floats:
+        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
+        for _, sums in row_sums(hits, _rank_terms):
+            score, number = sums[..., 0], sums[..., 1]
+            harmonic = special.digamma(number + 1) + np.euler_gamma
+            out += np.sum(np.divide(score, harmonic, out=np.zeros_like(score), where=number > 0), axis=0)
+        return out / n
+
+
+def _rank_terms(x: Floats, y: Floats, place_x: Floats, place_y: Floats) -> Floats:
+    number = x * y
+    score = 2 * number / ((1 + np.abs(place_x - place_y)) * np.maximum(place_x + place_y, 1))
+    return np.stack([score, number], axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class CycleKnn(EdgeMetric):
+    """Share of items that are found again: some y-neighbour of the item has the item among its x-neighbours.
+
+    Not symmetric. Where ties are shared, the share expected when they are broken at random.
+    """
+
+    name: ClassVar[str] = "cycle_knn"
+    reverse: ClassVar[bool] = True
+
+    @property
+    def symmetric(self) -> bool:
+        return False
+
+    @property
+    def identity(self) -> float | None:
+        return None
+
+    @property
+    def chance(self) -> str:
+        return "about 1 - exp(-k² / (n - 1)); sampled"
+
+    @property
+    def reference(self) -> str:
+        return f"{PRH}, reference code: knn_x[knn_y]; sharing of ties is ours"
+
+    def compare(self, xs: Graphs, ys: Graphs) -> Array:
+        if all(g.tied is None for g in (*xs, *ys)):
+            return super().compare(xs, ys)
+        return xs[0].home.put(np.array([[found_again(x, y) for y in ys] for x in xs]))
+
+    def compare_permuted(self, xs: Graphs, ys: Graphs, orders: np.ndarray[Any, Any]) -> Iterator[Floats]:
+        if all(g.tied is None for g in (*xs, *ys)):
+            yield from super().compare_permuted(xs, ys, orders)
+        else:
+            yield from Metric.compare_permuted(self, xs, ys, orders)
+
+    def _score(self, hits: Hits, n: int) -> Floats:
+        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
+        for _, overlap in row_sums(hits):
+            out += np.sum(overlap > 0, axis=0)
+        return out / n
+
+
+@dataclasses.dataclass(frozen=True)
+class ListMetric(NeighbourMetric):
+    """Base of the metrics that read neighbour lists as sequences.
+
+    A place that tied items share holds none of them: it matches nothing.
+    """
+
+    ordered: ClassVar[bool] = True
+
+    def compare(self, xs: Graphs, ys: Graphs) -> Array:
+        a, b = np.stack([x.lists for x in xs], axis=1), np.stack([y.lists for y in ys], axis=1)
+        total = np.zeros((len(xs), len(ys)))
+        step = max(1, (1 << 22) // (len(xs) * len(ys) * (self.k + 1)))
+        for begin in range(0, len(a), step):
+            total += self._alike(a[begin : begin + step], b[begin : begin + step]).sum(axis=0)
+        return xs[0].home.put(total / (len(a) * self.k))
+
+    @abstractmethod
+    def _alike(self, a: Any, b: Any) -> Floats:
+        """Places out of k on which lists (items, layers x, k) and (items, layers y, k) agree, (items, x, y)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LcsKnn(ListMetric):
+    """Mean length of the longest common subsequence of the two neighbour lists, divided by k.
+
+    Platonic-rep reports the length itself (k times ours).
+    """
+
+    name: ClassVar[str] = "lcs_knn"
+
+    @property
+    def chance(self) -> str:
+        return "about k / (n - 1), a little less; sampled"
+
+    @property
+    def reference(self) -> str:
+        return f"{PRH}, appendix; divided by k, and places shared by ties match nothing"
+
+    def _alike(self, a: Any, b: Any) -> Floats:
+        return longest_common_subsequence(a, b)
+
+
+@dataclasses.dataclass(frozen=True)
+class EditKnn(ListMetric):
+    """1 - mean Levenshtein distance of the two neighbour lists over k."""
+
+    name: ClassVar[str] = "edit_knn"
+    aliases: ClassVar[Mapping[str, str]] = {"edit_distance_knn": "edit_knn"}
+
+    @property
+    def chance(self) -> str:
+        return "about 1 / (n - 1); sampled"
+
+    @property
+    def reference(self) -> str:
+        return f"{PRH}, appendix (edit_distance_knn); places shared by ties match nothing"
+
+    def _alike(self, a: Any, b: Any) -> Floats:
+        return self.k - edit_distance(a, b)

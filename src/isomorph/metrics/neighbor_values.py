@@ -1,0 +1,293 @@
+"""Neighbour metrics that also read similarities or ranks beyond the neighbour lists, and mutual nearest pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._arrays import Array, as_features, namespace, take_rows, to_numpy
+from .._linalg import unit_rows
+from ..errors import InputError
+from ._base import Metric, Null, choice
+from ._graphs import SIMILARITIES, EdgeTable, Floats, Neighbours, check_k, mid_ranks, nearest
+from ._motifs import invariants, permutation_moments
+
+_BLOCK = 1 << 24  # similarities of all layers held at once
+
+
+# ---- second-order cosine -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What second-order cosine reads of a layer: its neighbour graph and its rows of unit norm."""
+
+    graph: Neighbours
+    rows: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class SecondOrderCosine(Metric[Surroundings]):
+    """Mean cosine of the two vectors of an item's similarities to its neighbours in either representation.
+
+    For each item the cosine similarities to the union of its k nearest neighbours in x and in y are listed once in x
+    and once in y; the score is the mean cosine of the two lists. A tied neighbour counts with its chance to be in the
+    union. An item whose list is all zero in one representation scores 0.
+
+    Args:
+        k: Neighbours an item.
+        values: ``"similarity"`` (the definition) or ``"distance"`` (1 - cosine, what ReSi's code lists).
+    """
+
+    name: ClassVar[str] = "second_order_cosine"
+    aliases: ClassVar[Mapping[str, str]] = {"2nd_order_cosine": "second_order_cosine"}
+    variants: ClassVar[tuple[str, ...]] = ("second_order_cosine", "second_order_cosine(values='distance')")
+    shown: ClassVar[tuple[str, ...]] = ("k",)
+
+    k: int = 10
+    values: str = "similarity"
+
+    def __post_init__(self) -> None:
+        check_k(self.name, self.k)
+        choice(self.name, "values", self.values, ("similarity", "distance"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return (-1.0 if self.values == "similarity" else 0.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return frozenset({"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"})
+
+    @property
+    def chance(self) -> str:
+        return "depends on the features (high where all similarities are alike); sampled"
+
+    @property
+    def reference(self) -> str:
+        return "Hamilton, Leskovec and Jurafsky 2016 (local neighbourhood measure); Klabunde et al. 2023, 3.4"
+
+    @property
+    def min_items(self) -> int:
+        return self.k + 2
+
+    def prepare(self, x: Array) -> Surroundings:
+        graph = nearest(x, self.k, "cosine")
+        x = x.detach() if hasattr(x, "detach") else x
+        return Surroundings(graph, unit_rows(x))
+
+    def permute(self, state: Surroundings, order: np.ndarray[Any, Any]) -> Surroundings:
+        return Surroundings(state.graph.permuted(order), take_rows(state.rows, order))
+
+    def compare(self, xs: Sequence[Surroundings], ys: Sequence[Surroundings]) -> Array:
+        graph = xs[0].graph
+        n = graph.n
+        total = np.zeros((len(xs), len(ys)))
+        step = max(1, _BLOCK // (n * 2 * (len(xs) + len(ys))))
+        for begin in range(0, n, step):
+            end = min(n, begin + step)
+            left, right = ([self._block(s, begin, end) for s in side] for side in (xs, ys))
+            for i, (sx, wx, ex) in enumerate(left):
+                for j, (sy, wy, ey) in enumerate(right):
+                    total[i, j] += _union_cosines(sx, wx, ex, sy, wy, ey, n).sum()
+        return graph.home.put(total / n)
+
+    def _block(self, state: Surroundings, begin: int, end: int) -> tuple[Floats, Floats, Any]:
+        """Values (flat), weights (flat, zero for non-neighbours) and the neighbours' flat places of some items."""
+        g = state.graph
+        s = np.asarray(to_numpy(state.rows[begin:end, :] @ state.rows.T))
+        if self.values == "distance":
+            s = 1 - s
+        cut = slice(g.start[begin], g.start[end])
+        edges = (g.source[cut] - begin) * g.n + g.target[cut]
+        weights = np.zeros((end - begin) * g.n, dtype=np.float32)
+        weights[edges] = g.weights[cut]
+        return s.reshape(-1), weights, edges
+
+
+def _union_cosines(sx: Floats, wx: Floats, ex: Any, sy: Floats, wy: Floats, ey: Any, n: int) -> Floats:
+    """Cosines over the union of the neighbours, for each item of a block that has neighbours (all do)."""
+    only_y = ey[wx[ey] == 0]
+    edge = np.concatenate([ex, only_y])
+    weight = np.concatenate([wx[ex] + wy[ex] - wx[ex] * wy[ex], wy[only_y]]).astype(np.float64)
+    row = edge // n
+    a, b = sx[edge].astype(np.float64), sy[edge].astype(np.float64)
+    dot, aa, bb = (np.bincount(row, weight * v) for v in (a * b, a * a, b * b))
+    norm = np.sqrt(aa * bb)
+    return np.asarray(np.divide(dot, norm, out=np.zeros_like(dot), where=norm > 0))
+
+
+# ---- information imbalance ---------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ranking:
+    """What information imbalance reads of a layer.
+
+    Attributes:
+        graph: Its k nearest neighbours.
+        ranks: Rank of every item j among the neighbours of every item i (n, n), 0 on the diagonal.
+    """
+
+    graph: Neighbours
+    ranks: Floats
+
+    @cached_property
+    def invariants(self) -> Floats:
+        """What the exact null needs of the ranks, less their mean n / 2."""
+        centred = self.ranks - len(self.ranks) / 2
+        np.fill_diagonal(centred, 0.0)
+        return invariants(centred)
+
+
+@dataclasses.dataclass(frozen=True)
+class InformationImbalance(Metric[Ranking]):
+    """1 - Δ(x → y): how near in y are the items that are nearest in x?
+
+    Δ is 2/n times the mean rank in y of the k nearest neighbours in x: near 0 if closeness in x tells closeness in y,
+    1 if it tells nothing. Not symmetric: compare both directions to see which of two representations holds more.
+
+    Args:
+        k: Neighbours an item; 1 is the definition.
+        similarity: ``"euclidean"`` (the definition), ``"cosine"`` or ``"dot"``.
+    """
+
+    name: ClassVar[str] = "information_imbalance"
+    shown: ClassVar[tuple[str, ...]] = ("k",)
+
+    k: int = 1
+    similarity: str = "euclidean"
+
+    def __post_init__(self) -> None:
+        check_k(self.name, self.k)
+        choice(self.name, "similarity", self.similarity, SIMILARITIES)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return (-1.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        always = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
+        return frozenset(always | ({"translation"} if self.similarity == "euclidean" else set()))
+
+    @property
+    def symmetric(self) -> bool:
+        return False
+
+    @property
+    def identity(self) -> float | None:
+        return None  # 1 - (k + 1) / n
+
+    @property
+    def chance(self) -> str:
+        return "0, exactly"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        return 0.0
+
+    @property
+    def reference(self) -> str:
+        return "Glielmo et al. 2022, Ranking the information content of distance measures, eq. 3; k > 1 and null ours"
+
+    @property
+    def min_items(self) -> int:
+        return self.k + 2
+
+    def prepare(self, x: Array) -> Ranking:
+        return Ranking(nearest(x, self.k, self.similarity), mid_ranks(x, self.similarity))
+
+    def permute(self, state: Ranking, order: np.ndarray[Any, Any]) -> Ranking:
+        order = np.asarray(order)
+        return Ranking(state.graph.permuted(order), state.ranks[order][:, order])
+
+    def compare(self, xs: Sequence[Ranking], ys: Sequence[Ranking]) -> Array:
+        order = np.arange(xs[0].graph.n)[None, :]
+        return xs[0].graph.home.put(next(self.compare_permuted(xs, ys, order)))
+
+    def compare_permuted(
+        self, xs: Sequence[Ranking], ys: Sequence[Ranking], orders: np.ndarray[Any, Any]
+    ) -> Iterator[Floats]:
+        n = xs[0].graph.n
+        table = EdgeTable.of([x.graph for x in xs])
+        source, target = np.divmod(table.codes, n)
+        for order in np.asarray(orders, dtype=np.int64):
+            at = order[source] * n + order[target]
+            total = table.weights.T @ np.stack([np.take(y.ranks.reshape(-1), at) for y in ys], axis=1)
+            yield 1 - 2 * np.asarray(total) / (n * n * self.k)
+
+    def null_moments(self, xs: Sequence[Ranking], ys: Sequence[Ranking]) -> Null | None:
+        n = xs[0].graph.n
+        m = permutation_moments(np.stack([x.graph.invariants for x in xs]), np.stack([y.invariants for y in ys]), n)
+        std = 2 * np.sqrt(m.variance) / (n * n * self.k)
+        source = "exact moments over all n! re-pairings of the neighbour graph and the ranks"
+        return Null(np.zeros_like(std), std, -m.skewness, True, n, source)
+
+
+# ---- mutual nearest pairs across two spaces ----------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class MutualPairs:
+    """Pairs of items, one of either space, that are among each other's k nearest across the spaces.
+
+    Attributes:
+        pairs: Item numbers (pairs, 2): row of x, row of y; sorted.
+        share: Where x and y hold the same items: the share of items whose own two rows are a mutual pair, else None.
+        chance: The share expected if the items were paired at random, pairs / n²; None where `share` is.
+    """
+
+    pairs: np.ndarray[Any, np.dtype[np.int64]]
+    share: float | None
+    chance: float | None
+
+
+def mutual_nearest(x: Any, y: Any, k: int = 1, similarity: str = "cosine") -> MutualPairs:
+    """Mutual nearest neighbours ("best buddies") of two sets of points in one shared space.
+
+    Both must live in the same space: the same features, or features made comparable by a map or by similarities to
+    common anchors. Rows need no pairing, and the numbers of items may differ. Of items tied at the k-th place all count.
+
+    Args:
+        x: Features (n, d).
+        y: Features (m, d).
+        k: Neighbours an item in the other set.
+        similarity: ``"cosine"``, ``"euclidean"`` or ``"dot"``.
+
+    Raises:
+        InputError: if the features are not of one space, or there are fewer than k items on a side.
+
+    Reference: Haghverdi et al. 2018 (k-nearest form); Dekel et al. 2015, Best-Buddies Similarity (k = 1).
+    """
+    check_k("mutual_nearest", k)
+    choice("mutual_nearest", "similarity", similarity, SIMILARITIES)
+    x, y = as_features(x, "x", min_items=k), as_features(y, "y", min_items=k)
+    namespace(x, y)
+    if x.shape[1] != y.shape[1]:
+        raise InputError(
+            f"x has {x.shape[1]} features and y has {y.shape[1]}; nearest pairs across spaces need one shared space. "
+            "Map one side first, or describe both by their similarities to common anchors."
+        )
+    a, b = (np.asarray(to_numpy(v), dtype=np.float64) for v in (x, y))
+    if similarity == "cosine":
+        a, b = unit_rows(a, "x"), unit_rows(b, "y")
+    offset = a.mean(axis=0) if similarity == "euclidean" else 0.0
+    a, b = a - offset, b - offset
+    rows = np.zeros(len(b)) if similarity != "euclidean" else np.sum(b * b, axis=1) / 2
+    columns = np.zeros(len(a)) if similarity != "euclidean" else np.sum(a * a, axis=1) / 2
+    s = a @ b.T - rows[None, :] - columns[:, None]
+    tolerance = 16 * np.finfo(np.float64).eps * np.sqrt(np.outer(np.sum(a * a, axis=1), np.sum(b * b, axis=1)).max())
+    near_x = s >= np.partition(s, -k, axis=1)[:, [-k]] - tolerance
+    near_y = s >= np.partition(s, -k, axis=0)[[-k], :] - tolerance
+    pairs = np.argwhere(near_x & near_y)
+    if len(a) != len(b):
+        return MutualPairs(pairs, None, None)
+    share = float(np.mean(np.bincount(pairs[pairs[:, 0] == pairs[:, 1], 0], minlength=len(a))))
+    return MutualPairs(pairs, share, len(pairs) / len(a) ** 2)
+
+
+__all__ = ["InformationImbalance", "MutualPairs", "SecondOrderCosine", "mutual_nearest"]
