@@ -23,7 +23,7 @@ import array_api_extra as xpx
 from array_api_compat import array_namespace, device
 
 from .._arrays import Array, is_traced, take_rows
-from .._linalg import double_centre, number, sum_squares, u_centre
+from .._linalg import centre, double_centre, number, require_variation, scaled, sum_squares, u_centre
 from ..errors import InputError
 from ._ucentred import strict_upper
 
@@ -40,7 +40,7 @@ class Kernel:
         estimator: One of `ESTIMATORS`.
         features: Centred features (n, d) of mean squared row norm one, or None.
         matrix: The adjusted matrix (n, n), or None.
-        scale: What the adjusted matrix was divided by, to keep it near one.
+        scale: The kernel matrix in the units of the data is this scale, squared, times what is held.
         cache: Results that were needed before.
     """
 
@@ -97,12 +97,6 @@ class Kernel:
         matrix = turn(take_rows(turn(take_rows(self.matrix, order)), order))
         return dataclasses.replace(self, matrix=matrix, cache={})
 
-    def widened(self) -> Kernel:
-        """The same in float64."""
-        xp = array_namespace(self.array)
-        field = "matrix" if self.features is None else "features"
-        return dataclasses.replace(self, **{field: xp.astype(self.array, xp.float64)}, cache={})
-
     def _shift(self) -> Array:
         # with centred features the zero-diagonal kernel has row sums -|x_i|^2, so U-centring adds u_i + u_j
         d = self.diagonal()
@@ -111,13 +105,27 @@ class Kernel:
         return xp.astype(u, self.features.dtype)  # type: ignore[union-attr]  # only called where there are features
 
 
-def linear_kernel(x: Array, estimator: str, scale: Any = 1.0) -> Kernel:
-    """The kernel of centred, scaled features."""
-    return Kernel(estimator, x, None, scale)
+def linear_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
+    """The linear kernel of features (n, d), as centred features of mean squared row norm one.
+
+    Raises:
+        InputError: if all items are the same.
+    """
+    xp = array_namespace(x)
+    centred = centre(x)
+    require_variation(x, centred, what)
+    features = scaled(centred, what)
+    if xp.finfo(x.dtype).bits < 64 and not is_traced(x):
+        largest = number(xp.max(sum_squares(features, axis=1)))
+        if largest > 0.4 * x.shape[0]:  # one item far from all others: what is left beside it needs more digits
+            return linear_kernel(xp.astype(x, xp.float64), estimator, what)
+    top = xp.astype(xp.max(xp.abs(centred)), xp.float64)
+    root = top * (sum_squares(centred / xp.astype(top, centred.dtype)) / x.shape[0]) ** 0.5
+    return Kernel(estimator, features, None, root)
 
 
-def dense_kernel(matrix: Array, estimator: str, what: str = "x") -> Kernel:
-    """Adjust any symmetric kernel matrix (n, n).
+def dense_kernel(matrix: Array, estimator: str, dtype: Any, what: str = "x") -> Kernel:
+    """Adjust any symmetric kernel matrix (n, n) and hold it in `dtype`.
 
     Raises:
         InputError: if nothing is left after adjusting, as when all items are equally similar.
@@ -125,11 +133,11 @@ def dense_kernel(matrix: Array, estimator: str, what: str = "x") -> Kernel:
     adjusted = u_centre(matrix) if estimator == "unbiased" else double_centre(matrix)
     if estimator == "lange":
         adjusted = without_diagonal(adjusted)
-    kernel = Kernel(estimator, None, adjusted)
     xp = array_namespace(matrix)
     noise = 0.0 if is_traced(matrix) else 64 * float(xp.finfo(matrix.dtype).eps) ** 2 * number(sum_squares(matrix))
-    kernel.cache["self"] = require_spread(sum_squares(adjusted), noise, what)
-    return kernel
+    size = require_spread(sum_squares(adjusted), noise, what) ** 0.5 / matrix.shape[0]  # root mean square
+    held = xp.astype(adjusted / xp.astype(size, adjusted.dtype), dtype)
+    return Kernel(estimator, None, held, size**0.5)
 
 
 def without_diagonal(k: Array) -> Array:
@@ -154,13 +162,18 @@ def require_spread(own: Array, noise: float, what: str = "a layer") -> Array:
     return own
 
 
-def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, Array, Array]:
+def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = True) -> tuple[Array, Array, Array]:
     """Inner products of all pairs of adjusted kernels, and of each with itself, all float64.
 
     Returns:
         cross: (len(xs), len(ys)).
         own_x: (len(xs),).
         own_y: (len(ys),).
+
+    Args:
+        xs: Layers of one side.
+        ys: Layers of the other.
+        check: Whether to refuse kernels that are zero up to rounding.
 
     Raises:
         InputError: if the numbers of items differ, or a kernel has no structure.
@@ -169,14 +182,12 @@ def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, A
     if len(sizes) > 1:
         raise InputError(f"Layers of one comparison must have the same items, found {sorted(sizes)} items.")
     cross, own = _products(xs, ys)
-    if any(_lost(k, value) for k, value in zip((*xs, *ys), own, strict=True)):
-        cross, own = _products([k.widened() for k in xs], [k.widened() for k in ys])
     xp = array_namespace(cross)
     checked = []
     for k, value in zip((*xs, *ys), own, strict=True):
-        if "self" not in k.cache:
+        if "self" not in k.cache and check:
             k.cache["self"] = require_spread(value, 0.0 if k.features is None else _noise(k))
-        checked.append(k.cache["self"])
+        checked.append(k.cache.get("self", value))
     return cross, xp.stack(checked[: len(xs)]), xp.stack(checked[len(xs) :])
 
 
@@ -184,13 +195,6 @@ def _noise(kernel: Kernel) -> float:
     """What rounding leaves of an inner product of a linear kernel with itself whose true value is zero."""
     eps = float(array_namespace(kernel.array).finfo(kernel.array.dtype).eps)
     return 64 * eps**2 * kernel.n**2  # its trace is n
-
-
-def _lost(kernel: Kernel, own: Array) -> bool:
-    """Whether a float32 product has cancelled, as with one item far away from all others."""
-    xp = array_namespace(kernel.array)
-    narrow = kernel.features is not None and xp.finfo(kernel.array.dtype).bits < 64
-    return bool(narrow) and not is_traced(own) and bool(number(own) < 1e-4 * kernel.n**2)
 
 
 def _products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:

@@ -1,82 +1,346 @@
-"""Kernel metrics: centred kernel alignment (CKA)."""
+"""Kernel metrics: HSIC and centred kernel alignment (CKA) with every kernel and estimator of the field.
+
+| estimator | what is compared | bias |
+|---|---|---|
+| ``unbiased`` | U-centred kernels (Song et al. 2012, eq. 5) | mean exactly 0 under re-pairing |
+| ``biased`` | double-centred kernels (Gretton et al. 2005); equals the RV coefficient if linear | grows with d / n |
+| ``lange`` | double-centred kernels without their diagonal (Lange et al. 2022) | about -1/n |
+| ``chun`` | as unbiased, the self terms also corrected for a finite number of features (Chun et al. 2025) | 0; noisy |
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
-from .._arrays import Array, to_numpy
-from .._linalg import centred_scaled, unit_rows
+from .._arrays import Array, is_traced, take_rows, to_numpy
+from .._linalg import centre, centred_scaled, unit_rows
+from ..errors import InputError
 from ._base import Metric, Null, choice
-from ._gram import ESTIMATORS, Kernel, inner_products, linear_kernel
+from ._gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser
+from ._influence import Influence, kernel_influence
+from ._kernel_matrices import MEDIANS, polynomial_matrix, rbf_matrix
 from ._ucentred import invariants, moments, permuted_products, skewness
 
-KERNELS = ("linear", "cosine")
+KERNELS = ("linear", "cosine", "rbf", "polynomial")
 TABLE_BYTES = 2 << 30  # the most that whole kernels may take when permutations are sampled from them
+ROTATIONS = {"rotation", "reflection", "unit_permutation", "item_permutation"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Cka(Metric[Kernel]):
+class KernelMetric(Metric[Kernel]):
+    """What HSIC and CKA share: kernels, their adjustment, their exact null, and permutations in blocks.
+
+    Attributes:
+        estimator: How kernels are adjusted before they are compared; see the module's table.
+        kernel: ``"linear"``; ``"cosine"`` (linear on rows of unit norm); ``"rbf"``; ``"polynomial"`` (on centred
+            features of mean squared norm one).
+        bandwidth: Of the RBF kernel, as a fraction of the median distance between items.
+        median: Of which distances: ``"pairs"`` of different items, or ``"all"`` n^2, zeros included.
+        degree: Of the polynomial kernel.
+        offset: Added to the inner product by the polynomial kernel.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("estimator",)
+    estimators: ClassVar[tuple[str, ...]] = ("unbiased", "biased")
+
+    estimator: str = "unbiased"
+    kernel: str = "linear"
+    bandwidth: float = 1.0
+    median: str = "pairs"
+    degree: int = 3
+    offset: float = 1.0
+
+    def __post_init__(self) -> None:
+        choice(self.name, "estimator", self.estimator, self.estimators)
+        choice(self.name, "kernel", self.kernel, KERNELS)
+        choice(self.name, "median", self.median, MEDIANS)
+        if not (math.isfinite(self.bandwidth) and self.bandwidth > 0):
+            raise InputError(f"{self.name}: bandwidth={self.bandwidth!r} must be a positive number.")
+        if not (isinstance(self.degree, int) and self.degree >= 1):
+            raise InputError(f"{self.name}: degree={self.degree!r} must be a whole number of at least 1.")
+        if not (math.isfinite(self.offset) and self.offset >= 0):
+            raise InputError(f"{self.name}: offset={self.offset!r} must not be negative.")
+
+    @property
+    def differentiable(self) -> bool:
+        return True
+
+    @property
+    def min_items(self) -> int:
+        return 4 if self.estimator in {"unbiased", "chun"} else 3
+
+    def prepare(self, x: Array) -> Kernel:
+        adjust = "unbiased" if self.estimator == "chun" else self.estimator
+        if self.kernel in {"linear", "cosine"}:
+            return linear_kernel(unit_rows(x) if self.kernel == "cosine" else x, adjust)
+        if self.kernel == "rbf":
+            return dense_kernel(rbf_matrix(x, self.bandwidth, self.median), adjust, x.dtype)
+        return dense_kernel(polynomial_matrix(x, self.degree, self.offset), adjust, x.dtype)
+
+    def permute(self, state: Kernel, order: np.ndarray[Any, Any]) -> Kernel:
+        return state.permuted(order)
+
+    def compare(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Array:
+        cross, own_x, own_y = inner_products(xs, ys)
+        return cross * self._factors(xs, own_x)[:, None] * self._factors(ys, own_y)[None, :]
+
+    def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
+        """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""
+        centred = self.estimator in {"unbiased", "chun"}
+        of = {id(k): invariants(k.whole(), u_centred=centred) for k in {id(k): k for k in (*xs, *ys)}.values()}
+        moment = moments([of[id(k)] for k in xs], [of[id(k)] for k in ys])
+        factor = self._outer_factors(xs, ys)
+        std = np.sqrt(moment.variance) * factor
+        return Null(moment.mean * factor, std, skewness(moment), True, xs[0].n, "exact moments over all re-pairings")
+
+    def compare_permuted(
+        self, xs: Sequence[Kernel], ys: Sequence[Kernel], orders: np.ndarray[Any, Any]
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > TABLE_BYTES:
+            yield from super().compare_permuted(xs, ys, orders)
+            return
+        factor = self._outer_factors(xs, ys)
+        matrices_x, matrices_y = ([k.whole() for k in side] for side in (xs, ys))
+        for products in permuted_products(matrices_x, matrices_y, orders, diagonal=self.estimator == "biased"):
+            yield products * factor
+
+    def _factors(self, states: Sequence[Kernel], own: Array) -> Array:
+        """What each layer brings to the score beside the inner products of the adjusted kernels, (len(states),)."""
+        raise NotImplementedError
+
+    def _outer_factors(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> np.ndarray[Any, Any]:
+        _, own_x, own_y = inner_products(xs, ys)
+        return np.outer(to_numpy(self._factors(xs, own_x)), to_numpy(self._factors(ys, own_y)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cka(KernelMetric):
     """Centred kernel alignment: the cosine between two kernel matrices over the same items.
 
     Measures whether the two spaces put the same pairs of items close together, weighting directions by their variance.
     """
 
     name: ClassVar[str] = "cka"
+    estimators: ClassVar[tuple[str, ...]] = ("unbiased", "biased", "lange", "chun")
     aliases: ClassVar[Mapping[str, str]] = {
         "unbiased_cka": "cka(estimator='unbiased')",
         "debiased_cka": "cka(estimator='unbiased')",
+        "linear_cka": "cka(estimator='biased')",
         "biased_cka": "cka(estimator='biased')",
+        "rv_coefficient": "cka(estimator='biased')",
+        "rbf_cka": "cka(estimator='biased', kernel='rbf', median='all')",
         "cka-kernel=linear-hsic=song-score": "cka(estimator='unbiased')",
         "cka-kernel=linear-hsic=gretton-score": "cka(estimator='biased')",
         "cka-kernel=linear-hsic=lange-score": "cka(estimator='lange')",
     }
-    shown: ClassVar[tuple[str, ...]] = ("estimator",)
     variants: ClassVar[tuple[str, ...]] = (
         "cka(estimator='unbiased')",
         "cka(estimator='biased')",
         "cka(estimator='lange')",
+        "cka(estimator='chun')",
         "cka(kernel='cosine')",
+        "cka(estimator='biased', kernel='rbf', bandwidth=0.5)",
+        "cka(kernel='rbf', median='all')",
+        "cka(kernel='polynomial', degree=2)",
     )
 
-    estimator: str = "unbiased"
-    kernel: str = "linear"
-
     def __post_init__(self) -> None:
-        choice(self.name, "estimator", self.estimator, ESTIMATORS)
-        choice(self.name, "kernel", self.kernel, KERNELS)
+        super().__post_init__()
+        if self.estimator == "chun" and self.kernel not in {"linear", "cosine"}:
+            raise InputError("cka: the estimator 'chun' corrects for features of a linear or cosine kernel only.")
 
     @property
     def range(self) -> tuple[float, float]:
-        return (0.0 if self.estimator == "biased" else -1.0, 1.0)
+        low = {"biased": 0.0, "chun": -math.inf}.get(self.estimator, -1.0)
+        return low, math.inf if self.estimator == "chun" else 1.0
+
+    @property
+    def identity(self) -> float | None:
+        return None if self.estimator == "chun" else 1.0
 
     @property
     def invariances(self) -> frozenset[str]:
-        common = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
-        return frozenset(common if self.kernel == "cosine" else common | {"translation"})
+        common = ROTATIONS | {"isotropic_scale"} | (set() if self.kernel == "cosine" else {"translation"})
+        # the correction for finite features counts features, so it is tied to their basis
+        return frozenset(common - {"rotation", "reflection"} if self.estimator == "chun" else common)
 
     @property
     def chance(self) -> str:
         return {
             "unbiased": "0, exactly, for any data",
-            "biased": "about sqrt(d1 d2 / ((n + d1) (n + d2))) for noise: 0.43 at n = 1024, d = 768",
-            "lange": "about -1/n times the spread of the items' norms: near 0",
+            "chun": "0, exactly, for any data",
+            "biased": "about sqrt(d1 d2 / ((n + d1) (n + d2))) for linear noise: 0.43 at n = 1024, d = 768",
+            "lange": "near 0: the exact mean is in the null",
         }[self.estimator]
 
     def chance_level(self, n: int, d1: int, d2: int) -> float | None:
-        """Expected score of independent isotropic Gaussian noise."""
+        """Expected score of independent standard Gaussian features."""
         if self.estimator == "biased" and self.kernel == "linear":
-            return float(np.sqrt(d1 * d2 / ((n + d1) * (n + d2))))
-        return 0.0 if self.estimator == "unbiased" else None
+            return math.sqrt(d1 * d2 / ((n + d1) * (n + d2)))
+        return 0.0 if self.estimator == "unbiased" else None  # 'chun' is not defined on noise: nothing is shared there
 
     @property
     def reference(self) -> str:
         return (
             "Kornblith, Norouzi, Lee and Hinton (2019), eq. 3; estimators: Gretton et al. (2005), Song et al. (2012), "
-            "eq. 5, Lange et al. (2022). No constant is added to the denominator and nothing is clamped."
+            "eq. 5, Lange et al. (2022), Chun et al. (2025). Nothing is added to the denominator or clamped."
+        )
+
+    def prepare(self, x: Array) -> Kernel:
+        state = super().prepare(x)
+        if self.estimator == "chun":
+            state.cache["same_feature"] = _same_feature_products(state)
+        return state
+
+    def permute(self, state: Kernel, order: np.ndarray[Any, Any]) -> Kernel:
+        moved = super().permute(state, order)
+        moved.cache.update({k: v for k, v in state.cache.items() if k == "same_feature"})  # a sum over all items
+        return moved
+
+    def influence(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence | None:
+        return None if self.estimator == "chun" else kernel_influence(xs, ys)
+
+    def _factors(self, states: Sequence[Kernel], own: Array) -> Array:
+        if self.estimator != "chun":
+            return own**-0.5
+        xp = array_namespace(own)
+        d = [k.array.shape[1] for k in states]
+        same = xp.stack([k.cache["same_feature"] for k in states])
+        ratio = xp.asarray([q / (q - 1) for q in d], dtype=xp.float64, device=device(own))
+        corrected = (own - same) * ratio
+        if not is_traced(own) and bool(xp.any(corrected <= 0)):
+            raise InputError(
+                "The self-similarity of a layer, corrected for its finite number of features, is not positive: its "
+                "features share no structure beyond chance, so this estimator has no answer; "
+                "use cka(estimator='unbiased')."
+            )
+        return corrected**-0.5
+
+
+def _same_feature_products(state: Kernel) -> Array:
+    """Sum over features of the unbiased inner product of that feature's own kernel with itself.
+
+    Raises:
+        InputError: if there is one feature only: no pair of different features is left.
+    """
+    x, n = state.features, state.n
+    xp = array_namespace(x)
+    if x.shape[1] < 2:  # type: ignore[union-attr]  # prepared as features
+        raise InputError(
+            "cka(estimator='chun') needs at least 2 features: it removes what a feature shares with itself."
+        )
+    squares = xp.astype(x, xp.float64) ** 2
+    totals = xp.sum(squares, axis=0) ** 2
+    return xp.sum(totals) * (1 + 1 / ((n - 1) * (n - 2))) - xp.sum(squares**2) * (1 + 2 / (n - 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Hsic(KernelMetric):
+    """Hilbert-Schmidt independence criterion: the covariance of two kernels over pairs of items, not normalised.
+
+    Zero in the population if and only if the two spaces are independent (RBF); in the units of the kernels.
+    """
+
+    name: ClassVar[str] = "hsic"
+    variants: ClassVar[tuple[str, ...]] = (
+        "hsic(estimator='unbiased')",
+        "hsic(estimator='biased')",
+        "hsic(kernel='rbf')",
+        "hsic(kernel='polynomial', degree=2)",
+    )
+    aliases: ClassVar[Mapping[str, str]] = {
+        "unbiased_hsic": "hsic(estimator='unbiased')",
+        "biased_hsic": "hsic(estimator='biased')",
+    }
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return (0.0 if self.estimator == "biased" else -math.inf), math.inf
+
+    @property
+    def identity(self) -> float | None:
+        return None
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        scale = set() if self.kernel == "linear" else {"isotropic_scale"}
+        return frozenset(ROTATIONS | scale | (set() if self.kernel == "cosine" else {"translation"}))
+
+    @property
+    def chance(self) -> str:
+        if self.estimator == "unbiased":
+            return "0, exactly, for any data"
+        return "product of the traces of the centred kernels over (n - 1)^3: d1 d2 / (n - 1) for linear standard noise"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        """Expected score of independent standard Gaussian features."""
+        if self.estimator == "unbiased":
+            return 0.0
+        return d1 * d2 / (n - 1) if self.kernel == "linear" else None
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Gretton, Bousquet, Smola and Schölkopf (2005), with 1/(n - 1)^2 (biased); Song, Smola, Gretton, Bedo and "
+            "Borgwardt (2012), eq. 5 (unbiased)."
+        )
+
+    def _factors(self, states: Sequence[Kernel], own: Array) -> Array:
+        xp = array_namespace(own)
+        scales = xp.stack([xp.astype(k.scale, xp.float64) for k in states])
+        return scales**2 / normaliser(self.estimator, states[0].n) ** 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class MinibatchCka(Metric["Batches"]):
+    """CKA from HSIC averaged over batches of consecutive items, so that no kernel is larger than a batch.
+
+    The averaged HSIC terms are unbiased, their ratio is not: its bias falls with the number of batches. Items are cut
+    into n // batch_size batches of nearly equal size (at least batch_size, so that none is left over and all count
+    alike), in the order in which they come.
+
+    Attributes:
+        batch_size: Fewest items in a batch.
+    """
+
+    name: ClassVar[str] = "minibatch_cka"
+    shown: ClassVar[tuple[str, ...]] = ("batch_size",)
+    variants: ClassVar[tuple[str, ...]] = ("minibatch_cka(batch_size=12)",)
+
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.batch_size, int) and self.batch_size >= 4):
+            raise InputError(f"minibatch_cka: batch_size={self.batch_size!r} must be a whole number of at least 4.")
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return -1.0, 1.0
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return frozenset((ROTATIONS | {"isotropic_scale", "translation"}) - {"item_permutation"})
+
+    @property
+    def chance(self) -> str:
+        return "0 up to the order of 1/n: each batch's HSIC has mean exactly 0 under re-pairing"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        """Expected score of independent standard Gaussian features."""
+        return 0.0
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Nguyen, Raghu and Kornblith (2021), eq. 3, in one pass. We cut the items evenly instead of weighting a "
+            "short last batch like the others."
         )
 
     @property
@@ -85,42 +349,39 @@ class Cka(Metric[Kernel]):
 
     @property
     def min_items(self) -> int:
-        return 4 if self.estimator == "unbiased" else 3
+        return 4
 
-    def prepare(self, x: Array) -> Kernel:
-        return linear_kernel(centred_scaled(unit_rows(x) if self.kernel == "cosine" else x), self.estimator)
+    def prepare(self, x: Array) -> Batches:
+        return self._cut(centred_scaled(x))
 
-    def compare(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Array:
-        cross, own_x, own_y = inner_products(xs, ys)
+    def _cut(self, features: Array) -> Batches:
+        n = features.shape[0]
+        edges = np.linspace(0, n, max(1, n // self.batch_size) + 1).astype(int).tolist()
+        parts = [centre(features[s:e, :]) for s, e in itertools.pairwise(edges)]
+        return Batches(features, tuple(Kernel("unbiased", part, None) for part in parts))
+
+    def compare(self, xs: Sequence[Batches], ys: Sequence[Batches]) -> Array:
+        cross: Array = 0.0
+        own_x: Array = 0.0
+        own_y: Array = 0.0
+        for b in range(len(xs[0].kernels)):
+            sides = [[s.kernels[b] for s in side] for side in (xs, ys)]
+            weight = 1 / normaliser("unbiased", sides[0][0].n)
+            c, x, y = inner_products(*sides, check=False)
+            cross, own_x, own_y = cross + c * weight, own_x + x * weight, own_y + y * weight
+        for own in (own_x, own_y):
+            xp = array_namespace(own)
+            if not is_traced(own) and bool(xp.any(own <= 0)):
+                raise InputError("A layer does not vary inside any batch of minibatch_cka, so the score would be 0/0.")
         return cross / own_x[:, None] ** 0.5 / own_y[None, :] ** 0.5
 
-    def permute(self, state: Kernel, order: np.ndarray[Any, Any]) -> Kernel:
-        return state.permuted(order)
+    def permute(self, state: Batches, order: np.ndarray[Any, Any]) -> Batches:
+        return self._cut(take_rows(state.features, order))
 
-    def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
-        """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""
-        u_centred = self.estimator == "unbiased"
-        of = {id(k): invariants(k.whole(), u_centred=u_centred) for k in {id(k): k for k in (*xs, *ys)}.values()}
-        moment = moments([of[id(k)] for k in xs], [of[id(k)] for k in ys])
-        _, own_x, own_y = inner_products(xs, ys)
-        norm = np.sqrt(np.outer(to_numpy(own_x), to_numpy(own_y)))
-        return Null(
-            moment.mean / norm,
-            np.sqrt(moment.variance) / norm,
-            skewness(moment),
-            True,
-            xs[0].n,
-            "exact moments over all re-pairings",
-        )
 
-    def compare_permuted(
-        self, xs: Sequence[Kernel], ys: Sequence[Kernel], orders: np.ndarray[Any, Any]
-    ) -> Iterator[np.ndarray[Any, Any]]:
-        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > TABLE_BYTES:
-            yield from super().compare_permuted(xs, ys, orders)
-            return
-        _, own_x, own_y = inner_products(xs, ys)
-        norm = np.sqrt(np.outer(to_numpy(own_x), to_numpy(own_y)))
-        matrices_x, matrices_y = ([k.whole() for k in side] for side in (xs, ys))
-        for products in permuted_products(matrices_x, matrices_y, orders, diagonal=self.estimator == "biased"):
-            yield products / norm
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """A layer's centred, scaled features and, of each batch of its items, the kernel."""
+
+    features: Array
+    kernels: tuple[Kernel, ...]
