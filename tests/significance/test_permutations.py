@@ -129,10 +129,15 @@ def test_labels_of_another_length_are_refused():
         permutations(4, 2, 0, groups="abc")
 
 
-@pytest.mark.parametrize(("n", "count"), [(1, 5), (5, 0)])
-def test_too_few_items_or_orders_are_refused(n, count):
-    with pytest.raises(InputError, match="at least 2 items and 1 order"):
+@pytest.mark.parametrize(("n", "count"), [(1, 5), (5, -1)])
+def test_too_few_items_and_negative_counts_are_refused(n, count):
+    with pytest.raises(InputError, match="at least 2 items"):
         permutations(n, count, 0)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_no_orders_can_be_asked_for(design):
+    assert permutations(8, 0, 0, **design).shape == (0, 8)
 
 
 def test_counts_of_orders():

@@ -1,10 +1,11 @@
-"""Is a score more than chance: permutations, sampled nulls, p-values over many layers, intervals, baselines.
+"""Is a score more than chance: permutations, sampled nulls, p-values over many layers, intervals, power, baselines.
 
 Exact nulls live with the metrics (`Metric.null_moments`); what is here works for every metric.
 """
 
 from __future__ import annotations
 
+from ._baselines import input_statistics
 from ._decisions import (
     Calibration,
     Family,
@@ -18,25 +19,54 @@ from ._decisions import (
     step_down_p,
     studentize,
 )
+from ._intervals import (
+    Difference,
+    Interval,
+    difference,
+    interval,
+    model_interval,
+    query_interval,
+    subsample_interval,
+)
+from ._items import Duplicates, duplicates
 from ._permutations import log10_distinct, permutations
+from ._power import GalleryPoint, Power, gallery_curve, planted, power
 from ._sampling import Sequential, sampled_null, seconds_per_permutation, sequential
+from ._selection import Split, select_split
 
 __all__ = [
     "Calibration",
+    "Difference",
+    "Duplicates",
     "Family",
+    "GalleryPoint",
+    "Interval",
+    "Power",
     "Sequential",
+    "Split",
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "calibrate",
+    "difference",
+    "duplicates",
     "family",
+    "gallery_curve",
+    "input_statistics",
+    "interval",
     "log10_distinct",
     "maximum_p",
+    "model_interval",
     "permutations",
+    "planted",
+    "power",
+    "query_interval",
     "sampled_null",
     "sampled_p",
     "seconds_per_permutation",
+    "select_split",
     "sequential",
     "single_step",
     "step_down_p",
     "studentize",
+    "subsample_interval",
 ]

@@ -83,7 +83,8 @@ def interval(
         xs: Prepared layers of one side.
         ys: Prepared layers of the other side.
         level: Coverage.
-        groups: One group an item, where whole groups were sampled (captions of one image).
+        groups: One group an item, where whole groups were sampled (captions of one image). The second-order bias is
+            then left in, so that intervals near chance are up to √2 too wide.
 
     Returns:
         The intervals, or None if the metric has no influence function: use `subsample_interval`.

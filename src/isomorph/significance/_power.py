@@ -1,0 +1,244 @@
+"""How small an alignment n items can show, and how a score moves with the number of items."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._arrays import as_pair, take_rows, to_numpy
+from ..errors import InputError
+from ..metrics import Metric
+from ._decisions import sampled_p
+from ._permutations import permutations
+from ._sampling import sampled_null
+
+Floats = np.ndarray[Any, Any]
+Advance = Callable[[int], object]
+_STEPS = 7  # of the bisection: the strength is found to 1/128
+
+
+@dataclasses.dataclass(frozen=True)
+class Power:
+    """The smallest planted signal that n items show with the wanted probability.
+
+    Attributes:
+        metric: Spec of the metric.
+        n: Number of items.
+        d1: Features of one side.
+        d2: Features of the other side.
+        rank: Dimensions that both sides share.
+        alpha: Level of the test, for all `pairs` together.
+        pairs: Layer pairs that are searched; each is held to alpha / pairs.
+        target: Wanted probability of passing.
+        strength: Smallest share of the variance of either side that the shared dimensions must carry.
+        score: Mean score at that strength: the smallest alignment that n items show.
+        chance: Mean score without any signal.
+        curve: (strength, mean score, share of trials that passed), by strength.
+    """
+
+    metric: str
+    n: int
+    d1: int
+    d2: int
+    rank: int
+    alpha: float
+    pairs: int
+    target: float
+    strength: float
+    score: float
+    chance: float
+    curve: tuple[tuple[float, float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryPoint:
+    """A score at one number of items.
+
+    Attributes:
+        n: Number of items.
+        value: Mean score over random subsets of that size.
+        spread: Standard deviation over the subsets.
+        chance: Expected score under random re-pairing at that size.
+        above_chance: (value - chance) / (best - chance), best being the end of the metric's range.
+    """
+
+    n: int
+    value: float
+    spread: float
+    chance: float
+    above_chance: float
+
+
+def power(
+    metric: Metric[Any],
+    n: int,
+    d1: int,
+    d2: int,
+    *,
+    rank: int = 8,
+    alpha: float = 0.05,
+    target: float = 0.8,
+    pairs: int = 1,
+    trials: int = 60,
+    seed: int = 0,
+    advance: Advance | None = None,
+) -> Power:
+    """The smallest alignment that n items can show.
+
+    Gaussian features share `rank` dimensions that carry a share s of each side's variance; the smallest s at which a
+    share `target` of the trials passes is found by bisection, with the same random numbers at every s. Each trial takes
+    the metric's exact p where there is one, else one from just as many permutations as the level needs (at least 99).
+
+    Args:
+        metric: The metric.
+        n: Number of items.
+        d1: Features of one side.
+        d2: Features of the other side.
+        rank: Shared dimensions.
+        alpha: Level.
+        target: Wanted probability of passing, between 0 and 1.
+        pairs: Layer pairs that will be searched; each is tested at alpha / pairs, which is what a maximum over unlike
+            layers costs (alike layers cost less).
+        trials: Simulated data sets at each strength.
+        seed: Seed.
+        advance: Called with 1 after each of the 9 strengths.
+
+    Raises:
+        InputError: if numbers are out of range, or even a full signal is shown too seldom by n items.
+    """
+    _check_power(metric, n, d1, d2, rank, alpha, target, pairs, trials)
+    curve: dict[float, tuple[float, float]] = {}
+
+    def passes(strength: float) -> float:
+        if strength not in curve:
+            curve[strength] = _trial_mean(metric, (n, d1, d2, rank), strength, alpha / pairs, trials, seed)
+            if advance is not None:
+                advance(1)
+        return curve[strength][1]
+
+    passes(0.0)
+    low, high = 0.0, 1.0
+    if passes(high) < target:
+        raise InputError(
+            f"power: with {n} items {metric} shows even representations that are fully shared in {curve[1.0][1]:.0%} "
+            f"of the trials only, less than {target:.0%}. More items are needed, or fewer layer pairs to search."
+        )
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if passes(middle) >= target else (middle, high)
+    table = tuple((s, *curve[s]) for s in sorted(curve))
+    return Power(metric.spec, n, d1, d2, rank, alpha, pairs, target, high, curve[high][0], curve[0.0][0], table)
+
+
+def gallery_curve(
+    metric: Metric[Any],
+    x: Any,
+    y: Any,
+    sizes: Sequence[int] | None = None,
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+    advance: Advance | None = None,
+) -> list[GalleryPoint]:
+    """A score against the number of items (the gallery), on random subsets without replacement.
+
+    Neighbour scores between modalities fall as items are added while scores within a modality stay: a single score
+    says little without its n.
+
+    Args:
+        metric: The metric.
+        x: Features (n, d1).
+        y: Features (n, d2) of the same items.
+        sizes: Numbers of items; by default halvings of n down to the fewest that the metric takes, or 32.
+        repeats: Subsets of each size (the whole is taken once).
+        seed: Seed of the subsets.
+        advance: Called with 1 after each size.
+
+    Raises:
+        InputError: if the sides do not fit each other, or a size is too small or larger than n.
+    """
+    x, y = as_pair(x, y, min_items=metric.min_items)
+    n = int(x.shape[0])
+    least = max(metric.min_items, 32)
+    wanted = sorted(sizes) if sizes is not None else sorted({n >> k for k in range(12) if n >> k >= least} | {n})
+    if not wanted or wanted[0] < metric.min_items or wanted[-1] > n:
+        raise InputError(f"gallery_curve: sizes must lie between {metric.min_items} and {n}, found {list(wanted)}.")
+    best = metric.range[0] if metric.distance else metric.range[1]
+    rng = np.random.default_rng(seed)
+    points = []
+    for size in wanted:
+        values, chances = [], []
+        for _ in range(1 if size == n else repeats):
+            rows = np.sort(rng.permutation(n)[:size])
+            xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
+            values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
+            chances.append(_chance(metric, xs, ys, size, seed))
+        value, chance = float(np.mean(values)), float(np.mean(chances))
+        above = (value - chance) / (best - chance) if np.isfinite(best) else value - chance
+        points.append(
+            GalleryPoint(size, value, float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, chance, above)
+        )
+        if advance is not None:
+            advance(1)
+    return points
+
+
+def planted(n: int, d1: int, d2: int, rank: int, strength: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Two Gaussian representations whose `rank` shared dimensions carry a share `strength` of each side's variance.
+
+    Args:
+        n: Number of items.
+        d1: Features of one side.
+        d2: Features of the other side.
+        rank: Shared dimensions.
+        strength: Share of the variance, in [0, 1].
+        rng: Random numbers; the same stream gives the same noise and the same signal at every strength.
+    """
+    z = rng.standard_normal((n, rank))
+    sides = []
+    for d in (d1, d2):
+        mixing, noise = rng.standard_normal((rank, d)), rng.standard_normal((n, d))
+        sides.append(np.sqrt(strength / rank) * (z @ mixing) + np.sqrt(1 - strength) * noise)
+    return sides[0], sides[1]
+
+
+def _trial_mean(
+    metric: Metric[Any], shape: tuple[int, int, int, int], strength: float, alpha: float, trials: int, seed: int
+) -> tuple[float, float]:
+    n, d1, d2, rank = shape
+    count = max(99, int(np.ceil(1 / alpha)) - 1)
+    scores, passed = [], 0
+    for trial in range(trials):
+        x, y = planted(n, d1, d2, rank, strength, np.random.default_rng([seed, trial]))
+        xs, ys = [metric.prepare(x)], [metric.prepare(y)]
+        value = np.asarray(to_numpy(metric.compare(xs, ys)), dtype=np.float64)
+        exact = metric.null_moments(xs, ys)
+        if exact is not None and exact.std is not None and not metric.distance:
+            p = float(np.asarray(exact.p_value(value)).reshape(-1)[0])
+        else:
+            null = sampled_null(metric, xs, ys, permutations(n, count, trial))
+            p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
+        scores.append(float(value[0, 0]))
+        passed += p <= alpha
+    return float(np.mean(scores)), passed / trials
+
+
+def _chance(metric: Metric[Any], xs: list[Any], ys: list[Any], n: int, seed: int) -> float:
+    exact = metric.null_moments(xs, ys)
+    if exact is not None:
+        return float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
+    return float(sampled_null(metric, xs, ys, permutations(n, 30, seed)).mean())
+
+
+def _check_power(
+    metric: Metric[Any], n: int, d1: int, d2: int, rank: int, alpha: float, target: float, pairs: int, trials: int
+) -> None:
+    if n < metric.min_items:
+        raise InputError(f"power: {metric} needs at least {metric.min_items} items, found n={n}.")
+    if min(d1, d2, rank, pairs, trials) < 1:
+        raise InputError("power: d1, d2, rank, pairs and trials must be at least 1.")
+    if not (0 < alpha < 1 and 0 < target < 1):
+        raise InputError(f"power: alpha={alpha} and target={target} must lie between 0 and 1.")

@@ -1,0 +1,115 @@
+"""Choosing the layers on one half of the items and scoring them on the other: a search that needs no correction."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, take_rows, to_numpy
+from ..errors import InputError
+from ..metrics import Metric
+from ._decisions import sampled_p
+from ._intervals import _features, _scores
+from ._permutations import Labels, _codes, permutations
+from ._sampling import sampled_null
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The best pair of layers on some items, judged on the others.
+
+    Attributes:
+        x_index: Layer of `xs` that was chosen.
+        y_index: Layer of `ys` that was chosen.
+        value: Its score on the items that did not choose it.
+        chance: Expected score of those items at random.
+        p_value: p of that score; one pair was tested, so nothing needs correction.
+        selection_value: Its score on the items that chose it, which is too good by having been the best.
+        n_selection: Items that chose.
+        n_score: Items that judged.
+        null: Where chance and p come from.
+    """
+
+    x_index: int
+    y_index: int
+    value: float
+    chance: float
+    p_value: float
+    selection_value: float
+    n_selection: int
+    n_score: int
+    null: str
+
+
+def select_split(
+    metric: Metric[Any],
+    xs: Sequence[Any],
+    ys: Sequence[Any],
+    *,
+    fraction: float = 0.5,
+    seed: int = 0,
+    groups: Labels | None = None,
+    draws: int = 1000,
+) -> Split:
+    """Choose the best layer pair on a part of the items, score it on the rest.
+
+    Args:
+        metric: The metric.
+        xs: Features of the layers of one side, arrays (n, d).
+        ys: Features of the layers of the other side.
+        fraction: Share of the items (or groups) that choose.
+        seed: Seed of the split and of the permutations.
+        groups: One group an item; groups are never parted, and permuted as such.
+        draws: Re-pairings to sample where the metric has no exact null, or items come in groups.
+
+    Raises:
+        InputError: if the sides do not fit each other, or a part has too few items for the metric.
+    """
+    left, right = _features(metric, xs, "xs"), _features(metric, ys, "ys")
+    n = left[0].shape[0]
+    if right[0].shape[0] != n:
+        raise InputError(f"xs has {n} items and ys has {right[0].shape[0]}; row i of both must be the same item.")
+    chooses = _chosen(n, fraction, seed, groups)
+    first, rest = np.flatnonzero(chooses), np.flatnonzero(~chooses)
+    if min(len(first), len(rest)) < metric.min_items:
+        raise InputError(
+            f"A split of {n} items into {len(first)} and {len(rest)} is too small: {metric} needs "
+            f"{metric.min_items} in each part."
+        )
+    scores = _scores(metric, _rows(left, first), _rows(right, first))
+    best = int(np.argmin(scores) if metric.distance else np.argmax(scores))
+    i, j = (int(k) for k in np.unravel_index(best, scores.shape))
+    x, y = (metric.prepare(take_rows(side[k], rest)) for side, k in ((left, i), (right, j)))
+    value = np.asarray(to_numpy(metric.compare([x], [y])), dtype=np.float64)
+    held = None if groups is None else [groups[int(r)] for r in rest]
+    chance, p, source = _judged(metric, x, y, value, held, draws, seed, len(rest))
+    return Split(i, j, float(value[0, 0]), chance, p, float(scores[i, j]), len(first), len(rest), source)
+
+
+def _judged(
+    metric: Metric[Any], x: Any, y: Any, value: np.ndarray[Any, Any], groups: Any, count: int, seed: int, n: int
+) -> tuple[float, float, str]:
+    exact = metric.null_moments([x], [y]) if groups is None else None
+    if exact is not None and exact.std is not None and not metric.distance:
+        mean = float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
+        return mean, float(np.asarray(exact.p_value(value)).reshape(-1)[0]), exact.source
+    orders = permutations(n, count, seed, groups=groups)
+    null = sampled_null(metric, [x], [y], orders)
+    p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
+    return float(null.mean()), p, f"{count} sampled permutations"
+
+
+def _chosen(n: int, fraction: float, seed: int, groups: Labels | None) -> np.ndarray[Any, Any]:
+    code = np.arange(n) if groups is None else _codes(groups, n, "groups")
+    units = int(code.max()) + 1
+    count = round(fraction * units)
+    if not 0 < count < units:
+        raise InputError(f"A split with fraction={fraction:g} of {units} units leaves one part empty.")
+    return np.isin(code, np.random.default_rng(seed).permutation(units)[:count])
+
+
+def _rows(layers: Sequence[Array], rows: np.ndarray[Any, Any]) -> list[Array]:
+    return [take_rows(layer, rows) for layer in layers]

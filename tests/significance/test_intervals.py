@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isomorph.errors import InputError
+from isomorph.metrics import metric
+from isomorph.significance import (
+    difference,
+    interval,
+    model_interval,
+    planted,
+    query_interval,
+    subsample_interval,
+)
+
+CKAS = ["cka", "cka(estimator='biased')", "cka(estimator='lange')"]
+
+
+def prepared(m, *layers):
+    return [m.prepare(x) for x in layers]
+
+
+def data(seed, n=60, strength=0.4):
+    return planted(n, 12, 9, 3, strength, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("spec", CKAS)
+def test_influences_on_cka_are_the_derivatives_by_the_items_weights(spec):
+    m = metric(spec)
+    x, y = data(0, n=12)
+    xs, ys = prepared(m, x, x[:, :4]), prepared(m, y, y[:, 2:], y**2)
+    influence = m.influence(xs, ys)
+    left, right = ([np.asarray(s.whole(), dtype=float) for s in side] for side in (xs, ys))
+
+    def weighted(a, b, w):
+        ww = np.outer(w, w)
+        return np.sum(ww * a * b) / np.sqrt(np.sum(ww * a * a) * np.sum(ww * b * b))
+
+    step = 1e-5
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            for item in range(12):
+                up, down = np.ones(12), np.ones(12)
+                up[item] += step
+                down[item] -= step
+                slope = (weighted(a, b, up) - weighted(a, b, down)) / (2 * step)
+                assert influence.values[item, i, j] == pytest.approx(12 * slope, abs=1e-7)
+
+
+def test_the_second_order_part_is_the_sum_over_pairs_of_items():
+    m = metric("cka")
+    x, y = data(1, n=15)
+    xs, ys = prepared(m, x), prepared(m, y)
+    a, b = (np.asarray(s.whole(), dtype=float) for s in (xs[0], ys[0]))
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    c = np.sum(a * b)
+    g = a * b - c / 2 * (a * a + b * b)
+    influence = m.influence(xs, ys)
+    np.testing.assert_allclose(influence.second[0, 0], 2 * np.sum(g * g))
+    np.testing.assert_allclose(influence.values[:, 0, 0], 2 * 15 * g.sum(axis=1), atol=1e-12)
+
+
+def test_influences_on_neighbour_overlap_agree_with_dense_sums():
+    m = metric("mutual_knn(k=4)")
+    x, y = data(2, n=25)
+    xs, ys = prepared(m, x), prepared(m, y)
+    adjacency = []
+    for state in (xs[0], ys[0]):
+        a = np.zeros((25, 25))
+        a[np.arange(25)[:, None], state.lists] = 1
+        adjacency.append(a)
+    a, b = adjacency
+    p = m(x, y)
+    e = a * b - p * (a + b) / 2
+    influence = m.influence(xs, ys)
+    np.testing.assert_allclose(influence.values[:, 0, 0], (e.sum(0) + e.sum(1)) / 4, atol=1e-12)
+    np.testing.assert_allclose(influence.second[0, 0], np.sum(e * e + e * e.T) / 100**2)
+    assert abs(influence.values.sum()) < 1e-10
+
+
+@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)"])
+def test_intervals_cover_the_expected_score_about_as_often_as_they_say(spec):
+    m = metric(spec)
+    rng = np.random.default_rng(3)
+    mixing = rng.standard_normal((3, 12)), rng.standard_normal((3, 9))
+    found = []
+    for _ in range(150):
+        z = rng.standard_normal((80, 3))
+        x, y = (0.7 * z @ a + rng.standard_normal((80, a.shape[1])) for a in mixing)
+        i = interval(m, prepared(m, x), prepared(m, y))
+        found.append((i.values[0, 0], i.low[0, 0], i.high[0, 0]))
+    value, low, high = np.array(found).T
+    covered = np.sum((low <= value.mean()) & (value.mean() <= high))
+    assert 132 <= covered <= 150  # 0.88 of 150: below it with probability 1e-4 at a true coverage of 0.95
+
+
+def test_intervals_stay_inside_the_range_and_widen_with_the_level():
+    m = metric("cka(estimator='biased')")
+    x, _ = data(4, n=20)
+    xs, ys = prepared(m, x), prepared(m, x + 0.02 * np.random.default_rng(0).standard_normal(x.shape))
+    narrow, wide = interval(m, xs, ys, level=0.5), interval(m, xs, ys, level=0.999)
+    assert 0 <= wide.low[0, 0] < narrow.low[0, 0] < narrow.values[0, 0] < narrow.high[0, 0] < wide.high[0, 0] <= 1
+
+
+def test_repeating_every_item_does_not_narrow_the_interval_if_copies_are_a_group():
+    m = metric("cka(estimator='biased')")  # its kernels only repeat, so the score is the same
+    x, y = data(5, n=40)
+    twice = np.repeat(np.arange(40), 2)
+    plain = interval(m, prepared(m, x), prepared(m, y))
+    alone = interval(m, prepared(m, x[twice]), prepared(m, y[twice]))
+    grouped = interval(m, prepared(m, x[twice]), prepared(m, y[twice]), groups=twice)
+    assert grouped.values[0, 0] == pytest.approx(plain.values[0, 0])
+    ratio = grouped.standard_error[0, 0] / plain.standard_error[0, 0]
+    assert 1 <= ratio <= 1.45  # the second-order part is not taken out for groups: at most √2
+    assert alone.standard_error[0, 0] < 0.8 * plain.standard_error[0, 0]
+
+
+def test_a_metric_without_influences_has_no_such_interval(gram_cosine):
+    x, y = data(0)
+    assert interval(gram_cosine, prepared(gram_cosine, x), prepared(gram_cosine, y)) is None
+
+
+def test_the_query_bootstrap_gives_the_spread_of_a_mean():
+    scores = np.random.default_rng(0).uniform(size=(200, 2, 3))
+    result = query_interval(scores, repeats=4000)
+    np.testing.assert_allclose(result.values, scores.mean(0))
+    np.testing.assert_allclose(result.standard_error, scores.std(0) / np.sqrt(200), rtol=0.05)
+    np.testing.assert_allclose(result.high - result.low, 2 * 1.96 * result.standard_error, rtol=0.07)
+    assert result.over == "queries"
+
+
+def test_the_query_bootstrap_draws_whole_groups():
+    scores = np.repeat(np.random.default_rng(0).uniform(size=50), 4)[:, None, None]
+    grouped = query_interval(scores, groups=np.repeat(np.arange(50), 4), repeats=2000)
+    assert grouped.standard_error[0, 0] == pytest.approx(scores[::4].std() / np.sqrt(50), rel=0.1)
+    assert query_interval(scores).standard_error[0, 0] < 0.7 * grouped.standard_error[0, 0]
+
+
+def test_subsamples_give_the_spread_of_a_smooth_score():
+    m = metric("cka")
+    x, y = data(6, n=120)
+    told = []
+    subsampled = subsample_interval(m, [x], [y], repeats=150, advance=told.append)
+    jackknifed = interval(m, prepared(m, x), prepared(m, y))
+    assert subsampled.values == pytest.approx(jackknifed.values)
+    assert subsampled.standard_error[0, 0] == pytest.approx(jackknifed.standard_error[0, 0], rel=0.3)
+    assert sum(told) == 150
+
+
+def test_subsamples_never_repeat_an_item(gram_cosine):
+    seen = []
+
+    class Spy:
+        min_items, range = 3, (0.0, 1.0)
+
+        def prepare(self, x):
+            seen.append(x[:, 0])
+            return gram_cosine.prepare(x)
+
+        def compare(self, xs, ys):
+            return gram_cosine.compare(xs, ys)
+
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    x[:, 0] = np.arange(20)
+    groups = np.arange(20) // 2
+    subsample_interval(Spy(), [x], [x], repeats=10, groups=groups)
+    assert all(len(set(rows)) == len(rows) for rows in seen)
+    assert all(set(rows // 2) == set((rows // 2)[::2]) for rows in seen[2:])
+
+
+def test_subsets_that_are_too_small_for_the_metric_are_refused():
+    x, y = data(0, n=16)
+    with pytest.raises(InputError, match="8 items, but the metric needs 12"):
+        subsample_interval(metric("mutual_knn(k=10)"), [x], [y])
+
+
+@pytest.mark.parametrize("arguments", [{"fraction": 1.0}, {"fraction": 0.0}, {"repeats": 1}])
+def test_subsets_without_spread_are_refused(arguments):
+    x, y = data(0)
+    with pytest.raises(InputError, match="give no spread"):
+        subsample_interval(metric("cka"), [x], [y], **arguments)
+
+
+def test_intervals_over_models_hold_the_mean_and_are_wider_where_models_differ():
+    rng = np.random.default_rng(0)
+    per_model = rng.normal(0.5, 0.1, 30)
+    result = model_interval(per_model)
+    assert result.standard_error == pytest.approx(per_model.std(ddof=1) / np.sqrt(30), rel=0.1)
+    assert result.over == "models"
+    noise, models = rng.normal(0.5, 0.1, (12, 12)), rng.normal(0.5, 0.1, (12, 1)) + np.zeros((12, 12))
+    assert model_interval(models).standard_error > 1.5 * model_interval(noise).standard_error
+
+
+@pytest.mark.parametrize("scores", [[0.1, 0.2], [[0.1]], np.zeros((2, 9)), [0.1, 0.2, np.nan]])
+def test_too_few_models_or_broken_scores_are_refused(scores):
+    with pytest.raises(InputError):
+        model_interval(scores)
+
+
+@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "procrustes"])
+def test_a_real_difference_is_found_and_has_the_right_sign(spec):
+    x, y = planted(150, 12, 12, 3, 0.7, np.random.default_rng(0))
+    worse = x + 2 * np.random.default_rng(1).standard_normal(x.shape)
+    result = difference(metric(spec), (x, y), (worse, y))
+    assert result.value > 0
+    assert result.p_value < 0.01
+    assert result.low > 0
+    back = difference(metric(spec), (worse, y), (x, y))
+    assert (back.value, back.p_value) == pytest.approx((-result.value, result.p_value))
+
+
+def test_no_difference_is_claimed_more_often_than_its_level():
+    m, p = metric("cka"), []
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((3, 10)), rng.standard_normal((3, 8))
+    for _ in range(200):
+        z = rng.standard_normal((80, 3))
+        x, twin = (z @ a + rng.standard_normal((80, 10)) for _ in range(2))
+        p.append(difference(m, (x, z @ b + rng.standard_normal((80, 8))), (twin, y_of(z, b, rng))).p_value)
+    assert np.sum(np.array(p) <= 0.05) <= 21  # binomial 99.9 % bound at 0.05
+
+
+def y_of(z, b, rng):
+    return z @ b + rng.standard_normal((len(z), b.shape[1]))
+
+
+def test_a_score_does_not_differ_from_itself():
+    x, y = data(0)
+    result = difference(metric("cka"), (x, y), (x, y))
+    assert (result.value, result.p_value) == (0.0, 1.0)
+
+
+def test_pairs_of_other_items_are_refused():
+    with pytest.raises(InputError, match="first pair has 60 items, the second 50"):
+        difference(metric("cka"), data(0), data(1, n=50))
+
+
+@pytest.mark.parametrize("level", [0, 1, 95])
+def test_a_coverage_outside_zero_and_one_is_refused(level):
+    x, y = data(0)
+    with pytest.raises(InputError, match=r"such as 0\.95"):
+        difference(metric("cka"), (x, y), (x, y), level=level)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isomorph.errors import InputError
+from isomorph.metrics import metric
+from isomorph.significance import gallery_curve, planted, power
+
+
+def test_a_planted_signal_carries_its_share_of_the_variance_and_keeps_the_total():
+    x, y = planted(20_000, 6, 4, 2, 0.3, np.random.default_rng(0))
+    noise, _ = planted(20_000, 6, 4, 2, 0.0, np.random.default_rng(0))
+    assert noise.var() == pytest.approx(1.0, abs=0.02)
+    assert abs(np.corrcoef(noise[:, 0], y[:, 0])[0, 1]) < 0.03
+    signal = x - np.sqrt(0.7) * noise
+    assert np.linalg.matrix_rank(signal, tol=1e-6 * np.linalg.norm(signal)) == 2
+
+
+def test_more_items_show_smaller_alignments():
+    m = metric("cka")
+    few, many = (power(m, n, 16, 16, rank=4, trials=20) for n in (40, 160))
+    assert few.score > many.score > 0
+    assert few.strength > many.strength
+    strengths, scores, passed = np.array(many.curve).T
+    assert (np.diff(strengths) > 0).all()
+    assert scores[-1] > scores[0]
+    assert passed[strengths == many.strength] >= 0.8
+    assert abs(many.chance) < 0.02
+
+
+def test_searching_more_layer_pairs_takes_a_larger_alignment():
+    m = metric("cka")
+    assert power(m, 60, 16, 16, trials=20, pairs=300).score > power(m, 60, 16, 16, trials=20).score
+
+
+def test_metrics_without_an_exact_null_are_sampled(gram_distance):
+    told = []
+    result = power(gram_distance, 20, 5, 5, rank=2, trials=8, advance=told.append)
+    assert result.score < result.chance  # a distance falls
+    assert sum(told) == 9
+
+
+def test_too_few_items_to_show_anything_are_said_so():
+    with pytest.raises(InputError, match="More items are needed"):
+        power(metric("cka"), 6, 50, 50, rank=50, trials=10, pairs=1000)
+
+
+@pytest.mark.parametrize("wrong", [{"n": 3}, {"d1": 0}, {"rank": 0}, {"alpha": 0.0}, {"target": 1.0}, {"pairs": 0}])
+def test_numbers_out_of_range_are_refused(wrong):
+    with pytest.raises(InputError, match="power:"):
+        power(metric("cka"), **({"n": 20, "d1": 5, "d2": 5} | wrong))
+
+
+def test_neighbour_scores_between_views_fall_with_the_gallery_and_within_a_view_stay():
+    m, rng = metric("mutual_knn(k=5)"), np.random.default_rng(0)
+    x, y = planted(512, 20, 20, 6, 0.5, rng)
+    across = gallery_curve(m, x, y, [32, 128, 512], repeats=3)
+    within = gallery_curve(m, x, x + 0.05 * rng.standard_normal(x.shape), [32, 512], repeats=3)
+    assert across[0].value > across[1].value > across[2].value
+    assert across[2].value < 0.6 * across[0].value
+    assert within[1].value > 0.8 * within[0].value
+    assert [p.n for p in across] == [32, 128, 512]
+    assert across[0].chance == pytest.approx(5 / 31)
+    last = across[2]
+    assert last.value == pytest.approx(m(x, y))
+    assert last.above_chance == pytest.approx((last.value - last.chance) / (1 - last.chance))
+
+
+def test_a_chance_without_closed_form_is_sampled(gram_cosine):
+    x, y = planted(64, 5, 5, 2, 0.0, np.random.default_rng(0))
+    points = gallery_curve(gram_cosine, x, y, repeats=2)
+    assert [p.n for p in points] == [32, 64]
+    assert points[0].chance == pytest.approx(points[0].value, abs=0.05)
+
+
+@pytest.mark.parametrize("sizes", [[5], [100], []])
+def test_sizes_that_do_not_fit_are_refused(sizes):
+    x, y = planted(64, 5, 5, 2, 0.0, np.random.default_rng(0))
+    with pytest.raises(InputError, match="between 12 and 64"):
+        gallery_curve(metric("mutual_knn(k=10)"), x, y, sizes)
