@@ -34,6 +34,7 @@ def converted(path: Path, stem: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=target.parent, ignore_cleanup_errors=True) as made:
+            Path(made).chmod(0o755)  # mkdtemp makes it private
             print(f"Converting {path.name} (once, about half a minute) …", file=sys.stderr, flush=True)
             _convert(path, Path(made))
             (Path(made) / "sha256").write_text(file_sha256(Path(made) / "model.safetensors"))

@@ -211,7 +211,10 @@ def _lite(version: int) -> Callable[[str, Options, dict[str, Any]], Encoder]:
         return ModuleEncoder(
             network,
             options,
-            preprocess=ImagePreprocessing(size=edge + 32, crop=edge, resample="bicubic"),
+            # as the authors' evaluation: (x - 127) / 128 on 8-bit values
+            preprocess=ImagePreprocessing(
+                size=edge + 32, crop=edge, resample="bicubic", mean=(127 / 255,) * 3, std=(128 / 255,) * 3
+            ),
             modality="image",
             name=name,
             named={"embedding": "stem"} | named | {"head": "head"},
