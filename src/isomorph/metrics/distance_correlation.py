@@ -1,0 +1,138 @@
+"""Distance correlation: dependence of two layers through the Euclidean distances of their items."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from .._arrays import Array, take_rows
+from .._linalg import double_centre, u_centre
+from ..errors import InputError
+from ._base import Metric, Null, choice
+from ._spectra import block, compressed, wide_centred
+from ._ucentred import invariants, moments, permuted_products, skewness
+
+SHARED_BYTES = 2 << 30
+"""Above this many bytes of n x n matrices, sampled permutations fall back to one product a pair."""
+
+
+class Centred(NamedTuple):
+    """A centred distance matrix (n, n) of unit Frobenius norm."""
+
+    matrix: Array
+
+
+def euclidean_distances(c: Array) -> Array:
+    """Distances (n, n) of centred rows; what rounding leaves between items at the same place is taken as zero."""
+    xp, n = array_namespace(c), c.shape[0]
+    c = compressed(c)
+    squares = xp.sum(c * c, axis=1)
+    sums = squares[:, None] + squares[None, :]
+    d2 = sums - 2 * (c @ c.T)
+    apart = (d2 > 1e-14 * sums) & ~xp.eye(n, dtype=xp.bool, device=device(c))
+    return xp.sqrt(xp.where(apart, d2, xp.zeros_like(d2)))
+
+
+@dataclasses.dataclass(frozen=True)
+class DistanceCorrelation(Metric[Centred]):
+    """Distance correlation of two layers, zero in the limit of many items exactly when they are independent.
+
+    The cosine of the centred Euclidean distance matrices of the items.
+
+    Args:
+        estimator: ``"biased"``: double-centred matrices, then the root: dCor, in [0, 1]. ``"biased_squared"``: without
+            the
+            root, dCor². ``"unbiased"``: U-centred matrices, not rooted: the bias-corrected dCor², in [-1, 1], whose
+            mean under random re-pairing is exactly 0.
+    """
+
+    name: ClassVar[str] = "distance_correlation"
+    aliases: ClassVar[dict[str, str]] = {
+        "dcor": "distance_correlation(estimator='biased')",
+        "bcdcor": "distance_correlation(estimator='unbiased')",
+    }
+    shown: ClassVar[tuple[str, ...]] = ("estimator",)
+    variants: ClassVar[tuple[str, ...]] = tuple(
+        f"distance_correlation(estimator={e!r})" for e in ("unbiased", "biased", "biased_squared")
+    )
+    estimator: Literal["unbiased", "biased", "biased_squared"] = "unbiased"
+
+    def __post_init__(self) -> None:
+        choice("distance_correlation", "estimator", self.estimator, ("unbiased", "biased", "biased_squared"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return (-1.0, 1.0) if self.estimator == "unbiased" else (0.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return frozenset(
+            {"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"}
+        )
+
+    @property
+    def min_items(self) -> int:
+        return 4
+
+    @property
+    def chance(self) -> str:
+        return "0: exact" if self.estimator == "unbiased" else "above 0, and near 1 for many features and few items"
+
+    def chance_level(self, n: int, d1: int, d2: int) -> float | None:
+        return 0.0 if self.estimator == "unbiased" else None
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Székely, Rizzo and Bakirov (2007) for 'biased' (ReSi's value), Székely and Rizzo (2014) for "
+            "'unbiased'. It is "
+            "invariant to isotropic scale, which ReSi's flags deny."
+        )
+
+    def prepare(self, x: Array) -> Centred:
+        c, _ = wide_centred(x)
+        distances = euclidean_distances(c)
+        xp = array_namespace(c)
+        m = u_centre(distances) if self.estimator == "unbiased" else double_centre(distances)
+        size = math.sqrt(float(xp.sum(m * m)))
+        if size <= 1e-13 * float(xp.max(distances)) * c.shape[0]:
+            raise InputError(
+                "distance_correlation is not defined here: all items are equally far from each other, so no "
+                "distance varies. "
+                "Leave this layer out."
+            )
+        return Centred(m / size)
+
+    def compare(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Array:
+        xp = array_namespace(xs[0].matrix)
+        low = self.range[0]
+        scores = block(xs, ys, lambda x, y: xp.clip(xp.sum(x.matrix * y.matrix), low, 1.0), xp)
+        return xp.sqrt(scores) if self.estimator == "biased" else scores
+
+    def permute(self, state: Centred, order: np.ndarray[Any, Any]) -> Centred:
+        return Centred(take_rows(take_rows(state.matrix, order).T, order).T)
+
+    def null_moments(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Null | None:
+        if self.estimator == "biased":
+            return None
+        special = self.estimator == "unbiased"
+        of = {id(a): invariants(a.matrix, u_centred=special) for a in {id(a): a for a in (*xs, *ys)}.values()}
+        exact = moments([of[id(x)] for x in xs], [of[id(y)] for y in ys])
+        n = int(xs[0].matrix.shape[0])
+        return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, "exact moments over all re-pairings")
+
+    def compare_permuted(
+        self, xs: Sequence[Centred], ys: Sequence[Centred], orders: np.ndarray[Any, Any]
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        if (len(xs) + len(ys)) * xs[0].matrix.shape[0] ** 2 * 8 > SHARED_BYTES:
+            yield from super().compare_permuted(xs, ys, orders)
+            return
+        whole = self.estimator != "unbiased"
+        for scores in permuted_products([x.matrix for x in xs], [y.matrix for y in ys], orders, diagonal=whole):
+            clipped = np.clip(scores, self.range[0], 1.0)
+            yield np.sqrt(clipped) if self.estimator == "biased" else clipped

@@ -1,0 +1,102 @@
+"""Multi-scale shape of the item clouds: heat on neighbour graphs (IMD) and persistent homology (RTD)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from .._arrays import Array, to_numpy
+from ..errors import InputError
+from ._base import Metric, Null
+from ._spectra import block, compressed, wide_centred
+from .statistics import nearest_others
+
+TIMES = np.logspace(-1, 1, 256)
+RIGID = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})
+
+
+class HeatTrace(NamedTuple):
+    """The heat kernel trace of a layer's neighbour graph over `TIMES`, per item."""
+
+    trace: Array
+    n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class IMD(Metric[HeatTrace]):
+    """Intrinsic multi-scale distance: how differently heat spreads on the neighbour graphs of two layers.
+
+    ``max_t exp(-2 (t + 1/t)) |h_x(t) - h_y(t)|`` over 256 times t between 0.1 and 10, where h is the trace of
+    ``exp(-t L)`` per item and L the normalised Laplacian of the graph that joins items if either is among the other's k
+    nearest (Euclidean). Lower is more alike; the pairing of the items plays no part.
+
+    Args:
+        k: Number of neighbours.
+    """
+
+    name: ClassVar[str] = "imd_distance"
+    aliases: ClassVar[dict[str, str]] = {"imd": "imd_distance", "imd_score": "imd_distance"}
+    shown: ClassVar[tuple[str, ...]] = ("k",)
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.k, int) or self.k < 1:
+            raise InputError(f"imd_distance: k={self.k!r} must be a whole number, at least 1.")
+
+    @property
+    def distance(self) -> bool:
+        return True
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return 0.0, math.exp(-4)
+
+    @property
+    def invariances(self) -> frozenset[str]:
+        return RIGID
+
+    @property
+    def min_items(self) -> int:
+        return self.k + 2
+
+    @property
+    def chance(self) -> str:
+        return "the score itself: the pairing of the items plays no part"
+
+    @property
+    def reference(self) -> str:
+        return (
+            "Tsitsulin et al. (2020), 'The shape of data: intrinsic distance for data distributions', with all "
+            "eigenvalues "
+            "instead of a stochastic Lanczos estimate, so the same number every time, in O(n³) a layer."
+        )
+
+    def prepare(self, x: Array) -> HeatTrace:
+        c, _ = wide_centred(x)
+        n = c.shape[0]
+        joined = np.zeros((n, n))
+        joined[np.arange(n)[:, None], nearest_others(compressed(c), self.k, euclidean=True)] = 1.0
+        joined = np.maximum(joined, joined.T)
+        root = 1 / np.sqrt(joined.sum(axis=1))
+        eigenvalues = np.linalg.eigvalsh(np.eye(n) - root[:, None] * joined * root[None, :])
+        trace = np.exp(-TIMES[:, None] * np.clip(eigenvalues, 0.0, 2.0)[None, :]).mean(axis=1)
+        return HeatTrace(array_namespace(x).asarray(trace, device=device(x)), n)
+
+    def compare(self, xs: Sequence[HeatTrace], ys: Sequence[HeatTrace]) -> Array:
+        xp = array_namespace(xs[0].trace)
+        weight = xp.asarray(np.exp(-2 * (TIMES + 1 / TIMES)), device=device(xs[0].trace))
+        return block(xs, ys, lambda x, y: xp.max(weight * xp.abs(x.trace - y.trace)), xp)
+
+    def permute(self, state: HeatTrace, order: np.ndarray[Any, Any]) -> HeatTrace:
+        del order  # the spectrum does not see it
+        return state
+
+    def null_moments(self, xs: Sequence[HeatTrace], ys: Sequence[HeatTrace]) -> Null:
+        score = to_numpy(self.compare(xs, ys))
+        zero = np.zeros_like(score)
+        return Null(score, zero, zero, True, xs[0].n, "the pairing plays no part")
