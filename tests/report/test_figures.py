@@ -1,3 +1,4 @@
+import itertools
 import sys
 from xml.etree import ElementTree as ET
 
@@ -118,3 +119,22 @@ def test_a_chart_of_equal_values_still_has_an_axis():
     figure = dot_plot("f", "t", "h", [Row("a × b", 0.0, 0.0, False)])
     root = ET.fromstring(figure.standalone())
     assert not any("nan" in v for v in _numbers(root))
+
+
+def test_column_labels_never_run_into_each_other(make_alignment):
+    for names in (
+        lambda s, n: ("embedding", *(f"layer_{i}" for i in range(1, n))),
+        lambda s, n: tuple(f"x{i}" for i in range(n)),
+    ):
+        figure = heatmap(make_alignment(rows=3, columns=31, layers=names), "x", "y", "f")
+        labels = [e for e in ET.fromstring(figure.standalone()).iter(f"{SVG}text") if e.get("class") == "middle soft"]
+        at = [(float(e.get("x", "0")), 6.4 * len(e.text or "")) for e in labels]
+        assert len(at) > 5
+        assert all(b[0] - a[0] >= (a[1] + b[1]) / 2 for a, b in itertools.pairwise(at))
+
+
+def test_five_baselines_are_told_apart_by_shape():
+    rows = [Row("a × b", 0.5, 0.1, True, [(f"baseline {k}", 0.2 + k / 50) for k in range(5)])]
+    root = ET.fromstring(dot_plot("f", "t", "h", rows).standalone())
+    marks = {e.get("class") for e in root.iter() if (e.get("class") or "").startswith("m")}
+    assert {"m0", "m1", "m2", "m3", "m4", "m5"} <= marks

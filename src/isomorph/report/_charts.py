@@ -19,7 +19,7 @@ class Series:
         label: Its name in the legend.
         x: Positions.
         y: Heights.
-        style: ``"chance"`` or the number of a line style, 0 to 3.
+        style: ``"chance"`` or the number of a line style, 0 to 5.
         filled: Which markers are filled; none are drawn for chance.
         band: Lower and upper bounds, or None.
     """
@@ -104,10 +104,10 @@ def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure
         body.append(line(px(row.chance), y, px(row.value), y, "stem"))
         body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
         for label, value in row.baselines:
-            body.append(_marker(px(value), y, 1 + names.index(label) % 3, True))
+            body.append(_marker(px(value), y, 1 + names.index(label) % 5, True))
         body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
     entries: list[tuple[str, int | str]] = [("best pair of layers", 0), ("chance", "tick")]
-    entries += [(label, 1 + k % 3) for k, label in enumerate(names)]
+    entries += [(label, 1 + k % 5) for k, label in enumerate(names)]
     legend, height = _legend(entries, bottom + 34, lines=False)
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
 
@@ -145,6 +145,8 @@ def _marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str
         1: f"M{x - r:.2f} {y - r:.2f}h{2 * r:.2f}v{2 * r:.2f}h{-2 * r:.2f}z",
         2: f"M{x:.2f} {y - r * 1.3:.2f}l{r * 1.3:.2f} {r * 2.2:.2f}h{-2.6 * r:.2f}z",
         3: f"M{x:.2f} {y - d:.2f}l{d:.2f} {d:.2f}l{-d:.2f} {d:.2f}l{-d:.2f} {-d:.2f}z",
+        4: f"M{x:.2f} {y + r * 1.3:.2f}l{r * 1.3:.2f} {-r * 2.2:.2f}h{-2.6 * r:.2f}z",
+        5: f"M{x - r:.2f} {y - r:.2f}l{2 * r:.2f} {2 * r:.2f}m0 {-2 * r:.2f}l{-2 * r:.2f} {2 * r:.2f}",
     }[style]
     return tag("path", d=shape, class_=class_)
 

@@ -15,9 +15,10 @@ from ._svg import Figure, fit, line, tag, text, text_width
 from ._text import DASH, layer_labels, number, p_equals, p_text, printable, times_chance
 
 _PLOT = (250.0, 270.0)  # wished size of the plot
-_CELL = (12.0, 36.0)  # smallest and largest side of a cell
+_CELL = (10.0, 36.0)  # smallest and largest side of a cell
 _TOP = 46.0  # the colour bar's height
 _MIN_WIDTH = 300.0
+_LABEL_STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 20, 50)
 
 
 def passes(alignment: Alignment) -> np.ndarray[Any, Any]:
@@ -135,8 +136,7 @@ def _plan(alignment: Alignment) -> _Plan:
     cell_w = min(max(_PLOT[0] / columns, _CELL[0]), _CELL[1], 1.7 * cell_h)
     row_names, row_stem = layer_labels(alignment.x_layers)
     column_names, column_stem = layer_labels(alignment.y_layers)
-    step = _label_step(columns, cell_w)
-    turned = max(text_width(c) for c in column_names[::step]) > cell_w * step - 2
+    turned = max(map(text_width, column_names)) + 5 > cell_w * _LABEL_STEPS[4]
     everything = np.concatenate([alignment.values.ravel(), alignment.chance.ravel()]).astype(float)
     everything = everything[np.isfinite(everything)]
     return _Plan(
@@ -156,13 +156,9 @@ def _plan(alignment: Alignment) -> _Plan:
     )
 
 
-def _label_step(count: int, side: float) -> int:
-    return next((s for s in (1, 2, 3, 4, 5, 6, 10, 12, 20) if s * side >= 12 and count / s <= 40), 20)
-
-
-def _shown(count: int, side: float) -> list[int]:
-    """Which labels are drawn: every so many, and always the last."""
-    step = _label_step(count, side)
+def _shown(count: int, side: float, room: float = 12) -> list[int]:
+    """Which labels are drawn, given the room that each needs: every so many, and always the last."""
+    step = next((s for s in _LABEL_STEPS if s * side >= room), _LABEL_STEPS[-1])
     indices = list(range(0, count, step))
     if indices[-1] != count - 1:
         if count - 1 - indices[-1] < step / 2 + 0.5 and len(indices) > 1:
@@ -230,7 +226,8 @@ def _row_labels(alignment: Alignment, plan: _Plan, x_name: str) -> str:
 
 def _column_labels(alignment: Alignment, plan: _Plan, y_name: str) -> str:
     parts = []
-    for j in _shown(plan.columns, plan.cell_w):
+    room = 15 if plan.turned else max(map(text_width, plan.column_names)) + 5
+    for j in _shown(plan.columns, plan.cell_w, room):
         x, y = plan.left + (j + 0.5) * plan.cell_w, plan.bottom + 14
         if plan.turned:
             turn = f"rotate(-45 {x:.2f} {y:.2f})"

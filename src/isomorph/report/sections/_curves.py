@@ -37,7 +37,7 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str) -> Itera
         for k, (label, baseline) in enumerate(scan.baselines.items()):
             twin = baseline.alignments.get(alignment.metric)
             if twin is not None and twin.shape[axis] > 1:
-                series.append(_series(twin, axis, held, printable(label), 1 + k % 3))
+                series.append(_series(twin, axis, held, printable(label), 1 + k % 5))
         shown, _ = layer_labels((alignment.y_layers, alignment.x_layers)[axis], width=24)
         label = shown[best[1 - axis]]
         side = "xy"[axis]
