@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from isomorph.errors import InputError
-from isomorph.metrics import metric
+from isomorph.metrics import Metric, metric
+from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
 from isomorph.metrics._graphs import EdgeTable, common_permuted, nearest, row_sums, total_overlap
 
@@ -37,6 +38,11 @@ def neighbour_sets(x: np.ndarray, k: int) -> list[list[int]]:
     return np.argsort(-s, axis=1)[:, :k].tolist()
 
 
+def all_pairings(m: Metric, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    orders = np.array(list(itertools.permutations(range(len(x)))))
+    return np.array([s[0, 0] for s in m.compare_permuted([m.prepare(x)], [m.prepare(y)], orders)])
+
+
 # ---- values ------------------------------------------------------------------------------------------------
 
 
@@ -46,6 +52,8 @@ def neighbour_sets(x: np.ndarray, k: int) -> list[list[int]]:
         ("mutual_knn(k=10)", 0.386),
         ("mutual_knn(k=10, similarity='dot')", 0.307),
         ("jaccard_knn(k=10)", 0.24928639471984),
+        ("cycle_knn(k=10)", 0.975),
+        ("lcs_knn(k=10)", 0.2435),
     ],
 )
 def test_values_on_the_reference_data_are_the_recorded_ones(
@@ -106,6 +114,147 @@ def test_large_tables_are_searched_instead_of_indexed(monkeypatch: pytest.Monkey
     found = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
     np.testing.assert_allclose(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1])
+
+
+# ---- the other neighbour metrics ---------------------------------------------------------------------------
+
+
+def slow_scores(x: np.ndarray, y: np.ndarray, k: int) -> dict[str, float]:
+    """Every definition written out item by item, as the peers do."""
+    a, b = neighbour_sets(x, k), neighbour_sets(y, k)
+    out: dict[str, list[float]] = {"rank_similarity": [], "cycle_knn": [], "lcs_knn": [], "edit_knn": []}
+    for i, (p, q) in enumerate(zip(a, b, strict=True)):
+        both = set(p) & set(q)
+        terms = [2 / ((1 + abs(p.index(j) - q.index(j))) * (p.index(j) + q.index(j) + 2)) for j in both]
+        out["rank_similarity"].append(sum(terms) / sum(1 / m for m in range(1, len(both) + 1)) if both else 0.0)
+        out["cycle_knn"].append(float(any(i in a[j] for j in q)))
+        lcs = np.zeros((k + 1, k + 1))
+        edit = np.add.outer(np.arange(k + 1), np.arange(k + 1)).astype(float)
+        for s, t in itertools.product(range(k), range(k)):
+            same = p[s] == q[t]
+            lcs[s + 1, t + 1] = lcs[s, t] + 1 if same else max(lcs[s, t + 1], lcs[s + 1, t])
+            edit[s + 1, t + 1] = min(edit[s, t] + (not same), edit[s, t + 1] + 1, edit[s + 1, t] + 1)
+        out["lcs_knn"].append(lcs[k, k] / k)
+        out["edit_knn"].append(1 - edit[k, k] / k)
+    return {name: float(np.mean(values)) for name, values in out.items()}
+
+
+@pytest.mark.parametrize("spec", ["rank_similarity", "cycle_knn", "lcs_knn", "edit_knn"])
+def test_ordered_metrics_are_their_definitions_item_by_item(
+    reference: tuple[np.ndarray, np.ndarray], spec: str
+) -> None:
+    x, y = (v[:60] for v in reference)
+    for k in (1, 4):
+        assert metric(f"{spec}(k={k})")(x, y) == pytest.approx(slow_scores(x, y, k)[spec], abs=1e-12)
+
+
+def test_the_platonic_length_of_the_common_subsequence_is_k_times_ours(
+    reference: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """platonic-rep's lcs_knn returns 2.43, a length."""
+    assert 10 * nb.LcsKnn(k=10)(*reference) == pytest.approx(2.435)
+
+
+def test_cycle_knn_with_ties_is_the_mean_over_all_ways_to_break_them() -> None:
+    x = np.array([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, -3.0], [-1.0, 0.1]])
+    y = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [1.0, 0.0], [2.0, 0.0]])
+    graphs = [nearest(v, 2, "cosine") for v in (x, y)]
+    ways = []
+    for g in graphs:
+        lists = []
+        for i in range(6):
+            row = slice(g.start[i], g.start[i + 1])
+            sure, shared = g.target[row][g.weights[row] == 1], g.target[row][g.weights[row] < 1]
+            lists.append([{*sure, *c} for c in itertools.combinations(shared, 2 - len(sure))])
+        ways.append(lists)
+    rng = np.random.default_rng(0)
+    draws = np.array(
+        [
+            np.mean([any(i in a[j] for j in b[i]) for i in range(6)])
+            for a, b in (
+                tuple([options[rng.integers(len(options))] for options in lists] for lists in ways) for _ in range(4000)
+            )
+        ]
+    )
+    score = nb.CycleKnn(k=2)(x, y)
+    assert abs(score - draws.mean()) < 4 * draws.std() / np.sqrt(len(draws))
+    assert score not in np.unique(draws)
+
+
+def test_places_shared_by_ties_match_nothing_in_sequences() -> None:
+    x = np.repeat(noise(20, 4, 6), 2, axis=0)
+    for m in (nb.LcsKnn(k=3), nb.EditKnn(k=3)):
+        # each item's twin is first for sure, the pair that follows is tied: one place of three is told
+        assert m(x, x) == pytest.approx(1 / 3)
+
+
+def test_second_order_cosine_is_its_definition_and_resi_lists_distances(
+    reference: tuple[np.ndarray, np.ndarray],
+) -> None:
+    x, y = reference
+    sims = []
+    for v in reference:
+        u = v / np.linalg.norm(v, axis=1, keepdims=True)
+        sims.append(u @ u.T)
+    unions = [sorted(set(p) | set(q)) for p, q in zip(neighbour_sets(x, 10), neighbour_sets(y, 10), strict=True)]
+
+    def mean_cosine(a: np.ndarray, b: np.ndarray) -> float:
+        pairs = [(a[i, u], b[i, u]) for i, u in enumerate(unions)]
+        return float(np.mean([p @ q / np.linalg.norm(p) / np.linalg.norm(q) for p, q in pairs]))
+
+    assert nv.SecondOrderCosine()(x, y) == pytest.approx(mean_cosine(*sims), abs=1e-12)
+    assert nv.SecondOrderCosine(values="distance")(x, y) == pytest.approx(mean_cosine(1 - sims[0], 1 - sims[1]))
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_information_imbalance_is_two_over_n_times_the_mean_conditional_rank(
+    reference: tuple[np.ndarray, np.ndarray], k: int
+) -> None:
+    x, y = (v[:80] for v in reference)
+    distances = [np.linalg.norm(v[:, None] - v[None], axis=2) + np.diag(np.full(80, np.inf)) for v in (x, y)]
+    ranks = np.argsort(np.argsort(distances[1], axis=1), axis=1) + 1
+    near = np.argsort(distances[0], axis=1)[:, :k]
+    delta = 2 / 80 * np.take_along_axis(ranks, near, axis=1).mean()
+    assert nv.InformationImbalance(k=k)(x, y) == pytest.approx((1 - delta) / (1 - (k + 1) / 80))
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_information_imbalance_has_an_exact_null(duplicates: bool) -> None:
+    x, y = noise(7, 3, 1), noise(7, 4, 2)
+    if duplicates:
+        x[1], y[2], y[3] = x[0], y[0], y[0]
+    m = nv.InformationImbalance(k=2)
+    scores, null = all_pairings(m, x, y), m.null(x, y)
+    assert scores.mean() == pytest.approx(0.0, abs=1e-12)
+    assert null.mean == 0.0
+    assert null.std == pytest.approx(scores.std(), rel=1e-9)
+    assert null.skewness == pytest.approx(stats.skew(scores), abs=1e-8)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])
+def test_mutual_nearest_pairs_are_each_others_nearest(similarity: str) -> None:
+    x, y = noise(30, 3, 1), noise(20, 3, 2)
+    s = {
+        "cosine": (x @ y.T) / np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1)),
+        "dot": x @ y.T,
+        "euclidean": -np.linalg.norm(x[:, None] - y[None], axis=2),
+    }[similarity]
+    expected = [(i, j) for i in range(30) for j in range(20) if s[i].argmax() == j and s[:, j].argmax() == i]
+    found = nv.mutual_nearest(x, y, 1, similarity)
+    assert [tuple(p) for p in found.pairs.tolist()] == expected
+    assert found.share is None
+
+
+def test_mutual_nearest_of_the_same_items_gives_the_share_and_its_chance() -> None:
+    x = noise(40, 6, 1)
+    found = nv.mutual_nearest(x, x + 0.01 * noise(40, 6, 2))
+    assert found.share == 1.0
+    assert found.chance == pytest.approx(1 / 40)
+
+
+def test_mutual_nearest_refuses_two_spaces() -> None:
+    with pytest.raises(InputError, match="one shared space"):
+        nv.mutual_nearest(noise(10, 3), noise(10, 4))
 
 
 # ---- self, ties, duplicates --------------------------------------------------------------------------------
@@ -237,7 +386,7 @@ def test_null_moments_equal_those_over_all_pairings(n: int, case: str) -> None:
     if case == "two-valued":
         x = np.where(x > 0, 1.0, 2.0)
     m = nb.MutualKnn(k=2)
-    scores = np.array([m(x, y[list(p)]) for p in itertools.permutations(range(n))])
+    scores = all_pairings(m, x, y)
     null = m.null(x, y)
     assert null.exact
     assert null.mean == pytest.approx(2 / (n - 1), rel=1e-10)
@@ -263,8 +412,7 @@ def test_the_far_tail_of_the_exact_null_is_that_of_sampled_permutations() -> Non
 def test_the_jaccard_mean_equals_that_over_all_pairings() -> None:
     x, y = noise(7, 3, 1), noise(7, 4, 2)
     m = nb.JaccardKnn(k=2)
-    scores = [m(x, y[list(p)]) for p in itertools.permutations(range(7))]
-    assert m.null(x, y).mean == pytest.approx(np.mean(scores), rel=1e-10)
+    assert m.null(x, y, permutations=10).mean == pytest.approx(np.mean(all_pairings(m, x, y)), rel=1e-10)
 
 
 def test_the_jaccard_mean_is_sampled_where_ties_leave_it_unknown() -> None:

@@ -96,7 +96,7 @@ class SecondOrderCosine(Metric[Surroundings]):
                     total[i, j] += _union_cosines(sx, wx, ex, sy, wy, ey, n).sum()
         return graph.home.put(total / n)
 
-    def _block(self, state: Surroundings, begin: int, end: int) -> tuple[Floats, Floats, Any]:
+    def _block(self, state: Surroundings, begin: int, end: int) -> tuple[Any, Any, Any]:
         """Values (flat), weights (flat, zero for non-neighbours) and the neighbours' flat places of some items."""
         g = state.graph
         s = np.asarray(to_numpy(state.rows[begin:end, :] @ state.rows.T))
@@ -109,7 +109,7 @@ class SecondOrderCosine(Metric[Surroundings]):
         return s.reshape(-1), weights, edges
 
 
-def _union_cosines(sx: Floats, wx: Floats, ex: Any, sy: Floats, wy: Floats, ey: Any, n: int) -> Floats:
+def _union_cosines(sx: Any, wx: Any, ex: Any, sy: Any, wy: Any, ey: Any, n: int) -> Floats:
     """Cosines over the union of the neighbours, for each item of a block that has neighbours (all do)."""
     only_y = ey[wx[ey] == 0]
     edge = np.concatenate([ex, only_y])
@@ -146,10 +146,11 @@ class Ranking:
 
 @dataclasses.dataclass(frozen=True)
 class InformationImbalance(Metric[Ranking]):
-    """1 - Δ(x → y): how near in y are the items that are nearest in x?
+    """How near in y are the items that are nearest in x? Information imbalance, turned and scaled to 1 at the top.
 
-    Δ is 2/n times the mean rank in y of the k nearest neighbours in x: near 0 if closeness in x tells closeness in y,
-    1 if it tells nothing. Not symmetric: compare both directions to see which of two representations holds more.
+    Δ(x → y) is 2/n times the mean rank in y of the k nearest neighbours in x: (k + 1)/n if they are the k nearest in
+    y too, 1 if closeness in x tells nothing of closeness in y. The score is (1 - Δ) / (1 - (k + 1)/n). Not symmetric:
+    compare both directions to see which of two representations holds more.
 
     Args:
         k: Neighbours an item; 1 is the definition.
@@ -180,10 +181,6 @@ class InformationImbalance(Metric[Ranking]):
         return False
 
     @property
-    def identity(self) -> float | None:
-        return None  # 1 - (k + 1) / n
-
-    @property
     def chance(self) -> str:
         return "0, exactly"
 
@@ -192,7 +189,7 @@ class InformationImbalance(Metric[Ranking]):
 
     @property
     def reference(self) -> str:
-        return "Glielmo et al. 2022, Ranking the information content of distance measures, eq. 3; k > 1 and null ours"
+        return "Glielmo et al. 2022, Ranking the information content of distance measures, eq. 3; scale, k > 1, null: ours"
 
     @property
     def min_items(self) -> int:
@@ -218,12 +215,12 @@ class InformationImbalance(Metric[Ranking]):
         for order in np.asarray(orders, dtype=np.int64):
             at = order[source] * n + order[target]
             total = table.weights.T @ np.stack([np.take(y.ranks.reshape(-1), at) for y in ys], axis=1)
-            yield 1 - 2 * np.asarray(total) / (n * n * self.k)
+            yield (n / 2 - np.asarray(total) / (n * self.k)) / ((n - self.k - 1) / 2)
 
     def null_moments(self, xs: Sequence[Ranking], ys: Sequence[Ranking]) -> Null | None:
         n = xs[0].graph.n
         m = permutation_moments(np.stack([x.graph.invariants for x in xs]), np.stack([y.invariants for y in ys]), n)
-        std = 2 * np.sqrt(m.variance) / (n * n * self.k)
+        std = np.sqrt(m.variance) / (n * self.k * (n - self.k - 1) / 2)
         source = "exact moments over all n! re-pairings of the neighbour graph and the ranks"
         return Null(np.zeros_like(std), std, -m.skewness, True, n, source)
 
@@ -250,7 +247,8 @@ def mutual_nearest(x: Any, y: Any, k: int = 1, similarity: str = "cosine") -> Mu
     """Mutual nearest neighbours ("best buddies") of two sets of points in one shared space.
 
     Both must live in the same space: the same features, or features made comparable by a map or by similarities to
-    common anchors. Rows need no pairing, and the numbers of items may differ. Of items tied at the k-th place all count.
+    common anchors. Rows need no pairing, and the numbers of items may differ. All items tied at the k-th place
+    count.
 
     Args:
         x: Features (n, d).

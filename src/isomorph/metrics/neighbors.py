@@ -248,6 +248,7 @@ class CycleKnn(EdgeMetric):
     """
 
     name: ClassVar[str] = "cycle_knn"
+    variants: ClassVar[tuple[str, ...]] = ("cycle_knn(k=2)",)  # so few that not everything returns in small tests
     reverse: ClassVar[bool] = True
 
     @property
