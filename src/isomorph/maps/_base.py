@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -61,7 +61,16 @@ class Map(ABC):
         self._fit(x, y, self.factor(x) if factor is None else factor)
         return self
 
-    def factor(self, x: Matrix) -> Any:
+    def fit_each(self, x: Any, ys: Sequence[Any]) -> list[Self]:
+        """Fitted copies of this map from `x` to each of several `y` on the same items, sharing the work on `x`.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        factor = self.factor(x)
+        return [type(self)(**self.get_params()).fit(x, y, factor=factor) for y in ys]
+
+    def factor(self, x: Any) -> Any:
         """The part of the work that needs `x` only; shared by all fits on the same rows of `x`."""
         return None
 
@@ -75,7 +84,7 @@ class Map(ABC):
 
     def embed_y(self, y: Any) -> Matrix:
         """Rows of the `y` space brought into the space of comparison; a direct map leaves them as they are."""
-        return as_float64(y, "y")
+        return self._target_rows(y)
 
     def predict(self, x: Any) -> Matrix:
         """Predicted rows of `y`, (n, d_y).
@@ -173,12 +182,21 @@ class Map(ABC):
             raise InputError(f"{self.spec} needs at least {self.min_pairs} pairs, found {x.shape[0]}.")
         return x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
 
-    def _rows(self, x: Any) -> Matrix:
+    def _require_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             raise InputError(f"{self.spec} is not fitted yet; call fit(x, y) first.")
-        rows = as_float64(x, "x")
-        if rows.shape[1] != self.n_features_in_:
-            raise InputError(f"{self.spec} was fitted on {self.n_features_in_} features, found {rows.shape[1]}.")
+
+    def _rows(self, x: Any) -> Matrix:
+        self._require_fitted()
+        return self._of_width(as_float64(x, "x"), "x", self.n_features_in_)
+
+    def _target_rows(self, y: Any) -> Matrix:
+        self._require_fitted()
+        return self._of_width(as_float64(y, "y"), "y", self.n_targets_)
+
+    def _of_width(self, rows: Matrix, name: str, width: int) -> Matrix:
+        if rows.shape[1] != width:
+            raise InputError(f"{self.spec} was fitted on {width} features of {name}, found {rows.shape[1]}.")
         return rows
 
 

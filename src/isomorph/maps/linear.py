@@ -1,0 +1,211 @@
+"""Maps by one free matrix: ridge, least squares, whitened affine; and the two controls, mean and identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import InputError
+from ._affine import AffineMap, Factor, factorise, positive, require_own_factor
+from ._base import Map, Matrix
+from ._ridge_path import RidgePath
+
+PENALTIES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Default grid, in shares of the total variance of `x`."""
+
+
+class Ridge(AffineMap):
+    """Ridge regression with an intercept, its penalty chosen by exact leave-one-out.
+
+    Minimises ``|y - x C - b|² + penalty · |x - mean|² · |C|²``: the penalty is a share of the total variance of `x`,
+    so that it means the same whatever the scale and the number of items. Of several penalties the one with the least
+    leave-one-out error, summed over all features of `y`, is kept; that needs no refit.
+
+    Args:
+        penalties: One share above 0, or several to choose from.
+
+    Attributes:
+        penalty_: The chosen share.
+        loo_errors_: Leave-one-out mean squared error per item and feature of `y` for each penalty, or None if there
+            was nothing to choose.
+    """
+
+    name: ClassVar[str] = "ridge"
+    reference: ClassVar[str] = (
+        "Hoerl & Kennard 1970; leave-one-out in closed form: Allen 1974 (PRESS). Equals scikit-learn's RidgeCV with "
+        "alphas = penalties * |x - mean|²."
+    )
+
+    def __init__(self, penalties: float | Sequence[float] = PENALTIES) -> None:
+        self.penalties = penalties
+
+    def factor(self, x: Any) -> RidgePath:
+        """One singular value decomposition, shared by all fits on the same rows of `x`."""
+        return RidgePath(factorise(x), penalty_grid(self, self.penalties))
+
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        require_own_factor(factor, RidgePath, x, self)
+        self.x_mean_, self.y_mean_ = factor.factor.mean, y.mean(axis=0)
+        centred = y - self.y_mean_
+        a = factor.factor.u.T @ centred
+        which, self.loo_errors_ = choose_penalty(factor, centred, a)
+        self.penalty_ = factor.penalties[which]
+        self.coef_ = factor.coefficients(which, a)
+
+
+def penalty_grid(owner: Map, penalties: Any) -> tuple[float, ...]:
+    """The penalties as a tuple.
+
+    Raises:
+        InputError: if there is none, or one is not a positive number.
+    """
+    values = (
+        penalties if isinstance(penalties, (Sequence, np.ndarray)) and not isinstance(penalties, str) else (penalties,)
+    )
+    if len(values) == 0:
+        raise InputError(f"{owner.name}: penalties is empty; give at least one share of the variance, such as 0.01.")
+    return tuple(positive(owner, "penalties", v) for v in values)
+
+
+def choose_penalty(path: RidgePath, y: Matrix, a: Matrix) -> tuple[int, Matrix | None]:
+    """Position of the penalty with the least leave-one-out error, and all errors."""
+    if len(path.penalties) == 1:
+        return 0, None
+    errors = path.errors(y, a) / y.size
+    return int(np.argmin(errors)), errors
+
+
+class LeastSquares(AffineMap):
+    """Ordinary least squares with an intercept: the solution of smallest norm, by the pseudo-inverse.
+
+    With fewer pairs than features it passes through every pair, and near equality it is at its worst on new items
+    (double descent); `ridge` is the careful choice.
+
+    Args:
+        tolerance: Singular values of `x` up to this share of the largest are taken for zero; by default
+            ``max(n, d) * eps``, as `numpy.linalg.matrix_rank`.
+
+    Attributes:
+        rank_: Number of directions of `x` that were used.
+    """
+
+    name: ClassVar[str] = "least_squares"
+    reference: ClassVar[str] = "Penrose 1956; direct matching A⁺B of Csiszárik et al. 2021, here with an intercept."
+
+    def __init__(self, tolerance: float | None = None) -> None:
+        self.tolerance = tolerance
+
+    def factor(self, x: Any) -> Factor:
+        """One singular value decomposition, shared by all fits on the same rows of `x`."""
+        return factorise(x)
+
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        require_own_factor(factor, Factor, x, self)
+        share = 0.0 if self.tolerance is None else positive(self, "tolerance", self.tolerance, zero=True)
+        self.rank_ = int(np.sum(factor.s > share * factor.s[0]))
+        if self.rank_ == 0:
+            raise InputError(f"{self.name}: tolerance={share} leaves no direction of x; it must be below 1.")
+        self.x_mean_, self.y_mean_ = factor.mean, y.mean(axis=0)
+        u, s, vt = factor.u[:, : self.rank_], factor.s[: self.rank_], factor.vt[: self.rank_]
+        self.coef_ = vt.T @ ((u.T @ (y - self.y_mean_)) / s[:, None])
+
+
+class Affine(AffineMap):
+    """Whiten `x`, rotate, colour as `y`: the affine map that carries covariance to covariance.
+
+    Both sides are whitened by their own covariance, joined by the orthogonal map between the whitened pairs, and the
+    whitening of `y` is undone. Other than regression it does not shrink towards the mean, and it has an inverse.
+    Directions that the pairs do not span are mapped to the mean. Where the ranks differ the join is a partial isometry.
+
+    Args:
+        regularization: Share of the mean variance per direction that is added to every direction before whitening,
+            on both sides; keeps the smallest directions from being blown up.
+
+    Attributes:
+        rank_: Directions that are carried over: the smaller of the two ranks.
+    """
+
+    name: ClassVar[str] = "affine"
+    reference: ClassVar[str] = (
+        "Whitening and colouring around an orthogonal Procrustes solution (Artetxe et al. 2018, steps 1-4)."
+    )
+
+    def __init__(self, regularization: float = 0.01) -> None:
+        self.regularization = regularization
+
+    def factor(self, x: Any) -> Factor:
+        """One singular value decomposition, shared by all fits on the same rows of `x`."""
+        return factorise(x)
+
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        require_own_factor(factor, Factor, x, self)
+        share = positive(self, "regularization", self.regularization, zero=True)
+        fx, fy = factor, factorise(y, "y")
+        wide_x, wide_y = (np.sqrt(f.s**2 + share * f.total / f.rank) for f in (fx, fy))
+        left, _, right = np.linalg.svd(
+            (fx.s / wide_x)[:, None] * (fx.u.T @ fy.u) * (fy.s / wide_y), full_matrices=False
+        )
+        rotation = left @ right
+        self.rank_ = min(fx.rank, fy.rank)
+        self.x_mean_, self.y_mean_ = fx.mean, fy.mean
+        self.coef_ = (fx.vt.T / wide_x) @ rotation @ (wide_y[:, None] * fy.vt)
+        self._back = (fy.vt.T / wide_y) @ rotation.T @ (wide_x[:, None] * fx.vt)
+
+    def inverse(self) -> Affine:
+        """Whiten `y`, rotate back, colour as `x`: exact on the directions that were carried over.
+
+        Raises:
+            InputError: if the map is not fitted.
+        """
+        self._require_fitted()
+        inverse = self._reversed(self._back, Affine(self.regularization))
+        inverse._back, inverse.rank_ = self.coef_, self.rank_
+        return inverse
+
+
+class Mean(AffineMap):
+    """Control: predicts the mean of `y` whatever `x` is. What a map scores above it, it learnt from the pairs."""
+
+    name: ClassVar[str] = "mean"
+    reference: ClassVar[str] = "The zero of R²."
+
+    def __init__(self) -> None:
+        pass
+
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        self.x_mean_, self.y_mean_ = x.mean(axis=0), y.mean(axis=0)
+        self.coef_ = np.zeros((x.shape[1], y.shape[1]))
+
+
+class Identity(AffineMap):
+    """Control: takes `x` for `y` as it is, up to the means; only for spaces of the same width.
+
+    Two networks trained apart have no common basis, so this fails (Lenc & Vedaldi 2015) unless the spaces share one,
+    as checkpoints of one run or a residual stream do.
+    """
+
+    name: ClassVar[str] = "identity"
+    reference: ClassVar[str] = "Lenc & Vedaldi 2015, identity stitch; here the means are matched."
+
+    def __init__(self) -> None:
+        pass
+
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        if x.shape[1] != y.shape[1]:
+            raise InputError(
+                f"identity needs spaces of the same width, found {x.shape[1]} and {y.shape[1]} features. "
+                "Leave this control out here, or use orthogonal."
+            )
+        self.x_mean_, self.y_mean_ = x.mean(axis=0), y.mean(axis=0)
+        self.coef_ = np.eye(x.shape[1])
+
+    def inverse(self) -> Identity:
+        """The identity from `y` to `x`.
+
+        Raises:
+            InputError: if the map is not fitted.
+        """
+        self._require_fitted()
+        return self._reversed(self.coef_, Identity())

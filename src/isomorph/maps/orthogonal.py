@@ -1,0 +1,73 @@
+"""Maps that keep distances: a rotation or reflection between the centred spaces, with or without a scale."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._linalg import require_variation
+from ._affine import AffineMap
+from ._base import Matrix
+
+
+class Orthogonal(AffineMap):
+    """The rotation or reflection Q that brings centred `x` nearest to centred `y`, without a change of scale.
+
+    Minimises ``|(x - mean_x) Q - (y - mean_y)|`` over partial isometries. Between unequal widths that is the
+    solution with the narrower side padded by zeros. A direction on which the pairs say nothing (the rank of the
+    cross-covariance is below the smaller width, as with few pairs) is mapped to the mean, not to an arbitrary place.
+
+    Attributes:
+        rank_: Directions that are carried over.
+        scale_: Factor on Q; 1 here.
+    """
+
+    name: ClassVar[str] = "orthogonal"
+    reference: ClassVar[str] = "Schönemann 1966, orthogonal Procrustes; reflections allowed."
+    _scaled: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        pass
+
+    def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
+        self.x_mean_, self.y_mean_ = x.mean(axis=0), y.mean(axis=0)
+        xc, yc = x - self.x_mean_, y - self.y_mean_
+        require_variation(x, xc, "x")
+        require_variation(y, yc, "y")
+        left, s, right = np.linalg.svd(xc.T @ yc, full_matrices=False)
+        # the cross-covariance has at most the rank of the centred pairs: its further singular values are rounding
+        size = np.linalg.norm(xc) * np.linalg.norm(yc)
+        self.rank_ = min(int(np.sum(s > size * max(x.shape[0], *s.shape) * np.finfo(s.dtype).eps)), len(x) - 1)
+        rotation = left[:, : self.rank_] @ right[: self.rank_]
+        self.scale_ = float(s[: self.rank_].sum() / np.vdot(xc, xc)) if self._scaled else 1.0
+        self.coef_ = self.scale_ * rotation
+
+    def inverse(self) -> Orthogonal:
+        """The rotation back (and the scale undone): exact where the widths agree and the pairs span the space.
+
+        Elsewhere it is the Moore-Penrose inverse: directions that were carried over come back, the rest is the mean.
+
+        Raises:
+            InputError: if the map is not fitted.
+        """
+        self._require_fitted()
+        inverse = self._reversed(self.coef_.T / self.scale_**2, type(self)())
+        inverse.rank_, inverse.scale_ = self.rank_, 1 / self.scale_
+        return inverse
+
+
+class Procrustes(Orthogonal):
+    """The rotation or reflection with the scale that brings centred `x` nearest to centred `y`.
+
+    As `orthogonal`, times ``Σ σ / |x - mean_x|²``, the least-squares scale, σ being the singular values of the
+    cross-covariance. Noise makes that scale small, as it makes every regression small; cosines do not see it.
+
+    Attributes:
+        rank_: Directions that are carried over.
+        scale_: The scale.
+    """
+
+    name: ClassVar[str] = "procrustes"
+    reference: ClassVar[str] = "Schönemann & Carroll 1970; Gower 1975."
+    _scaled: ClassVar[bool] = True
