@@ -48,7 +48,7 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """JSON-able facts that determine the features: weights fingerprint, preprocessing, pooling, dtype, init, …"""
+        """JSON-able facts that determine the features: weights fingerprint, preprocessing, pooling, dtype and init."""
 
     @abstractmethod
     def encode(self, batch: Sequence[Any]) -> Features:

@@ -40,14 +40,12 @@ def converted(path: Path, stem: str) -> Path:
             (Path(made) / "sha256").write_text(file_sha256(Path(made) / "model.safetensors"))
             if target.exists() and not _is_whole(target):
                 shutil.rmtree(target)
-            with contextlib.suppress(
-                FileExistsError, OSError
-            ):  # another process was first; what it made is checked below
+            with contextlib.suppress(OSError):  # another process was first: its folder is checked below
                 Path(made).replace(target)
     except OSError as error:
         raise FetchError(
-            f"{path.name} cannot be converted in the cache {target.parent}: {error.strerror or error}. It takes about six "
-            "times the size of the file; free some space or set ISOMORPH_CACHE to another folder."
+            f"{path.name} cannot be converted in the cache {target.parent}: {error.strerror or error}. It takes about "
+            "six times the size of the file; free some space or set ISOMORPH_CACHE to another folder."
         ) from error
     if not _is_whole(target):
         raise FetchError(f"The converted checkpoint {target} is damaged; remove the folder and try again.")
