@@ -66,6 +66,7 @@ def wide_centred(x: Array, what: str = "x", *, centred: bool = True) -> tuple[Ar
     wide = xp.astype(x, xp.float64)
     if centred:
         c = centre(wide)
+        c = c - xp.mean(c, axis=0, keepdims=True)  # what rounding the mean of a large offset left would add an axis
         require_variation(x, xp.astype(c, x.dtype), what)
     else:
         c = wide
