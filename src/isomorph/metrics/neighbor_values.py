@@ -189,7 +189,7 @@ class InformationImbalance(Metric[Ranking]):
 
     @property
     def reference(self) -> str:
-        return "Glielmo et al. 2022, Ranking the information content of distance measures, eq. 3; scale, k > 1, null: ours"
+        return "Glielmo et al. 2022, Ranking the information content of distance measures, eq. 3; scale, null: ours"
 
     @property
     def min_items(self) -> int:

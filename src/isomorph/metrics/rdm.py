@@ -15,7 +15,10 @@ from scipy import stats
 from .._arrays import Array, as_features, to_numpy
 from ..errors import InputError
 from ._base import Metric, Null, choice
+from ._crossnobis import crossnobis
 from ._graphs import Home
+from ._pcm import PcmFit, fit_pcm, pcm_log_likelihood
+from ._rdm_files import Rdms, read_rdms, write_rdms
 from ._rdms import (
     COMPARISONS,
     DISSIMILARITIES,
@@ -276,3 +279,18 @@ def _tau_a(a: Sequence[Array], b: Sequence[Array]) -> Array:
 def _tie_sizes(side: Sequence[Floats]) -> Iterator[Floats]:
     for v in side:
         yield np.unique(v, return_counts=True)[1].astype(np.float64)
+
+
+__all__ = [
+    "Pattern",
+    "PcmFit",
+    "Rdms",
+    "Rsa",
+    "compare_rdms",
+    "compute_rdm",
+    "crossnobis",
+    "fit_pcm",
+    "pcm_log_likelihood",
+    "read_rdms",
+    "write_rdms",
+]
