@@ -80,10 +80,16 @@ def _write(folder, name, content):
 
 def _image_processor(folder, kind="ViTImageProcessor", **extra):
     facts = {
-        "image_processor_type": kind, "do_resize": True, "do_rescale": True, "do_normalize": True, "resample": 3,
-        "rescale_factor": 1 / 255, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4],
+        "image_processor_type": kind,
+        "do_resize": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.2, 0.3, 0.4],
         "size": {"height": 32, "width": 32},
-    }  # fmt: skip
+    }
     _write(folder, "preprocessor_config.json", facts | extra)
 
 
@@ -154,9 +160,17 @@ def _t5(folder):
 
     tokenizer().save_pretrained(folder)
     return T5ForConditionalGeneration(
-        T5Config(d_model=16, d_kv=8, d_ff=24, num_layers=2, num_decoder_layers=3, num_heads=2, vocab_size=len(WORDS),
-                 decoder_start_token_id=0)
-    )  # fmt: skip
+        T5Config(
+            d_model=16,
+            d_kv=8,
+            d_ff=24,
+            num_layers=2,
+            num_decoder_layers=3,
+            num_heads=2,
+            vocab_size=len(WORDS),
+            decoder_start_token_id=0,
+        )
+    )
 
 
 def _whisper(folder):
@@ -164,10 +178,23 @@ def _whisper(folder):
 
     WhisperFeatureExtractor(feature_size=8, chunk_length=1).save_pretrained(folder)
     return WhisperForConditionalGeneration(
-        WhisperConfig(d_model=16, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2, decoder_attention_heads=2,
-                      encoder_ffn_dim=24, decoder_ffn_dim=24, num_mel_bins=8, max_source_positions=50, vocab_size=40,
-                      pad_token_id=1, bos_token_id=2, eos_token_id=3, decoder_start_token_id=4)
-    )  # fmt: skip
+        WhisperConfig(
+            d_model=16,
+            encoder_layers=2,
+            decoder_layers=3,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=24,
+            decoder_ffn_dim=24,
+            num_mel_bins=8,
+            max_source_positions=50,
+            vocab_size=40,
+            pad_token_id=1,
+            bos_token_id=2,
+            eos_token_id=3,
+            decoder_start_token_id=4,
+        )
+    )
 
 
 def _wav2vec2(folder, **extra):
@@ -194,9 +221,20 @@ def _clip(folder):
 
 
 _BUILDERS = {
-    "vit": _vit, "dinov2": _dinov2, "resnet": _resnet, "bert": _bert, "roberta": _roberta, "gpt2": _gpt2, "albert": _albert,
-    "llama": _llama, "t5": _t5, "whisper": _whisper, "wav2vec2": _wav2vec2, "wav2vec2-stable": _wav2vec2_stable, "clip": _clip,
-}  # fmt: skip
+    "vit": _vit,
+    "dinov2": _dinov2,
+    "resnet": _resnet,
+    "bert": _bert,
+    "roberta": _roberta,
+    "gpt2": _gpt2,
+    "albert": _albert,
+    "llama": _llama,
+    "t5": _t5,
+    "whisper": _whisper,
+    "wav2vec2": _wav2vec2,
+    "wav2vec2-stable": _wav2vec2_stable,
+    "clip": _clip,
+}
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,21 @@ from isomorph.encoders import load_encoder
 from isomorph.errors import InputError, MissingExtraError, UnknownNameError
 
 SIDES = {"t5": ["encoder", "decoder"], "whisper": ["encoder", "decoder"], "clip": ["text", "vision"]}
-KINDS = ["vit", "dinov2", "resnet", "bert", "roberta", "gpt2", "albert", "llama", "t5", "whisper", "wav2vec2",
-         "wav2vec2-stable", "clip"]  # fmt: skip
+KINDS = [
+    "vit",
+    "dinov2",
+    "resnet",
+    "bert",
+    "roberta",
+    "gpt2",
+    "albert",
+    "llama",
+    "t5",
+    "whisper",
+    "wav2vec2",
+    "wav2vec2-stable",
+    "clip",
+]
 CASES = [(kind, side) for kind in KINDS for side in SIDES.get(kind, [None])]
 cases = pytest.mark.parametrize(("kind", "side"), CASES, ids=[f"{k}-{s}" if s else k for k, s in CASES])
 
@@ -96,8 +109,13 @@ def test_an_untrained_twin_has_the_same_layers_and_other_features(checkpoint, it
 @pytest.mark.parametrize("kind", ["vit", "dinov2"])
 def test_image_layers_are_the_hidden_states_pooled_by_hand(checkpoint, images, kind):
     states, _ = hidden_states(checkpoint, kind, None, images)
-    by_hand = {"mean": lambda h: h.mean(1), "mean_no_cls": lambda h: h[:, 1:].mean(1), "cls": lambda h: h[:, 0],
-               "last": lambda h: h[:, -1], "max": lambda h: h.amax(1)}  # fmt: skip
+    by_hand = {
+        "mean": lambda h: h.mean(1),
+        "mean_no_cls": lambda h: h[:, 1:].mean(1),
+        "cls": lambda h: h[:, 0],
+        "last": lambda h: h[:, -1],
+        "max": lambda h: h.amax(1),
+    }
     for pooling, reduce in by_hand.items():
         features = load(checkpoint, kind, pooling=pooling).encode(images)
         for layer, h in zip(("embedding", "block_01", "block_02", "block_03"), states.hidden_states, strict=True):
