@@ -6,14 +6,14 @@ own outcome that item i does not explain is ``1 - h_i = Σ_k U_ik² q_k + r_i`` 
 the fit that never saw item i is ``e_i / (1 - h_i)`` (Allen 1974; the intercept is fitted anew each time too). Written
 in q and R, both stay exact when the fit almost interpolates, where ``y - ŷ`` and ``1 - h`` would cancel.
 
-The sum of squares over items and outcomes needs the outcomes through ``A A'`` and ``R A'`` only, so the cost of a
-further penalty is that of a few inner products.
+The sum of squares over items and outcomes needs the outcomes through their products only: ``A A'`` and ``R A'``, or
+``y y'`` against one matrix a penalty that depends on `x` alone. So a further penalty costs a few inner products, and
+so does a further `x` for a `y` whose products are known.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from ._affine import Factor
 from ._base import Matrix
 
 CACHE_BYTES = 1 << 29
-"""Weighted Grams of all penalties are kept for the next outcomes while they take less than this."""
+"""Forms of all penalties are kept for the next outcomes while they take less than this."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,33 +56,61 @@ class RidgePath:
         return weights
 
     @cached_property
-    def _kept(self) -> list[Matrix] | None:
-        small = len(self.penalties) * self.factor.rank**2 * 8 <= CACHE_BYTES
-        return list(self._made_grams()) if small else None
+    def _small(self) -> bool:
+        """Whether one matrix (n, n) a penalty may be kept for the next outcomes, and loses no digits."""
+        return not self.factor.spans_items and len(self.penalties) * len(self.factor.u) ** 2 * 8 <= CACHE_BYTES
 
-    def _made_grams(self) -> Iterator[Matrix]:
-        for q, w in zip(self.shrinkage, self.weights, strict=True):
-            # one factor on both sides, so that the product is a symmetric one at half the cost
-            rows = self.factor.u * np.sqrt(w)[:, None] * q
-            yield rows.T @ rows
+    @cached_property
+    def _error_forms(self) -> Matrix:
+        """Quadratic forms (p, n * n) that give the errors: ``(I - H) W (I - H)``."""
+        u, n = self.factor.u, len(self.factor.u)
+        beyond = np.eye(n) - 1 / n - u @ u.T
+        forms = np.empty((len(self.penalties), n * n))
+        for form, q, w in zip(forms, self.shrinkage, self.weights, strict=True):
+            # the same array on both sides, so that the products are symmetric ones at half the cost
+            root = u * np.sqrt(q)
+            half = root @ root.T
+            half += beyond
+            half *= np.sqrt(w)[:, None]
+            form[:] = (half.T @ half).reshape(-1)
+        return forms
 
-    def errors(self, y: Matrix, a: Matrix) -> Matrix:
+    def errors(self, y: Matrix, gram: Matrix | None = None) -> Matrix:
         """Leave-one-out sums of squares (p,) over all items and outcomes.
 
         Args:
             y: Centred outcomes (n, d_y).
-            a: ``U'y`` (r, d_y).
+            gram: ``y y'``, where it is known.
         """
-        gram = a @ a.T
-        total = np.array([np.vdot(g, gram) for g in (self._made_grams() if self._kept is None else self._kept)])
+        if self._small:
+            gram = y @ y.T if gram is None else gram
+            forms: Matrix = self._error_forms @ gram.reshape(-1)
+            return forms
+        u, w = self.factor.u, self.weights
+        a = u.T @ y
+        products = a @ a.T
+        total = np.empty(len(w))
+        for i, q in enumerate(self.shrinkage):
+            rows = u * np.sqrt(w[i])[:, None] * q
+            total[i] = np.vdot(rows.T @ rows, products)
         if self.factor.spans_items:
             return total
-        rest = y - self.factor.u @ a
-        cross = self.factor.u * (rest @ a.T)
-        total += 2 * np.einsum("pi,pi->p", self.weights, self.shrinkage @ cross.T)
-        total += self.weights @ np.einsum("ij,ij->i", rest, rest)
-        return total
+        rest = y - u @ a
+        total += 2 * np.einsum("pi,pi->p", w, self.shrinkage @ (u * (rest @ a.T)).T)
+        return total + w @ np.einsum("ij,ij->i", rest, rest)
 
-    def coefficients(self, which: int, a: Matrix) -> Matrix:
-        """Regression matrix (d_x, d_y) of one penalty."""
-        return self.factor.vt.T @ (((1 - self.shrinkage[which]) / self.factor.s)[:, None] * a)
+    def solve(self, which: int, y: Matrix) -> Matrix:
+        """Regression matrix (d_x, d_y) of one penalty for centred outcomes."""
+        u, vt = self.factor.u, self.factor.vt
+        gain = (1 - self.shrinkage[which]) / self.factor.s
+        if not self._small:
+            coef: Matrix = vt.T @ (gain[:, None] * (u.T @ y))
+            return coef
+        if which not in self._solvers:
+            self._solvers[which] = (vt.T * gain) @ u.T
+        return self._solvers[which] @ y
+
+    @cached_property
+    def _solvers(self) -> dict[int, Matrix]:
+        """Regularised pseudo-inverses (d_x, n) of the penalties that were chosen so far."""
+        return {}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import InputError
 from ._affine import AffineMap, Factor, factorise, positive, require_own_factor
-from ._base import Map, Matrix
-from ._ridge_path import RidgePath
+from ._base import Map, Matrix, as_float64
+from ._ridge_path import CACHE_BYTES, RidgePath
 
 PENALTIES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Default grid, in shares of the total variance of `x`."""
@@ -45,14 +45,43 @@ class Ridge(AffineMap):
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
         return RidgePath(factorise(x), penalty_grid(self, self.penalties))
 
+    def fit_grid(self, xs: Sequence[Any], ys: Sequence[Any]) -> Iterator[tuple[int, int, Ridge]]:
+        """Fits from every layer of `xs` to every layer of `ys`, over the same items.
+
+        One singular value decomposition an x layer and one Gram matrix a y layer do the choice of all penalties; one
+        product a pair remains. The maps come one at a time, since all of them together can fill the memory.
+
+        Args:
+            xs: Layers (n_pairs, d_i).
+            ys: Layers (n_pairs, d_j), rows paired with those of `xs`.
+
+        Yields:
+            Position in `xs`, position in `ys`, and the fitted map.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        centred = [(y := as_float64(each, f"ys[{j}]")) - y.mean(axis=0) for j, each in enumerate(ys)]
+        share = bool(centred) and len(centred[0]) ** 2 * 8 * len(centred) <= CACHE_BYTES
+        grams = [y @ y.T if share else None for y in centred]
+        for i, x in enumerate(xs):
+            path = self.factor(x)
+            for j, y in enumerate(ys):
+                fitted = Ridge(self.penalties)
+                fitted._gram = grams[j]
+                fitted.fit(x, y, factor=path)
+                del fitted._gram
+                yield i, j, fitted
+
+    _gram: Matrix | None = None
+
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         require_own_factor(factor, RidgePath, x, self)
         self.x_mean_, self.y_mean_ = factor.factor.mean, y.mean(axis=0)
         centred = y - self.y_mean_
-        a = factor.factor.u.T @ centred
-        which, self.loo_errors_ = choose_penalty(factor, centred, a)
+        which, self.loo_errors_ = choose_penalty(factor, centred, self._gram)
         self.penalty_ = factor.penalties[which]
-        self.coef_ = factor.coefficients(which, a)
+        self.coef_ = factor.solve(which, centred)
 
 
 def penalty_grid(owner: Map, penalties: Any) -> tuple[float, ...]:
@@ -69,11 +98,11 @@ def penalty_grid(owner: Map, penalties: Any) -> tuple[float, ...]:
     return tuple(positive(owner, "penalties", v) for v in values)
 
 
-def choose_penalty(path: RidgePath, y: Matrix, a: Matrix) -> tuple[int, Matrix | None]:
-    """Position of the penalty with the least leave-one-out error, and all errors."""
+def choose_penalty(path: RidgePath, y: Matrix, gram: Matrix | None = None) -> tuple[int, Matrix | None]:
+    """Position of the penalty with the least leave-one-out error, and the mean squared errors of all."""
     if len(path.penalties) == 1:
         return 0, None
-    errors = path.errors(y, a) / y.size
+    errors = path.errors(y, gram) / y.size
     return int(np.argmin(errors)), errors
 
 
@@ -129,7 +158,7 @@ class Affine(AffineMap):
 
     name: ClassVar[str] = "affine"
     reference: ClassVar[str] = (
-        "Whitening and colouring around an orthogonal Procrustes solution (Artetxe et al. 2018, steps 1-4)."
+        "Whitening and colouring around an orthogonal Procrustes solution (the framework of Artetxe et al. 2018)."
     )
 
     def __init__(self, regularization: float = 0.01) -> None:
