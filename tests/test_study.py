@@ -8,8 +8,8 @@ import pytest
 
 from isomorph import study as study_module
 from isomorph.encoders import Encoder
-from isomorph.errors import InputError, UnknownNameError
-from isomorph.study import load_study, plan, run, view_for
+from isomorph.errors import InputError
+from isomorph.study import load_study, plan, run
 
 WORDS = ["red apple", "green pear", "blue car", "fast train", "small bird", "big dog", "old cat", "new house"] * 5
 
@@ -117,19 +117,6 @@ def test_the_plan_computes_nothing_and_says_what_is_to_do(folder):
     assert [s.state for s in before if s.name.startswith("extract")] == ["to do"] * 3
     run(loaded, say=lambda text: None)
     assert [s.state for s in plan(loaded) if s.name.startswith("extract")] == ["done"] * 3
-
-
-def test_the_view_is_the_one_that_fits(folder):
-    from isomorph.datasets import PairedItems
-
-    encoder = LetterEncoder()
-    two = PairedItems("t", ["a", "b"], {"caption": ["x", "y"], "title": ["x", "y"]})
-    with pytest.raises(InputError, match="2 such views"):
-        view_for(encoder, two)
-    assert view_for(encoder, two, "title") == "title"
-    assert view_for(encoder, PairedItems("t", ["a"], {"text": ["x"], "text_de": ["y"]})) == "text"
-    with pytest.raises(UnknownNameError, match="titel"):
-        view_for(encoder, two, "titel")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,6 @@ def extract(
     from .datasets import load_dataset
     from .encoders import load_encoder
     from .extraction import extract as extract_features
-    from .study import view_for
 
     items = load_dataset(dataset)
     options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
@@ -107,7 +106,7 @@ def extract(
     layers = extract_features(
         encoder,
         items,
-        view=view_for(encoder, items, view),
+        view=view,
         store=store,
         batch_size=batch_size,
         storage=storage,
@@ -115,7 +114,8 @@ def extract(
     )
     if export is not None:
         layers.save(export)
-    print(f"{encoder.name}: {len(layers)} layers of {len(layers.ids)} items in {export or store}")
+    left_out = f" ({len(items) - layers.n + len(items.skipped)} left out)" if skip_bad else ""
+    print(f"{encoder.name}: {len(layers)} layers of {layers.n} items{left_out} in {export or store}")
 
 
 @app.command()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import datasets, metrics
 
-Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Rows = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 
 
 def list_metrics() -> Rows:

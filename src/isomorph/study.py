@@ -42,7 +42,7 @@ from .metrics import metric as make_metric
 from .report import report as write_report
 from .results import Scan, load_result
 from .scan import DEFAULT_METRICS, scan
-from .store import FeatureStore, Layers
+from .store import FeatureStore, Layers, choose_view
 
 TWIN = "untrained"
 
@@ -209,7 +209,7 @@ def plan(study: Study) -> list[Step]:
     current = True
     for entry, init in _runs(study):
         encoder = _load(study, entry, init)
-        view = view_for(encoder, items, entry.view)
+        view = choose_view(encoder, items, entry.view)
         missing = len(study.store.missing(encoder, items, view=view, storage=entry.storage))
         label = f"extract {entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
         weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
@@ -241,7 +241,7 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     features: dict[tuple[str, str], Layers] = {}
     for entry, init in _runs(study):
         encoder = _load(study, entry, init)
-        view = view_for(encoder, items, entry.view)
+        view = choose_view(encoder, items, entry.view)
         missing = len(study.store.missing(encoder, items, view=view, storage=entry.storage))
         state = f"{missing} of {len(items)} items to encode" if missing else "all features are there"
         say(f"{encoder.name} on {view!r}: {state}")
@@ -258,27 +258,6 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml  # output = {study.output.name!r}"}
     page = write_report(list(scans), to=study.page, items=items, title=study.title, study=settings)
     return Outcome(page, scans)
-
-
-def view_for(encoder: Encoder, items: PairedItems, wanted: str | None = None) -> str:
-    """The view that an encoder sees: the wanted one, or the only one (the first text) of its modality.
-
-    Raises:
-        InputError: if no view, or more than one, is of the encoder's modality.
-        UnknownNameError: if the wanted view is not there.
-    """
-    if wanted is not None:
-        items.view(wanted)
-        return wanted
-    fitting = [name for name, view in items.views.items() if view.modality == encoder.modality]
-    if encoder.modality in fitting:
-        return encoder.modality
-    if len(fitting) != 1:
-        raise InputError(
-            f"{encoder.name} takes {encoder.modality}, and {items.name} has {len(fitting)} such views "
-            f"({', '.join(fitting) or 'its views are ' + ', '.join(items.views)}); name one with view=…."
-        )
-    return fitting[0]
 
 
 def _scan(

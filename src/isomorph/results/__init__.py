@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ._base import Result, load_result
-from ._scan import Alignment, Best, Neighborhoods, Scan
+from ._scan import Alignment, Best, Neighborhoods, Scan, format_p
 
-__all__ = ["Alignment", "Best", "Neighborhoods", "Result", "Scan", "load_result"]
+__all__ = ["Alignment", "Best", "Neighborhoods", "Result", "Scan", "format_p", "load_result"]
