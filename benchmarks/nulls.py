@@ -1,0 +1,228 @@
+"""Which tail fits the null of a score: normal, Székely-Rizzo t, Pearson III, against long sampled runs; and its cost.
+
+`python benchmarks/nulls.py` takes a minute or two. `--samples 10000000 --write` is the run that docs/nulls.md holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy import special, stats
+
+from isomorph.metrics import Metric, metric
+from isomorph.significance import maximum_p, permutations, sampled_null
+
+LEVELS = (0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+DOCUMENT = Path(__file__).parent.parent / "docs" / "nulls.md"
+HEAD = """# Which tail fits the null
+
+A score's null is its distribution when the items of one side are paired anew at random. Its first three moments are
+exact for CKA, RSA with Pearson and mutual k-nearest neighbours; a p-value also needs a tail. This page compares tails
+with long sampled runs. `python benchmarks/nulls.py --samples {samples} --write` makes it.
+
+Each number is the **actual** share of random re-pairings beyond the point where the tail says that the nominal share
+lies, over that nominal share: 1 is right, above 1 claims too much, below 1 too little. {samples:,} permutations each; a
+number rests on (nominal × samples × number) exceedances, so its relative error is one over their square root.
+
+"""
+
+
+def gaussian(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Isotropic noise."""
+    return rng.standard_normal((n, d))
+
+
+def spectrum(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise with variances falling as 1/k, as network layers have: few directions carry the kernel."""
+    return rng.standard_normal((n, d)) / np.sqrt(1 + np.arange(d))
+
+
+def heavy(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Student-t noise with 3 degrees of freedom, a few items far from all others."""
+    return rng.standard_t(3, (n, d))
+
+
+def clusters(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Eight tight clusters."""
+    return 3 * rng.standard_normal((8, d))[rng.integers(8, size=n)] + rng.standard_normal((n, d))
+
+
+CASES: tuple[tuple[str, Callable[..., np.ndarray], int, int], ...] = (
+    ("Gaussian", gaussian, 64, 256),
+    ("1/k spectrum", spectrum, 64, 64),
+    ("Student t₃", heavy, 64, 64),
+    ("8 clusters", clusters, 64, 32),
+)
+METRICS = ("cka(estimator='unbiased')", "cka(estimator='biased')", "rsa(comparison='pearson')", "mutual_knn(k=10)")
+
+
+def entries(m: Metric, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Write the score as offset + Σ w_e B[i_e, j_e]: (i, j, w, B, offset), so that permuting is one gather."""
+    n, (a, b) = len(x), (m.prepare(z) for z in (x, y))
+    if m.name == "mutual_knn":
+        left, right = np.zeros((n, n)), np.zeros((n, n), dtype=np.float32)
+        left[np.arange(n)[:, None], a.lists] = 1
+        right[np.arange(n)[:, None], b.lists] = 1
+        i, j = np.nonzero(left)
+        return i, j, np.full(len(i), 1 / (n * m.k), dtype=np.float32), right, 0.0
+    i, j = np.triu_indices(n, 1)
+    if m.name == "rsa":
+        dissimilarities = []
+        for z in (x, y):
+            r = 1 - np.corrcoef(z)
+            r = r - r[i, j].mean()
+            dissimilarities.append(r / np.sqrt(np.sum(r[i, j] ** 2)))
+        left, right = dissimilarities
+        return i, j, left[i, j].astype(np.float32), right.astype(np.float32), 0.0
+    left, right = (np.asarray(s.whole(), dtype=np.float64) for s in (a, b))
+    left, right = left / np.linalg.norm(left), right / np.linalg.norm(right)
+    if m.estimator == "biased":  # the diagonal counts once, the rest twice
+        i, j = np.concatenate([i, np.arange(n)]), np.concatenate([j, np.arange(n)])
+    weight = np.where(i == j, 1.0, 2.0) * left[i, j]
+    return i, j, weight.astype(np.float32), right.astype(np.float32), 0.0
+
+
+def sampled(parts: tuple, count: int, seed: int, batch: int = 2048) -> Iterator[np.ndarray]:
+    """Scores under random permutations, in batches."""
+    i, j, weight, right, offset = parts
+    n, flat = len(right), right.reshape(-1)
+    rng = np.random.default_rng(seed)
+    base = np.tile(np.arange(n, dtype=np.int32), (batch, 1))
+    for start in range(0, count, batch):
+        p = rng.permuted(base[: min(batch, count - start)], axis=1)
+        yield offset + flat[p[:, i] * n + p[:, j]] @ weight
+
+
+def thresholds(null: object, n: int, normed: bool) -> dict[str, np.ndarray]:
+    """Score at which each tail reaches each level."""
+    levels, mean, std = np.array(LEVELS), null.mean, null.std
+    out = {"normal": mean + std * -special.ndtri(levels) + null.step / 2}
+    if normed:  # only a cosine in the space of U-centred matrices has this law
+        degrees = n * (n - 3) / 2 - 1
+        t = stats.t.isf(levels, degrees)
+        out["t"] = t / np.sqrt(degrees + t * t)
+    out["Pearson III"] = mean + std * stats.pearson3.isf(levels, null.skewness) + null.step / 2
+    return out
+
+
+def tails(samples: int) -> list[str]:
+    """The comparison, as lines of a table."""
+    lines = ["| metric | features | n × d | skewness | tail | " + " | ".join(f"{p:g}" for p in LEVELS) + " |"]
+    lines.append("|" + "---|" * (5 + len(LEVELS)))
+    print(lines[0], flush=True)
+    for spec in METRICS:
+        m = metric(spec)
+        for label, make, n, d in CASES:
+            rng = np.random.default_rng(1)
+            x, y = make(n, d, rng), make(n, d, rng)
+            parts, null = entries(m, x, y), m.null(x, y)
+            i, j, weight, right, offset = parts
+            assert abs(offset + float(weight @ right[i, j]) - m(x, y)) < 1e-5, "the gathered score is not the score"
+            at = thresholds(null, n, spec == METRICS[0])
+            counts = {name: np.zeros(len(LEVELS)) for name in at}
+            for scores in sampled(parts, samples, 2):
+                for name, limit in at.items():
+                    counts[name] += (scores[:, None] >= limit - 1e-7).sum(axis=0)
+            for name, count in counts.items():
+                shares = [
+                    f"{c / samples / p:.2f}" if p * samples >= 10 else "–" for c, p in zip(count, LEVELS, strict=True)
+                ]
+                line = f"| {spec} | {label} | {n} × {d} | {null.skewness:.2f} | {name} | {' | '.join(shares)} |"
+                print(line, flush=True)
+                lines.append(line)
+    return lines
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def costs(n: int, left: int, right: int, orders: int, repeats: int) -> list[str]:
+    """Time of exact p and of shared permutations, over the time of the scores, in turn in one process."""
+    rng = np.random.default_rng(0)
+    xs = [rng.standard_normal((n, 768), dtype=np.float32) for _ in range(left)]
+    ys = [rng.standard_normal((n, 1024), dtype=np.float32) for _ in range(right)]
+    few = permutations(n, orders, 0)
+    lines = [
+        f"{left} × {right} layers, n = {n}, d = 768 × 1024, float32, medians of {repeats}; {orders} permutations were "
+        "timed and scaled to 1000. The score includes preparing every layer.",
+        "",
+        "| metric | score (s) | exact p / score | 1000 permutations and p of the maximum / score |",
+        "|---|---|---|---|",
+    ]
+    total_score = total_null = 0.0
+    for spec in (*METRICS[:2], "mutual_knn(k=10)", "jaccard_knn(k=10)", "rsa"):
+        m = metric(spec)
+        score, exact, null = [], [], []
+        for _ in range(repeats):
+            state: dict[str, object] = {}
+
+            def scored(m: Metric = m, state: dict = state) -> None:
+                state["x"], state["y"] = [m.prepare(x) for x in xs], [m.prepare(y) for y in ys]
+                state["v"] = m.compare(state["x"], state["y"])
+
+            score.append(timed(scored))
+            a, b, values = state["x"], state["y"], state["v"]
+            exact.append(timed(lambda m=m, a=a, b=b, v=values: _exact(m, a, b, v)))
+            null.append(timed(lambda m=m, a=a, b=b, v=values: maximum_p(v, sampled_null(m, a, b, few))))
+        s, e, p = (statistics.median(v) for v in (score, exact, null))
+        total_score, total_null = total_score + s, total_null + p * 1000 / orders
+        known = m.null_moments(a[:1], b[:1])
+        shown = f"{e / s:.2f}" if known is not None and known.std is not None else "–"
+        lines.append(f"| {spec} | {s:.2f} | {shown} | {p * 1000 / orders / s:.0f} |")
+        print(lines[-1], flush=True)
+    lines.append(f"| all five | {total_score:.2f} | | {total_null / total_score:.0f} |")
+    print(lines[-1], flush=True)
+    return lines
+
+
+def _exact(m: Metric, a: list, b: list, values: np.ndarray) -> object:
+    null = m.null_moments(a, b)
+    return None if null is None or null.std is None else null.p_value(values)
+
+
+def main() -> None:
+    """Print the tables, and write them if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--items", type=int, default=1024)
+    parser.add_argument("--layers", type=int, nargs=2, default=(13, 25))
+    parser.add_argument("--only", choices=("tails", "costs"))
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/nulls.md")
+    args = parser.parse_args()
+    tables: dict[str, list[str]] = {}
+    if args.only != "costs":
+        tables["Tails"] = tails(args.samples)
+    if args.only != "tails":
+        tables["Cost"] = costs(args.items, *args.layers, args.orders, args.repeats)
+    if args.write:
+        write(tables, args.samples)
+
+
+def write(tables: dict[str, list[str]], samples: int) -> None:
+    """Replace the measured sections of the document, keep what people wrote under `## Reading`."""
+    old = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
+    reading = old[old.index("## Reading") :] if "## Reading" in old else "## Reading\n"
+    parts = [HEAD.format(samples=samples)]
+    for title in ("Tails", "Cost"):
+        if title in tables:
+            body = "\n".join(tables[title])
+        else:
+            body = old.partition(f"## {title}\n\n")[2].partition("\n\n## ")[0]
+        if body:
+            parts.append(f"## {title}\n\n{body.strip()}\n\n")
+    DOCUMENT.write_text("".join(parts) + reading, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
