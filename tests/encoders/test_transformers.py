@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -337,7 +340,7 @@ def test_an_empty_batch_is_refused(checkpoint):
 
 
 def test_without_transformers_the_message_names_the_command(checkpoint, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'isomorph\[models\]'"):
         load(checkpoint, "bert")
 
@@ -353,3 +356,42 @@ def test_loading_and_encoding_leave_the_users_random_numbers_alone(checkpoint, t
 def test_costs_grow_with_length(checkpoint, recordings):
     assert load(checkpoint, "bert").cost("a cat sat") > load(checkpoint, "bert").cost("a")
     assert load(checkpoint, "wav2vec2").cost(recordings[5]) > load(checkpoint, "wav2vec2").cost(recordings[0])
+
+
+HUB = """
+import json, sys
+from isomorph.encoders import load_encoder
+from isomorph.errors import FetchError
+out = []
+for spec in ("org/name", "org/name@" + "b" * 40, "transformers:org/name@main"):
+    e = load_encoder(spec)
+    out.append([e.name, e.revision, float(e.encode(["a cat"])["block_03"][0, 0])])
+try:
+    load_encoder("org/other")
+except FetchError as error:
+    out.append(str(error))
+print(json.dumps(out))
+"""
+
+
+def test_a_hub_id_is_pinned_to_the_commit_that_it_was_read_from(checkpoint, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    repository = tmp_path / "hub" / "models--org--name"
+    for commit in ("a" * 40, "b" * 40):
+        shutil.copytree(checkpoint("bert"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40)
+    file = repository / "snapshots" / ("b" * 40) / "model.safetensors"
+    state = load_file(file)
+    state["encoder.layer.2.output.LayerNorm.bias"] += 1
+    save_file(state, file, metadata={"format": "pt"})
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", HUB], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    main, pinned, named, missing = json.loads(done.stdout)
+    assert main[:2] == ["transformers:org/name", "a" * 40]
+    assert pinned[:2] == ["transformers:org/name@" + "b" * 40, "b" * 40]
+    assert named == ["transformers:org/name@main", *main[1:]]
+    assert pinned[2] == pytest.approx(main[2] + 1, abs=1e-5)
+    assert "org/other" in missing

@@ -106,6 +106,7 @@ def choose_taps(taps: Sequence[Tap], network: Any, patterns: Sequence[str] | Non
 @contextlib.contextmanager
 def tapping(network: Any, taps: Iterable[Tap], take: Callable[[str, Any], None]) -> Iterator[None]:
     """Call ``take(layer, activations)`` at every tap while the network runs, before anything can overwrite them."""
+    taps = tuple(taps)
     calls: Counter[tuple[str, bool]] = Counter()
     wanted = {(t.module, t.is_input, t.call): t.layer for t in taps}
 
@@ -117,7 +118,7 @@ def tapping(network: Any, taps: Iterable[Tap], take: Callable[[str, Any], None])
 
     handles = []
     try:
-        for name, is_input in {(t.module, t.is_input) for t in wanted_taps(taps)}:
+        for name, is_input in {(t.module, t.is_input) for t in taps}:
             module = network.get_submodule(name)
             if is_input:
                 handles.append(
@@ -151,11 +152,6 @@ def tensor_of(value: Any, layer: str) -> Any:
         if isinstance(part, torch.Tensor) and part.is_floating_point():
             return part
     raise InputError(f"The layer {layer!r} gives a {type(value).__name__} without a tensor; choose another layer.")
-
-
-def wanted_taps(taps: Iterable[Tap]) -> tuple[Tap, ...]:
-    """The taps, as a tuple that can be walked twice."""
-    return tuple(taps)
 
 
 def _block_lists(network: Any) -> Iterator[tuple[str, Any]]:

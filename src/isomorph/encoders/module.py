@@ -92,7 +92,7 @@ class ModuleEncoder(TorchEncoder):
         if preprocess is None and modality != "image":
             raise InputError(f"A module for {modality} needs preprocess=…, a function from a list of items to tensors.")
         self._preprocess = preprocess or ImagePreprocessing()
-        self._preprocessing = preprocessing or _describe(self._preprocess)
+        self._preprocessing = preprocessing or describe(self._preprocess)
         self._modality, self._called = modality, name or type(module).__name__
         paths = named or {n: n for n, _ in module.named_children()}
         known = [n for n, _ in module.named_modules() if n]
@@ -142,7 +142,8 @@ def _call(module: Any, inputs: Any) -> Any:
     return module(**inputs) if isinstance(inputs, Mapping) else module(inputs)
 
 
-def _describe(preprocess: Any) -> Any:
+def describe(preprocess: Any) -> Any:
+    """JSON-able facts about a preprocessing function: its own, or its name and source."""
     if isinstance(preprocess, ImagePreprocessing):
         return preprocess.facts
     name = f"{getattr(preprocess, '__module__', '')}.{getattr(preprocess, '__qualname__', type(preprocess).__name__)}"

@@ -226,9 +226,9 @@ class OnnxEncoder(Encoder):
         if self._image is not None:
             return self._image.facts
         if self._preprocess is not None:
-            from .module import _describe
+            from .module import describe
 
-            return _describe(self._preprocess)
+            return describe(self._preprocess)
         if self._tokenizer is not None:
             backend = getattr(self._tokenizer, "backend_tokenizer", None)
             vocabulary = self._tokenizer.get_vocab() if backend is None else backend.to_str()
@@ -264,10 +264,10 @@ def _session(model: Any, path: Path, threads: int | None) -> Any:
 def _tokenizer(folder: str | Path | None) -> Any:
     if folder is None:
         raise InputError("An ONNX model of texts needs tokenizer=…, a folder with a tokeniser of transformers.")
-    from .transformers import _reading, import_transformers
+    from .transformers import import_transformers, reading
 
     transformers = import_transformers()
-    with _reading(str(folder), local=True):
+    with reading(str(folder), local=True):
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(Path(folder).expanduser()), local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,9 +67,7 @@ class Transformers(Provider):
         gguf = extra.pop("gguf_file", None)
         parts = load_parts(id, revision, options, trust_remote_code=trust, gguf_file=gguf)
         local = is_path(id)
-        pinned = local_revision(Path(id).expanduser()) if local else getattr(parts.config, "_commit_hash", None)
-        if not pinned:
-            raise InputError(f"{id}: the hub gave no revision; name one, as in {id}@main.")
+        pinned = local_revision(Path(id).expanduser()) if local else parts.kwargs["revision"]
         name = id if local else f"{id}@{revision}" if revision else id
         return build(parts, options, name=f"transformers:{name}", revision=pinned, **extra)
 
@@ -165,14 +164,12 @@ def load_parts(
     if local and not Path(source).is_dir():
         raise InputError(f"There is no folder {id}; a local checkpoint is a folder with a config.json.")
     kwargs: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    kwargs |= {"revision": revision} if revision and not local else {}
     kwargs |= {"local_files_only": True} if local else {}
     kwargs |= {"gguf_file": gguf_file} if gguf_file else {}
-    with _reading(id, local), quiet(transformers):
+    with reading(id, local), quiet(transformers):
+        if not local:
+            kwargs["revision"] = _commit(transformers, id, revision)  # all files from one state of the repository
         config = transformers.AutoConfig.from_pretrained(source, **kwargs)
-        commit = getattr(config, "_commit_hash", None)
-        if commit and not local:
-            kwargs["revision"] = commit  # all files from one state of the repository
         if options.init == "random":
             model = random_model(config, options.seed, trust_remote_code=trust_remote_code)
         else:
@@ -187,7 +184,7 @@ def random_model(config: Any, seed: int, *, trust_remote_code: bool = False) -> 
     """The architecture of a configuration with the library's own initial weights, drawn with a seed."""
     transformers = import_transformers()
     with seeded(seed):
-        return transformers.AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+        return transformers.AutoModel.from_config(config, dtype="float32", trust_remote_code=trust_remote_code)
 
 
 def build(
@@ -211,7 +208,7 @@ def build(
     transformers = import_transformers()
     model = settle(parts.model, options)
     chosen = _choose_side(model, parts.config, side)
-    with quiet(transformers), _reading(name, local=True):
+    with quiet(transformers), reading(name, local=True):
         inputs = _make_inputs(parts, chosen, max_length=max_length, truncate=truncate, padding_side=padding_side)
 
     def run() -> None:
@@ -355,6 +352,15 @@ def _check_complete(id: str, info: Any) -> None:
         )
 
 
+def _commit(transformers: Any, id: str, revision: str | None) -> str:
+    """The commit that a revision of a hub id means now; it is in the path where the hub's cache keeps the file."""
+    path = transformers.utils.cached_file(id, "config.json", revision=revision)
+    found = re.search(r"snapshots[/\\]([0-9a-f]{40})[/\\]", str(path))
+    if found is None:
+        raise FetchError(f"The hub's cache does not say which commit of {id} it holds ({Path(path).parent}).")
+    return found.group(1)
+
+
 def local_revision(folder: Path) -> str:
     """Hash over the small files of a checkpoint folder; the weights have their own fingerprint."""
     names = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".txt", ".model", ".jinja") and p.is_file())
@@ -377,14 +383,20 @@ def quiet(transformers: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reading(id: str, local: bool) -> Iterator[None]:
+def reading(id: str, local: bool) -> Iterator[None]:
+    """Turn what the library raises about a checkpoint into errors of ours.
+
+    Raises:
+        InputError: if the checkpoint is there but cannot be used.
+        FetchError: if the hub cannot be reached or has no such model.
+    """
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         if isinstance(error, (InputError, MissingExtraError)):
             raise
         text = " ".join(str(error).split())
-        if local:
+        if local or not isinstance(error, OSError):
             raise InputError(f"The checkpoint {id} cannot be read: {text}") from error
         raise FetchError(
             f"The model {id} cannot be had from the hub: {text} Check the name and the connection, "
