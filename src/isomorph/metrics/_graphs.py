@@ -15,6 +15,7 @@ the same features gives.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -126,8 +127,14 @@ class Neighbours:
         counts = np.diff(self.start)[order]
         start = np.concatenate([[0], np.cumsum(counts)])
         entry = np.repeat(self.start[:-1][order] - start[:-1], counts) + np.arange(len(self.target))
-        pick = [None if a is None else a[entry] for a in (self.weight, self.rank, self.tied)]
-        return Neighbours(self.n, self.k, start, new[self.target[entry]], *pick, self.duplicates, self.home)
+        return dataclasses.replace(
+            self,
+            start=start,
+            target=new[self.target[entry]],
+            weight=None if self.weight is None else self.weight[entry],
+            rank=None if self.rank is None else self.rank[entry],
+            tied=None if self.tied is None else self.tied[entry],
+        )
 
 
 # ---- finding neighbours ------------------------------------------------------------------------------------
@@ -158,30 +165,35 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False) -> Neig
     search = _search(x, similarity)
     width = min(n - 1, k + 1)
     index = np.empty((n, k), dtype=np.int64)
-    unclear = []
+    unclear: dict[int, Ints] = {}
     for begin in range(0, n, max(1, _BLOCK // n)):
         end = min(n, begin + max(1, _BLOCK // n))
-        values, columns = (to_numpy(a) for a in top_k(_similarities(search, begin, end), width))
+        s = _similarities(search, begin, end)
+        values, columns = (to_numpy(a) for a in top_k(s, width))
         index[begin:end] = columns[:, :k]
-        scale = _scale(search, similarity, np.arange(begin, end), columns[:, k - 1])
-        tolerance = _ULPS * float(np.finfo(values.dtype).eps) * scale
+        tolerance = _tolerance(values.dtype, _scale(search, similarity, np.arange(begin, end), columns[:, k - 1]))
         gaps = values[:, :-1] - values[:, 1:] if ordered else values[:, k - 1 : -1] - values[:, k:]
-        unclear.append(begin + np.flatnonzero(np.any(gaps <= tolerance[:, None], axis=1)))
-    rows = np.concatenate(unclear)
+        rows = np.flatnonzero(np.any(gaps <= tolerance[:, None], axis=1))
+        if len(rows):
+            # wide enough that whatever could be tied or misplaced is looked at again
+            floor = values[rows, k - 1] - 4 * tolerance[rows]
+            near = np.asarray(to_numpy(take_rows(s, rows))) >= floor[:, None]
+            unclear |= {int(begin + r): np.flatnonzero(c) for r, c in zip(rows, near, strict=True)}
     found = Neighbours(
         n, k, np.arange(0, n * k + 1, k), index.reshape(-1), None, None, None, count_duplicates(x), Home.of(x)
     )
-    return _settled(found, x, similarity, rows) if len(rows) else found
+    return _settled(found, x, similarity, unclear) if unclear else found
 
 
 def count_duplicates(x: Array) -> int:
     """How many items have exactly the same features as another item."""
-    rows = np.ascontiguousarray(to_numpy(_detached(x))) + 0.0  # makes -0.0 and 0.0 the same bytes
-    counts: dict[bytes, int] = {}
-    for row in rows:
-        key = row.tobytes()
-        counts[key] = counts.get(key, 0) + 1
-    return sum(c for c in counts.values() if c > 1)
+    rows = np.asarray(to_numpy(_detached(x)))
+    # few items share their first features, so few need to be looked at in full
+    for columns in (8, rows.shape[1]):
+        keys = [row.tobytes() for row in rows[:, :columns] + 0.0]  # + 0.0 makes -0.0 and 0.0 the same bytes
+        counts = Counter(keys)
+        rows = rows[[counts[key] > 1 for key in keys]]
+    return len(rows)
 
 
 def mid_ranks(x: Array, similarity: str) -> Floats:
@@ -223,11 +235,24 @@ def _double(x: Array) -> Array:
 
 def _search(x: Array, similarity: str) -> _Search:
     if similarity == "cosine":
-        return _Search(unit_rows(x), None, np.ones(x.shape[0]))
+        return _Search(_directions(x), None, np.ones(x.shape[0]))
     rows = centred_scaled(x) if similarity == "euclidean" else scaled(x)
     squares = sum_squares(rows, axis=1)
     half = array_namespace(x).astype(squares / 2, x.dtype) if similarity == "euclidean" else None
     return _Search(rows, half, np.asarray(to_numpy(squares), dtype=np.float64))
+
+
+def _directions(x: Array) -> Array:
+    """Rows of unit norm, to the precision of the features: what this leaves open is settled in double precision."""
+    xp = array_namespace(x)
+    squares = np.einsum("ij,ij->i", x, x) if isinstance(x, np.ndarray) else xp.sum(x * x, axis=1)
+    if float(xp.min(squares)) > 1e-30 and float(xp.max(squares)) < 1e30:
+        return x / xp.sqrt(squares)[:, None]
+    return unit_rows(x)  # squares near the ends of the range of floats need more care
+
+
+def _tolerance(dtype: Any, scale: Any) -> Any:
+    return _ULPS * float(np.finfo(dtype).eps) * scale
 
 
 def _scale(search: _Search, similarity: str, rows: Ints, kth: Ints) -> Floats:
@@ -237,15 +262,11 @@ def _scale(search: _Search, similarity: str, rows: Ints, kth: Ints) -> Floats:
     return np.asarray(np.sqrt(search.squares[rows] * search.squares[kth]))
 
 
-def _similarities(search: _Search, begin: int, end: int, rows: Ints | None = None) -> Array:
+def _similarities(search: _Search, begin: int, end: int) -> Array:
     """Similarities of some items with all, minus infinity with themselves."""
     z = search.rows
-    if rows is None:
-        rows = np.arange(begin, end)
-        block = z if end - begin == z.shape[0] else z[begin:end, :]
-    else:
-        block = take_rows(z, rows)
-    s = block @ z.T
+    n, rows = z.shape[0], np.arange(begin, end)
+    s = (z if end - begin == n else z[begin:end, :]) @ z.T
     if search.offset is not None:
         s = s - search.offset[None, :]
     xp = array_namespace(s)
@@ -255,61 +276,64 @@ def _similarities(search: _Search, begin: int, end: int, rows: Ints | None = Non
     if is_torch_array(s):
         s[xp.arange(len(rows)), xp.asarray(rows)] = -xp.inf
         return s
-    own = xp.asarray(rows[:, None] == np.arange(z.shape[0])[None, :])
+    own = xp.asarray(rows[:, None] == np.arange(n)[None, :])
     own = own if is_jax_array(s) else to_device(own, device(s))
     return xp.where(own, xp.asarray(-xp.inf, dtype=s.dtype, device=device(s)), s)
 
 
-def _settled(found: Neighbours, x: Array, similarity: str, rows: Ints) -> Neighbours:
-    """The graph with the given rows computed again in double precision, their ties shared."""
+def _settled(found: Neighbours, x: Array, similarity: str, unclear: dict[int, Ints]) -> Neighbours:
+    """The graph with the given rows settled in double precision among their candidates, ties shared."""
     n, k = found.n, found.k
-    search = _search(_double(x), similarity)
-    again: dict[int, tuple[Ints, Floats, Floats, Any]] = {}
-    step = max(1, _BLOCK // (2 * n))
-    for begin in range(0, len(rows), step):
-        some = rows[begin : begin + step]
-        values = np.asarray(to_numpy(_similarities(search, 0, 0, some)), dtype=np.float64)
-        kth = np.argpartition(values, n - k, axis=1)[:, n - k]
-        tolerance = _ULPS * np.finfo(np.float64).eps * _scale(search, similarity, some, kth)
-        for i, row in enumerate(some):
-            again[int(row)] = _tied_row(values[i], k, values[i, kth[i]], float(tolerance[i]))
+    again = {row: _settled_row(x, similarity, row, near, k) for row, near in unclear.items()}
     counts = np.full(n, k)
-    counts[rows] = [len(again[int(r)][0]) for r in rows]
+    rows = np.fromiter(again, dtype=np.int64)
+    counts[rows] = [len(again[r][0]) for r in again]
     start = np.concatenate([[0], np.cumsum(counts)])
-    plain = np.repeat(~np.isin(np.arange(n), rows), counts)
+    keep = np.ones(n, dtype=bool)
+    keep[rows] = False
+    plain = np.repeat(keep, counts)
     parts = (
         found.target.reshape(n, k),
         np.ones((n, k)),
         np.tile(np.arange(1.0, k + 1), (n, 1)),
         np.zeros((n, k), bool),
     )
-    keep = np.ones(n, dtype=bool)
-    keep[rows] = False
     filled = []
     for which, part in enumerate(parts):
         out = np.empty(start[-1], dtype=part.dtype)
         out[plain] = part[keep].reshape(-1)
-        out[~plain] = np.concatenate([again[int(r)][which] for r in rows])
+        out[~plain] = np.concatenate([again[r][which] for r in sorted(again)])
         filled.append(out)
     if not filled[3].any():
         return dataclasses.replace(found, target=filled[0])
     return dataclasses.replace(found, start=start, target=filled[0], weight=filled[1], rank=filled[2], tied=filled[3])
 
 
-def _tied_row(values: Floats, k: int, kth: float, tolerance: float) -> tuple[Ints, Floats, Floats, Any]:
-    """Neighbours, weights, places and ties of one row of similarities."""
-    # ties chain: a neighbour of a neighbour in value is tied too, so look somewhat below the k-th place
-    candidates = np.flatnonzero(values >= kth - 64 * tolerance)
-    order = candidates[np.argsort(-values[candidates], kind="stable")]
+def _settled_row(x: Array, similarity: str, row: int, near: Ints, k: int) -> tuple[Ints, Floats, Floats, Any]:
+    """Neighbours, weights, places and ties of one item, from the similarities to its candidates in double precision."""
+    items = np.asarray(to_numpy(take_rows(x, np.concatenate([[row], near]))), dtype=np.float64)
+    items = items / np.abs(items).max()
+    own, others = items[0], items[1:]
+    if similarity == "euclidean":
+        values = -np.sum((others - own) ** 2, axis=1)
+    elif similarity == "dot":
+        values = np.sum(others * own, axis=1)  # row by row alike, so that equal rows have equal values
+    else:
+        items = unit_rows(items)
+        values = np.sum(items[1:] * items[0], axis=1)
+    order = np.argsort(-values, kind="stable")
     v = values[order]
-    new = np.concatenate([[True], v[:-1] - v[1:] > tolerance])
+    scale = {"euclidean": abs(v[k - 1]), "cosine": 1.0}.get(
+        similarity, np.linalg.norm(own) * np.linalg.norm(others[order[k - 1]])
+    )
+    new = np.concatenate([[True], v[:-1] - v[1:] > _tolerance(np.float64, scale)])
     first = np.flatnonzero(new)
     size = np.diff(np.append(first, len(v)))
     places = np.clip(k - first, 0, size)
     group = np.cumsum(new) - 1
     keep = places[group] > 0
     group = group[keep]
-    return order[keep], (places / size)[group], (first + (places + 1) / 2)[group], (size > 1)[group]
+    return near[order[keep]], (places / size)[group], (first + (places + 1) / 2)[group], (size > 1)[group]
 
 
 # ---- intersecting graphs -----------------------------------------------------------------------------------
@@ -423,18 +447,13 @@ def total_overlap(hits: Hits) -> Floats:
     return np.asarray(product.toarray() if sparse.issparse(product) else product)
 
 
-def expected_overlap(x: Floats, y: Floats) -> Floats:
-    """The term w_x w_y."""
-    return x * y
-
-
-def row_sums(hits: Hits, term: Callable[..., Floats] = expected_overlap) -> Iterator[tuple[Ints, Floats]]:
+def row_sums(hits: Hits, term: Callable[..., Floats] | None = None) -> Iterator[tuple[Ints, Floats]]:
     """Blocks of items that have common neighbours, and for all pairs of graphs the sums of a term over these.
 
     Args:
         hits: The shared edges.
-        term: Takes weights x (edges, graphs x, 1) and y (edges, 1, graphs y), and if there are places these of both
-            likewise; returns (edges, graphs x, graphs y) or more axes behind.
+        term: Takes weights x (edges, graphs x, 1) and y (edges, 1, graphs y), and the places of both likewise;
+            returns (edges, graphs x, graphs y) or more axes behind. If None it is w_x w_y, at the speed of a product.
     """
     order = np.argsort(hits.row, kind="stable")
     row = hits.row[order]
@@ -446,15 +465,25 @@ def row_sums(hits: Hits, term: Callable[..., Floats] = expected_overlap) -> Iter
         last = int(np.searchsorted(first, first[begin] + per_block, side="right"))
         last = max(begin + 1, min(last, len(first)) - (last < len(first)))
         stop = first[last] if last < len(first) else len(row)
-        some = order[first[begin] : stop]
-        x, y, *places = (_dense(w, some) for w in hits[1:] if w is not None)
-        args = [
-            x[:, :, None],
-            y[:, None, :],
-            *(p[:, :, None] if i == 0 else p[:, None, :] for i, p in enumerate(places)),
-        ]
-        yield row[first[begin:last]], np.add.reduceat(term(*args), first[begin:last] - first[begin], axis=0)
+        some, at = order[first[begin] : stop], first[begin:last] - first[begin]
+        x, y = _dense(hits.x, some), _dense(hits.y, some)
+        if term is None:
+            sums = _padded_products(x, y, at)
+        else:
+            px, py = _dense(hits.x_places, some), _dense(hits.y_places, some)
+            sums = np.add.reduceat(term(x[:, :, None], y[:, None, :], px[:, :, None], py[:, None, :]), at, axis=0)
+        yield row[first[begin:last]], sums
         begin = last
+
+
+def _padded_products(x: Floats, y: Floats, first: Ints) -> Floats:
+    """Per group of rows that begins at `first`, x' y: groups are filled up to equal length with zeros."""
+    size = np.diff(np.append(first, len(x)))
+    group = np.repeat(np.arange(len(first)), size)
+    place = np.arange(len(x)) - first[group]
+    left, right = (np.zeros((len(first), int(size.max()), w.shape[1])) for w in (x, y))
+    left[group, place], right[group, place] = x, y
+    return np.asarray(left.transpose(0, 2, 1) @ right)
 
 
 def _dense(table: Any, rows: Ints) -> Floats:
