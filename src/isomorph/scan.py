@@ -13,30 +13,16 @@ from ._arrays import Array, as_features, take_rows, to_numpy
 from ._linalg import sum_squares, top_k
 from ._progress import progress
 from ._provenance import fingerprint, provenance
+from ._sides import Side, as_side, joined
 from .errors import InputError
 from .metrics import Metric, Null
 from .metrics import metric as make_metric
 from .results import Alignment, Neighborhoods, Scan
 from .significance import calibrate, maximum_p, sampled_null, step_down_p
 from .significance import permutations as draw_permutations
-from .store import Layers
 
 DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
 SHOWN_ITEMS = 12  # neighbourhoods kept of the items seen most alike, and of those seen least alike
-
-
-@dataclasses.dataclass(frozen=True)
-class _Side:
-    """One side of a scan: named layers, with ids where they are known."""
-
-    name: str
-    layers: Mapping[str, Any]
-    ids: tuple[str, ...] | None
-    facts: Mapping[str, Any]
-
-    @property
-    def n(self) -> int:
-        return int(next(iter(self.layers.values())).shape[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +79,12 @@ def scan(
         raise InputError(f"permutations={permutations}: the number of permutations cannot be negative.")
     if not 0 < alpha < 1:
         raise InputError(f"alpha={alpha}: a level between 0 and 1 is needed.")
-    left, right = _joined(_side(x, "x", x_name), _side(y, "y", y_name))
+    left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
     if groups is not None and len(groups) != left.n:
         raise InputError(f"groups has {len(groups)} entries but there are {left.n} items; one each is needed.")
     variants = [("", left, right)]
-    variants += [(f"{k} x", *_joined(_side(v, k, None), right)) for k, v in (x_baselines or {}).items()]
-    variants += [(f"{k} y", *_joined(left, _side(v, k, None))) for k, v in (y_baselines or {}).items()]
+    variants += [(f"{k} x", *joined(as_side(v, k, None), right)) for k, v in (x_baselines or {}).items()]
+    variants += [(f"{k} y", *joined(left, as_side(v, k, None))) for k, v in (y_baselines or {}).items()]
     for name, a, _ in variants[1:]:
         if a.n != left.n:
             raise InputError(f"The baseline {name!r} shares {a.n} items with the other side, the scan has {left.n}.")
@@ -113,7 +99,7 @@ def scan(
 
 
 def _scan_one(
-    left: _Side, right: _Side, metrics: Sequence[Metric[Any]], plan: _Plan, neighbors: int, facts: dict[str, Any]
+    left: Side, right: Side, metrics: Sequence[Metric[Any]], plan: _Plan, neighbors: int, facts: dict[str, Any]
 ) -> Scan:
     made = provenance(
         call="scan", x=dict(left.facts), y=dict(right.facts), metrics=[m.variant for m in metrics], **facts
@@ -134,7 +120,7 @@ def _scan_one(
     )
 
 
-def _align(metric: Metric[Any], left: _Side, right: _Side, plan: _Plan, made: Mapping[str, Any]) -> Alignment:
+def _align(metric: Metric[Any], left: Side, right: Side, plan: _Plan, made: Mapping[str, Any]) -> Alignment:
     xs, ys = _prepare(metric, left), _prepare(metric, right)
     values = to_numpy(metric.compare(xs, ys)).astype(np.float64)
     plan.advance(1)
@@ -197,7 +183,7 @@ def _sampled(
     }
 
 
-def _prepare(metric: Metric[Any], side: _Side) -> list[Any]:
+def _prepare(metric: Metric[Any], side: Side) -> list[Any]:
     states = []
     for name, layer in side.layers.items():
         try:
@@ -215,52 +201,7 @@ def _metrics(metrics: Sequence[str | Metric[Any]] | str) -> list[Metric[Any]]:
     return list(unique.values())
 
 
-def _side(layers: Any, which: str, name: str | None) -> _Side:
-    if isinstance(layers, Layers):
-        facts = dict(layers.provenance) | {"layers": list(layers), "view": layers.view}
-        return _Side(name or layers.encoder, layers, tuple(layers.ids), facts)
-    if isinstance(layers, Mapping):
-        named = {str(k): as_features(v, f"{which}[{k!r}]") for k, v in layers.items()}
-    elif isinstance(layers, (list, tuple)):
-        named = {f"layer_{i:02d}": as_features(v, f"{which}[{i}]") for i, v in enumerate(layers)}
-    else:
-        named = {which: as_features(layers, which)}
-    if not named:
-        raise InputError(f"{which} holds no layers; at least one is needed.")
-    sizes = {k: int(v.shape[0]) for k, v in named.items()}
-    if len(set(sizes.values())) > 1:
-        raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")
-    return _Side(name or which, named, None, {"layers": list(named), "content": _content(named)})
-
-
-def _content(layers: Mapping[str, Array]) -> str:
-    """A fingerprint of arrays that came without provenance."""
-    import hashlib
-
-    total = hashlib.sha256()
-    for name, layer in layers.items():
-        array = np.ascontiguousarray(to_numpy(layer))
-        total.update(f"{name}{array.shape}{array.dtype}".encode() + array.tobytes())
-    return total.hexdigest()
-
-
-def _joined(left: _Side, right: _Side) -> tuple[_Side, _Side]:
-    """Both sides with the same items in the same order: by id where both have ids, else row by row."""
-    if isinstance(left.layers, Layers) and isinstance(right.layers, Layers):
-        a, b = left.layers.join(right.layers)
-        return (
-            dataclasses.replace(left, layers=a, ids=tuple(a.ids)),
-            dataclasses.replace(right, layers=b, ids=tuple(b.ids)),
-        )
-    if left.n != right.n:
-        raise InputError(
-            f"x has {left.n} items and y has {right.n}; row i of both must be the same item. "
-            "Give both as Layers with ids (iso.Layers.from_arrays) to join them by id."
-        )
-    return left, right
-
-
-def _neighborhoods(left: _Side, right: _Side, alignment: Alignment, k: int) -> Neighborhoods | None:
+def _neighborhoods(left: Side, right: Side, alignment: Alignment, k: int) -> Neighborhoods | None:
     """Neighbours, by cosine, of the items with the highest and the lowest overlap."""
     assert left.ids is not None  # the caller lists neighbours only where ids are known
     best = alignment.best()
