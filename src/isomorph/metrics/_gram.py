@@ -8,8 +8,8 @@ Every estimator of CKA and HSIC is an inner product of *adjusted* kernel matrice
 - ``lange``: double-centred, then the diagonal dropped (Lange, Kwok, Matelsky, Wang, Rolnick and Kording 2022).
 
 A linear kernel is kept as its features, so that two routes exist and the cheaper one is taken for a whole block: the
-n x n kernels in strips of rows above the diagonal, or the d1 x d2 cross-covariances. No route holds an n x n matrix.
-Products run in the dtype of the features, sums of blocks in float64.
+n x n kernels in strips of rows above the diagonal, or the d1 x d2 cross-covariances. Neither holds more of them
+than a fixed working memory. Products run in the dtype of the features, sums of blocks in float64.
 """
 
 from __future__ import annotations
@@ -20,15 +20,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import array_api_extra as xpx
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_numpy_array
 
 from .._arrays import Array, is_traced, take_rows
-from .._linalg import centre, double_centre, number, require_variation, scaled, sum_squares, u_centre
+from .._linalg import (
+    centre,
+    double_centre,
+    long_product,
+    number,
+    require_variation,
+    scaled_and_size,
+    sum_squares,
+    u_centre,
+)
 from ..errors import InputError
 from ._ucentred import strict_upper
 
 ESTIMATORS = ("unbiased", "biased", "lange")
 STRIP_BYTES = 64 << 20  # working memory for the strips of all layers of a block
+WHOLE_BYTES = 256 << 20  # the same where whole matrices are made instead
 CHUNK = 1 << 13  # entries that one product sums in the features' dtype before float64 takes over
 
 
@@ -114,14 +124,12 @@ def linear_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
     xp = array_namespace(x)
     centred = centre(x)
     require_variation(x, centred, what)
-    features = scaled(centred, what)
-    if xp.finfo(x.dtype).bits < 64 and not is_traced(x):
-        largest = number(xp.max(sum_squares(features, axis=1)))
-        if largest > 0.4 * x.shape[0]:  # one item far from all others: what is left beside it needs more digits
-            return linear_kernel(xp.astype(x, xp.float64), estimator, what)
-    top = xp.astype(xp.max(xp.abs(centred)), xp.float64)
-    root = top * (sum_squares(centred / xp.astype(top, centred.dtype)) / x.shape[0]) ** 0.5
-    return Kernel(estimator, features, None, root)
+    features, size = scaled_and_size(centred, what)
+    kernel = Kernel(estimator, features, None, size)
+    if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal())) > 0.4 * x.shape[0]:
+        # one item is far from all others: what is left beside it needs more digits
+        return linear_kernel(xp.astype(x, xp.float64), estimator, what)
+    return kernel
 
 
 def dense_kernel(matrix: Array, estimator: str, dtype: Any, what: str = "x") -> Kernel:
@@ -191,6 +199,15 @@ def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = 
     return cross, xp.stack(checked[: len(xs)]), xp.stack(checked[len(xs) :])
 
 
+def own_products(kernels: Sequence[Kernel]) -> Array:
+    """The inner product of each kernel with itself, as `inner_products` gives it, without making any other."""
+    for k in kernels:
+        if "self" not in k.cache:
+            inner_products([k], [k])
+    values = [k.cache["self"] for k in kernels]
+    return array_namespace(*values).stack(values)
+
+
 def _noise(kernel: Kernel) -> float:
     """What rounding leaves of an inner product of a linear kernel with itself whose true value is zero."""
     eps = float(array_namespace(kernel.array).finfo(kernel.array.dtype).eps)
@@ -218,35 +235,39 @@ def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, 
     dtype = xp.result_type(*(k.array.dtype for k in every))
     where = device(every[0].array)
     n = every[0].n
-    width = max(1, min(n, 256, STRIP_BYTES // (len(every) * n * xp.finfo(dtype).bits // 8)))
+    item_bytes = xp.finfo(dtype).bits // 8
+    # BLAS makes a whole x x' in half the work through NumPy, so strips are for what would be too large
+    whole = is_numpy_array(every[0].array) and len(every) * n * n * item_bytes <= WHOLE_BYTES
+    width = n if whole else max(1, min(n, 256, STRIP_BYTES // (len(every) * n * item_bytes)))
     cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
     own = xp.zeros((len(every),), dtype=xp.float64, device=where)
-    contiguous = rows_x == list(range(len(xs))) and rows_y == list(range(len(xs), len(every)))
-    index = None if contiguous else [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
+    index = [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
     for start in range(0, n, width):
-        stop = min(n, start + width)
-        mask = strict_upper(stop - start, xp, dtype, where)
-        strips = []
-        for k in every:
-            strip = xp.astype(k.strip(start, stop), dtype, copy=k.features is None)
-            strip = xpx.at(strip)[:, : stop - start].multiply(mask)
-            strips.append(xp.reshape(strip, (-1,)))
-        stacked = xp.stack(strips)
-        for c in range(0, stacked.shape[1], CHUNK):
-            part = stacked[:, c : min(stacked.shape[1], c + CHUNK)]
+        strips = [_above_diagonal(k, start, min(n, start + width), dtype, whole) for k in every]
+        for c in range(0, strips[0].shape[0], CHUNK):
+            part = xp.stack([strip[c : min(strip.shape[0], c + CHUNK)] for strip in strips])
             own = own + xp.astype(xp.vecdot(part, part), xp.float64)
-            left, right = (
-                (part[: len(xs), :], part[len(xs) :, :])
-                if index is None
-                else (xp.take(part, index[0], axis=0), xp.take(part, index[1], axis=0))
-            )
-            cross = cross + xp.astype(left @ xp.matrix_transpose(right), xp.float64)
-    cross, own = 2 * cross, 2 * own
+            left, right = xp.take(part, index[0], axis=0), xp.take(part, index[1], axis=0)
+            cross = cross + long_product(left, xp.matrix_transpose(right))
+    if not whole:
+        cross, own = 2 * cross, 2 * own
     if xs[0].estimator == "biased":
         dx, dy = (xp.stack([k.diagonal() for k in side]) for side in (xs, ys))
         cross = cross + dx @ dy.T
         own = own + xp.stack([xp.sum(k.diagonal() ** 2) for k in every])
     return cross, [own[row[id(k)]] for k in (*xs, *ys)]
+
+
+def _above_diagonal(kernel: Kernel, start: int, stop: int, dtype: Any, whole: bool) -> Array:
+    """A strip of the adjusted matrix, flat, zero on and below the diagonal; the whole of it: zero on the diagonal."""
+    strip = kernel.strip(start, stop)
+    xp = array_namespace(strip)
+    strip = xp.astype(strip, dtype, copy=kernel.features is None)  # never write into the matrix that is held
+    if whole:
+        strip = without_diagonal(strip)
+    else:
+        strip = xpx.at(strip)[:, : stop - start].multiply(strict_upper(stop - start, xp, dtype, device(strip)))
+    return xp.reshape(strip, (-1,))
 
 
 def _covariance_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:

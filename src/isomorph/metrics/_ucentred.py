@@ -26,6 +26,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._arrays import Array, to_numpy
+from .._linalg import long_product
 
 Floats = np.ndarray[Any, Any]
 Signature = tuple[tuple[int, int], ...]  # of a connected multigraph: (edge ends, loops) of each vertex, sorted
@@ -166,7 +167,7 @@ def permuted_products(
             s = number * width
             index = p[s : min(n, s + width), :][:, None, :] * n + p[s:, :][None, :, :]
             gathered = xp.take(table, xp.reshape(index, (-1,)), axis=0)
-            total += to_numpy(strip @ xp.reshape(gathered, (strip.shape[1], -1)))
+            total += to_numpy(long_product(strip, xp.reshape(gathered, (strip.shape[1], -1))))
         products = 2.0 * total.reshape(len(xs), len(chunk), few)
         for i, row in enumerate(chunk):
             yield products[:, i, :] + diag_x @ diag_y[:, row].T if diagonal else products[:, i, :]

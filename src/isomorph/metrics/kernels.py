@@ -23,9 +23,10 @@ from .._arrays import Array, is_traced, take_rows, to_numpy
 from .._linalg import centre, centred_scaled, unit_rows
 from ..errors import InputError
 from ._base import Metric, Null, choice
-from ._gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser
+from ._gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
 from ._influence import Influence, kernel_influence
 from ._kernel_matrices import MEDIANS, polynomial_matrix, rbf_matrix
+from ._tails import leading_eigenvalues, leading_weights
 from ._ucentred import invariants, moments, permuted_products, skewness
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
@@ -94,11 +95,23 @@ class KernelMetric(Metric[Kernel]):
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
         """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""
         centred = self.estimator in {"unbiased", "chun"}
-        of = {id(k): invariants(k.whole(), u_centred=centred) for k in {id(k): k for k in (*xs, *ys)}.values()}
+        of, lead = {}, {}
+        for k in {id(k): k for k in (*xs, *ys)}.values():
+            matrix = k.whole()
+            of[id(k)], lead[id(k)] = invariants(matrix, u_centred=centred), leading_eigenvalues(matrix)
         moment = moments([of[id(k)] for k in xs], [of[id(k)] for k in ys])
         factor = self._outer_factors(xs, ys)
         std = np.sqrt(moment.variance) * factor
-        return Null(moment.mean * factor, std, skewness(moment), True, xs[0].n, "exact moments over all re-pairings")
+        weights = leading_weights([lead[id(k)] for k in xs], [lead[id(k)] for k in ys], xs[0].n)
+        return Null(
+            moment.mean * factor,
+            std,
+            skewness(moment),
+            True,
+            xs[0].n,
+            "exact moments over all re-pairings",
+            weights=weights * (factor / np.where(std > 0, std, 1.0))[:, :, None],
+        )
 
     def compare_permuted(
         self, xs: Sequence[Kernel], ys: Sequence[Kernel], orders: np.ndarray[Any, Any]
@@ -116,8 +129,8 @@ class KernelMetric(Metric[Kernel]):
         raise NotImplementedError
 
     def _outer_factors(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> np.ndarray[Any, Any]:
-        _, own_x, own_y = inner_products(xs, ys)
-        return np.outer(to_numpy(self._factors(xs, own_x)), to_numpy(self._factors(ys, own_y)))
+        x, y = (to_numpy(self._factors(side, own_products(side))) for side in (xs, ys))
+        return np.outer(x, y)
 
 
 @dataclasses.dataclass(frozen=True)
