@@ -12,7 +12,7 @@ from isomorph.errors import InputError
 from isomorph.metrics import Metric, metric
 from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
-from isomorph.metrics._graphs import EdgeTable, common_permuted, nearest, row_sums, total_overlap
+from isomorph.metrics._graphs import EdgeTable, _largest, common_permuted, nearest, row_sums, total_overlap
 
 
 @pytest.fixture(scope="module")
@@ -446,3 +446,27 @@ def test_an_item_without_direction_is_refused_by_cosine_and_accepted_by_distance
     with pytest.raises(InputError, match="row 3"):
         nb.MutualKnn(k=3)(x, noise(20))
     assert 0 <= nb.MutualKnn(k=3, similarity="euclidean")(x, noise(20)) <= 1
+
+
+# ---- the search itself -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["continuous", "few values", "one value"])
+def test_the_bounded_search_finds_the_largest_entries(kind: str) -> None:
+    s = noise(30, 1000, 3)
+    if kind == "few values":
+        s = np.round(20 * s)
+    if kind == "one value":
+        s = np.ones_like(s)
+    values, columns = _largest(s, 7)
+    np.testing.assert_array_equal(values, -np.sort(-s, axis=1)[:, :7])
+    np.testing.assert_array_equal(np.take_along_axis(s, np.asarray(columns), axis=1), values)
+    assert all(len(set(row)) == 7 for row in np.asarray(columns).tolist())
+
+
+def test_features_near_the_ends_of_the_range_of_floats_keep_their_neighbours() -> None:
+    x = noise(60, 5, 4)
+    for similarity in ("cosine", "euclidean", "dot"):
+        expected = nearest(x, 4, similarity).lists
+        for factor in (1e-170, 1e-8, 1e170):
+            np.testing.assert_array_equal(nearest(factor * x, 4, similarity).lists, expected)

@@ -169,7 +169,7 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False) -> Neig
     for begin in range(0, n, max(1, _BLOCK // n)):
         end = min(n, begin + max(1, _BLOCK // n))
         s = _similarities(search, begin, end)
-        values, columns = (to_numpy(a) for a in top_k(s, width))
+        values, columns = (to_numpy(a) for a in _largest(s, width))
         index[begin:end] = columns[:, :k]
         tolerance = _tolerance(values.dtype, _scale(search, similarity, np.arange(begin, end), columns[:, k - 1]))
         gaps = values[:, :-1] - values[:, 1:] if ordered else values[:, k - 1 : -1] - values[:, k:]
@@ -183,6 +183,30 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False) -> Neig
         n, k, np.arange(0, n * k + 1, k), index.reshape(-1), None, None, None, count_duplicates(x), Home.of(x)
     )
     return _settled(found, x, similarity, unclear) if unclear else found
+
+
+def _largest(s: Array, k: int) -> tuple[Array, Array]:
+    """`top_k`; on NumPy, where partitioning whole rows is slow, only of what exceeds a bound.
+
+    The k-th largest of the maxima of groups of columns is a lower bound of the k-th largest entry, and few entries
+    reach it.
+    """
+    rows, n = s.shape
+    size = min(64, n // (8 * k))
+    if not isinstance(s, np.ndarray) or size < 4:
+        return top_k(s, k)
+    groups = n // size
+    maxima = s[:, : groups * size].reshape(rows, size, groups).max(axis=1)
+    maxima = np.concatenate([maxima, s[:, groups * size :]], axis=1)
+    bound = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
+    hit = np.flatnonzero(s >= bound[:, None])
+    if len(hit) > 16 * k * rows:  # nearly everything ties
+        return top_k(s, k)
+    row, column = np.divmod(hit, n)
+    values = s.reshape(-1)[hit]
+    order = np.lexsort((-values, row))
+    pick = order[np.searchsorted(row, np.arange(rows))[:, None] + np.arange(k)]
+    return values[pick], column[pick]
 
 
 def count_duplicates(x: Array) -> int:
