@@ -107,11 +107,22 @@ class Kernel:
         matrix = turn(take_rows(turn(take_rows(self.matrix, order)), order))
         return dataclasses.replace(self, matrix=matrix, cache={})
 
+    def row_sums(self) -> Array:
+        """Row sums of the zero-diagonal kernel of the features, float64 (n,).
+
+        They are -|x_i|^2 but for what centring leaves in float32, which an outlying item of the other side would show.
+        """
+        if "row_sums" not in self.cache:
+            x = self.features
+            xp = array_namespace(x)
+            left = xp.astype(xp.sum(x, axis=0, dtype=xp.float64), x.dtype)  # type: ignore[union-attr]  # features only
+            self.cache["row_sums"] = xp.astype(x @ left, xp.float64) - self.diagonal()
+        return self.cache["row_sums"]
+
     def _shift(self) -> Array:
-        # with centred features the zero-diagonal kernel has row sums -|x_i|^2, so U-centring adds u_i + u_j
-        d = self.diagonal()
-        xp = array_namespace(d)
-        u = d / (self.n - 2) - xp.sum(d) / (2 * (self.n - 1) * (self.n - 2))
+        r = self.row_sums()  # U-centring adds u_i + u_j
+        xp = array_namespace(r)
+        u = xp.sum(r) / (2 * (self.n - 1) * (self.n - 2)) - r / (self.n - 2)
         return xp.astype(u, self.features.dtype)  # type: ignore[union-attr]  # only called where there are features
 
 
@@ -260,6 +271,9 @@ def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, 
 
 def _above_diagonal(kernel: Kernel, start: int, stop: int, dtype: Any, whole: bool) -> Array:
     """A strip of the adjusted matrix, flat, zero on and below the diagonal; the whole of it: zero on the diagonal."""
+    if kernel.features is not None and kernel.features.dtype != dtype:  # beside a layer that needs more digits
+        wider = array_namespace(kernel.features).astype(kernel.features, dtype)
+        kernel = dataclasses.replace(kernel, features=wider, cache={})
     strip = kernel.strip(start, stop)
     xp = array_namespace(strip)
     strip = xp.astype(strip, dtype, copy=kernel.features is None)  # never write into the matrix that is held
@@ -286,7 +300,8 @@ def _linear_product(x: Kernel, y: Kernel) -> Array:
     both = xp.sum(dx * dy)
     if x.estimator == "lange":
         return full - both
-    value = full - both * (1 + 2 / (n - 2)) + xp.sum(dx) * xp.sum(dy) / ((n - 1) * (n - 2))
+    rx, ry = x.row_sums(), y.row_sums()
+    value = full - both - xp.sum(rx * ry) * 2 / (n - 2) + xp.sum(rx) * xp.sum(ry) / ((n - 1) * (n - 2))
     # what the float64 sums themselves may leave of a true zero counts as zero
     return xp.where(xp.abs(value) > 64 * float(xp.finfo(xp.float64).eps) * full, value, value * 0)
 
