@@ -173,7 +173,7 @@ def grid(quick: bool, trials: int, draws: int, budget: float) -> list[Cell]:
     metrics = [metric(s).spec for s in QUICK_METRICS] if quick else every_metric()
     common = {"trials": trials, "permutations": draws, "budget": budget}
     sizes, ratios = ((128,), (0.25, 4.0)) if quick else ((128, 512, 1024), (0.25, 1.0, 4.0, 8.0))
-    stacks = ((1, 1), (4, 4)) if quick else ((1, 1), (4, 4), (12, 1), (32, 1))
+    stacks = ((1, 1), (3, 3)) if quick else ((1, 1), (4, 4), (12, 1), (32, 1))
     cells: list[Cell] = [
         common | {"part": "null", "metric": m, "features": f, "n": n, "ratio": r, "layers": list(layers)}
         for n in sizes
@@ -198,11 +198,11 @@ def grid(quick: bool, trials: int, draws: int, budget: float) -> list[Cell]:
             "d": 32,
             "strength": s,
             "trials": trials,
-            "subsets": subsets,
+            "halves": not quick,
         }
         for n in ((128,) if quick else (128, 512))
         for s in ((0.0, 0.4) if quick else (0.0, 0.1, 0.2, 0.4, 0.8))
-        for m, halves in ((m, not quick) for m in INTERVAL_METRICS[: 2 if quick else None])
+        for m in INTERVAL_METRICS[: 2 if quick else None]
     ]
     return cells
 
@@ -300,10 +300,10 @@ def power_table(cells: list[Cell]) -> list[str]:
 def interval_table(cells: list[Cell]) -> list[str]:
     """One row a cell; coverage outside [0.92, 0.98] is bold."""
     lines = [
-        f"Share of {cells[0]['trials']} intervals of nominal 95 % that hold the truth: the population value for CKA, the "
-        "mean of 400 independent samples of the same size for the others. Outside [0.92, 0.98] is bold. *different* is "
-        "the share of paired tests at 0.05 that call two equally noisy twins different. Queries: gallery fixed, so "
-        "not meant to cover a truth in which the gallery varies too.",
+        f"Share of {cells[0]['trials']} intervals of nominal 95 % that hold the truth: the population value for CKA, "
+        "the mean of 400 independent samples of the same size for the others. Outside [0.92, 0.98] is bold. "
+        "*different* is the share of paired tests at 0.05 that call two equally noisy twins different. Queries: "
+        "gallery fixed, so not meant to cover a truth in which the gallery varies too.",
         "",
         "| metric | n | d | strength | truth | influence | width | subsets | queries | different |",
         "|" + "---|" * 10,
@@ -326,8 +326,8 @@ def document(results: list[Cell], arguments: str) -> str:
     parts = {p: [c for c in results if c["part"] == p] for p in PARTS}
     texts = [
         "# Calibration\n",
-        "Whether p-values, calibrated scores and intervals keep what they promise, on data whose truth is known. Made by "
-        f"`python benchmarks/calibration.py {arguments}`; every cell is seeded.\n",
+        "Whether p-values, calibrated scores and intervals keep what they promise, on data whose truth is known. Made "
+        f"by `python benchmarks/calibration.py {arguments}`; every cell is seeded.\n",
         "## No signal\n",
         *null_table(parts["null"]),
         "\n## Planted signal\n",

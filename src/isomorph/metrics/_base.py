@@ -18,6 +18,7 @@ from .._arrays import Array, as_features, as_pair, to_numpy
 from .._registry import format_spec
 from ..errors import InputError
 from ._influence import Influence
+from ._tails import far_tail
 
 State = TypeVar("State")
 
@@ -48,6 +49,8 @@ class Null:
         source: Where the moments come from.
         step: Spacing of the possible scores where they lie on a lattice (counts), 0 otherwise: the p-value then reads
             the continuous tail half a step lower.
+        weights: What carries the far tail where it is known: leading weights of squared normal numbers, in units of
+            `std`, along a last axis; see `metrics/_tails.py`.
     """
 
     mean: Any
@@ -57,11 +60,14 @@ class Null:
     n: int = 0
     source: str = ""
     step: float = 0.0
+    weights: Any = None
 
     def p_value(self, score: Any) -> Any:
         """One-sided p: the chance of a score at least this high, never below 1/n!.
 
-        With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail.
+        With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. Below 0.01
+        Pearson III claims too much where few directions carry the score; with `weights` p is then the larger of its
+        tail and a saddlepoint approximation that keeps those directions.
 
         Raises:
             InputError: if only the mean is known, so that permutations must be sampled.
@@ -74,7 +80,10 @@ class Null:
             z = np.where(std > 0, excess / std, np.where(excess > 0, np.inf, -np.inf))
         # a degenerate null (every re-pairing scores the same) can reject nothing
         p = np.where(std > 0, pearson3_sf(z, 0.0 if self.skewness is None else self.skewness), 1.0)
-        p = np.clip(p, np.exp(-special.gammaln(self.n + 1)) if self.n else 0.0, 1.0)
+        if self.weights is not None and self.skewness is not None:
+            p = far_tail(p, z, np.asarray(self.skewness, dtype=np.float64), np.asarray(self.weights))
+        least = np.exp(-special.gammaln(self.n + 1)) if self.n else 0.0
+        p = np.clip(p, max(least, np.finfo(np.float64).tiny), 1.0)
         return float(p) if p.ndim == 0 else p
 
 
