@@ -14,7 +14,7 @@ from isomorph.significance import (
     subsample_interval,
 )
 
-CKAS = ["cka", "cka(estimator='biased')", "cka(estimator='lange')"]
+CKAS = ["cka", "cka(estimator='biased')", "cka(estimator='lange')", "cka(kernel='rbf')", "cka(kernel='polynomial')"]
 
 
 def prepared(m, *layers):
@@ -31,6 +31,7 @@ def test_influences_on_cka_are_the_derivatives_by_the_items_weights(spec):
     x, y = data(0, n=12)
     xs, ys = prepared(m, x, x[:, :4]), prepared(m, y, y[:, 2:], y**2)
     influence = m.influence(xs, ys)
+    assert (influence.variance > 0).all()
     left, right = ([np.asarray(s.whole(), dtype=float) for s in side] for side in (xs, ys))
 
     def weighted(a, b, w):

@@ -119,16 +119,15 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
 
 
 def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
-    """Rows start:stop of the adjusted kernel matrix, scaled so that its fourth powers stay in range."""
+    """Rows start:stop of the adjusted kernel matrix, whose diagonal was near one before, as `Kernel` keeps it."""
     held = to_numpy(kernel.array)
     if kernel.features is None:
         return np.asarray(held[start:stop])  # of root mean square one
     k = held[start:stop] @ held.T
     if kernel.estimator != "biased":
         if kernel.estimator == "unbiased":
-            # as in `Kernel`: centred features make the row sums of the zero-diagonal kernel -|x_i|²
-            n, d = kernel.n, to_numpy(kernel.diagonal())
-            u = (d / (n - 2) - d.sum() / (2 * (n - 1) * (n - 2))).astype(k.dtype)
+            n, r = kernel.n, to_numpy(kernel.row_sums())
+            u = (r.sum() / (2 * (n - 1) * (n - 2)) - r / (n - 2)).astype(k.dtype)  # U-centring, as in `Kernel`
             k += u[start:stop, None] + u[None, :]
         k[np.arange(stop - start), np.arange(start, stop)] = 0.0
     return np.asarray(k)
