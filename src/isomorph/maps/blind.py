@@ -1,0 +1,238 @@
+"""Matching without pairs, with a verdict: which item of one space is which item of the other, if that can be known.
+
+Two spaces are matched by their inner geometry alone. Some pairing always is the best one, so what matters is whether
+the best one means anything. Where the truth is known, the verdict compares the optimum with it; where not, it asks
+whether independent starts agree, whether the match survives the loss of a fifth of the features, and whether spaces of
+the same spectrum but unrelated geometry can be matched as well. The thresholds were set on class prototypes of the
+digits, where they part networks that saw the same images from networks that saw left and right halves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+
+from .._arrays import as_pair, to_numpy
+from .._linalg import centred_scaled
+from ..errors import InputError
+from ._assignment import EXHAUSTIVE, all_pairings, faq, gromov_wasserstein, objective, two_opt
+from ._base import Matrix, as_float64
+
+Verdict = Literal["matchable", "not matchable", "undecided"]
+FAQ_STARTS = 10
+FAQ_FROM = 30
+"""From this many items on, exchanges alone get stuck, and some starts come from the relaxed problem."""
+LEVEL = 0.05
+KEPT = 0.8
+"""Share of the features that a resampling keeps."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BlindMatch:
+    """The best pairing that was found, and whether to believe it.
+
+    Attributes:
+        match: Row of `y` (n,) for each row of `x`.
+        verdict: ``matchable``, ``not matchable`` or ``undecided``.
+        reason: Why, in a sentence.
+        objective: Correlation of the two similarity matrices under the match, at most 1.
+        truth_objective: The same under the true pairing; None where it is not known.
+        accuracy: Share of the items that are matched rightly; None where the truth is not known. Chance is 1/n.
+        hit_rate: Share of the independent starts that reached the best objective; 1 where all pairings were tried.
+        stability: Mean share of items that keep their match when the features are resampled; None if not done.
+        p_value: Share of unrelated spaces of the same spectrum that match at least as well; None if not done.
+        n: Number of items.
+        settings: Every setting of the search.
+    """
+
+    match: Matrix
+    verdict: Verdict
+    reason: str
+    objective: float
+    truth_objective: float | None
+    accuracy: float | None
+    hit_rate: float
+    stability: float | None
+    p_value: float | None
+    n: int
+    settings: dict[str, Any]
+
+    def __repr__(self) -> str:
+        right = "" if self.accuracy is None else f", {self.accuracy:.0%} right (chance {1 / self.n:.0%})"
+        return f"BlindMatch({self.verdict}: {self.reason} n={self.n}, objective {self.objective:.4f}{right})"
+
+
+def blind_match(
+    x: Any,
+    y: Any,
+    *,
+    method: Literal["qap", "gw"] = "qap",
+    truth: Any = None,
+    restarts: int = 200,
+    bootstraps: int = 40,
+    surrogates: int = 39,
+    required: float = 0.9,
+    seed: int = 0,
+) -> BlindMatch:
+    """Match the rows of two spaces without knowing any pair.
+
+    Args:
+        x: Features (n, d_x), such as one prototype a class.
+        y: Features (n, d_y), the same things in an unknown order (in the known order `truth` if that is given).
+        method: ``qap`` maximises the correlation of centred inner products (CKA over pairings) by exchanges and the
+            relaxed problem from many starts; ``gw`` that of distances, by Gromov-Wasserstein couplings.
+        truth: Row of `y` (n,) that belongs to each row of `x`, where it is known. It is used for the verdict and never
+            by the search.
+        restarts: Independent starts; up to 7 items all pairings are tried instead.
+        bootstraps: Matchings with resampled features; used where the truth is not known.
+        surrogates: Matchings with unrelated spaces of the same spectrum; used where the truth is not known.
+        required: Share of items that must be right, or stable, for ``matchable``.
+        seed: Seed of everything random.
+
+    Raises:
+        InputError: if the sides have different numbers of rows, fewer than 3, or no variation, or a setting makes no
+            sense.
+        MissingExtraError: if `method` is ``gw`` and POT is not installed.
+
+    Source: Schnaus et al. 2025 (quadratic assignment over class prototypes); the verdict is ours.
+    """
+    x, y = _sides(x, y)
+    n = len(x)
+    settings = {
+        "method": method,
+        "restarts": restarts,
+        "bootstraps": bootstraps,
+        "surrogates": surrogates,
+        "required": required,
+        "seed": seed,
+    }
+    _check_settings(settings)
+    right = None if truth is None else _permutation(truth, n)
+    search = _Search(method, restarts)
+    rng = np.random.default_rng(seed)
+    a, b = search.similarities(x), search.similarities(y)
+    match, best, hit_rate = search.run(a, b, rng)
+    if right is not None:
+        accuracy, at_truth = float(np.mean(match == right)), objective(a, b, right)
+        verdict, reason = _against_truth(best, at_truth, accuracy, required)
+        return BlindMatch(match, verdict, reason, best, at_truth, accuracy, hit_rate, None, None, n, settings)
+    kept = [np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match) for _ in range(bootstraps)]
+    stability = float(np.mean(kept)) if kept else None
+    others = [search.run(a, search.similarities(_unrelated(y, rng)), rng)[1] for _ in range(surrogates)]
+    p = (1 + sum(o >= best for o in others)) / (1 + surrogates) if others else None
+    verdict, reason = _without_truth(hit_rate, stability, p, required)
+    return BlindMatch(match, verdict, reason, best, None, None, hit_rate, stability, p, n, settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    method: str
+    restarts: int
+
+    def similarities(self, rows: Matrix) -> Matrix:
+        """The matrix to be matched, centred and of unit norm."""
+        if self.method == "qap":
+            gram = rows @ rows.T
+            unit: Matrix = gram / np.linalg.norm(gram)
+            return unit
+        squares = np.einsum("ij,ij->i", rows, rows)
+        distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0.0))
+        np.fill_diagonal(distances, 0.0)
+        off: Matrix = distances - distances.sum() / (len(rows) * (len(rows) - 1))
+        np.fill_diagonal(off, 0.0)
+        off /= np.linalg.norm(off)
+        return off
+
+    def resampled(self, x: Matrix, y: Matrix, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+        """Both matrices from a random part of the features of either side."""
+        drawn = []
+        for side in (x, y):
+            width = side.shape[1]
+            columns = rng.permutation(width)[: max(1, round(KEPT * width))]
+            drawn.append(self.similarities(side[:, columns]))
+        return drawn[0], drawn[1]
+
+    def run(self, a: Matrix, b: Matrix, rng: np.random.Generator) -> tuple[Matrix, float, float]:
+        """Best match, its objective, and the share of starts that reached it."""
+        found = self._candidates(a, b, rng)
+        scores = np.array([objective(a, b, match) for match in found])
+        best = int(np.argmax(scores))
+        return found[best], float(scores[best]), float(np.mean(scores >= scores[best] - 1e-9))
+
+    def _candidates(self, a: Matrix, b: Matrix, rng: np.random.Generator) -> Matrix:
+        n = len(a)
+        if n <= EXHAUSTIVE:
+            return all_pairings(a, b)
+        if self.method == "gw":
+            return two_opt(a, b, gromov_wasserstein(a, b, self.restarts, rng))
+        relaxed = min(FAQ_STARTS, self.restarts) if n >= FAQ_FROM else 0
+        starts = [rng.permutation(n) for _ in range(self.restarts - relaxed)]
+        if relaxed:
+            starts.extend(faq(a, b, relaxed, rng))
+        return two_opt(a, b, np.array(starts))
+
+
+def _sides(x: Any, y: Any) -> tuple[Matrix, Matrix]:
+    """Both sides, centred, of unit mean square, in float64."""
+    as_pair(to_numpy(as_float64(x, "x")), to_numpy(as_float64(y, "y")), min_items=3)
+    return centred_scaled(as_float64(x, "x"), "x"), centred_scaled(as_float64(y, "y"), "y")
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    if settings["method"] not in ("qap", "gw"):
+        raise InputError(f"method={settings['method']!r} is not known; use 'qap' or 'gw'.")
+    for name, least in (("restarts", 2), ("bootstraps", 0), ("surrogates", 0)):
+        if not isinstance(settings[name], int) or settings[name] < least:
+            raise InputError(f"{name}={settings[name]!r} must be a whole number of at least {least}.")
+    if not 0 < settings["required"] <= 1:
+        raise InputError(f"required={settings['required']!r} must be a share above 0 and at most 1.")
+
+
+def _permutation(truth: Any, n: int) -> Matrix:
+    right = np.asarray(truth)
+    if right.shape != (n,) or not np.array_equal(np.sort(right), np.arange(n)):
+        raise InputError(f"truth must name every row of y from 0 to {n - 1} once, one for each row of x.")
+    return right
+
+
+def _unrelated(rows: Matrix, rng: np.random.Generator) -> Matrix:
+    """Centred rows of the same spectrum in random directions of the space of items."""
+    n = len(rows)
+    _, s, vt = np.linalg.svd(rows, full_matrices=False)
+    random = rng.normal(size=(n, len(s)))
+    q = np.linalg.qr(random - random.mean(axis=0))[0]
+    turned: Matrix = (q * s) @ vt
+    return turned
+
+
+def _against_truth(best: float, truth: float, accuracy: float, required: float) -> tuple[Verdict, str]:
+    if best < truth - 1e-9:
+        return "undecided", (
+            f"The search stopped at {best:.4f}, below the true pairing's {truth:.4f}; more restarts are needed."
+        )
+    if accuracy >= required:
+        return "matchable", "The best pairing is the true one." if accuracy == 1 else (
+            f"The best pairing is right for {accuracy:.0%} of the items."
+        )
+    return "not matchable", (
+        f"The best pairing scores {best:.4f}, the true one {truth:.4f}, and only {accuracy:.0%} of the items are "
+        "right: the optimum is not the truth."
+    )
+
+
+def _without_truth(hit_rate: float, stability: float | None, p: float | None, required: float) -> tuple[Verdict, str]:
+    if stability is None or p is None:
+        return "undecided", "Without the truth the verdict needs bootstraps and surrogates."
+    if p > LEVEL:
+        return "not matchable", f"Unrelated spaces of the same spectrum can be matched as well (p = {p:.3f})."
+    if stability < 0.5:
+        return "not matchable", f"Only {stability:.0%} of the matches survive resampled features."
+    if hit_rate < 0.01:
+        return "undecided", "Independent starts do not agree on the best pairing; more restarts are needed."
+    if stability < required:
+        return "undecided", f"{stability:.0%} of the matches survive resampled features; {required:.0%} are required."
+    return "matchable", (
+        f"{stability:.0%} of the matches survive resampled features, and unrelated spaces match worse (p = {p:.3f})."
+    )
