@@ -237,8 +237,7 @@ def test_permuting_the_pattern_is_preparing_the_permuted_items(comparison: str) 
     np.testing.assert_allclose(m.permute(m.prepare(x), p).vector, m.prepare(x[p]).vector, atol=1e-12)
 
 
-def test_shared_permutations_in_blocks_equal_permuting_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(r, "_CHUNK", 100)
+def test_shared_permutations_equal_permuting_each() -> None:
     m = r.Rsa()
     few, many = [m.prepare(noise(25, 4, s)) for s in range(2)], [m.prepare(noise(25, 4, s)) for s in range(3, 6)]
     orders = np.array([np.random.default_rng(s).permutation(25) for s in range(4)])

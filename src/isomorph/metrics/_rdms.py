@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
+from scipy.spatial.distance import squareform
 
 from .._arrays import Array, is_traced, to_numpy
-from .._linalg import centre, require_variation, sum_squares, thin_svd, unit_rows
+from .._linalg import centre, number, require_variation, sum_squares, thin_svd, unit_rows
 from ..errors import InputError
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -51,20 +52,10 @@ def condensed_index(i: Ints, j: Ints, n: int) -> Ints:
     return a * n - (a * (a + 1)) // 2 + b - a - 1
 
 
-def permuted_index(order: Ints, blocks: int | None = None) -> Iterator[Ints]:
-    """Where the entries of the RDM of the items in a new order stand in the old one, in blocks of whole rows."""
-    n = len(order)
-    size = blocks or n * (n - 1) // 2
-    row = 0
-    while row < n - 1:
-        stop, entries = row, 0
-        while stop < n - 1 and (stop == row or entries + n - 1 - stop <= size):
-            entries += n - 1 - stop
-            stop += 1
-        i = np.repeat(order[row:stop], n - 1 - np.arange(row, stop))
-        j = np.concatenate([order[r + 1 :] for r in range(row, stop)])
-        yield condensed_index(i, j, n)
-        row = stop
+def permuted_index(order: Ints) -> Ints:
+    """Where the entries of the RDM of the items in a new order stand in the old one."""
+    i, j = np.triu_indices(len(order), 1)
+    return condensed_index(order[i], order[j], len(order))
 
 
 def take(vector: Array, index: Ints) -> Array:
@@ -121,9 +112,12 @@ def rooted(squared: Array) -> Array:
 def _profiles(x: Array) -> Array:
     """Rows less their mean, of unit norm."""
     xp = array_namespace(x)
+    largest = xp.max(xp.abs(x))
+    if not is_traced(x) and number(largest) > 0:
+        x = x / largest  # so that no square vanishes or overflows
     c = x - xp.mean(x, axis=1, keepdims=True)
-    eps = float(xp.finfo(x.dtype).eps)
-    flat = xp.max(xp.abs(c), axis=1) <= 4 * eps * xp.max(xp.abs(x), axis=1)
+    squares = xp.sum(c * c, axis=1)
+    flat = squares <= (8 * float(xp.finfo(x.dtype).eps)) ** 2 * xp.sum(x * x, axis=1)
     if not is_traced(x) and bool(xp.any(flat)):
         flat = to_numpy(flat)
         raise InputError(
@@ -131,7 +125,7 @@ def _profiles(x: Array) -> Array:
             f"with other items is not defined ({int(flat.sum())} such items). Leave them out, or use "
             "dissimilarity='euclidean'."
         )
-    return unit_rows(c)
+    return c / (squares**0.5)[:, None]
 
 
 def _sphered(c: Array, shrinkage: float) -> Array:
@@ -145,6 +139,9 @@ def _sphered(c: Array, shrinkage: float) -> Array:
 
 def _strips(rows: Array) -> Iterator[tuple[int, int, Array]]:
     n = rows.shape[0]
+    if isinstance(rows, np.ndarray) and n * n <= _STRIP:
+        yield 0, n - 1, (rows @ rows.T)[:-1]  # NumPy computes one half of a product with its own transpose
+        return
     step = max(1, min(256, _STRIP // n))
     for begin in range(0, n - 1, step):
         end = min(n - 1, begin + step)
@@ -261,6 +258,8 @@ def whitened(v: Array) -> Array:
 
 def square(v: Array, n: int) -> Array:
     """Square form with a zero diagonal."""
+    if isinstance(v, np.ndarray):
+        return squareform(v, checks=False)
     xp = array_namespace(v)
     i, j = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     index = np.where(i == j, 0, condensed_index(i, np.where(i == j, i + 1, j), n)).reshape(-1)

@@ -31,10 +31,10 @@ from ._rdms import (
     square,
     take,
 )
-from ._ucentred import Invariants, invariants, moments, skewness
+from ._ucentred import Invariants, invariants, moments, permuted_products, skewness
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-_CHUNK = 1 << 14  # entries a product: keeps single-precision sums short and gathers in cache
+_CHUNK = 1 << 14  # entries a product: keeps single-precision sums short
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,8 +150,7 @@ class Rsa(Metric[Pattern]):
         return Pattern(x.shape[0], comparable(vector, self.comparison, x.dtype))
 
     def permute(self, state: Pattern, order: np.ndarray[Any, Any]) -> Pattern:
-        index = next(permuted_index(np.asarray(order, dtype=np.int64)))
-        return Pattern(state.n, take(state.vector, index))
+        return Pattern(state.n, take(state.vector, permuted_index(np.asarray(order, dtype=np.int64))))
 
     def compare(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Array:
         a, b = [x.vector for x in xs], [y.vector for y in ys]
@@ -163,21 +162,9 @@ class Rsa(Metric[Pattern]):
         if self.comparison == "kendall":
             yield from super().compare_permuted(xs, ys, orders)
             return
-        xp = array_namespace(xs[0].vector)
-        orders = np.asarray(orders, dtype=np.int64)
-        forward = len(ys) <= len(xs)  # gather the fewer layers
-        still, moved = (xs, ys) if forward else (ys, xs)
-        fixed = xp.stack([s.vector for s in still])
-        # entries first, so that one gather moves all layers' values of a pair of items together
-        table = xp.asarray(xp.stack([s.vector for s in moved], axis=1), copy=True)
-        for order in orders:
-            way = order if forward else np.argsort(order)
-            total, begin = np.zeros((len(still), len(moved))), 0
-            for index in permuted_index(way, _CHUNK):
-                end = begin + len(index)
-                part = fixed[:, begin:end] @ take(table, index)
-                total, begin = total + to_numpy(part).astype(np.float64), end
-            yield total if forward else total.T
+        left, right = ([square(p.vector, p.n) for p in side] for side in (xs, ys))
+        for products in permuted_products(left, right, orders):
+            yield products / 2  # both triangles are in the products, one in the score
 
     def null_moments(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Null | None:
         n = xs[0].n
