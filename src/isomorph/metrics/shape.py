@@ -97,7 +97,7 @@ class Procrustes(Metric[Shape]):
 
     @property
     def chance(self) -> str:
-        return "above 0 and growing with d / n: about sqrt(d / n) for d < n independent noise features"
+        return "above 0 and growing with d / n: near 8 / (3π) √(d / n) for d features of noise a side, d well below n"
 
     @property
     def reference(self) -> str:
