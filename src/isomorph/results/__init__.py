@@ -3,6 +3,30 @@
 from __future__ import annotations
 
 from ._base import Result, load_result
-from ._scan import Alignment, Best, Neighborhoods, Scan, format_p
+from ._diagnosis import Diagnosis, Finding
+from ._networks import CutStitch, NetworkStitch
+from ._scan import Alignment, Best, Neighborhoods, Scan
+from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
 
-__all__ = ["Alignment", "Best", "Neighborhoods", "Result", "Scan", "format_p", "load_result"]
+__all__ = [
+    "DESCENDING",
+    "DIRECTIONS",
+    "RETRIEVAL",
+    "Alignment",
+    "Best",
+    "BestMap",
+    "Curve",
+    "CutStitch",
+    "Diagnosis",
+    "Examples",
+    "Finding",
+    "MapScores",
+    "Margin",
+    "Neighborhoods",
+    "NetworkStitch",
+    "Result",
+    "Scan",
+    "Score",
+    "Stitch",
+    "load_result",
+]

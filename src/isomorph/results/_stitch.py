@@ -1,0 +1,414 @@
+"""The result of stitching: held-out scores of fitted maps, each beside its controls and ceilings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError, UnknownNameError
+from ..maps import make_map
+from ._base import Result
+from ._scan import _frame, format_p
+
+Matrix = np.ndarray[Any, Any]
+
+DIRECTIONS = ("x_to_y", "y_to_x")
+RETRIEVAL = ("R@1", "R@5", "R@10", "median_rank", "mrr")
+DESCENDING = frozenset(f"{d}.median_rank" for d in DIRECTIONS)
+"""Scores of which less is better."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Score(Result):
+    """One held-out score.
+
+    Attributes:
+        value: Mean over the repeated splits.
+        low: Lower confidence bound, over repeats and held-out items.
+        high: Upper confidence bound.
+        chance: What a map that knows nothing is expected to score.
+        repeats: The score in each split.
+    """
+
+    kind: ClassVar[str] = "score"
+
+    value: float
+    low: float
+    high: float
+    chance: float
+    repeats: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}], chance {self.chance:.4f}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Margin(Result):
+    """A map's score minus a control's, over the same items and splits; positive means that the map is better.
+
+    Attributes:
+        value: The difference.
+        low: Lower confidence bound.
+        high: Upper confidence bound.
+    """
+
+    kind: ClassVar[str] = "margin"
+
+    value: float
+    low: float
+    high: float
+
+    def __repr__(self) -> str:
+        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class MapScores(Result):
+    """All held-out scores of one map.
+
+    Scores are named ``r2``, ``cosine``, ``overlap``, ``mrr`` (mean of both ways), ``x_to_y.R@1``, ``y_to_x.mrr``, …,
+    ``zero_shot``, ``probe`` and ``probe_native``. Those that a map or the data do not allow are not there.
+
+    Attributes:
+        map: Short spec of the map.
+        variant: Full spec.
+        direct: Whether it predicts rows of `y`, else it brings both sides into a shared space.
+        scores: Name -> score.
+        controls: Control, such as ``"permuted pairs"`` -> its scores.
+        ceilings: Ceiling, such as ``"self-stitch"`` -> its scores.
+        margins: Score -> control -> how far the map is above that control.
+        p_value: Score -> share of refits to permuted pairs that score at least as high, the map itself counted in.
+        decided_by: The score by which `above_controls` is decided.
+    """
+
+    kind: ClassVar[str] = "map_scores"
+
+    map: str
+    variant: str
+    direct: bool
+    scores: Mapping[str, Score]
+    controls: Mapping[str, Mapping[str, Score]]
+    ceilings: Mapping[str, Mapping[str, Score]]
+    margins: Mapping[str, Mapping[str, Margin]]
+    p_value: Mapping[str, float]
+    decided_by: str = "mrr"
+
+    def __getitem__(self, score: str) -> Score:
+        """One score by name.
+
+        Raises:
+            UnknownNameError: if the map has no such score.
+        """
+        if score not in self.scores:
+            raise UnknownNameError(f"score of {self.map}", score, self.scores)
+        return self.scores[score]
+
+    @property
+    def retrieval(self) -> dict[str, dict[str, float]]:
+        """Retrieval scores by direction: ``retrieval["x_to_y"]["R@1"]``."""
+        return {d: {k: self.scores[f"{d}.{k}"].value for k in RETRIEVAL} for d in DIRECTIONS}
+
+    def above(self, score: str = "mrr") -> bool:
+        """Whether a score lies above every control, by the lower bound of each difference.
+
+        Raises:
+            UnknownNameError: if the map has no such score.
+        """
+        self[score]
+        margins = self.margins.get(score, {})
+        return bool(margins) and all(m.low > 0 for m in margins.values())
+
+    @property
+    def above_controls(self) -> bool:
+        """`above` for the score that decides."""
+        return self.above(self.decided_by)
+
+    def evidence(self, score: str = "mrr") -> str:
+        """What `above` rests on, in one sentence.
+
+        Raises:
+            UnknownNameError: if the map has no such score.
+        """
+        own, margins = self[score], self.margins.get(score, {})
+        if not margins:
+            return f"{score} {own.value:.3f} has no control that could be held against it"
+        worst = min(margins, key=lambda name: margins[name].low)
+        m = margins[worst]
+        verdict = "above" if self.above(score) else "not above"
+        p = f", p from permuted pairs {format_p(self.p_value[score])}" if score in self.p_value else ""
+        return (
+            f"{score} {own.value:.3f} (chance {own.chance:.3f}) is {verdict} all {len(margins)} controls; the hardest, "
+            f"{worst}, is {m.value:+.3f} [{m.low:+.3f}, {m.high:+.3f}] away{p}"
+        )
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary for each score of the map, its controls and its ceilings."""
+        roles: list[tuple[str, str, Mapping[str, Score]]] = [("map", self.map, self.scores)]
+        roles += [("control", k, v) for k, v in self.controls.items()]
+        roles += [("ceiling", k, v) for k, v in self.ceilings.items()]
+        return [
+            {"map": self.map, "role": role, "name": name, "score": k}
+            | {"value": s.value, "low": s.low, "high": s.high, "chance": s.chance}
+            for role, name, scores in roles
+            for k, s in scores.items()
+        ]
+
+    def __repr__(self) -> str:
+        return f"MapScores({self.map}: {self.evidence(self.decided_by)})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Curve(Result):
+    """A held-out score of one map against a size.
+
+    Attributes:
+        map: Short spec of the map.
+        score: Name of the score.
+        over: ``"pairs"`` or ``"gallery"``.
+        sizes: The sizes, ascending.
+        values: Mean score at each size.
+        low: Lowest of the repeats.
+        high: Highest of the repeats.
+        chance: Chance level at each size.
+    """
+
+    kind: ClassVar[str] = "curve"
+
+    map: str
+    score: str
+    over: str
+    sizes: tuple[int, ...]
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    chance: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        points = ", ".join(f"{n}: {v:.3f}" for n, v in zip(self.sizes, self.values, strict=True))
+        return f"Curve({self.map}, {self.score} over {self.over}: {points})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Examples(Result):
+    """Queries of the first split with what a map found for them.
+
+    Attributes:
+        map: Short spec of the map.
+        direction: ``"x_to_y"`` or ``"y_to_x"``.
+        gallery: Size of the gallery.
+        ids: The queries.
+        rank: Rank of the right item of each query.
+        verdict: ``"right"`` (rank 1), ``"near miss"`` (rank up to 10) or ``"wrong"``.
+        found: Ids of the best items of the gallery, best first.
+    """
+
+    kind: ClassVar[str] = "retrieval_examples"
+
+    map: str
+    direction: str
+    gallery: int
+    ids: tuple[str, ...]
+    rank: tuple[float, ...]
+    verdict: tuple[str, ...]
+    found: tuple[tuple[str, ...], ...]
+
+
+class BestMap(NamedTuple):
+    """The map with the highest deciding score, with the p of that maximum over all maps."""
+
+    map: str
+    x_layer: str
+    y_layer: str
+    score: str
+    value: float
+    low: float
+    high: float
+    chance: float
+    p_maximum: float | None
+    above_controls: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Stitch(Result, Mapping[str, MapScores]):
+    """Held-out scores of maps from `x` to `y`: a mapping from map to `MapScores`.
+
+    Any spelling that means a map finds it.
+
+    Attributes:
+        x_name: What `x` is.
+        y_name: What `y` is.
+        maps: Map spec -> its scores.
+        x_layers: Layers of `x`.
+        y_layers: Layers of `y`.
+        chosen: Pair of layers chosen in each split, on its training pairs only.
+        layer_scores: Held-out `mrr` of every pair of layers by `layer_map`, (len(x_layers), len(y_layers)).
+        baseline_layer_scores: Control name, such as ``"untrained x"`` -> the same for that control.
+        layer_map: The map of `layer_scores`.
+        n: Number of items.
+        n_train: Training pairs in each split.
+        n_test: Held-out items in each split, which are the gallery.
+        by: What was held out: ``"item"``, ``"label"`` or ``"group"``.
+        test_fraction: Share held out.
+        seed: Seed of splits, permutations and bootstrap.
+        level: Coverage of the intervals.
+        permutations: Refits to permuted pairs in each split.
+        correction: Correction for hubs in retrieval, or None.
+        decided_by: The score that decides.
+        p_maximum: p of the best map's deciding score as a maximum over all maps, or None without permutations.
+        pairs_curves: Scores against the number of training pairs.
+        gallery_curves: Scores against the size of the gallery.
+        examples: Queries with what the best map found, both ways.
+        ids: One id an item (row numbers where none were given).
+        test_rows: Held-out rows of each split.
+        notes: What could not be done, and why.
+        x_view: View of the items that `x` saw.
+        y_view: View of the items that `y` saw.
+        dataset: What the items are.
+        provenance: How to make it again.
+    """
+
+    kind: ClassVar[str] = "stitch"
+
+    x_name: str
+    y_name: str
+    maps: Mapping[str, MapScores]
+    x_layers: tuple[str, ...]
+    y_layers: tuple[str, ...]
+    chosen: tuple[tuple[str, str], ...]
+    layer_scores: Matrix
+    layer_map: str
+    n: int
+    n_train: tuple[int, ...]
+    n_test: tuple[int, ...]
+    by: str
+    test_fraction: float
+    seed: int
+    level: float
+    permutations: int
+    ids: tuple[str, ...]
+    test_rows: tuple[tuple[int, ...], ...]
+    decided_by: str = "mrr"
+    p_maximum: float | None = None
+    correction: str | None = None
+    baseline_layer_scores: Mapping[str, Matrix] = dataclasses.field(default_factory=dict)
+    pairs_curves: tuple[Curve, ...] = ()
+    gallery_curves: tuple[Curve, ...] = ()
+    examples: tuple[Examples, ...] = ()
+    notes: tuple[str, ...] = ()
+    x_view: str = ""
+    y_view: str = ""
+    dataset: str = ""
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __getitem__(self, map: str) -> MapScores:
+        if map in self.maps:
+            return self.maps[map]
+        try:
+            variant = make_map(map).variant
+        except InputError as error:
+            raise KeyError(str(error)) from error
+        for scores in self.maps.values():
+            if scores.variant == variant:
+                return scores
+        raise KeyError(f"{map} was not fitted; this stitch has {', '.join(self.maps)}.")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.maps)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    @property
+    def x_layer(self) -> str:
+        """The layer of `x` that was chosen most often."""
+        return self._most_chosen[0]
+
+    @property
+    def y_layer(self) -> str:
+        """The layer of `y` that was chosen most often."""
+        return self._most_chosen[1]
+
+    @property
+    def _most_chosen(self) -> tuple[str, str]:
+        counts: dict[tuple[str, str], int] = {}
+        for x, y in self.chosen:
+            counts[x, y] = counts.get((x, y), 0) + 1
+        return max(counts, key=lambda pair: counts[pair])
+
+    def test_ids(self, repeat: int = 0) -> tuple[str, ...]:
+        """Ids of the held-out items of one split."""
+        return tuple(self.ids[i] for i in self.test_rows[repeat])
+
+    def train_ids(self, repeat: int = 0) -> tuple[str, ...]:
+        """Ids of the training pairs of one split."""
+        held = set(self.test_rows[repeat])
+        return tuple(id_ for i, id_ in enumerate(self.ids) if i not in held)
+
+    def best(self) -> BestMap:
+        """The map with the highest deciding score; being the highest of several, it carries the p of the maximum."""
+        name = max(self.maps, key=lambda m: self.maps[m][self.decided_by].value)
+        top = self.maps[name]
+        s = top[self.decided_by]
+        return BestMap(
+            name,
+            self.x_layer,
+            self.y_layer,
+            self.decided_by,
+            s.value,
+            s.low,
+            s.high,
+            s.chance,
+            self.p_maximum,
+            top.above_controls,
+        )
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary for each map, control or ceiling, and score."""
+        own = {"x": self.x_name, "y": self.y_name, "x_layer": self.x_layer, "y_layer": self.y_layer, "by": self.by}
+        return [own | r for scores in self.maps.values() for r in scores.to_records()]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return _frame(self.to_records())
+
+    def __repr__(self) -> str:
+        pairs, test = (_range(v) for v in (self.n_train, self.n_test))
+        lines = [
+            f"Stitch of {self.x_name} → {self.y_name} at {self.x_layer} × {self.y_layer}: fitted on {pairs} pairs, "
+            f"gallery of {test} held out by {self.by}, {len(self.chosen)} splits"
+        ]
+        shown = ("r2", "cosine", "x_to_y.R@1", "y_to_x.R@1", "x_to_y.R@10", "y_to_x.R@10", "mrr", "zero_shot", "probe")
+        columns = [c for c in shown if any(c in m.scores for m in self.maps.values())]
+        rows = [["", *columns, ""]]
+        for name, m in self.maps.items():
+            verdict = "above its controls" if m.above_controls else "NOT above its controls"
+            rows.append([name, *(_cell(m.scores.get(c)) for c in columns), verdict])
+            rows += [[f"  {c}", *(_cell(s.get(k)) for k in columns), "control"] for c, s in m.controls.items()]
+            rows += [[f"  {c}", *(_cell(s.get(k)) for k in columns), "ceiling"] for c, s in m.ceilings.items()]
+        first = next(iter(self.maps.values()))
+        rows.append(["chance", *(_chance(first.scores.get(c)) for c in columns), ""])
+        widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+        for r in rows:
+            cells = [r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:-1], widths[1:-1], strict=True)), r[-1]]
+            lines.append("  " + "  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+
+def _cell(score: Score | None) -> str:
+    return "–" if score is None else f"{score.value:.3f}"
+
+
+def _chance(score: Score | None) -> str:
+    return "–" if score is None else f"{score.chance:.3f}"
+
+
+def _range(values: tuple[int, ...]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
