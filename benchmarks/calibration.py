@@ -105,13 +105,12 @@ def null_trial(m: Metric, cell: Cell, trial: int, counts: dict[str, list[float]]
 
 
 def power_cell(cell: Cell) -> Cell:
-    """Share of trials in which a planted signal of rank r is found by the p of the maximum over 4 × 4 layers."""
-    m, n, found = metric(cell["metric"]), cell["n"], []
+    """Share of trials in which a planted signal of rank r is found by the p of the maximum over several layers."""
+    m, n, others, found = metric(cell["metric"]), cell["n"], cell["stack"] - 1, []
     for trial in range(cell["trials"]):
         rng = np.random.default_rng([trial, n])
         x, y = planted(n, n, n, cell["rank"], cell["strength"], rng)
-        left = [m.prepare(x), *(m.prepare(rng.standard_normal((n, n))) for _ in range(3))]
-        right = [m.prepare(y), *(m.prepare(rng.standard_normal((n, n))) for _ in range(3))]
+        left, right = ([m.prepare(z), *(m.prepare(rng.standard_normal((n, n))) for _ in range(others))] for z in (x, y))
         null = sampled_null(m, left, right, permutations(n, cell["permutations"], trial))
         found.append(maximum_p(m.compare(left, right), null, distance=m.distance) <= ALPHA)
     return cell | {"power": float(np.mean(found))}
@@ -184,7 +183,8 @@ def grid(quick: bool, trials: int, draws: int, budget: float) -> list[Cell]:
     ]
     few = metrics if quick else [metric(s).spec for s in QUICK_METRICS]
     cells += [
-        {"part": "power", "metric": m, "n": n, "rank": r, "strength": s, "trials": min(trials, 200), "permutations": 99}
+        {"part": "power", "metric": m, "n": n, "rank": r, "strength": s, "stack": 2 if quick else 4}
+        | {"trials": min(trials, 200), "permutations": draws}
         for n in ((64,) if quick else (64, 128))
         for r in ((4,) if quick else (1, 4, 16))
         for s in ((0.0, 0.2, 0.6) if quick else (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8))
@@ -223,7 +223,7 @@ def run(cells: Iterable[Cell], workers: int, cache: Path) -> list[Cell]:
         for line in cache.read_text(encoding="utf-8").splitlines():
             key, result = json.loads(line)
             done[key] = result
-    keys = {json.dumps(c, sort_keys=True): c for c in cells}
+    keys = {json.dumps({k: v for k, v in c.items() if k != "budget"}, sort_keys=True): c for c in cells}
     todo = {k: c for k, c in keys.items() if k not in done}
     print(f"{len(keys)} cells, {len(keys) - len(todo)} of them done before", flush=True)
     with ProcessPoolExecutor(workers) as pool, cache.open("a", encoding="utf-8") as file:
@@ -283,7 +283,8 @@ def power_table(cells: list[Cell]) -> list[str]:
     """One row a metric, size and rank; one column a strength."""
     strengths = sorted({c["strength"] for c in cells})
     lines = [
-        "Share of trials in which the p of the maximum over 4 × 4 layers, one pair of which shares a signal of rank r "
+        f"Share of {cells[0]['trials']} trials in which the p of the maximum over {cells[0]['stack']} × "
+        f"{cells[0]['stack']} layers, one pair of which shares a signal of rank r "
         "that carries a share s of its variance (d = n), is at most 0.05.",
         "",
         "| metric | n | rank | " + " | ".join(f"s = {s:g}" for s in strengths) + " |",

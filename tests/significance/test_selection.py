@@ -19,7 +19,7 @@ def test_the_planted_pair_is_chosen_and_passes(spec):
     x, y = planted(120, 10, 8, 3, 0.6, np.random.default_rng(0))
     xs, ys = noise(1, 3, 120, 10), noise(2, 2, 120, 8)
     xs[1], ys[1] = x, y
-    result = select_split(metric(spec), xs, ys, draws=200)
+    result = select_split(metric(spec), xs, ys, permutations=200)
     assert (result.x_index, result.y_index) == (1, 1)
     assert result.p_value < 0.01
     assert result.n_selection == result.n_score == 60
@@ -48,7 +48,7 @@ def test_searching_many_layers_of_noise_is_not_rewarded():
 
 def test_groups_are_not_parted_and_are_permuted_as_such():
     groups = np.repeat(np.arange(30), 2)
-    result = select_split(metric("cka"), noise(0, 2), noise(1, 2), groups=groups, draws=99)
+    result = select_split(metric("cka"), noise(0, 2), noise(1, 2), groups=groups, permutations=99)
     assert result.null == "99 sampled permutations"
     assert result.n_selection % 2 == 0
 

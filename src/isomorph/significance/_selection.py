@@ -13,7 +13,8 @@ from ..errors import InputError
 from ..metrics import Metric
 from ._decisions import sampled_p
 from ._intervals import _features, _scores
-from ._permutations import Labels, _codes, permutations
+from ._permutations import Labels, _codes
+from ._permutations import permutations as draw_permutations
 from ._sampling import sampled_null
 
 
@@ -52,7 +53,7 @@ def select_split(
     fraction: float = 0.5,
     seed: int = 0,
     groups: Labels | None = None,
-    draws: int = 1000,
+    permutations: int = 1000,
 ) -> Split:
     """Choose the best layer pair on a part of the items, score it on the rest.
 
@@ -63,7 +64,7 @@ def select_split(
         fraction: Share of the items (or groups) that choose.
         seed: Seed of the split and of the permutations.
         groups: One group an item; groups are never parted, and permuted as such.
-        draws: Re-pairings to sample where the metric has no exact null, or items come in groups.
+        permutations: Re-pairings to sample where the metric has no exact null, or items come in groups.
 
     Raises:
         InputError: if the sides do not fit each other, or a part has too few items for the metric.
@@ -85,7 +86,7 @@ def select_split(
     x, y = (metric.prepare(take_rows(side[k], rest)) for side, k in ((left, i), (right, j)))
     value = np.asarray(to_numpy(metric.compare([x], [y])), dtype=np.float64)
     held = None if groups is None else [groups[int(r)] for r in rest]
-    chance, p, source = _judged(metric, x, y, value, held, draws, seed, len(rest))
+    chance, p, source = _judged(metric, x, y, value, held, permutations, seed, len(rest))
     return Split(i, j, float(value[0, 0]), chance, p, float(scores[i, j]), len(first), len(rest), source)
 
 
@@ -96,7 +97,7 @@ def _judged(
     if exact is not None and exact.std is not None and not metric.distance:
         mean = float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
         return mean, float(np.asarray(exact.p_value(value)).reshape(-1)[0]), exact.source
-    orders = permutations(n, count, seed, groups=groups)
+    orders = draw_permutations(n, count, seed, groups=groups)
     null = sampled_null(metric, [x], [y], orders)
     p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
     return float(null.mean()), p, f"{count} sampled permutations"
