@@ -147,6 +147,8 @@ def test_too_few_items_groups_or_labels_are_refused() -> None:
         metric("ridge_predictivity(folds=5)")(x, y)
     with pytest.raises(InputError, match="found 3; lower folds"):
         grouped_predictivity(x, y, groups=np.arange(12) % 3)
+    with pytest.raises(InputError, match="regularization=-1"):
+        grouped_predictivity(x, y, groups=np.arange(12), regularization=-1)
     with pytest.raises(InputError, match="shape"):
         grouped_predictivity(x, y, groups=[1, 2])
     with pytest.raises(InputError, match="at least 20"):

@@ -19,7 +19,7 @@ from ._spectra import Axes
 from ._ucentred import invariants, moments, permuted_products, skewness
 
 SHARED_BYTES = 2 << 30
-"""Above this many bytes of n x n projections, sampled permutations fall back to one product a pair."""
+"""Above this many bytes of n x n matrices, sampled permutations fall back to one product a pair."""
 
 Weigh = Callable[[Axes], Array]
 Norm = Callable[[Axes, Axes], float]

@@ -14,11 +14,9 @@ from .._arrays import Array, take_rows
 from .._linalg import double_centre, u_centre
 from ..errors import InputError
 from ._base import Metric, Null, choice
+from ._projections import SHARED_BYTES
 from ._spectra import block, compressed, wide_centred
 from ._ucentred import invariants, moments, permuted_products, skewness
-
-SHARED_BYTES = 2 << 30
-"""Above this many bytes of n x n matrices, sampled permutations fall back to one product a pair."""
 
 
 class Centred(NamedTuple):

@@ -353,10 +353,12 @@ def grouped_predictivity(
         seed: Seed by which groups are dealt to folds, the largest first.
 
     Raises:
-        InputError: if the inputs do not fit, or there are fewer groups than folds.
+        InputError: if the inputs do not fit, `regularization` is negative, or there are fewer groups than folds.
     """
     x, y = as_pair(x, y, min_items=4)
     choice("grouped_predictivity", "measure", measure, ("r2", "pearson"))
+    if not 0 <= regularization < math.inf:
+        raise InputError(f"grouped_predictivity: regularization={regularization!r} must be finite and 0 or more.")
     fold = fold_of_items(x.shape[0], folds, seed, groups)
     left, right = (
         Predictor(a, fold=fold, leave_one_out=False, regularization=regularization, name="grouped_predictivity")
