@@ -1,0 +1,131 @@
+"""The command line as a user types it, in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from isomorph import load_dataset, load_encoder
+from isomorph.errors import FetchError, MissingExtraError
+
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def isomorph(*arguments, cwd, **kwargs):
+    command = [sys.executable, "-m", "isomorph", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=ENV, timeout=600, check=False, **kwargs)
+
+
+@pytest.fixture
+def features(tmp_path):
+    """Two files of features of the same items, one of them in another order."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(50, 4))
+    ids = np.array([f"i{k}" for k in range(50)])
+    order = rng.permutation(50)
+    y = z @ rng.normal(size=(4, 6)) + 0.5 * rng.normal(size=(50, 6))
+    from isomorph.store import Layers
+
+    x = {"a": z @ rng.normal(size=(4, 8)), "b": rng.normal(size=(50, 8))}
+    Layers.from_arrays(x, ids=list(ids)).save(tmp_path / "x.npz")
+    Layers.from_arrays({"only": y[order]}, ids=list(ids[order])).save(tmp_path / "y.safetensors")
+    return tmp_path
+
+
+def test_scan_joins_by_id_prints_chance_and_saves_and_report_draws_it(features):
+    done = isomorph("scan", "x.npz", "y.safetensors", "-m", "cka", "-m", "mutual_knn(k=5)", cwd=features)
+    assert done.returncode == 0, done.stderr
+    assert "a × only" in done.stdout
+    assert "chance" in done.stdout
+    assert json.loads((features / "scan.json").read_text())["kind"] == "scan"
+    drawn = isomorph("report", "scan.json", "--to", "page.html", cwd=features)
+    assert drawn.returncode == 0, drawn.stderr
+    assert (features / "page.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["models", "metrics", "datasets", "maps"])
+def test_list_prints_a_table(kind, tmp_path):
+    done = isomorph("list", kind, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "modles"], "choose one of"),
+        (["scan", "x.npz", "none.npz"], "none.npz"),
+        (["scan", "x.npz", "y.safetensors", "-m", "ckaa"], "Did you mean 'cka'"),
+        (["scan", "x.npz", "y.safetensors", "-m", "cka(estimator='best')"], "'unbiased'"),
+        (["extract", "bundled:dinov2-smal", "emoji(n=3)"], "dinov2-small"),
+        (["extract", "bundled:minilm-l6", "emojy(n=3)"], "Did you mean 'emoji'"),
+        (["run", "none.toml"], "Cannot read the study"),
+        (["report", "x.npz"], "x.npz"),
+    ],
+)
+def test_what_a_user_can_put_right_is_one_paragraph_and_exit_status_2(features, arguments, message):
+    before = sorted(p.name for p in features.iterdir())
+    done = isomorph(*arguments, cwd=features)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert sorted(p.name for p in features.iterdir()) == before
+
+
+def test_an_interrupt_says_what_is_kept_and_exits_130(features):
+    big = np.random.default_rng(0).normal(size=(1500, 64)).astype(np.float32)
+    np.save(features / "big.npy", big)
+    command = [
+        sys.executable,
+        "-m",
+        "isomorph",
+        "scan",
+        "big.npy",
+        "big.npy",
+        "-m",
+        "procrustes",
+        "--permutations",
+        "99999",
+    ]
+    process = subprocess.Popen(command, cwd=features, stderr=subprocess.PIPE, text=True, env=ENV)
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Interrupted" in error
+    assert "Traceback" not in error
+    assert not (features / "scan.json").exists()
+
+
+@pytest.fixture
+def demo_packages():
+    """Everything that the demo fetches is in the cache, or the reason why it is not."""
+    try:
+        for model in ("dinov2-small", "minilm-l6", "smollm2-135m", "whisper-tiny.en"):
+            load_encoder(f"bundled:{model}")
+        load_dataset("emoji(n=2, speech=True)")
+    except (FetchError, MissingExtraError) as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.usefixtures("demo_packages")
+def test_the_demo_on_few_emoji_gives_a_page_and_a_second_run_encodes_nothing(tmp_path):
+    first = isomorph("demo", "--n", 24, "--output", "demo", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "report.html" in first.stdout
+    assert "bundled:dinov2-small" in first.stdout
+    page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+    assert "untrained" in page
+    second = isomorph("demo", "--n", 24, "--output", "demo", cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.count("all features are there") == 6
+    assert second.stderr.count("there and current") == 5
+    assert second.stdout == first.stdout
