@@ -164,8 +164,8 @@ def report(
 
 
 @app.command("list")
-def list_(kind: Annotated[str, typer.Argument(help="models, metrics or datasets.")]) -> None:
-    """What there is: models, metrics or datasets."""
+def list_(kind: Annotated[str, typer.Argument(help="models, metrics, datasets or maps.")]) -> None:
+    """What there is: models, metrics, datasets or maps."""
     from . import listing
 
     if kind not in listing.KINDS:

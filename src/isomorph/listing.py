@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,7 +47,28 @@ def list_models() -> Rows:
     return ("model", "modality", "what it is", "download", "licence"), rows
 
 
-KINDS: dict[str, Callable[[], Rows]] = {"models": list_models, "metrics": list_metrics, "datasets": list_datasets}
+def list_maps() -> Rows:
+    """Every map with its parameters."""
+    from .maps import REGISTRY
+
+    rows = [
+        (
+            name,
+            "predicts y" if cls.direct else "shared space",
+            _signature(cls),
+            (cls.__doc__ or "").strip().splitlines()[0],
+        )
+        for name, cls in REGISTRY.classes.items()
+    ]
+    return ("map", "kind", "parameters", "what it is"), rows
+
+
+KINDS: dict[str, Callable[[], Rows]] = {
+    "models": list_models,
+    "metrics": list_metrics,
+    "datasets": list_datasets,
+    "maps": list_maps,
+}
 
 
 def _parameters(cls: Any) -> str:
@@ -55,3 +77,7 @@ def _parameters(cls: Any) -> str:
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         parts.append(field.name if required else f"{field.name}={field.default!r}")
     return ", ".join(parts)
+
+
+def _signature(cls: Any) -> str:
+    return ", ".join(str(p) for k, p in inspect.signature(cls).parameters.items() if k != "self").replace("'", '"')

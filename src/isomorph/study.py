@@ -207,20 +207,20 @@ def plan(study: Study) -> list[Step]:
     items = DATASETS.make(study.items).load()
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
     current = True
-    for entry, init in _runs(study):
-        encoder = _load(study, entry, init)
-        view = choose_view(encoder, items, entry.view)
-        missing = len(study.store.missing(encoder, items, view=view, storage=entry.storage))
-        label = f"extract {entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
+    for encoder_entry, init in _runs(study):
+        encoder = _load(study, encoder_entry, init)
+        view = choose_view(encoder, items, encoder_entry.view)
+        missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.storage))
+        label = f"extract {encoder_entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
         weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
         size = f"{missing} of {len(items)} items, {len(encoder.layers)} layers, {weights}"
-        seconds = _estimate(encoder, missing)
-        steps.append(Step(label, "to do" if missing else "done", size, seconds if missing else 0.0))
+        seconds = _estimate(encoder, missing) if missing else 0.0
+        steps.append(Step(label, "to do" if missing else "done", size, seconds))
         current = current and not missing
-    for entry in study.scans:
-        done = current and (study.output / entry.file).exists()
-        size = f"{', '.join(entry.metrics)}; {entry.permutations} permutations"
-        steps.append(Step(f"scan {entry.x} × {entry.y}", "done if unchanged" if done else "to do", size))
+    for scan_entry in study.scans:
+        done = current and (study.output / scan_entry.file).exists()
+        size = f"{', '.join(scan_entry.metrics)}; {scan_entry.permutations} permutations"
+        steps.append(Step(f"scan {scan_entry.x} × {scan_entry.y}", "done if unchanged" if done else "to do", size))
     steps.append(Step("report", "to do", str(study.page)))
     return steps
 
@@ -268,11 +268,11 @@ def _scan(
     force: bool,
     say: Callable[[str], None],
 ) -> Scan:
-    sides = [features[entry.x, "pretrained"], features[entry.y, "pretrained"]]
+    x, y = features[entry.x, "pretrained"], features[entry.y, "pretrained"]
     twins = [{TWIN: features[n, "random"]} if (n, "random") in features else {} for n in (entry.x, entry.y)]
     key = fingerprint(
         {
-            "features": [s.provenance for s in sides] + [t[TWIN].provenance for t in twins if t],
+            "features": [x.provenance, y.provenance] + [t[TWIN].provenance for t in twins if t],
             "metrics": [make_metric(m).variant for m in entry.metrics],
             "settings": [entry.permutations, entry.alpha, study.seed],
             "groups": items.groups,
@@ -288,10 +288,11 @@ def _scan(
         if isinstance(old, Scan) and old.provenance.get("study_key") == key:
             say(f"{entry.x} × {entry.y}: the scan is there and current")
             return old
-    say(f"{entry.x} × {entry.y}: {len(sides[0])} × {len(sides[1])} layers, {', '.join(entry.metrics)}")
-    groups = None if items.groups is None else _groups_of(items, sides[0], sides[1])
+    say(f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {', '.join(entry.metrics)}")
+    groups = None if items.groups is None else _groups_of(items, x, y)
     result = scan(
-        *sides,
+        x,
+        y,
         entry.metrics,
         permutations=entry.permutations,
         seed=study.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._base import Result, load_result
 from ._diagnosis import Diagnosis, Finding
 from ._networks import CutStitch, NetworkStitch
-from ._scan import Alignment, Best, Neighborhoods, Scan
+from ._scan import Alignment, Best, Neighborhoods, Scan, format_p
 from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "Scan",
     "Score",
     "Stitch",
+    "format_p",
     "load_result",
 ]
