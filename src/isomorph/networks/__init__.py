@@ -1,0 +1,329 @@
+"""Stitching inside networks: cut two frozen networks, join them there, and see what the joined one still can do."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._progress import Show, progress
+from .._provenance import provenance
+from ..encoders._torch import import_torch, state_fingerprint
+from ..errors import InputError
+from ..results import CutStitch, NetworkStitch
+from ._controls import calibrate_norms, untrained_twin
+from ._running import Inputs, Network, Place, Rows, batches, frozen
+from ._stitches import Fit, Form, read_fits, read_form
+from ._training import IGNORED, Score, Seam, fit_stitch, hits, score, weighted
+
+__all__ = ["stitch_networks"]
+
+
+def stitch_networks(
+    bottom: Any,
+    top: Any,
+    data: Any,
+    *,
+    cuts: Sequence[str | tuple[str, str]],
+    labels: Any,
+    stitch: str = "linear",
+    fit: str | Sequence[str] = "least_squares",
+    top_data: Any = None,
+    test: float | Sequence[int] = 0.5,
+    groups: Sequence[Any] | None = None,
+    output: Callable[[Any], Any] | None = None,
+    random_bottom: Any = None,
+    random_draws: int = 1,
+    other_bottoms: Mapping[str, Any] | None = None,
+    margin: float = 0.1,
+    batch_size: int = 256,
+    seed: int = 0,
+    bottom_name: str | None = None,
+    top_name: str | None = None,
+    show: Show = None,
+) -> NetworkStitch:
+    """Join the bottom of one frozen network to the top of another, at several depths, with every control.
+
+    The activations of the bottom at a layer pass a stitch, which is all that is fitted, and take the place of the top's
+    activations at a layer of its own. What the joined network scores on items that the stitch has not seen says whether
+    the one can be used in place of the other there. That the top sees its input through the cut alone is checked.
+
+    Both networks come back as they were: mode, gradients and weights.
+
+    Args:
+        bottom: A ``torch.nn.Module``, a transformers checkpoint with its head included.
+        top: Another, whose output are class scores (n, classes), or (n, t, classes) if it labels tokens.
+        data: Inputs of both: an array or tensor whose first axis is the items, or a mapping of them for keyword
+            arguments (``input_ids``, ``attention_mask``). Padded tokens are left out of closed forms and of R².
+        cuts: Pairs (layer of the bottom, layer of the top), or one name for both: paths of modules (``"features.3"``;
+            ``"act#2"`` is the third call of a module that runs several times), or ``"block_02"`` in a stack of blocks.
+        labels: Class of each item (n,), or of each token (n, t), where -100 does not count.
+        stitch: ``"linear"``; ``"conv1x1"``, the same on the channels of maps; ``"low_rank(rank=16)"``, the same through
+            a bottleneck. Features are the last axis of (n, t, d) and the second of all else, unless ``axis=`` says so.
+        fit: One or several of ``"identity"`` (nothing fitted), ``"least_squares"`` and ``"orthogonal"`` (from the
+            bottom's to the top's activations, in closed form), ``"task"`` (trained through the top;
+            ``"task(epochs=15, learning_rate=0.001, batch_size=64, init='random', norm=True)"`` is the default: batch
+            norms around a random start, Bansal et al. 2021; ``init='least_squares'`` is that of Csiszárik et al. 2021).
+        top_data: Inputs of the top, where it takes other ones than the bottom.
+        test: Share of the items on which everything is scored, or their row numbers; all others are fitted on. Use
+            items that the networks were not trained on for the test.
+        groups: One group an item; a group is never both fitted on and scored.
+        output: Turns what the top returns into class scores; by default its ``logits``, or what it returns.
+        random_bottom: Untrained bottom, or a function from a seed to one; by default the bottom with weights drawn
+            anew. Its batch norms get the statistics of the training items.
+        random_draws: How many untrained bottoms.
+        other_bottoms: Further controls by name, such as a bottom trained on permuted labels.
+        margin: A cut that gains no more accuracy than this over the random bottom is called uninformative.
+        batch_size: Items that run together.
+        seed: Seed of the split, untrained bottoms, permutations and training.
+        bottom_name: What to call the bottom.
+        top_name: What to call the top.
+        show: As for progress bars: None after two seconds, True at once, False never.
+
+    Returns:
+        A `NetworkStitch`. Accuracy is in [0, 1]; its chance level is that of always saying the most frequent class.
+
+    Raises:
+        MissingExtraError: if torch is not installed.
+        UnknownNameError: if a layer, a stitch or a fit is not known.
+        InputError: if networks, data, labels or cuts do not fit each other, the top is not above chance, or a cut does
+            not separate the top.
+    """
+    torch = import_torch("stitch_networks")
+    for which, module in (("bottom", bottom), ("top", top), *(other_bottoms or {}).items()):
+        if not isinstance(module, torch.nn.Module):
+            raise InputError(f"{which} must be a torch.nn.Module, found {type(module).__name__}.")
+    _check_numbers(random_draws=random_draws, batch_size=batch_size, margin=margin)
+    form, fits = read_form(stitch), read_fits(fit)
+    below = Inputs(data, "data")
+    above = below if top_data is None else Inputs(top_data, "top_data")
+    if above.n != below.n:
+        raise InputError(f"data has {below.n} items and top_data has {above.n}; row i of both must be the same item.")
+    wanted = _labels(labels, below.n)
+    train, held_out = _split(below.n, test, groups, seed)
+    pairs = _pairs(cuts)
+    twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed + i)) for i in range(random_draws)]
+    others = dict(other_bottoms or {})
+    with frozen(bottom, top, *twins, *others.values()):
+        for twin in twins:
+            calibrate_norms(twin, below, train, batch_size)
+        study = _Study(
+            Network(bottom, below, output),
+            Network(top, above, output),
+            tuple(Network(t, below) for t in twins),
+            {name: Network(m, below) for name, m in others.items()},
+            form,
+            wanted,
+            train,
+            held_out,
+            float(margin),
+            int(batch_size),
+            seed,
+        )
+        base, n_classes = study.base()
+        found = study.results(pairs, fits, base, show)
+    return NetworkStitch(
+        bottom=bottom_name or type(bottom).__name__,
+        top=top_name or type(top).__name__,
+        cuts=tuple(found),
+        base_accuracy=base.accuracy,
+        chance=study.chance(),
+        n_train=len(train),
+        n_test=len(held_out),
+        n_classes=n_classes,
+        random_draws=random_draws,
+        seed=seed,
+        provenance=provenance(
+            call="stitch_networks",
+            bottom=state_fingerprint(bottom),
+            top=state_fingerprint(top),
+            random_bottoms=[state_fingerprint(t) for t in twins],
+            other_bottoms={name: state_fingerprint(m) for name, m in others.items()},
+            data=below.content,
+            top_data=above.content,
+            labels=Inputs(wanted, "labels").content,
+            test=[int(i) for i in held_out],
+            cuts=[list(p) for p in pairs],
+            stitch=form.spec,
+            fit=[f.spec for f in fits],
+            random_draws=random_draws,
+            margin=float(margin),
+            batch_size=int(batch_size),
+            seed=seed,
+        ),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Study:
+    """All that the cuts of one call share."""
+
+    bottom: Network
+    top: Network
+    twins: tuple[Network, ...]
+    others: Mapping[str, Network]
+    form: Form
+    labels: Any
+    train: Rows
+    test: Rows
+    margin: float
+    size: int
+    seed: int
+
+    def base(self) -> tuple[Score, int]:
+        """The top alone, and its number of classes."""
+        import torch
+
+        right = []
+        with torch.no_grad():
+            for part in batches(self.test, self.size):
+                logits = self.top.logits(part)
+                if tuple(logits.shape[:-1]) != (len(part), *self.labels.shape[1:]):
+                    raise InputError(
+                        f"labels have shape {tuple(self.labels.shape)}, the top's class scores "
+                        f"{('n', *logits.shape[1:])}; one label a row of scores is needed."
+                    )
+                right.append(hits(logits, self.labels, part))
+        classes, highest = int(logits.shape[-1]), int(self.labels.max())
+        if highest >= classes:
+            raise InputError(
+                f"labels go up to {highest}, but the top tells only {classes} classes apart (0 to {classes - 1})."
+            )
+        base = Score(weighted(np.concatenate(right), self.labels, self.test), 1.0)
+        if base.accuracy <= self.chance():
+            raise InputError(
+                f"The top alone has accuracy {base.accuracy:.3f} on the test items, no more than the most frequent "
+                f"class ({self.chance():.3f}): there is nothing that a stitch could keep. Check labels and output."
+            )
+        return base, classes
+
+    def chance(self) -> float:
+        """Accuracy of always saying the most frequent class of the test items."""
+        import torch
+
+        labels = self.labels[torch.as_tensor(self.test)].reshape(-1)
+        counts = torch.bincount(labels[labels != IGNORED])
+        return float(counts.max() / counts.sum())
+
+    def results(
+        self, pairs: Sequence[tuple[str, str]], fits: Sequence[Fit], base: Score, show: Show
+    ) -> list[CutStitch]:
+        """Every cut with every fit."""
+        places = [(self.bottom.locate(a, "bottom"), self.top.locate(b, "top")) for a, b in pairs]
+        for enters in {p.layer: p for _, p in places}.values():
+            self.top.require_cut(enters)
+        for leaves, enters in places:  # shapes first: an error after an hour of training would be late
+            Seam.of(self.bottom, self.top, leaves, enters, self.form, self.size)
+        one = 2 + len(self.twins) + len(self.others)
+        total = len(places) * sum(one + (f.name != "identity") for f in fits)
+        with progress(total, "stitching networks", unit="stitches", show=show) as advance:
+            return [self._cut(leaves, enters, fit, base, advance) for leaves, enters in places for fit in fits]
+
+    def _cut(self, leaves: Place, enters: Place, fit: Fit, base: Score, advance: Callable[[int], None]) -> CutStitch:
+        def joined(network: Network, place: Place, *, permuted: bool = False) -> tuple[Score, int, Seam]:
+            seam = Seam.of(network, self.top, place, enters, self.form, self.size)
+            made, rows = fit_stitch(seam, fit, self.labels, self.train, self.seed, permuted=permuted)
+            scored = score(seam, made, self.labels, self.test)
+            advance(1)
+            return scored, rows, seam
+
+        main, rows, seam = joined(self.bottom, leaves)
+        twins = [joined(t, t.locate(leaves.layer, "random bottom"))[0] for t in self.twins]
+        untrained = Score(np.mean([t.hits for t in twins], axis=0), float(np.mean([t.r2 for t in twins])))
+        controls = {"self_stitch": joined(self.top, enters)[0], "random_bottom": untrained}
+        if fit.name != "identity":
+            controls["permuted"] = joined(self.bottom, leaves, permuted=True)[0]
+        for name, network in self.others.items():
+            controls[name] = joined(network, network.locate(leaves.layer, name))[0]
+        return CutStitch(
+            bottom_layer=leaves.layer,
+            top_layer=enters.layer,
+            bottom_depth=leaves.depth,
+            top_depth=enters.depth,
+            stitch=self.form.spec,
+            fit=fit.spec,
+            widths=seam.layout.widths,
+            rows=rows,
+            accuracy=main.accuracy,
+            base_accuracy=base.accuracy,
+            chance=self.chance(),
+            penalty_interval=_interval(base.hits - main.hits),
+            r2=main.r2,
+            controls={name: {"accuracy": s.accuracy, "r2": s.r2} for name, s in controls.items()},
+            above_random=_interval(main.hits - untrained.hits),
+            margin=self.margin,
+        )
+
+
+def _interval(differences: Rows) -> tuple[float, float]:
+    """95 % interval of a mean paired difference: Wald's, half an item added to each outcome (Agresti & Min 2005)."""
+    n, total = len(differences) + 2, float(differences.sum())
+    half = 1.959964 * (float((differences**2).sum()) + 1 - total**2 / n) ** 0.5 / n
+    return max(-1.0, total / n - half), min(1.0, total / n + half)
+
+
+def _labels(labels: Any, n: int) -> Any:
+    import torch
+
+    try:
+        given = torch.as_tensor(labels if isinstance(labels, torch.Tensor) else np.array(labels)).detach().cpu()
+    except TypeError as error:
+        raise InputError(f"labels must be whole numbers, one an item: {error}.") from error
+    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+        raise InputError(f"labels must be whole numbers, the classes of the top's scores; found {given.dtype}.")
+    if given.ndim == 0 or len(given) != n:
+        raise InputError(f"labels have shape {tuple(given.shape)} but data has {n} items; one label an item is needed.")
+    given = given.long()
+    if bool(((given < 0) & (given != IGNORED)).any()) or bool((given.reshape(n, -1) == IGNORED).all(1).any()):
+        raise InputError(
+            f"labels must be classes from 0 on; {IGNORED} leaves single tokens out, but no item may have nothing else."
+        )
+    return given
+
+
+def _split(n: int, test: Any, groups: Sequence[Any] | None, seed: int) -> tuple[Rows, Rows]:
+    """Rows to fit on and rows to score."""
+    if groups is not None and len(groups) != n:
+        raise InputError(f"groups has {len(groups)} entries but there are {n} items; one each is needed.")
+    codes = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    if isinstance(test, (int, float)) and not isinstance(test, bool):
+        if not 0 < test < 1:
+            raise InputError(f"test={test}: a share between 0 and 1, or row numbers, are needed.")
+        units = np.random.default_rng([seed, 0]).permutation(int(codes.max()) + 1)
+        held_out = np.flatnonzero(np.isin(codes, units[: max(1, round(test * len(units)))]))
+    else:
+        given = np.asarray(test)
+        if given.dtype == bool or given.ndim != 1 or given.dtype.kind not in "iu":
+            raise InputError("test must be a share between 0 and 1, or a list of row numbers.")
+        held_out = np.unique(given)
+        if len(held_out) != len(given) or (len(given) and not 0 <= held_out[0] <= held_out[-1] < n):
+            raise InputError(f"test must hold row numbers from 0 to {n - 1}, each once.")
+    train = np.setdiff1d(np.arange(n), held_out)
+    if len(train) < 2 or len(held_out) < 2:
+        raise InputError(
+            f"{len(train)} items to fit on and {len(held_out)} to score: at least 2 of each are needed; give more "
+            "items or another test share."
+        )
+    if shared := set(codes[train]) & set(codes[held_out]):
+        raise InputError(f"{len(shared)} groups are both in test and among the other items; keep each on one side.")
+    return train, held_out
+
+
+def _pairs(cuts: Any) -> list[tuple[str, str]]:
+    if isinstance(cuts, str):
+        cuts = [cuts]
+    pairs = [(c, c) if isinstance(c, str) else tuple(c) for c in cuts]
+    if not pairs or any(len(p) != 2 for p in pairs):
+        raise InputError("cuts must hold at least one layer name or pair (layer of the bottom, layer of the top).")
+    return list(dict.fromkeys(pairs))
+
+
+def _check_numbers(random_draws: Any, batch_size: Any, margin: Any) -> None:
+    for name, value in (("random_draws", random_draws), ("batch_size", batch_size)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{name}={value!r} must be a whole number of at least 1.")
+    if not 0 <= margin < 1:
+        raise InputError(f"margin={margin!r} must be a share of at least 0 and below 1.")
