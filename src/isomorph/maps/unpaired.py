@@ -166,8 +166,9 @@ def _centroids(rows: Matrix, clusters: int, rng: np.random.Generator) -> Matrix:
     best, centres = np.inf, rows[:clusters]
     for _ in range(CLUSTERINGS):
         try:
-            found, label = kmeans2(rows, clusters, iter=20, minit="++", rng=rng, missing="raise")
-        except ClusterError:
+            with np.errstate(divide="ignore", invalid="ignore"):  # where fewer items differ: an empty cluster follows
+                found, label = kmeans2(rows, clusters, iter=20, minit="++", rng=rng, missing="raise")
+        except (ClusterError, ValueError):
             continue  # a cluster ran empty: another draw will do
         spread = float(((rows - found[label]) ** 2).sum())
         if spread < best:
