@@ -27,16 +27,29 @@ def centre(x: Array) -> Array:
     high = xp.astype(mean, x.dtype)
     if x.dtype == xp.float64:
         return x - high
-    return (x - high) - xp.astype(mean - xp.astype(high, xp.float64), x.dtype)
+    centred = x - high
+    centred -= xp.astype(mean - xp.astype(high, xp.float64), x.dtype)
+    return centred
+
+
+def largest_magnitude(x: Array) -> Array:
+    """The largest absolute value, without an array of absolute values."""
+    xp = array_namespace(x)
+    return xp.maximum(xp.max(x), -xp.min(x))
 
 
 def sum_squares(x: Array, axis: int | None = None) -> Array:
     """Sum of squares of a matrix, or of each of its rows (axis=1) or columns (axis=0), in float64."""
     xp = array_namespace(x)
-    wide = xp.astype(x, xp.float64, copy=False)
     if axis == 0:
+        wide = xp.astype(x, xp.float64, copy=False)
         return xp.sum(wide * wide, axis=0)
-    rows = xp.vecdot(wide, wide)  # no temporary of squares: ten times faster than the sum of wide * wide
+    step = max(1, (1 << 18) // x.shape[1])  # rows whose float64 copy stays in the cache
+    parts = []
+    for s in range(0, x.shape[0], step):
+        wide = xp.astype(x[s : min(x.shape[0], s + step), :], xp.float64, copy=False)
+        parts.append(xp.vecdot(wide, wide))
+    rows = parts[0] if len(parts) == 1 else xp.concat(parts)
     return rows if axis == 1 else xp.sum(rows)
 
 
@@ -56,12 +69,15 @@ def scaled_and_size(x: Array, what: str = "x") -> tuple[Array, Array]:
         InputError: if `x` is zero (all items are the same after centring).
     """
     xp = array_namespace(x)
-    largest = xp.max(xp.abs(x))
+    largest = largest_magnitude(x)
     if not is_traced(x) and number(largest) == 0.0:
         raise InputError(
             f"{what} is constant: all its items have the same features, so nothing varies that could be alike. "
             "Leave this layer out."
         )
+    if x.dtype == xp.float32 and not is_traced(x) and 1e-30 < number(largest) < 1e30:
+        size = (sum_squares(x) / x.shape[0]) ** 0.5  # float64 holds these squares
+        return x / xp.astype(size, x.dtype), size
     x = x / largest  # first, so that the squares of very small or large features neither vanish nor overflow
     size = (sum_squares(x) / x.shape[0]) ** 0.5
     return x / xp.astype(size, x.dtype), size * xp.astype(largest, xp.float64)
@@ -77,7 +93,7 @@ def require_variation(x: Array, centred: Array, what: str = "x") -> None:
     eps = float(xp.finfo(x.dtype).eps)
     if is_traced(x):
         return
-    if number(xp.max(xp.abs(centred))) <= 4 * eps * number(xp.max(xp.abs(x))):
+    if number(largest_magnitude(centred)) <= 4 * eps * number(largest_magnitude(x)):
         raise InputError(
             f"{what} is constant: all its items have the same features (to the precision of {x.dtype}), so nothing "
             "varies that could be alike. Leave this layer out."

@@ -239,7 +239,9 @@ class Metric(ABC, Generic[State]):
         xs, ys = [self.prepare(x)], [self.prepare(y)]
         exact = self.null_moments(xs, ys)
         if exact is not None and exact.std is not None:
-            return dataclasses.replace(exact, **{f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness")})
+            scalars = {f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness")}
+            weights = None if exact.weights is None else np.reshape(exact.weights, (-1,))
+            return dataclasses.replace(exact, **scalars, weights=weights)
         n, rng = x.shape[0], np.random.default_rng(seed)
         orders = np.stack([rng.permutation(n) for _ in range(permutations)])
         sample = np.array([s[0, 0] for s in self.compare_permuted(xs, ys, orders)])
