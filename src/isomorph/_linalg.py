@@ -39,8 +39,11 @@ def largest_magnitude(x: Array) -> Array:
 
 
 def sum_squares(x: Array, axis: int | None = None) -> Array:
-    """Sum of squares of a matrix, or of each of its rows (axis=1) or columns (axis=0), in float64."""
+    """Sum of squares of a vector or matrix, or of a matrix's rows (axis=1) or columns (axis=0), in float64."""
     xp = array_namespace(x)
+    if x.ndim == 1:
+        wide = xp.astype(x, xp.float64, copy=False)
+        return xp.vecdot(wide, wide)
     if axis == 0:
         wide = xp.astype(x, xp.float64, copy=False)
         return xp.sum(wide * wide, axis=0)
