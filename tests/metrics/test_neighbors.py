@@ -12,7 +12,8 @@ from isomorph.errors import InputError
 from isomorph.metrics import Metric, metric
 from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
-from isomorph.metrics._graphs import EdgeTable, _largest, common_permuted, nearest, row_sums, total_overlap
+from isomorph.metrics._edges import EdgeTable, common_permuted, row_sums, total_overlap
+from isomorph.metrics._graphs import _largest, nearest
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_the_mean_over_items_of_the_overlaps_is_the_score() -> None:
 
 
 def test_row_sums_in_many_small_blocks_are_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 200)
+    monkeypatch.setattr("isomorph.metrics._edges._BLOCK", 200)
     graphs = [nearest(noise(40, 3, s), 4, "cosine") for s in range(3)]
     table = EdgeTable.of(graphs)
     hits = next(common_permuted(table, table, np.arange(40)[None]))
@@ -110,7 +111,7 @@ def test_large_tables_are_searched_instead_of_indexed(monkeypatch: pytest.Monkey
     xs, ys = [m.prepare(noise(40, 3, s)) for s in range(2)], [m.prepare(noise(40, 3, s)) for s in range(1, 4)]
     orders = np.array([np.random.default_rng(i).permutation(40) for i in range(3)])
     expected = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
-    monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 1)
+    monkeypatch.setattr("isomorph.metrics._edges._BLOCK", 1)
     found = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
     np.testing.assert_allclose(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1])
@@ -470,3 +471,12 @@ def test_features_near_the_ends_of_the_range_of_floats_keep_their_neighbours() -
         expected = nearest(x, 4, similarity).lists
         for factor in (1e-170, 1e-8, 1e170):
             np.testing.assert_array_equal(nearest(factor * x, 4, similarity).lists, expected)
+
+
+@pytest.mark.parametrize("similarity", ["euclidean", "dot"])
+def test_many_items_at_the_origin_are_tied_with_each_other(similarity: str) -> None:
+    x = noise(20, 4)
+    x[:8] = 0.0
+    graph = nearest(x, 3, similarity)
+    np.testing.assert_allclose(np.bincount(graph.source, graph.weights), 3.0)
+    assert graph.duplicates == 8

@@ -100,7 +100,11 @@ def _log_likelihood(variances: Floats, power: Floats, p: int) -> float:
 
 
 def _reduced(y: Any, moment: Any, items: Any, remove_mean: bool) -> tuple[Floats, Floats, int, float]:
-    """Eigenvalues of the predicted covariance, data power along its eigenvectors, features, constant."""
+    """Eigenvalues of the predicted covariance, data power along its eigenvectors, features, constant.
+
+    Raises:
+        InputError: if shapes do not fit or the moment is not symmetric and positive semidefinite.
+    """
     data = np.asarray(to_numpy(as_features(y, "y", min_items=2)), dtype=np.float64)
     g = np.asarray(to_numpy(as_features(moment, "moment")), dtype=np.float64)
     n, p = data.shape

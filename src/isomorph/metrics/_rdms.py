@@ -110,7 +110,11 @@ def rooted(squared: Array) -> Array:
 
 
 def _profiles(x: Array) -> Array:
-    """Rows less their mean, of unit norm."""
+    """Rows less their mean, of unit norm.
+
+    Raises:
+        InputError: if a row holds the same value throughout.
+    """
     xp = array_namespace(x)
     largest = xp.max(xp.abs(x))
     if not is_traced(x) and number(largest) > 0:

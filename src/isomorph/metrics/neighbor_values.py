@@ -13,7 +13,8 @@ from .._arrays import Array, as_features, namespace, take_rows, to_numpy
 from .._linalg import unit_rows
 from ..errors import InputError
 from ._base import Metric, Null, choice
-from ._graphs import SIMILARITIES, EdgeTable, Floats, Neighbours, check_k, mid_ranks, nearest
+from ._edges import EdgeTable
+from ._graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
 from ._motifs import invariants, permutation_moments
 
 _BLOCK = 1 << 24  # similarities of all layers held at once

@@ -17,19 +17,8 @@ from scipy import special, stats
 
 from .._arrays import Array, as_features
 from ._base import Metric, Null, choice
-from ._graphs import (
-    SIMILARITIES,
-    EdgeTable,
-    Hits,
-    Neighbours,
-    check_k,
-    common,
-    common_permuted,
-    count_duplicates,
-    nearest,
-    row_sums,
-    total_overlap,
-)
+from ._edges import EdgeTable, Hits, common, common_permuted, row_sums, total_overlap
+from ._graphs import SIMILARITIES, Neighbours, check_k, count_duplicates, nearest
 from ._influence import Influence, overlap_influence
 from ._lists import edit_distance, found_again, longest_common_subsequence
 from ._motifs import permutation_moments
