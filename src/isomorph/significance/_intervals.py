@@ -288,7 +288,11 @@ def difference(
 
 
 def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats]:
-    """Standard errors and degrees of freedom; whole groups are the units where there are any."""
+    """Standard errors and degrees of freedom; whole groups are the units where there are any.
+
+    Raises:
+        InputError: if there is one group only.
+    """
     n = influence.values.shape[0]
     values, second = influence
     units = n
