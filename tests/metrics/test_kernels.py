@@ -485,3 +485,19 @@ def test_float32_moments_are_close_to_float64() -> None:
         assert narrow.mean == pytest.approx(wide.mean, abs=1e-6)
         assert narrow.std == pytest.approx(wide.std, rel=1e-5)
         assert narrow.skewness == pytest.approx(wide.skewness, abs=1e-4)
+
+
+@pytest.mark.parametrize("library", ["torch", "jax.numpy", "array_api_strict"])
+@pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "hsic(kernel='rbf')"])
+def test_nulls_and_permutations_agree_in_every_library(library: str, spec: str) -> None:
+    module, m = pytest.importorskip(library), metric(spec)
+    x, y = data(30)
+    there = [m.prepare(module.asarray(a)) for a in (x, y)]
+    here = [m.prepare(a) for a in (x, y)]
+    orders = np.stack([np.random.default_rng(i).permutation(30) for i in range(3)])
+    found, expected = (
+        [float(s[0, 0]) for s in m.compare_permuted(states[:1], states[1:], orders)] for states in (there, here)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    one, other = m.null(module.asarray(x), module.asarray(y)), m.null(x, y)
+    np.testing.assert_allclose([one.mean, one.std, one.skewness], [other.mean, other.std, other.skewness], atol=1e-10)
