@@ -44,6 +44,8 @@ class Ranked:
 
     def hits(self, k: int) -> Matrix:
         """Probability that a right item is among the first k."""
+        if np.array_equal(self.tied, self.tied_right):
+            return np.asarray(self.better < k, dtype=np.float64)
         return _any_right(self.tied, self.tied_right, k - self.better)
 
     def rank(self) -> Matrix:
@@ -60,9 +62,9 @@ class Ranked:
 
     def chance_hits(self, k: int) -> float:
         """Mean over queries of the probability that a random order has a right item among the first k."""
-        return float(
-            np.mean(_any_right(np.full(len(self.right), self.gallery), self.right, np.full(len(self.right), k)))
-        )
+        right, counts = np.unique(self.right, return_counts=True)
+        hits = _any_right(np.full(len(right), self.gallery), right, np.full(len(right), k))
+        return float(np.dot(hits, counts) / counts.sum())
 
     def chance_rank(self) -> float:
         """Median over queries of the expected rank in a random order."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .._linalg import top_k
+from .._readout import classifier
 from ..errors import InputError
-from ..maps import Map, make_map
+from ..maps import Map
 from ..results import DIRECTIONS
 from ._retrieval import Ranked, directions, rank
 from ._splits import Codes, Split
@@ -157,7 +158,7 @@ def _overlap(mapped: Matrix, target: Matrix) -> Part:
         unit = directions(rows)
         near.append((_nearest_others(unit, k), ~unit.any(axis=1)))
     (a, flat_a), (b, flat_b) = near
-    common = np.array([len(np.intersect1d(p, q)) for p, q in zip(a, b, strict=True)]) / k
+    common = (a[:, :, None] == b[:, None, :]).any(axis=2).sum(axis=1) / k
     chance = k / (m - 1)
     common = np.where(flat_a | flat_b, chance, common)  # without direction every item is equally near
     return Part(common, np.ones(m), chance)
@@ -230,7 +231,7 @@ def _probe(
         return {}  # a probe cannot name classes that it never saw: zero-shot does
     probe = probes.get("y") if fitted.direct else None
     if probe is None:
-        probe = linear_probe(train, known)
+        probe = classifier(train, known)
         if fitted.direct:
             probes["y"] = probe
     one, chance = np.ones(len(truth)), _majority(truth)
@@ -238,17 +239,6 @@ def _probe(
         "probe": Part((probe(mapped) == truth).astype(float), one, chance),
         "probe_native": Part((probe(target) == truth).astype(float), one, chance),
     }
-
-
-def linear_probe(rows: Matrix, labels: Codes) -> Any:
-    """A ridge classifier (one column a class, penalty by leave-one-out), as a function from rows to labels.
-
-    Raises:
-        InputError: if the rows do not vary.
-    """
-    classes = np.unique(labels)
-    fitted = make_map("ridge").fit(rows, (labels[:, None] == classes[None, :]).astype(np.float64))
-    return lambda new: classes[np.argmax(fitted.predict(new), axis=1)]
 
 
 def _majority(labels: Codes) -> float:

@@ -1,0 +1,69 @@
+"""Linear readouts: what can be read from a space by ridge regression, its penalty chosen by exact leave-one-out.
+
+Few outcomes (classes) on many items: every penalty costs one product with the outcomes, nothing of size n x n.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ._linalg import require_variation, thin_svd
+
+Matrix = np.ndarray[Any, Any]
+PENALTIES = tuple(10.0**e for e in range(-7, 2))
+"""In shares of the total variance of the features, as for the map `ridge`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Readout:
+    """A fitted readout ``x -> (x - x_mean) coef + y_mean``."""
+
+    x_mean: Matrix
+    y_mean: Matrix
+    coef: Matrix
+    penalty: float
+
+    def __call__(self, rows: Matrix) -> Matrix:
+        """Predicted outcomes (n, outcomes)."""
+        out: Matrix = (rows - self.x_mean) @ self.coef + self.y_mean
+        return out
+
+
+def readout(rows: Matrix, outcomes: Matrix) -> Readout:
+    """Fit outcomes (n, k) from rows (n, d) by ridge; of the penalties the one with the least leave-one-out error.
+
+    Raises:
+        InputError: if the rows do not vary.
+    """
+    x_mean, y_mean = rows.mean(axis=0), outcomes.mean(axis=0)
+    centred, y = rows - x_mean, outcomes - y_mean
+    require_variation(rows, centred)
+    u, s, vt = thin_svd(centred)
+    projected = u.T @ y
+    rest = y - u @ projected
+    own = np.maximum(1 - 1 / len(rows) - np.sum(u * u, axis=1), 0.0)
+    best: tuple[float, float] | None = None
+    for share in PENALTIES:
+        penalty = share * float(s @ s)
+        q = penalty / (s**2 + penalty)
+        left = u @ (q[:, None] * projected) + rest
+        error = float(np.sum((left / (own + (u * u) @ q)[:, None]) ** 2))
+        if best is None or error < best[0]:
+            best = (error, penalty)
+    assert best is not None  # there are penalties
+    coef = vt.T @ ((s / (s**2 + best[1]))[:, None] * projected)
+    return Readout(x_mean, y_mean, coef, best[1])
+
+
+def classifier(rows: Matrix, labels: Matrix) -> Any:
+    """A ridge classifier, one outcome a class, as a function from rows to labels.
+
+    Raises:
+        InputError: if the rows do not vary.
+    """
+    classes = np.unique(labels)
+    fitted = readout(rows, (labels[:, None] == classes[None, :]).astype(np.float64))
+    return lambda new: classes[np.argmax(fitted(new), axis=1)]

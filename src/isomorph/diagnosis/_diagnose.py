@@ -1,0 +1,135 @@
+"""Diagnose: look for every failure signature that what was given allows to look for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._provenance import fingerprint, provenance
+from .._sides import Side, as_side, joined
+from ..errors import InputError
+from ..results import Diagnosis, Finding, Scan, Stitch
+from ._base import REGISTRY, Case, function, geometry
+
+
+def diagnose(
+    x: Any = None,
+    y: Any = None,
+    *,
+    scan: Scan | None = None,
+    stitch: Stitch | None = None,
+    labels: Sequence[Any] | None = None,
+    x_baselines: Mapping[str, Any] | None = None,
+    y_baselines: Mapping[str, Any] | None = None,
+    signatures: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """Look for known ways in which similarity misleads.
+
+    Args:
+        x: `Layers`, a mapping from layer name to features (n_items, d), a list of features, or one array; may be left
+            out where results are given.
+        y: The other side, joined with `x` by item id or row by row.
+        scan: A scan of the two: geometry.
+        stitch: A stitch of the two: function.
+        labels: One class an item, in the order of the items of both sides joined.
+        x_baselines: Name (such as ``"untrained"``) -> layers that take the place of `x`, where no scan with baselines
+            is given.
+        y_baselines: The same for `y`.
+        signatures: Names of signatures to look for; by default all.
+        seed: Seed of what is drawn.
+
+    Returns:
+        A `Diagnosis`: what is there, what is not, and what could not be looked for and why.
+
+    Raises:
+        InputError: if nothing was given, or what was given does not fit together.
+        UnknownNameError: if there is no such signature.
+    """
+    if x is None and scan is None and stitch is None:
+        raise InputError("Nothing to diagnose: give features (x, or x and y), a scan or a stitch.")
+    if x is None and y is not None:
+        raise InputError("y was given without x; give one side as x, or both.")
+    for name, given, kind in (("scan", scan, Scan), ("stitch", stitch, Stitch)):
+        if given is not None and not isinstance(given, kind):
+            raise InputError(f"{name} is a {type(given).__name__}; a {kind.__name__} is needed (iso.load_result).")
+    case = _case(x, y, labels, scan, stitch, x_baselines, y_baselines, seed)
+    findings: list[Finding] = []
+    unchecked: dict[str, str] = {}
+    chosen = [REGISTRY.make(name) for name in (REGISTRY.classes if signatures is None else signatures)]
+    for signature in chosen:
+        reason = signature.missing(case)
+        if reason:
+            unchecked[signature.name] = reason
+        else:
+            findings += signature.look(case)
+    x_side, y_side = case.x, case.y
+    names = _names(case)
+    return Diagnosis(
+        x_name=names[0],
+        y_name=names[1],
+        findings=tuple(findings),
+        unchecked=unchecked,
+        quadrant=_quadrant(scan, stitch),
+        n=x_side.n if x_side is not None else (scan or stitch).n,  # type: ignore[union-attr]  # one of them is there
+        provenance=provenance(
+            call="diagnose",
+            x=None if x_side is None else dict(x_side.facts),
+            y=None if y_side is None else dict(y_side.facts),
+            scan=None if scan is None else fingerprint(scan.provenance),
+            stitch=None if stitch is None else fingerprint(stitch.provenance),
+            baselines=sorted(case.baselines),
+            labels=labels is not None,
+            signatures=[s.name for s in chosen],
+            seed=seed,
+        ),
+    )
+
+
+def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any, y_baselines: Any, seed: int) -> Case:
+    left = None if x is None else as_side(x, "x", None)
+    right = None if y is None else as_side(y, "y", None)
+    if left is not None and right is not None:
+        left, right = joined(left, right)
+    code = None
+    if labels is not None:
+        if left is None or len(labels) != left.n:
+            count = "no features" if left is None else f"{left.n} items"
+            raise InputError(f"labels has {len(labels)} entries but there are {count}; one for each item is needed.")
+        code = np.unique(np.array([str(v) for v in labels]), return_inverse=True)[1].reshape(-1).astype(np.int64)
+    baselines: dict[str, Side] = {}
+    for suffix, given, own in (("x", x_baselines, left), ("y", y_baselines, right)):
+        for name, layers in (given or {}).items():
+            if left is None or right is None or own is None:
+                raise InputError("Baselines take the place of a side: give both x and y.")
+            _, side = joined(own, as_side(layers, name, None))
+            if side.n != left.n:
+                raise InputError(f"The baseline {name!r} shares {side.n} items with the others, which have {left.n}.")
+            baselines[f"{name} {suffix}"] = side
+    return Case(left, right, code, scan, stitch, baselines, seed)
+
+
+def _names(case: Case) -> tuple[str, str]:
+    for result in (case.scan, case.stitch):
+        if result is not None:
+            return result.x_name, result.y_name
+    return (case.x.name if case.x else ""), (case.y.name if case.y else "")
+
+
+def _quadrant(scan: Scan | None, stitch: Stitch | None) -> dict[str, Any]:
+    if scan is None or stitch is None:
+        return {}
+    shares, uses = geometry(scan), function(stitch)
+    if not shares or not uses:
+        return {}
+    by_metric, by_use = max(shares, key=lambda k: shares[k]), max(uses, key=lambda k: uses[k])
+    return {
+        "geometry": shares[by_metric],
+        "function": uses[by_use],
+        "metric": by_metric,
+        "use": by_use,
+        "metrics": shares,
+        "uses": uses,
+    }

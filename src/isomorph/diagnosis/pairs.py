@@ -1,0 +1,167 @@
+"""Signatures of two spaces together, from their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from ..metrics import metric as make_metric
+from ..results import Finding
+from ._base import Case, Matrix, Signature, gain, unit
+
+
+class ModalityGap(Signature):
+    """Two modalities share a space but sit in separate regions of it (Liang et al. 2022)."""
+
+    name: ClassVar[str] = "modality_gap"
+    asks: ClassVar[str] = "In one shared space, do the two sides lie apart?"
+    advice: ClassVar[str] = (
+        "Subtract each side's own mean before retrieving across; scores that mix both sides in one gallery are not "
+        "comparable until then."
+    )
+    gap: ClassVar[float] = 0.3
+    separable: ClassVar[float] = 0.95
+    shared: ClassVar[float] = 3.0
+
+    def missing(self, case: Case) -> str:
+        if case.x is None or case.y is None:
+            return "needs features of both sides"
+        if case.x.n < 8:
+            return f"needs 8 items, found {case.x.n}"
+        (_, a), (_, b) = case.pair()
+        return "" if a.shape[1] == b.shape[1] else "needs spaces of one width: these two share none"
+
+    def look(self, case: Case) -> Sequence[Finding]:
+        (x_layer, x), (y_layer, y) = case.pair()
+        a, b = unit(x), unit(y)
+        gap = float(np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)))
+        accuracy = _separability(a, b, case.seed)
+        z = _matched(a, b)
+        present = z >= self.shared and gap >= self.gap and accuracy >= self.separable
+        evidence = {
+            "distance of the centroids on the unit sphere": gap,
+            "held-out accuracy of telling the sides apart": accuracy,
+            "z of matching items being alike (shared space)": z,
+            "thresholds": f"distance {self.gap:g}, accuracy {self.separable:g}, z {self.shared:g}",
+        }
+        if z < self.shared:
+            words = "Matching items are no more alike than others, so this is not one shared space: no gap to speak of."
+        elif present:
+            words = f"The sides share a space but lie apart: one direction tells them apart in {100 * accuracy:.0f} %."
+        else:
+            words = "The sides share a space and overlap in it."
+        return [self.finding(f"{x_layer} × {y_layer}", present, evidence, words)]
+
+
+class UntrainedTwinFeatures(Signature):
+    """An untrained network is as alike as the trained one: the score is that of the architecture and the inputs."""
+
+    name: ClassVar[str] = "untrained_twin"
+    asks: ClassVar[str] = "Is an untrained twin just as good?"
+    advice: ClassVar[str] = (
+        "Do not read the score as learnt: report it beside the untrained twin's, look at other layers or at a metric "
+        "that tells the two apart."
+    )
+    share: ClassVar[float] = 0.8
+    metrics: ClassVar[tuple[str, ...]] = ("mutual_knn(k=10)", "cka")
+
+    def missing(self, case: Case) -> str:
+        if case.scan is not None and case.scan.baselines:
+            return ""
+        if any(c.endswith((" x", " y")) for m in _maps(case) for c in m):
+            return ""
+        if case.baselines and case.x is not None and case.x.n >= 12:
+            return ""
+        return "needs a scan or a stitch with baselines, or x_baselines= or y_baselines= with 12 items"
+
+    def look(self, case: Case) -> Sequence[Finding]:
+        findings: list[Finding] = []
+        if case.scan is not None and case.scan.baselines:
+            findings += self._of_scan(case)
+        if case.stitch is not None:
+            findings += self._of_stitch(case)
+        if not findings:
+            findings += self._of_features(case)
+        return findings
+
+    def _of_scan(self, case: Case) -> list[Finding]:
+        assert case.scan is not None  # the caller checks
+        findings = []
+        for name, twin in case.scan.baselines.items():
+            shares = {}
+            for spec, alignment in case.scan.alignments.items():
+                if spec not in twin.alignments:
+                    continue
+                best, other = alignment.best(), twin.alignments[spec].best()
+                mine, theirs = (gain(alignment, b.value, b.chance) for b in (best, other))
+                if mine is not None and theirs is not None and best.p_maximum <= alignment.alpha and mine > 0:
+                    shares[spec] = theirs / mine
+            if shares:
+                findings.append(self._judge(f"{name}, scan", shares, "alignment above chance"))
+        return findings
+
+    def _of_stitch(self, case: Case) -> list[Finding]:
+        assert case.stitch is not None  # the caller checks
+        shares: dict[str, dict[str, float]] = {}
+        for spec, m in case.stitch.maps.items():
+            own = m["mrr"]
+            for control, scores in m.controls.items():
+                if control.endswith((" x", " y")) and own.value > own.chance:
+                    share = (scores["mrr"].value - own.chance) / (own.value - own.chance)
+                    shares.setdefault(control, {})[spec] = share
+        return [self._judge(f"{c}, stitch", s, "retrieval above chance") for c, s in shares.items()]
+
+    def _of_features(self, case: Case) -> list[Finding]:
+        assert case.x is not None  # `missing` checks
+        assert case.y is not None
+        findings = []
+        for name, twin in case.baselines.items():
+            left, right = (twin, case.y) if name.endswith(" x") else (case.x, twin)
+            shares = {}
+            for spec in self.metrics:
+                metric = make_metric(spec)
+                mine, theirs = (
+                    float(np.max(metric.compare(*([metric.prepare(v) for v in s.layers.values()] for s in pair))))
+                    for pair in ((case.x, case.y), (left, right))
+                )
+                chance = 10 / (case.x.n - 1) if spec.startswith("mutual_knn") else 0.0
+                if mine > chance:
+                    shares[spec] = (theirs - chance) / (mine - chance)
+            if shares:
+                findings.append(self._judge(f"{name}, features", shares, "alignment above chance"))
+        return findings
+
+    def _judge(self, where: str, shares: dict[str, float], what: str) -> Finding:
+        worst = max(shares, key=lambda k: shares[k])
+        present = shares[worst] >= self.share
+        evidence = {f"share of {what}, {k}": v for k, v in shares.items()} | {"threshold": self.share}
+        words = f"The baseline reaches {100 * shares[worst]:.0f} % of the {what} ({worst})."
+        return self.finding(where, present, evidence, words)
+
+
+def _maps(case: Case) -> list[list[str]]:
+    return [] if case.stitch is None else [list(m.controls) for m in case.stitch.maps.values()]
+
+
+def _separability(a: Matrix, b: Matrix, seed: int) -> float:
+    """Held-out accuracy of the better of two linear rules, by the difference of the means; both halves are tried."""
+    order = np.random.default_rng(seed).permutation(len(a))
+    halves = order[: len(a) // 2], order[len(a) // 2 :]
+    hits = []
+    for fit, held in (halves, halves[::-1]):
+        direction = a[fit].mean(axis=0) - b[fit].mean(axis=0)
+        middle = (a[fit].mean(axis=0) + b[fit].mean(axis=0)) @ direction / 2
+        hits += [np.mean(a[held] @ direction > middle), np.mean(b[held] @ direction <= middle)]
+    return float(np.mean(hits))
+
+
+def _matched(a: Matrix, b: Matrix) -> float:
+    """Mean cosine of matching items above that of random pairings, in exact standard deviations of the latter."""
+    n = len(a)
+    s = unit(a - a.mean(axis=0)) @ unit(b - b.mean(axis=0)).T
+    row, column, all_ = s.mean(axis=1), s.mean(axis=0), s.mean()
+    # the sum over a random permutation has variance Σ (s - row - column + mean)² / (n - 1) (Hoeffding 1951)
+    spread = float(np.sqrt(np.sum((s - row[:, None] - column[None, :] + all_) ** 2) / (n - 1)))
+    return float((np.trace(s) - n * all_) / spread) if spread > 0 else 0.0

@@ -1,0 +1,209 @@
+"""Signatures of results: geometry against function, galleries, layers that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..results import DIRECTIONS, Finding, Scan, Stitch
+from ._base import Case, Signature, function, gain, geometry
+
+HIGH_GEOMETRY, LOW_GEOMETRY = 0.3, 0.15
+HIGH_FUNCTION, LOW_FUNCTION = 0.7, 0.3
+
+
+class _Both(Signature):
+    """What needs geometry and function."""
+
+    def missing(self, case: Case) -> str:
+        if case.scan is None or case.stitch is None:
+            return "needs a scan and a stitch of the two sides"
+        if not geometry(case.scan):
+            return "needs a scan by a metric whose range has an end"
+        return "" if function(case.stitch) else "needs a stitch whose ceiling is above chance"
+
+    def _evidence(self, case: Case) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
+        assert case.scan is not None  # `missing` checks
+        assert case.stitch is not None
+        shapes, uses = geometry(case.scan), function(case.stitch)
+        evidence: dict[str, Any] = {f"geometry, {k} (0 chance, 1 the same)": v for k, v in shapes.items()}
+        evidence |= {f"function, {k} (0 chance, 1 ceiling)": v for k, v in uses.items()}
+        return shapes, uses, evidence
+
+
+class SimilarButUseless(_Both):
+    """High similarity, low performance: what the two share is not what anyone needs."""
+
+    name: ClassVar[str] = "similar_but_useless"
+    asks: ClassVar[str] = "Are the spaces alike and yet useless for each other?"
+    advice: ClassVar[str] = (
+        "Do not claim that one can stand for the other. Look at what carries the similarity: remove the leading "
+        "components or the mean and scan again, and choose layers by a stitch instead."
+    )
+
+    def look(self, case: Case) -> Sequence[Finding]:
+        shapes, uses, evidence = self._evidence(case)
+        metric, use = max(shapes, key=lambda k: shapes[k]), max(uses, key=lambda k: uses[k])
+        present = shapes[metric] >= HIGH_GEOMETRY and uses[use] <= LOW_FUNCTION
+        evidence["thresholds"] = f"geometry at least {HIGH_GEOMETRY:g}, function at most {LOW_FUNCTION:g}"
+        words = (
+            f"Geometry is at {shapes[metric]:.2f} of the way from chance to identity ({metric}), function at "
+            f"{uses[use]:.2f} of its ceiling at best ({use})."
+        )
+        return [self.finding("x × y", present, evidence, words)]
+
+
+class UsefulButDissimilar(_Both):
+    """Low similarity, high performance: the same content in another geometry."""
+
+    name: ClassVar[str] = "useful_but_dissimilar"
+    asks: ClassVar[str] = "Do the spaces serve each other although they look unlike?"
+    advice: ClassVar[str] = (
+        "Do not claim that the spaces differ in content: a map carries it over. Say which invariance the metric asked "
+        "for and compare with one that allows more (CCA, linear predictivity)."
+    )
+
+    def look(self, case: Case) -> Sequence[Finding]:
+        shapes, uses, evidence = self._evidence(case)
+        metric, use = max(shapes, key=lambda k: shapes[k]), max(uses, key=lambda k: uses[k])
+        present = shapes[metric] <= LOW_GEOMETRY and uses[use] >= HIGH_FUNCTION
+        evidence["thresholds"] = f"geometry at most {LOW_GEOMETRY:g}, function at least {HIGH_FUNCTION:g}"
+        words = (
+            f"Function is at {uses[use]:.2f} of its ceiling ({use}), geometry at {shapes[metric]:.2f} of the way from "
+            f"chance to identity at most ({metric})."
+        )
+        return [self.finding("x × y", present, evidence, words)]
+
+
+class GalleryTooSmall(Signature):
+    """So few candidates that chance is high or everything is found: the score says little about a larger gallery."""
+
+    name: ClassVar[str] = "gallery_too_small"
+    asks: ClassVar[str] = "Is the gallery so small that the score says little about larger ones?"
+    advice: ClassVar[str] = (
+        "Score on more items, quote every retrieval or neighbour score with its gallery, and show the curve over "
+        "gallery sizes: cross-modal scores fall as the gallery grows."
+    )
+    smallest: ClassVar[int] = 100
+    full: ClassVar[float] = 0.95
+
+    def missing(self, case: Case) -> str:
+        return "" if case.stitch is not None or case.scan is not None else "needs a scan or a stitch"
+
+    def look(self, case: Case) -> Sequence[Finding]:
+        if case.stitch is None:
+            assert case.scan is not None  # `missing` checks
+            n = case.scan.n
+            words = f"Neighbours were looked for among {n} items, where chance alone gives {10 / max(n - 1, 10):.2f}."
+            evidence: dict[str, Any] = {"items": n, "threshold": self.smallest}
+            return [self.finding("scan", n < self.smallest, evidence, words)]
+        return [self._of_stitch(case.stitch)]
+
+    def _of_stitch(self, stitch: Stitch) -> Finding:
+        gallery = min(stitch.n_test)
+        best = stitch[stitch.best().map]
+        top = min(best[f"{d}.R@1"].value for d in DIRECTIONS)
+        evidence: dict[str, Any] = {
+            "gallery": gallery,
+            "R@1, the worse direction": top,
+            "chance of R@10": best["x_to_y.R@10"].chance,
+            "thresholds": f"at least {self.smallest} items, R@1 below {self.full:g}",
+        }
+        for curve in stitch.gallery_curves:
+            if curve.map == best.map and len(curve.values) > 1:
+                fall = curve.values[-2] - curve.values[-1]
+                evidence[f"{curve.score} from {curve.sizes[-2]} to {curve.sizes[-1]} items falls by"] = fall
+        small, full = gallery < self.smallest, top >= self.full
+        words = f"The gallery holds {gallery} items"
+        words += f", and R@1 is {top:.2f} both ways: larger galleries would tell more." if full else "."
+        return self.finding("stitch", small or full, evidence, words)
+
+
+class EarlyLayers(Signature):
+    """Layers near the input at which an untrained network is just as good: agreement there is about the input."""
+
+    name: ClassVar[str] = "early_layers"
+    asks: ClassVar[str] = "Are there layers near the input that say nothing, since a random bottom is just as good?"
+    advice: ClassVar[str] = (
+        "Leave these layers out of any claim: what they share is in the input or the architecture. Choose among the "
+        "layers behind them."
+    )
+    share: ClassVar[float] = 0.9
+
+    def missing(self, case: Case) -> str:
+        return "" if self._tables(case) else "needs a scan or a stitch over several layers with baselines"
+
+    def look(self, case: Case) -> Sequence[Finding]:
+        findings = []
+        for where, layers, own, twin in self._tables(case):
+            says_nothing = [t >= self.share * o or o <= 0 for o, t in zip(own, twin, strict=True)]
+            run = next((k for k, flat in enumerate(says_nothing) if not flat), len(layers))
+            evidence: dict[str, Any] = {
+                "layers that say nothing": ", ".join(layers[:run]) or "none",
+                "how many": f"{run} of {len(layers)}",
+                "gain at the first layer": own[0],
+                "the same of the baseline": twin[0],
+                "highest gain": max(own),
+                "threshold": self.share,
+            }
+            words = (
+                f"The first {run} of {len(layers)} layers gain no more over chance than the baseline does."
+                if run
+                else "From the first layer on the gain over chance is clearly above the baseline's."
+            )
+            findings.append(self.finding(where, run > 0, evidence, words))
+        return findings
+
+    @staticmethod
+    def _tables(case: Case) -> list[Table]:
+        """Where, layers, gain of each and of its twin, the other side being held at its best layer."""
+        tables = [] if case.scan is None else _of_scan(case.scan)
+        return tables + ([] if case.stitch is None else _of_stitch(case.stitch))
+
+
+Table = tuple[str, tuple[str, ...], list[float], list[float]]
+
+
+def _of_scan(scan: Scan) -> list[Table]:
+    tables: list[Table] = []
+    lead = next(iter(scan.alignments.values()))
+    best = lead.best()
+    i, j = lead.x_layers.index(best.x_layer), lead.y_layers.index(best.y_layer)
+    for name, baseline in scan.baselines.items():
+        twin = baseline.alignments.get(lead.metric)
+        axis = 1 if name.endswith(" y") else 0
+        layers = (lead.x_layers, lead.y_layers)[axis]
+        if twin is None or len(layers) < 2 or (twin.x_layers, twin.y_layers) != (lead.x_layers, lead.y_layers):
+            continue
+        cuts = [
+            np.take(np.asarray(v), (j, i)[axis], axis=1 - axis)
+            for v in (lead.values, lead.chance, lead.p_value, twin.values, twin.chance)
+        ]
+        own, theirs = [], []
+        for v, c, p, w, d in zip(*cuts, strict=True):
+            mine, other = gain(lead, float(v), float(c)), gain(lead, float(w), float(d))
+            if mine is not None and other is not None:
+                own.append(mine if p <= lead.alpha else 0.0)  # what does not pass is no gain
+                theirs.append(other)
+        if own:
+            tables.append((f"{name}, scan, {lead.metric}", layers, own, theirs))
+    return tables
+
+
+def _of_stitch(stitch: Stitch) -> list[Table]:
+    tables: list[Table] = []
+    i, j = stitch.x_layers.index(stitch.x_layer), stitch.y_layers.index(stitch.y_layer)
+    chance = stitch[stitch.layer_map]["mrr"].chance
+    for name, scores in stitch.baseline_layer_scores.items():
+        axis = 1 if name.endswith(" y") else 0
+        layers = (stitch.x_layers, stitch.y_layers)[axis]
+        if scores.shape != stitch.layer_scores.shape or len(layers) < 2:
+            continue
+        own, theirs = (
+            [float(v) - chance for v in np.take(np.asarray(m), (j, i)[axis], axis=1 - axis)]
+            for m in (stitch.layer_scores, scores)
+        )
+        tables.append((f"{name}, stitch, {stitch.layer_map}", layers, own, theirs))
+    return tables
