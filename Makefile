@@ -42,7 +42,6 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pydoclint src/isomorph
 	$(BIN)/python docs/generate.py --check
 
 bench: $(VENV)/.ready-dev

@@ -97,7 +97,10 @@ def test_layers_are_joined_by_id_never_by_row(planted):
     shuffled = {k: v[order] for k, v in y.items()}
     a = scan(Layers.from_arrays(x, ids=ids), Layers.from_arrays(y, ids=ids), "cka", permutations=19)
     b = scan(
-        Layers.from_arrays(x, ids=ids), Layers.from_arrays(shuffled, ids=[ids[i] for i in order]), "cka", permutations=19
+        Layers.from_arrays(x, ids=ids),
+        Layers.from_arrays(shuffled, ids=[ids[i] for i in order]),
+        "cka",
+        permutations=19,
     )
     np.testing.assert_allclose(a["cka"].values, b["cka"].values, rtol=1e-12)
 
@@ -145,6 +148,65 @@ def test_without_permutations_the_maximum_is_bounded_by_the_exact_p_values(plant
 def test_a_metric_without_an_exact_null_needs_permutations(planted):
     with pytest.raises(InputError, match="permutations=200"):
         scan(*planted, "procrustes", permutations=0)
+
+
+def test_a_distance_is_best_where_it_is_lowest(planted):
+    alignment = scan(*planted, "procrustes_distance", permutations=99)["procrustes_distance"]
+    best = alignment.best()
+    assert (best.x_layer, best.y_layer) == ("x2", "y1")
+    assert best.value == alignment.values.min() < best.chance
+    assert best.p_maximum == pytest.approx(0.01)
+
+
+def test_intervals_cover_the_score_and_can_be_left_out(planted):
+    alignment = scan(*planted, "cka", permutations=19)["cka"]
+    assert np.all((alignment.interval[..., 0] <= alignment.values) & (alignment.values <= alignment.interval[..., 1]))
+    assert scan(*planted, "cka", permutations=19, intervals=False)["cka"].interval is None
+
+
+def test_a_split_chooses_layers_on_one_half_and_scores_them_on_the_other(planted):
+    held = scan(*planted, "cka", permutations=19, selection="split")["cka"].held_out
+    assert (held["x_layer"], held["y_layer"]) == ("x2", "y1")
+    assert held["n_selection"] + held["n_score"] == N
+    assert held["p_value"] < 0.001
+    assert "did not choose" in repr(scan(*planted, "cka", permutations=19, selection="split"))
+    with pytest.raises(InputError, match="'all', 'split'"):
+        scan(*planted, "cka", selection="half")
+
+
+def test_the_scan_is_tested_against_its_baseline(planted):
+    x, y = planted
+    noise = {k: np.random.default_rng(5).normal(size=v.shape) for k, v in x.items()}
+    against = scan(x, y, "cka", permutations=19, x_baselines={"untrained": noise})["cka"].against["untrained x"]
+    assert against["low"] > 0
+    assert against["p_value"] < 0.01
+    same = scan(x, y, "cka", permutations=19, x_baselines={"same": x})["cka"].against["same x"]
+    assert same["difference"] == 0
+    assert same["p_value"] == 1
+
+
+def test_the_best_over_all_metrics_has_one_p(planted):
+    x, y = planted
+    assert scan(x, y, ["cka", "mutual_knn"], permutations=99).p_maximum == pytest.approx(0.01)
+    assert scan(x, np.random.default_rng(0).normal(size=(N, 9)), ["cka", "rsa"], permutations=99).p_maximum > 0.05
+
+
+def test_a_budget_samples_dear_metrics_only_until_they_are_settled(planted, capsys):
+    alignment = scan(*planted, "procrustes", permutations=999, budget=1e-6)["procrustes"]
+    assert alignment.permutations < 999
+    assert alignment.calibrated is None
+    assert "sequentially" in alignment.maximum_from
+    assert 0 < alignment.p_maximum <= 1
+    assert "over the budget" in capsys.readouterr().err
+
+
+def test_duplicated_items_are_noted(planted):
+    x, y = planted
+    twice = {k: np.concatenate([v[:-1], v[:1]]) for k, v in y.items()}
+    result = scan(x, twice, "cka", permutations=19)
+    assert "identical" in result.notes[0]
+    assert "Note" in repr(result)
+    assert scan(x, y, "cka", permutations=19).notes == ()
 
 
 def test_groups_move_together(planted):

@@ -11,27 +11,46 @@ from array_api_compat import array_namespace
 
 from ._arrays import Array, as_features, take_rows, to_numpy
 from ._linalg import sum_squares, top_k
-from ._progress import progress
+from ._progress import duration, notice, progress
 from ._provenance import fingerprint, provenance
 from ._sides import Side, as_side, joined
 from .errors import InputError
 from .metrics import Metric, Null
 from .metrics import metric as make_metric
 from .results import Alignment, Neighborhoods, Scan
-from .significance import calibrate, maximum_p, sampled_null, step_down_p
+from .significance import (
+    calibrate,
+    difference,
+    duplicates,
+    family,
+    interval,
+    maximum_p,
+    sampled_null,
+    seconds_per_permutation,
+    select_split,
+    sequential,
+    step_down_p,
+)
 from .significance import permutations as draw_permutations
 
 DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
 SHOWN_ITEMS = 12  # neighbourhoods kept of the items seen most alike, and of those seen least alike
+SELECTIONS = ("all", "split")
+
+Floats = np.ndarray[Any, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """What one scan samples and how it decides, shared by all metrics and baselines."""
+    """How one scan samples and decides, shared by all metrics and baselines."""
 
-    orders: np.ndarray[Any, Any]
+    orders: Floats
     alpha: float
-    grouped: bool
+    groups: tuple[Any, ...] | None
+    seed: int
+    selection: str
+    intervals: bool
+    budget: float | None
     advance: Callable[[int], None]
 
 
@@ -46,6 +65,9 @@ def scan(
     x_baselines: Mapping[str, Any] | None = None,
     y_baselines: Mapping[str, Any] | None = None,
     groups: Sequence[Any] | None = None,
+    selection: str = "all",
+    intervals: bool = True,
+    budget: float | None = None,
     x_name: str | None = None,
     y_name: str | None = None,
     neighbors: int = 10,
@@ -59,11 +81,18 @@ def scan(
         permutations: Random re-pairings of the items, shared by all metrics and layers; they give the p of the
             maximum and the calibrated scores. 0 samples none: then the p of the maximum is a Bonferroni bound from the
             exact p-values, and metrics without an exact null are refused.
-        seed: Seed of the permutations.
-        alpha: Level of the calibrated score's threshold.
+        seed: Seed of the permutations and of the split.
+        alpha: Level of the calibrated score's threshold; intervals cover 1 - alpha.
         x_baselines: Name (such as ``"untrained"``) -> layers that take the place of `x` in a scan of their own.
         y_baselines: The same for `y`.
-        groups: One group an item; items are then only exchanged in ways that respect groups.
+        groups: One group an item; items are then only exchanged in ways that respect groups, and intervals are over
+            groups.
+        selection: ``"all"`` looks for the best pair of layers among all items (its p is that of the maximum);
+            ``"split"`` also chooses the pair on one half of the items and scores it on the other (`held_out`).
+        intervals: Whether to give confidence intervals over items, where the metric has influence functions.
+        budget: Seconds that the permutations of one metric may take, or None. A metric that would take longer is
+            sampled sequentially: each score only until it is settled (Besag and Clifford 1991), without calibrated
+            scores.
         x_name: What to call `x` in results, instead of the encoder's name.
         y_name: What to call `y`.
         neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
@@ -72,40 +101,48 @@ def scan(
         A `Scan`: a mapping from metric to `Alignment`.
 
     Raises:
-        InputError: if the two sides do not fit each other or a metric, or `permutations` is negative.
+        InputError: if the two sides do not fit each other or a metric, or an argument is out of range.
     """
     chosen = _metrics(metrics)
-    if permutations < 0:
-        raise InputError(f"permutations={permutations}: the number of permutations cannot be negative.")
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha={alpha}: a level between 0 and 1 is needed.")
+    _check(permutations, alpha, selection)
     left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
     if groups is not None and len(groups) != left.n:
         raise InputError(f"groups has {len(groups)} entries but there are {left.n} items; one each is needed.")
-    variants = [("", left, right)]
-    variants += [(f"{k} x", *joined(as_side(v, k, None), right)) for k, v in (x_baselines or {}).items()]
-    variants += [(f"{k} y", *joined(left, as_side(v, k, None))) for k, v in (y_baselines or {}).items()]
-    for name, a, _ in variants[1:]:
+    pairs = {"": (left, right)}
+    pairs |= {f"{k} x": joined(as_side(v, k, None), right) for k, v in (x_baselines or {}).items()}
+    pairs |= {f"{k} y": joined(left, as_side(v, k, None)) for k, v in (y_baselines or {}).items()}
+    for name, (a, _) in pairs.items():
         if a.n != left.n:
             raise InputError(f"The baseline {name!r} shares {a.n} items with the other side, the scan has {left.n}.")
     orders = draw_permutations(left.n, permutations, seed, groups=groups)
-    facts = {"permutations": permutations, "seed": seed, "alpha": alpha, "grouped": groups is not None}
-    total = len(variants) * len(chosen) * (permutations + 1)
-    with progress(total, f"scan {left.name} × {right.name}") as advance:
-        plan = _Plan(orders, alpha, groups is not None, advance)
-        scans = {name: _scan_one(a, b, chosen, plan, neighbors if not name else 0, facts) for name, a, b in variants}
+    grouped = None if groups is None else tuple(groups)
+    with progress(len(pairs) * len(chosen) * (permutations + 1), f"scan {left.name} × {right.name}") as advance:
+        plan = _Plan(orders, alpha, grouped, seed, selection, intervals, budget, advance)
+        found = {m.spec: _align_all(m, pairs, plan) for m in chosen}
+    facts: dict[str, Any] = {"permutations": permutations, "seed": seed, "alpha": alpha, "grouped": groups is not None}
+    facts |= {"selection": selection, "metrics": [m.variant for m in chosen]}
+    scans = {
+        name: _assembled(pair, {spec: per[name] for spec, per in found.items()}, facts) for name, pair in pairs.items()
+    }
     main = scans.pop("")
-    return dataclasses.replace(main, baselines=scans)
-
-
-def _scan_one(
-    left: Side, right: Side, metrics: Sequence[Metric[Any]], plan: _Plan, neighbors: int, facts: dict[str, Any]
-) -> Scan:
-    made = provenance(
-        call="scan", x=dict(left.facts), y=dict(right.facts), metrics=[m.variant for m in metrics], **facts
+    first = next(iter(main.values()))
+    return dataclasses.replace(
+        main,
+        baselines=scans,
+        notes=_notes(left, right),
+        neighborhoods=_neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
     )
-    alignments = {m.spec: _align(m, left, right, plan, made) for m in metrics}
-    first = next(iter(alignments.values()))
+
+
+def _assembled(pair: tuple[Side, Side], found: Mapping[str, tuple[Alignment, Any]], facts: dict[str, Any]) -> Scan:
+    """One scan out of its alignments; `found` also holds their sampled nulls, for the p over all metrics."""
+    left, right = pair
+    made = provenance(call="scan", x=dict(left.facts), y=dict(right.facts), **facts)
+    # whether torch happens to be loaded says nothing about numbers that it did not compute
+    made["versions"] = {k: v for k, v in made["versions"].items() if k in ("python", "isomorph", "numpy", "scipy")}
+    stamp = {"call": "scan", "fingerprint": fingerprint(made)}
+    alignments = {spec: dataclasses.replace(a, provenance=stamp) for spec, (a, _) in found.items()}
+    nulls = {s: (a.values, null, make_metric(a.variant).distance) for s, (a, null) in found.items() if null is not None}
     return Scan(
         x_name=left.name,
         y_name=right.name,
@@ -115,22 +152,52 @@ def _scan_one(
         x_view=str(left.facts.get("view", "")),
         y_view=str(right.facts.get("view", "")),
         dataset=str(left.facts.get("dataset", "")),
-        neighborhoods=_neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
+        p_maximum=family(nulls).p_maximum if len(nulls) == len(found) else None,
         provenance=made,
     )
 
 
-def _align(metric: Metric[Any], left: Side, right: Side, plan: _Plan, made: Mapping[str, Any]) -> Alignment:
-    xs, ys = _prepare(metric, left), _prepare(metric, right)
+def _align_all(
+    metric: Metric[Any], pairs: Mapping[str, tuple[Side, Side]], plan: _Plan
+) -> dict[str, tuple[Alignment, Floats | None]]:
+    """One metric on the scan itself (named "") and on every baseline; a side that several share is prepared once."""
+    prepared: dict[int, list[Any]] = {}
+    out: dict[str, tuple[Alignment, Floats | None]] = {}
+    for name, pair in pairs.items():
+        states = [prepared.setdefault(id(s.layers), []) or _prepare(metric, s) for s in pair]
+        prepared |= {id(s.layers): state for s, state in zip(pair, states, strict=True)}
+        out[name] = _align(metric, pair, (states[0], states[1]), plan)
+    main, null = out[""]
+    against = {k: _against(metric, pairs[""], main, pairs[k], a, plan) for k, (a, _) in out.items() if k}
+    held_out = _held_out(metric, *pairs[""], plan) if plan.selection == "split" else None
+    out[""] = (dataclasses.replace(main, against=against, held_out=held_out), null)
+    return out
+
+
+def _align(
+    metric: Metric[Any], pair: tuple[Side, Side], states: tuple[list[Any], list[Any]], plan: _Plan
+) -> tuple[Alignment, Floats | None]:
+    left, right = pair
+    xs, ys = states
     values = to_numpy(metric.compare(xs, ys)).astype(np.float64)
     plan.advance(1)
-    exact = None if plan.grouped else metric.null_moments(xs, ys)
-    count = len(plan.orders)
-    if count == 0 and (exact is None or exact.std is None):
-        raise InputError(
-            f"{metric.spec} has no exact null for these items, so its chance level must be sampled: "
-            "call with permutations=200 or more."
-        )
+    exact = None if plan.groups is not None else metric.null_moments(xs, ys)
+    # the exact tails are those of high scores
+    known = exact is not None and exact.std is not None and not metric.distance
+    null: Floats | None = None
+    if len(plan.orders) == 0:
+        if exact is None or not known:
+            raise InputError(
+                f"{metric.spec} has no exact null for these items, so its chance level must be sampled: "
+                "call with permutations=200 or more."
+            )
+        chance = _exact_only(values, exact)
+    elif plan.budget is not None and _too_long(metric, xs, ys, plan):
+        chance = _sequential(metric, xs, ys, values, exact, known, plan)
+    else:
+        null = sampled_null(metric, xs, ys, plan.orders, advance=plan.advance)
+        chance = _sampled(metric, values, null, exact, known, plan.alpha)
+    bounds = interval(metric, xs, ys, level=1 - plan.alpha, groups=plan.groups) if plan.intervals else None
     shared: dict[str, Any] = {
         "metric": metric.spec,
         "variant": metric.variant,
@@ -140,21 +207,16 @@ def _align(metric: Metric[Any], left: Side, right: Side, plan: _Plan, made: Mapp
         "n": left.n,
         "x_dims": tuple(int(a.shape[1]) for a in left.layers.values()),
         "y_dims": tuple(int(a.shape[1]) for a in right.layers.values()),
-        "permutations": count,
         "alpha": plan.alpha,
-        "provenance": {"call": "scan", "fingerprint": fingerprint(made)},
+        "interval": None if bounds is None else np.stack([bounds.low, bounds.high], axis=-1),
     }
-    if count == 0:
-        return Alignment(**shared, **_exact_only(values, exact))
-    null = sampled_null(metric, xs, ys, plan.orders, advance=plan.advance)
-    return Alignment(**shared, **_sampled(metric, values, null, exact, plan.alpha))
+    return Alignment(**shared, **chance), null
 
 
-def _exact_only(values: np.ndarray[Any, Any], exact: Null | None) -> dict[str, Any]:
-    assert exact is not None  # checked by the caller
+def _exact_only(values: Floats, exact: Null) -> dict[str, Any]:
     p = np.asarray(exact.p_value(values))
     return {
-        "chance": np.broadcast_to(np.asarray(to_numpy(exact.mean), dtype=np.float64), values.shape).copy(),
+        "chance": _spread_over(exact.mean, values),
         "p_value": p,
         "p_maximum": float(min(1.0, p.size * p.min())),
         "null": exact.source,
@@ -163,24 +225,98 @@ def _exact_only(values: np.ndarray[Any, Any], exact: Null | None) -> dict[str, A
 
 
 def _sampled(
-    metric: Metric[Any], values: np.ndarray[Any, Any], null: np.ndarray[Any, Any], exact: Null | None, alpha: float
+    metric: Metric[Any], values: Floats, null: Floats, exact: Null | None, known: bool, alpha: float
 ) -> dict[str, Any]:
     distance = metric.distance
     best = metric.range[0] if distance else metric.range[1]
     calibration = calibrate(values, null, alpha=alpha, s_max=best, distance=distance)
-    known = exact is not None and exact.std is not None
-    mean = null.mean(axis=0) if exact is None else np.asarray(to_numpy(exact.mean), dtype=np.float64)
-    sign = -1.0 if distance else 1.0
     return {
-        "chance": np.broadcast_to(mean, values.shape).copy(),
+        "chance": _spread_over(null.mean(axis=0) if exact is None else exact.mean, values),
         "p_value": np.asarray(exact.p_value(values)) if exact is not None and known else calibration.p_value,
-        "p_maximum": float(maximum_p(sign * values, sign * null)),
-        "p_family": np.asarray(step_down_p(sign * values, sign * null)),
+        "p_maximum": float(maximum_p(values, null, distance=distance)),
+        "p_family": np.asarray(step_down_p(values, null, studentized=False, distance=distance)),
         "calibrated": calibration.calibrated,
         "threshold": calibration.threshold,
+        "permutations": len(null),
         "null": exact.source if exact is not None and known else f"{len(null)} sampled permutations",
         "maximum_from": f"maximum over all layer pairs in {len(null)} shared permutations",
     }
+
+
+def _sequential(
+    metric: Metric[Any], xs: list[Any], ys: list[Any], values: Floats, exact: Null | None, known: bool, plan: _Plan
+) -> dict[str, Any]:
+    found = sequential(metric, xs, ys, values, plan.orders, budget=plan.budget, advance=plan.advance)
+    assert found.p_maximum is not None  # asked for by default
+    few = plan.orders[: min(19, len(plan.orders))]
+    mean = sampled_null(metric, xs, ys, few).mean(axis=0) if exact is None else exact.mean
+    return {
+        "chance": _spread_over(mean, values),
+        "p_value": np.asarray(exact.p_value(values)) if exact is not None and known else found.p_value,
+        "p_maximum": found.p_maximum,
+        "permutations": found.sampled,
+        "null": exact.source if exact is not None and known else f"up to {found.sampled} permutations, sequentially",
+        "maximum_from": f"maximum over all layer pairs in {found.used_maximum} shared permutations, sequentially",
+    }
+
+
+def _too_long(metric: Metric[Any], xs: list[Any], ys: list[Any], plan: _Plan) -> bool:
+    assert plan.budget is not None
+    seconds = seconds_per_permutation(metric, xs, ys, plan.orders) * len(plan.orders)
+    if seconds <= plan.budget:
+        return False
+    notice(
+        f"{metric.spec}: {len(plan.orders)} permutations would take about {duration(seconds)}, over the budget of "
+        f"{duration(plan.budget)}; each score is sampled only until it is settled."
+    )
+    return True
+
+
+def _against(
+    metric: Metric[Any],
+    main: tuple[Side, Side],
+    best_of: Alignment,
+    other: tuple[Side, Side],
+    b: Alignment,
+    plan: _Plan,
+) -> dict[str, Any]:
+    """The best pair of the scan against the best pair of a baseline: paired over the same items."""
+    first, second = best_of.best(), b.best()
+    found = difference(
+        metric,
+        (main[0].layers[first.x_layer], main[1].layers[first.y_layer]),
+        (other[0].layers[second.x_layer], other[1].layers[second.y_layer]),
+        level=1 - plan.alpha,
+        groups=plan.groups,
+        seed=plan.seed,
+    )
+    named = {"value": second.value, "chance": second.chance, "x_layer": second.x_layer, "y_layer": second.y_layer}
+    return named | {
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p_value": found.p_value,
+        "method": found.method,
+    }
+
+
+def _held_out(metric: Metric[Any], left: Side, right: Side, plan: _Plan) -> dict[str, Any]:
+    xs, ys = list(left.layers.values()), list(right.layers.values())
+    count = max(len(plan.orders), 199)
+    found = select_split(metric, xs, ys, seed=plan.seed, groups=plan.groups, permutations=count)
+    fields = dataclasses.asdict(found)
+    i, j = fields.pop("x_index"), fields.pop("y_index")
+    return {"x_layer": list(left.layers)[i], "y_layer": list(right.layers)[j], **fields}
+
+
+def _notes(left: Side, right: Side) -> tuple[str, ...]:
+    """What a reader of the p-values must know about the items."""
+    notes = []
+    for side in (left, right):
+        copies = duplicates(as_features(list(side.layers.values())[-1]))
+        if copies.sets:
+            notes.append(f"{side.name}: {copies}")
+    return tuple(notes)
 
 
 def _prepare(metric: Metric[Any], side: Side) -> list[Any]:
@@ -191,6 +327,19 @@ def _prepare(metric: Metric[Any], side: Side) -> list[Any]:
         except InputError as error:
             raise InputError(f"{side.name}, layer {name!r}, {metric.spec}: {error}") from error
     return states
+
+
+def _spread_over(mean: Any, values: Floats) -> Floats:
+    return np.broadcast_to(np.asarray(to_numpy(mean), dtype=np.float64), values.shape).copy()
+
+
+def _check(permutations: int, alpha: float, selection: str) -> None:
+    if permutations < 0:
+        raise InputError(f"permutations={permutations}: the number of permutations cannot be negative.")
+    if not 0 < alpha < 1:
+        raise InputError(f"alpha={alpha}: a level between 0 and 1 is needed.")
+    if selection not in SELECTIONS:
+        raise InputError(f"selection={selection!r} is not known; use one of {', '.join(map(repr, SELECTIONS))}.")
 
 
 def _metrics(metrics: Sequence[str | Metric[Any]] | str) -> list[Metric[Any]]:

@@ -44,6 +44,10 @@ class Alignment(Result):
             null and the observation (Aristotelian, ICML 2026), or None where it was not sampled.
         threshold: That τ, or None.
         interval: Lower and upper confidence bounds, shape (…, 2), or None.
+        held_out: The pair chosen on one part of the items and scored on the other (layers, value, chance, p_value,
+            n_selection, n_score, …), or None if it was not asked for.
+        against: Baseline -> its best pair beside that of the scan: its value, chance and layers, and the difference
+            with bounds and two-sided p, paired over the items.
         n: Number of items.
         x_dims: Features of each layer of `x`.
         y_dims: Features of each layer of `y`.
@@ -74,6 +78,8 @@ class Alignment(Result):
     calibrated: Matrix | None = None
     threshold: Matrix | None = None
     interval: Matrix | None = None
+    held_out: Mapping[str, Any] | None = None
+    against: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     null: str = ""
     maximum_from: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -186,6 +192,9 @@ class Scan(Result, Mapping[str, Alignment]):
         y_view: View of the items that `y` saw.
         dataset: What the items are.
         neighborhoods: Items that both see alike and items that they see differently, or None.
+        p_maximum: p of the best score over all metrics and layers together, each in units of its own null, or None
+            where not all were sampled.
+        notes: What a reader of the p-values must know about the items, such as duplicates.
         baselines: Name, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
         provenance: How to make it again.
     """
@@ -201,6 +210,8 @@ class Scan(Result, Mapping[str, Alignment]):
     y_view: str = ""
     dataset: str = ""
     neighborhoods: Neighborhoods | None = None
+    p_maximum: float | None = None
+    notes: tuple[str, ...] = ()
     baselines: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -256,7 +267,17 @@ class Scan(Result, Mapping[str, Alignment]):
             )
             for name, baseline in self.baselines.items():
                 c = baseline.alignments[spec].best()
-                lines.append(f"  {'':<{width}}       {c.value:7.4f}  chance {c.chance:7.4f}  ({name})")
+                against = alignment.against.get(name)
+                test = f"  difference {against['difference']:.4f}, p {format_p(against['p_value'])}" if against else ""
+                lines.append(f"  {'':<{width}}       {c.value:7.4f}  chance {c.chance:7.4f}  ({name}){test}")
+            held = alignment.held_out
+            if held is not None:
+                chosen = f"{held['x_layer']} × {held['y_layer']}"
+                lines.append(
+                    f"  {'':<{width}}       {held['value']:7.4f}  chance {held['chance']:7.4f}  "
+                    f"p {format_p(held['p_value'])}  on the {held['n_score']} items that did not choose {chosen}"
+                )
+        lines.extend(f"  Note: {note}" for note in self.notes)
         return "\n".join(lines)
 
 
