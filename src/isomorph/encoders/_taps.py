@@ -56,7 +56,7 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
         InputError: if no list of blocks ran.
     """
     lists = dict(_block_lists(network))
-    members = {f"{name}.{i}" if name else str(i): name for name, blocks in lists.items() for i in range(len(blocks))}
+    members = {f"{name}.{c}" if name else c: name for name, blocks in lists.items() for c, _ in blocks.named_children()}
     after = [n for n, m in network.named_modules() if n and not _inside(n, members) and _is_norm_or_projection(n, m)]
     events = _watch(network, [*members, *after], forward)
     ran = Counter(members[e.module] for e in events if e.module in members and e.shape)

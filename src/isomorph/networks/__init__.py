@@ -14,6 +14,7 @@ from .._provenance import provenance
 from ..encoders._torch import import_torch, state_fingerprint
 from ..errors import InputError
 from ..results import CutStitch, NetworkStitch
+from ._arguments import check_numbers, read_cuts, read_labels, split
 from ._controls import calibrate_norms, untrained_twin
 from ._running import Inputs, Network, Place, Rows, batches, frozen
 from ._stitches import Fit, Form, read_fits, read_form
@@ -96,16 +97,16 @@ def stitch_networks(
     for which, module in (("bottom", bottom), ("top", top), *(other_bottoms or {}).items()):
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"{which} must be a torch.nn.Module, found {type(module).__name__}.")
-    _check_numbers(random_draws=random_draws, batch_size=batch_size, margin=margin)
+    check_numbers(random_draws=random_draws, batch_size=batch_size, margin=margin)
     form, fits = read_form(stitch), read_fits(fit)
     below = Inputs(data, "data")
     above = below if top_data is None else Inputs(top_data, "top_data")
     if above.n != below.n:
         raise InputError(f"data has {below.n} items and top_data has {above.n}; row i of both must be the same item.")
-    wanted = _labels(labels, below.n)
-    train, held_out = _split(below.n, test, groups, seed)
-    pairs = _pairs(cuts)
-    twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed + i)) for i in range(random_draws)]
+    wanted = read_labels(labels, below.n)
+    train, held_out = split(below.n, test, groups, seed)
+    pairs = read_cuts(cuts)
+    twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed, i)) for i in range(random_draws)]
     others = dict(other_bottoms or {})
     with frozen(bottom, top, *twins, *others.values()):
         for twin in twins:
@@ -138,21 +139,10 @@ def stitch_networks(
         seed=seed,
         provenance=provenance(
             call="stitch_networks",
-            bottom=state_fingerprint(bottom),
-            top=state_fingerprint(top),
-            random_bottoms=[state_fingerprint(t) for t in twins],
-            other_bottoms={name: state_fingerprint(m) for name, m in others.items()},
-            data=below.content,
-            top_data=above.content,
-            labels=Inputs(wanted, "labels").content,
-            test=[int(i) for i in held_out],
             cuts=[list(p) for p in pairs],
-            stitch=form.spec,
             fit=[f.spec for f in fits],
             random_draws=random_draws,
-            margin=float(margin),
-            batch_size=int(batch_size),
-            seed=seed,
+            **study.facts(),
         ),
     )
 
@@ -173,8 +163,29 @@ class _Study:
     size: int
     seed: int
 
+    def facts(self) -> dict[str, Any]:
+        """What the scores depend on."""
+        return {
+            "bottom": state_fingerprint(self.bottom.module),
+            "top": state_fingerprint(self.top.module),
+            "random_bottoms": [state_fingerprint(t.module) for t in self.twins],
+            "other_bottoms": {name: state_fingerprint(n.module) for name, n in self.others.items()},
+            "data": self.bottom.inputs.content,
+            "top_data": self.top.inputs.content,
+            "labels": Inputs(self.labels, "labels").content,
+            "test": [int(i) for i in self.test],
+            "stitch": self.form.spec,
+            "margin": self.margin,
+            "batch_size": self.size,
+            "seed": self.seed,
+        }
+
     def base(self) -> tuple[Score, int]:
-        """The top alone, and its number of classes."""
+        """The top alone, and its number of classes.
+
+        Raises:
+            InputError: if its class scores do not fit the labels, or are not above chance.
+        """
         import torch
 
         right = []
@@ -263,67 +274,3 @@ def _interval(differences: Rows) -> tuple[float, float]:
     n, total = len(differences) + 2, float(differences.sum())
     half = 1.959964 * (float((differences**2).sum()) + 1 - total**2 / n) ** 0.5 / n
     return max(-1.0, total / n - half), min(1.0, total / n + half)
-
-
-def _labels(labels: Any, n: int) -> Any:
-    import torch
-
-    try:
-        given = torch.as_tensor(labels if isinstance(labels, torch.Tensor) else np.array(labels)).detach().cpu()
-    except TypeError as error:
-        raise InputError(f"labels must be whole numbers, one an item: {error}.") from error
-    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise InputError(f"labels must be whole numbers, the classes of the top's scores; found {given.dtype}.")
-    if given.ndim == 0 or len(given) != n:
-        raise InputError(f"labels have shape {tuple(given.shape)} but data has {n} items; one label an item is needed.")
-    given = given.long()
-    if bool(((given < 0) & (given != IGNORED)).any()) or bool((given.reshape(n, -1) == IGNORED).all(1).any()):
-        raise InputError(
-            f"labels must be classes from 0 on; {IGNORED} leaves single tokens out, but no item may have nothing else."
-        )
-    return given
-
-
-def _split(n: int, test: Any, groups: Sequence[Any] | None, seed: int) -> tuple[Rows, Rows]:
-    """Rows to fit on and rows to score."""
-    if groups is not None and len(groups) != n:
-        raise InputError(f"groups has {len(groups)} entries but there are {n} items; one each is needed.")
-    codes = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
-    if isinstance(test, (int, float)) and not isinstance(test, bool):
-        if not 0 < test < 1:
-            raise InputError(f"test={test}: a share between 0 and 1, or row numbers, are needed.")
-        units = np.random.default_rng([seed, 0]).permutation(int(codes.max()) + 1)
-        held_out = np.flatnonzero(np.isin(codes, units[: max(1, round(test * len(units)))]))
-    else:
-        given = np.asarray(test)
-        if given.dtype == bool or given.ndim != 1 or given.dtype.kind not in "iu":
-            raise InputError("test must be a share between 0 and 1, or a list of row numbers.")
-        held_out = np.unique(given)
-        if len(held_out) != len(given) or (len(given) and not 0 <= held_out[0] <= held_out[-1] < n):
-            raise InputError(f"test must hold row numbers from 0 to {n - 1}, each once.")
-    train = np.setdiff1d(np.arange(n), held_out)
-    if len(train) < 2 or len(held_out) < 2:
-        raise InputError(
-            f"{len(train)} items to fit on and {len(held_out)} to score: at least 2 of each are needed; give more "
-            "items or another test share."
-        )
-    if shared := set(codes[train]) & set(codes[held_out]):
-        raise InputError(f"{len(shared)} groups are both in test and among the other items; keep each on one side.")
-    return train, held_out
-
-
-def _pairs(cuts: Any) -> list[tuple[str, str]]:
-    if isinstance(cuts, str):
-        cuts = [cuts]
-    pairs = [(c, c) if isinstance(c, str) else tuple(c) for c in cuts]
-    if not pairs or any(len(p) != 2 for p in pairs):
-        raise InputError("cuts must hold at least one layer name or pair (layer of the bottom, layer of the top).")
-    return list(dict.fromkeys(pairs))
-
-
-def _check_numbers(random_draws: Any, batch_size: Any, margin: Any) -> None:
-    for name, value in (("random_draws", random_draws), ("batch_size", batch_size)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{name}={value!r} must be a whole number of at least 1.")
-    if not 0 <= margin < 1:
-        raise InputError(f"margin={margin!r} must be a share of at least 0 and below 1.")

@@ -6,24 +6,29 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..encoders._torch import seeded
 from ..errors import InputError
 from ._running import Inputs, Rows, batches
 
 
-def untrained_twin(bottom: Any, given: Any, seed: int) -> Any:
+def untrained_twin(bottom: Any, given: Any, seed: int, draw: int = 0) -> Any:
     """An untrained network in place of the bottom.
 
     Args:
         bottom: The network.
         given: A network, a function from a seed to one, or None to draw the weights of `bottom` anew.
-        seed: Seed of the draw.
+        seed: Seed of the study.
+        draw: Which of several.
 
     Raises:
         InputError: if what is given is no network, or a weight cannot be drawn anew.
     """
     import torch
 
+    # a stream of our own: small seeds are what networks are trained with, and one's own start is no untrained other
+    seed = int(np.random.SeedSequence([seed, 3, draw]).generate_state(1)[0])
     if given is None:
         return reinitialised(bottom, seed)
     if isinstance(given, torch.nn.Module):

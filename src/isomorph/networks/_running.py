@@ -119,7 +119,11 @@ class Network:
         return logits
 
     def activations(self, place: Place, rows: Rows) -> Any:
-        """What the module at a place gives, as a tensor of its own."""
+        """What the module at a place gives, as a tensor of its own.
+
+        Raises:
+            InputError: if it does not run.
+        """
         taken: list[Any] = []
 
         def take(value: Any) -> None:
@@ -272,7 +276,11 @@ def _default_output(raw: Any) -> Any:
 
 
 def _with_tensor(value: Any, old: Any, new: Any) -> Any:
-    """`value` with one of its tensors exchanged."""
+    """`value` with one of its tensors exchanged.
+
+    Raises:
+        InputError: if the new one has another shape.
+    """
     if new.shape != old.shape:
         raise InputError(f"The stitch gives activations of shape {tuple(new.shape)}, the top has {tuple(old.shape)}.")
     if value is old:

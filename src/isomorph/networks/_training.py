@@ -199,11 +199,13 @@ def _like(network: Network) -> Any:
 
 
 def _train(seam: Seam, fit: Task, labels: Any, train: Rows, seed: int) -> tuple[Any, int]:
-    """Train a stitch through the frozen top with cross-entropy."""
+    """Train a stitch through the frozen top with cross-entropy.
+
+    Raises:
+        InputError: if the loss is not finite.
+    """
     import torch
 
-    if len(train) < 2:
-        raise InputError(f"Training a stitch needs at least 2 items, found {len(train)}.")
     if fit.init == "least_squares":
         moments = Moments.of(seam.pairs(train, train), seam.name)
         stitch = as_module(*solve("least_squares", seam.form, moments, seam.name), _like(seam.top))

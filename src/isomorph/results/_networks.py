@@ -111,7 +111,7 @@ class CutStitch(Result):
         record["bottom_width"], record["top_width"] = record.pop("widths")
         for name in ("relative_accuracy", "penalty", "works", "leaves_distribution", "uninformative", "verdict"):
             record[name] = getattr(self, name)
-        for control, scores in self.controls.items():
+        for control, scores in _ordered(self.controls):
             record |= {control: scores["accuracy"], f"{control}_r2": scores["r2"]}
         return record
 
@@ -194,6 +194,12 @@ class NetworkStitch(Result):
         return "\n".join([head, *lines])
 
 
+def _ordered(controls: Mapping[str, Mapping[str, float]]) -> list[tuple[str, Mapping[str, float]]]:
+    """Controls in one order, whether made or read back: ours first, then the caller's by name."""
+    ours = ("self_stitch", "random_bottom", "permuted")
+    return sorted(controls.items(), key=lambda c: (ours.index(c[0]) if c[0] in ours else len(ours), c[0]))
+
+
 def _line(cut: CutStitch) -> str:
-    controls = ", ".join(f"{name} {scores['accuracy']:.3f}" for name, scores in cut.controls.items())
+    controls = ", ".join(f"{name} {scores['accuracy']:.3f}" for name, scores in _ordered(cut.controls))
     return f"accuracy {cut.accuracy:.3f} ({controls}), R² {cut.r2:6.2f}: {cut.verdict}"
