@@ -172,7 +172,11 @@ def _mean_largest(scores: Matrix, k: int) -> Matrix:
 
 
 def _blocks(q: Matrix, g: Matrix, correction: str | None, neighbors: int) -> Iterator[tuple[slice, Matrix]]:
-    """Scores of a block of queries with the whole gallery, one block after the other."""
+    """Scores of a block of queries with the whole gallery, one block after the other.
+
+    Raises:
+        InputError: if there is no such correction, or there are too few rows for it.
+    """
     if correction not in CORRECTIONS:
         raise InputError(f"correction={correction!r} is not known; use one of {', '.join(map(repr, CORRECTIONS))}.")
     hub = None

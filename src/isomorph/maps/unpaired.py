@@ -162,7 +162,11 @@ def _rotation(x: Matrix, y: Matrix) -> Matrix:
 
 
 def _centroids(rows: Matrix, clusters: int, rng: np.random.Generator) -> Matrix:
-    """Centred centroids of the tightest of several clusterings."""
+    """Centred centroids of the tightest of several clusterings.
+
+    Raises:
+        InputError: if the items never fall into that many clusters.
+    """
     best, centres = np.inf, rows[:clusters]
     for _ in range(CLUSTERINGS):
         try:
