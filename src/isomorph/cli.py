@@ -80,7 +80,7 @@ def run(
 @app.command()
 def extract(
     model: Annotated[str, typer.Argument(help="Model spec: bundled:NAME, org/name, onnx:FILE, a folder, …")],
-    dataset: Annotated[str, typer.Argument(help="Dataset spec, such as \"emoji(n=300, seed=0)\".")],
+    dataset: Annotated[str, typer.Argument(help='Dataset spec, such as "emoji(n=300, seed=0)".')],
     store: Annotated[Path, typer.Option(help="Folder of the feature store.")] = Path("features"),
     view: Annotated[str | None, typer.Option(help="View of the items; the fitting one by default.")] = None,
     pooling: Annotated[str | None, typer.Option(help="mean, cls, last, max or none.")] = None,
@@ -126,6 +126,12 @@ def scan(
     permutations: Annotated[int, typer.Option(help="Shared random re-pairings, for the p of the maximum.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0,
     alpha: Annotated[float, typer.Option(help="Level of the calibrated score.")] = 0.05,
+    selection: Annotated[
+        str, typer.Option(help="all, or split: choose layers on one half, score on the other.")
+    ] = "all",
+    x_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes X's place; repeatable.")] = None,
+    y_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes Y's place; repeatable.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Seconds that one metric's permutations may take.")] = None,
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("scan.json"),
 ) -> None:
     """Compare every layer of X with every layer of Y, each score with its chance level."""
@@ -140,12 +146,53 @@ def scan(
         permutations=permutations,
         seed=seed,
         alpha=alpha,
+        x_baselines=_named_files(x_baseline),
+        y_baselines=_named_files(y_baseline),
+        selection=selection,
+        budget=budget,
         x_name=x.stem,
         y_name=y.stem,
     )
     result.save(to)
     _console().print(_table([result]))
     print(f"Saved to {to}; `isomorph report {to}` draws it.")
+
+
+@app.command()
+def power(
+    n: Annotated[int, typer.Argument(help="Number of items.")],
+    x_dim: Annotated[int, typer.Argument(help="Features of one side.")],
+    y_dim: Annotated[int, typer.Argument(help="Features of the other side.")],
+    metric: Annotated[str, typer.Option("--metric", "-m", help="Metric spec.")] = "mutual_knn(k=10)",
+    pairs: Annotated[int, typer.Option(help="Layer pairs that will be searched.")] = 1,
+    rank: Annotated[int, typer.Option(help="Dimensions that both sides share.")] = 8,
+    alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
+    target: Annotated[float, typer.Option(help="Wanted probability of passing.")] = 0.8,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated data.")] = 0,
+) -> None:
+    """The smallest alignment that N items can show, before anything is encoded."""
+    from ._progress import progress
+    from .metrics import metric as make_metric
+    from .significance import power as smallest
+
+    with progress(9, "power", unit="strengths") as advance:
+        found = smallest(
+            make_metric(metric),
+            n,
+            x_dim,
+            y_dim,
+            rank=rank,
+            alpha=alpha,
+            target=target,
+            pairs=pairs,
+            seed=seed,
+            advance=advance,
+        )
+    print(
+        f"{found.metric}, n = {n}, d = {x_dim} × {y_dim}, {pairs} layer pair{'s' if pairs > 1 else ''}: a score of "
+        f"{found.score:.4f} (chance {found.chance:.4f}) passes at {alpha:g} in {target:.0%} of the trials. It takes "
+        f"{rank} shared dimensions that carry {found.strength:.1%} of each side's variance."
+    )
 
 
 @app.command()
@@ -177,6 +224,18 @@ def list_(kind: Annotated[str, typer.Argument(help="models, metrics, datasets or
     _console().print(table)
 
 
+def _named_files(pairs: list[str] | None) -> dict[str, Any]:
+    from .store import Layers
+
+    named = {}
+    for pair in pairs or []:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise InputError(f"The baseline {pair!r} is not of the form NAME=FILE, such as untrained=twin.npz.")
+        named[name] = Layers.load(path)
+    return named
+
+
 def _run(study: Any, *, force: bool) -> None:
     from .study import run as run_study
 
@@ -204,12 +263,12 @@ def _table(scans: Any) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     for column in ("x", "y", "metric", "best layers", "n"):
         table.add_column(column, overflow="fold")
-    for column in ("score", "chance", "calibrated", "p(max)", "untrained"):
+    for column in ("score", "chance", "calibrated", "p(max)", "baselines"):
         table.add_column(column, justify="right", no_wrap=True)
     for result in scans:
         for spec, alignment in result.items():
             b = alignment.best()
-            twins = [f"{s[spec].best().value:.3f}" for s in result.baselines.values()]
+            twins = [f"{name} {s[spec].best().value:.3f}" for name, s in result.baselines.items()]
             table.add_row(
                 result.x_name,
                 result.y_name,

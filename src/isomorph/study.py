@@ -11,6 +11,7 @@ model = "bundled:dinov2-small"
 view = "image"                  # may be left out where only one view fits
 pooling = "cls"
 untrained = true                # the same architecture untrained is a baseline of every scan
+inputs = true                   # so are statistics of the inputs themselves (pixels, words, spectra)
 
 [encoders.text]
 model = "bundled:minilm-l6"
@@ -42,9 +43,12 @@ from .metrics import metric as make_metric
 from .report import report as write_report
 from .results import Scan, load_result
 from .scan import DEFAULT_METRICS, scan
+from .significance import input_statistics
 from .store import FeatureStore, Layers, choose_view
 
 TWIN = "untrained"
+INPUTS = "inputs"
+_Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +60,7 @@ class EncoderEntry:
         model: Model spec.
         view: View of the items, or None for the one that fits.
         untrained: Whether the untrained twin is a baseline of every scan.
+        inputs: Whether statistics of the inputs (pixels, bag of words, spectrum) are a baseline of every scan.
         batch_size: Items a batch.
         storage: ``"float32"`` or ``"float16"``.
         options: Everything else, passed to `load_encoder`.
@@ -65,6 +70,7 @@ class EncoderEntry:
     model: str
     view: str | None = None
     untrained: bool = False
+    inputs: bool = False
     batch_size: int = 16
     storage: str = "float32"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -80,6 +86,8 @@ class ScanEntry:
         metrics: Metric specs.
         permutations: Shared random re-pairings.
         alpha: Level of the calibrated score.
+        selection: ``"all"``, or ``"split"`` to choose layers on one half of the items and score them on the other.
+        budget: Seconds that the permutations of one metric may take, or None.
     """
 
     x: str
@@ -87,6 +95,8 @@ class ScanEntry:
     metrics: tuple[str, ...] = DEFAULT_METRICS
     permutations: int = 200
     alpha: float = 0.05
+    selection: str = "all"
+    budget: float | None = None
 
     @property
     def file(self) -> str:
@@ -238,7 +248,7 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     """
     items = DATASETS.make(study.items).load()
     say(f"{len(items)} items of {study.items}")
-    features: dict[tuple[str, str], Layers] = {}
+    features: _Features = {}
     for entry, init in _runs(study):
         encoder = _load(study, entry, init)
         view = choose_view(encoder, items, entry.view)
@@ -254,6 +264,8 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
             storage=entry.storage,
             skip_bad=study.skip_bad,
         )
+        if entry.inputs and init == "pretrained":
+            features[entry.name, INPUTS] = input_statistics(items, view).subset(features[entry.name, init].ids)
     scans = tuple(_scan(study, entry, features, items, force, say) for entry in study.scans)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml  # output = {study.output.name!r}"}
     page = write_report(list(scans), to=study.page, items=items, title=study.title, study=settings)
@@ -263,18 +275,21 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
 def _scan(
     study: Study,
     entry: ScanEntry,
-    features: Mapping[tuple[str, str], Layers],
+    features: _Features,
     items: PairedItems,
     force: bool,
     say: Callable[[str], None],
 ) -> Scan:
     x, y = features[entry.x, "pretrained"], features[entry.y, "pretrained"]
-    twins = [{TWIN: features[n, "random"]} if (n, "random") in features else {} for n in (entry.x, entry.y)]
+    baselines = [
+        {name: features[side, kind] for name, kind in ((TWIN, "random"), (INPUTS, INPUTS)) if (side, kind) in features}
+        for side in (entry.x, entry.y)
+    ]
     key = fingerprint(
         {
-            "features": [x.provenance, y.provenance] + [t[TWIN].provenance for t in twins if t],
+            "features": [x.provenance, y.provenance, *({k: v.provenance for k, v in b.items()} for b in baselines)],
             "metrics": [make_metric(m).variant for m in entry.metrics],
-            "settings": [entry.permutations, entry.alpha, study.seed],
+            "settings": [entry.permutations, entry.alpha, entry.selection, entry.budget, study.seed],
             "groups": items.groups,
             "versions": {k: v for k, v in versions().items() if k in ("isomorph", "numpy", "scipy")},
         }
@@ -297,9 +312,11 @@ def _scan(
         permutations=entry.permutations,
         seed=study.seed,
         alpha=entry.alpha,
-        x_baselines=twins[0],
-        y_baselines=twins[1],
+        x_baselines=baselines[0],
+        y_baselines=baselines[1],
         groups=groups,
+        selection=entry.selection,
+        budget=entry.budget,
     )
     result = dataclasses.replace(
         result,
