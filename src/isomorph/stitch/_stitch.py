@@ -322,7 +322,11 @@ def _annotations(
     given_ids: Sequence[str] | None,
     n: int,
 ) -> tuple[Codes | None, tuple[str, ...], Codes | None]:
-    """Labels and groups as numbers, and the texts of the labels."""
+    """Labels and groups as numbers, and the texts of the labels.
+
+    Raises:
+        InputError: if they do not fit the items, or name a label set that is not there.
+    """
     if isinstance(labels, str) and items is None:
         raise InputError(f"labels={labels!r} names a label set of items=, which were not given.")
     if items is not None:
