@@ -78,7 +78,7 @@ class Factor:
     @property
     def spans_items(self) -> bool:
         """Whether every centred outcome is a combination of the features: a fit without penalty passes through it."""
-        return self.rank >= self.u.shape[0] - 1
+        return bool(self.rank >= self.u.shape[0] - 1)
 
 
 def factorise(x: Any, what: str = "x") -> Factor:

@@ -89,7 +89,7 @@ class RidgePath:
         u, w = self.factor.u, self.weights
         a = u.T @ y
         products = a @ a.T
-        total = np.empty(len(w))
+        total: Matrix = np.empty(len(w))
         for i, q in enumerate(self.shrinkage):
             rows = u * np.sqrt(w[i])[:, None] * q
             total[i] = np.vdot(rows.T @ rows, products)
@@ -97,7 +97,8 @@ class RidgePath:
             return total
         rest = y - u @ a
         total += 2 * np.einsum("pi,pi->p", w, self.shrinkage @ (u * (rest @ a.T)).T)
-        return total + w @ np.einsum("ij,ij->i", rest, rest)
+        total += w @ np.einsum("ij,ij->i", rest, rest)
+        return total
 
     def solve(self, which: int, y: Matrix) -> Matrix:
         """Regression matrix (d_x, d_y) of one penalty for centred outcomes."""
