@@ -52,7 +52,7 @@ def csls(similarity: Any, k: int = 10) -> Matrix:
     Raises:
         InputError: if `similarity` is no matrix of finite numbers, or k is out of range.
 
-    Source: Conneau et al. 2018, eq. 3.
+    Source: Conneau et al. 2018 (word translation without parallel data).
     """
     s = _matrix(similarity)
     _neighbours(k, *s.shape)
@@ -75,7 +75,7 @@ def inverted_softmax(similarity: Any, temperature: float = 0.05) -> Matrix:
     Raises:
         InputError: if `similarity` is no matrix of finite numbers, or the temperature is not above 0.
 
-    Source: Smith et al. 2017, eq. 5.
+    Source: Smith et al. 2017 (offline bilingual word vectors).
     """
     s = _matrix(similarity)
     if not (isinstance(temperature, (int, float)) and np.isfinite(temperature) and temperature > 0):
