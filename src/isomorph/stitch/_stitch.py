@@ -126,7 +126,13 @@ def stitch(
         drawn, notes = _curves(work, left, right, outcomes[0]) if curves else ([], [])
     bootstrap = Bootstrap(splits, group_code, left.n, draws, level, seed)
     facts: dict[str, Any] = {"by": by, "test_fraction": test_fraction, "seed": seed, "permutations": permutations}
-    facts |= {"level": level, "draws": draws, "correction": correction, "repeats": len(splits), "grouped": bool(groups)}
+    facts |= {
+        "level": level,
+        "draws": draws,
+        "correction": correction,
+        "repeats": len(splits),
+        "grouped": group_code is not None,
+    }
     return _assembled(work, conditions, outcomes, bootstrap, drawn, notes, ids, items, facts)
 
 
@@ -143,7 +149,8 @@ def _assembled(
 ) -> Stitch:
     main, left, right = outcomes[0], conditions[0].left, conditions[0].right
     layers = tuple(left.layers), tuple(right.layers)
-    scores = {m.spec: _map_scores(m, conditions, outcomes, bootstrap) for m in work.maps}
+    # sorted throughout, as saving sorts: a result that was loaded is the same to its last line
+    scores = {m.spec: _map_scores(m, conditions, outcomes, bootstrap) for m in sorted(work.maps, key=lambda m: m.spec)}
     best = max(work.maps, key=lambda m: scores[m.spec]["mrr"].value)
     if left.layers and len(layers[0]) * len(layers[1]) > 1 and max(len(s.test) for s in work.splits) > LAYER_GALLERY:
         notes.append(f"Pairs of layers were scored on the first {LAYER_GALLERY} held-out items of each split.")
@@ -220,8 +227,8 @@ def _map_scores(
         variant=map.variant,
         direct=map.direct,
         scores=_summaries(own, bootstrap),
-        controls={k: _summaries(v, bootstrap) for k, v in controls.items()},
-        ceilings={k: _summaries(v, bootstrap) for k, v in ceilings.items()},
+        controls={k: _summaries(v, bootstrap) for k, v in sorted(controls.items())},
+        ceilings={k: _summaries(v, bootstrap) for k, v in sorted(ceilings.items())},
         margins={name: dict(sorted(found.items())) for name, found in sorted(margins.items()) if found},
         p_value=_p_values(own, main.permuted[spec], names),
     )
@@ -232,7 +239,7 @@ def _common(parts: Sequence[Parts]) -> set[str]:
 
 
 def _summaries(parts: Sequence[Parts], bootstrap: Bootstrap) -> dict[str, Score]:
-    return {name: bootstrap.score([p[name] for p in parts]) for name in parts[0] if name in _common(parts)}
+    return {name: bootstrap.score([p[name] for p in parts]) for name in sorted(_common(parts))}
 
 
 def _p_values(own: Sequence[Parts], permuted: Sequence[Sequence[Parts]], names: set[str]) -> dict[str, float]:
@@ -283,7 +290,13 @@ def _conditions(left: Side, right: Side, x_baselines: Any, y_baselines: Any, cei
     wanted += [(str(k), "ceiling", v, True) for k, v in (ceilings or {}).items()]
     for name, role, layers, takes_x in wanted:
         side = as_side(layers, name, None)
-        a, b = joined(left, side) if not takes_x else joined(right, side)
+        try:
+            a, b = joined(right if takes_x else left, side)
+        except InputError as error:
+            raise InputError(
+                f"The {role} {name!r} takes the place of {'x' if takes_x else 'y'} and cannot be joined with the other "
+                f"side (called x here, {name!r} being y): {error}"
+            ) from error
         if a.n != left.n:
             raise InputError(f"{role} {name!r} shares {a.n} items with the other side, the stitch has {left.n}.")
         if takes_x:
