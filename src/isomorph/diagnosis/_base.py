@@ -83,7 +83,8 @@ class Signature(ABC):
 
     def finding(self, where: str, present: bool, evidence: Mapping[str, Any], summary: str) -> Finding:
         """A finding of this signature."""
-        return Finding(self.name, where, bool(present), dict(evidence), summary, self.advice if present else "")
+        shown = dict(sorted(evidence.items()))  # as saving sorts
+        return Finding(self.name, where, bool(present), shown, summary, self.advice if present else "")
 
 
 class LayerSignature(Signature):
@@ -143,7 +144,7 @@ def geometry(scan: Scan) -> dict[str, float]:
         best = alignment.best()
         share = gain(alignment, best.value, best.chance)
         if share is not None:
-            found[spec] = float(max(share, 0.0)) if best.p_maximum <= alignment.alpha else 0.0
+            found[spec] = float(np.clip(share, 0.0, 1.0)) if best.p_maximum <= alignment.alpha else 0.0
     return found
 
 

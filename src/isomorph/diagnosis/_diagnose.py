@@ -48,10 +48,10 @@ def diagnose(
         InputError: if nothing was given, or what was given does not fit together.
         UnknownNameError: if there is no such signature.
     """
-    if x is None and scan is None and stitch is None:
-        raise InputError("Nothing to diagnose: give features (x, or x and y), a scan or a stitch.")
     if x is None and y is not None:
         raise InputError("y was given without x; give one side as x, or both.")
+    if x is None and scan is None and stitch is None:
+        raise InputError("Nothing to diagnose: give features (x, or x and y), a scan or a stitch.")
     for name, given, kind in (("scan", scan, Scan), ("stitch", stitch, Stitch)):
         if given is not None and not isinstance(given, kind):
             raise InputError(f"{name} is a {type(given).__name__}; a {kind.__name__} is needed (iso.load_result).")
@@ -71,7 +71,7 @@ def diagnose(
         x_name=names[0],
         y_name=names[1],
         findings=tuple(findings),
-        unchecked=unchecked,
+        unchecked=dict(sorted(unchecked.items())),
         quadrant=_quadrant(scan, stitch),
         n=x_side.n if x_side is not None else (scan or stitch).n,  # type: ignore[union-attr]  # one of them is there
         provenance=provenance(
