@@ -10,7 +10,7 @@ untrained bottom scores with the same stitch. Four claims are checked and printe
 3. stitches trained on the task work with activations that the top never saw (negative R²), and are flagged;
 4. early layers are reported as uninformative: there an untrained bottom is about as good.
 
-Run: ``python examples/network_stitching.py`` (scikit-learn and torch are needed; about five minutes on two cores).
+Run: ``python examples/network_stitching.py`` (scikit-learn and torch are needed; some minutes on two cores).
 """
 
 from __future__ import annotations
