@@ -53,7 +53,7 @@ def demo(
 
     source = (files("isomorph") / "demo.toml").read_text(encoding="utf-8")
     if n is not None:
-        source = source.replace("n=400", f"n={n}")
+        source = source.replace("n=300", f"n={n}")
     output.mkdir(parents=True, exist_ok=True)
     path = output / "study.toml"
     path.write_text(source, encoding="utf-8")

@@ -315,7 +315,13 @@ def _notes(left: Side, right: Side) -> tuple[str, ...]:
     for side in (left, right):
         copies = duplicates(as_features(list(side.layers.values())[-1]))
         if copies.sets:
-            notes.append(f"{side.name}: {copies}")
+            ids = side.ids or tuple(map(str, range(side.n)))
+            shown = ", ".join(" = ".join(ids[i] for i in group[:3]) for group in copies.sets[:3])
+            more = f" and {len(copies.sets) - 3} more sets" if len(copies.sets) > 3 else ""
+            notes.append(
+                f"{side.name} gives the same features to several items ({shown}{more}). Copies make p-values a little "
+                f"too small: leave {copies.extra} of the {side.n} items out, or give copies as groups."
+            )
     return tuple(notes)
 
 

@@ -29,7 +29,7 @@ class Result:
 
     def to_json(self) -> str:
         """The result as text; floats keep every digit, and equal results give equal bytes."""
-        return json.dumps({"isomorph": FORMAT, **_encode(self)}, sort_keys=True, indent=1, allow_nan=False) + "\n"
+        return json.dumps({"isomorph": FORMAT, **_encode(self)}, indent=1, allow_nan=False) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the result to a JSON file, whole or not at all."""
