@@ -87,6 +87,21 @@ class CCA(Metric[Axes]):
     Args:
         summary: ``"mean"`` of ρ, or ``"mean_square"`` of ρ² (Yanai's coefficient; Kornblith's R²_CCA), whose mean under
             random re-pairing is exactly max(r1, r2) / (n - 1).
+
+    Formula:
+        mean: Σ_i ρ_i / min(r1, r2), ρ_i the singular values of U_x'U_y
+        mean_square: Σ_i ρ_i² / min(r1, r2) = ‖U_x'U_y‖² / min(r1, r2)
+
+    Cost:
+        One thin SVD a layer, O(n d min(n, d)); a pair O(n r1 r2) and the singular values of an r1 x r2 matrix (none for
+        mean_square). mean_square has an exact null, one n x n x n product a layer; for 'mean' a sampled permutation
+        costs what a pair does.
+
+    Misleads:
+        A direction with a millionth of the variance counts like the main one, so noise dimensions decide. Chance grows
+        with the ranks: 0.81 (mean) for independent noise at n = 1024, d = 768, and with r1 + r2 > n - 1 some
+        correlations are 1 whatever the data. Compare at equal n and ranks only; it says nothing on how much of a layer
+        is shared.
     """
 
     name: ClassVar[str] = "cca"
@@ -158,6 +173,18 @@ class SVCCA(Metric[Axes]):
 
     Raises:
         InputError: if neither or an impossible threshold is given.
+
+    Formula:
+        mean: Σ_i ρ_i / min(k1, k2), ρ_i the singular values of U_x[:, :k1]'U_y[:, :k2]
+        mean_square: Σ_i ρ_i² / min(k1, k2)
+
+    Cost:
+        As cca, with the numbers of axes kept in place of the ranks.
+
+    Misleads:
+        The score moves up and down with the threshold, which decides how many axes are compared and so the chance
+        level: two layers of different spectra are compared at different k. Within the kept axes all count alike,
+        however little variance they hold. Without a p-value it cannot be read.
     """
 
     name: ClassVar[str] = "svcca"
@@ -250,6 +277,19 @@ class PWCCA(Metric[Axes]):
 
     Args:
         weights: Whose units weigh: ``"x"``, ``"y"``, or ``"mean"`` of the two scores, which is symmetric.
+
+    Formula:
+        S_x = Σ_i α_i ρ_i / Σ_i α_i, α_i = Σ_j |⟨h_i, x_j⟩|, h_i the i-th canonical variate of x, x_j its centred units
+        S_y likewise with the variates and units of y; mean: (S_x + S_y) / 2
+
+    Cost:
+        One thin SVD a layer with its right vectors, O(n d min(n, d)); a pair O(n r1 r2), an eigendecomposition of the
+        smaller side and O(k r d) for the weights; no exact null.
+
+    Misleads:
+        The weights are sums of absolute values over single units, so a rotation of the features changes the score
+        although CCA itself would not move. As for cca, chance is far above 0 where the ranks are not small against n.
+        Libraries disagree on the definition: published values can be compared only if they come from one code.
     """
 
     name: ClassVar[str] = "pwcca"
@@ -340,6 +380,17 @@ class EigenspaceOverlap(Metric[Axes]):
 
     U are the left singular vectors of the layers as they come, so a common offset of the features is part of what
     overlaps.
+
+    Formula:
+        ‖U_x'U_y‖² / max(r1, r2), U the left singular vectors of the layers as they come
+
+    Cost:
+        One thin SVD a layer, O(n d min(n, d)); a pair O(n r1 r2); the exact null one n x n x n product a layer.
+
+    Misleads:
+        Every direction of the numerical rank counts alike, noise included. Layers are not centred, so their offsets
+        count as shared structure: unrelated layers of few features score high where the offset exceeds the variation.
+        Unequal ranks cap the score at min(r1, r2) / max(r1, r2).
     """
 
     name: ClassVar[str] = "eigenspace_overlap"

@@ -26,6 +26,18 @@ class Cknna(Metric["MaskedKernel"]):
 
     Attributes:
         k: Neighbours of an item; the item itself is excluded by identity, and all items tied with the k-th count.
+
+    Formula:
+        h(x, y) / √(h(x, x) h(y, y)), M_ij = 1 where j is among the k nearest of i, C the cosines, C̃ = C ∘ M_x ∘ M_y
+        h(x, y) = tr(C̃_x C̃_y) + 1'C̃_x1 · 1'C̃_y1 / ((n - 1)(n - 2)) - 2 · 1'C̃_x C̃_y1 / (n - 2)
+
+    Cost:
+        O(n² d) and 2 n² numbers a layer, O(n²) a pair and a sampled permutation; no exact null.
+
+    Misleads:
+        Cosines are not centred: with a common offset (anisotropic features) all are near one and the score counts
+        shared neighbours, as mutual_knn does with an exact chance level. Few shared edges make it noisy; it may exceed
+        1, and where the self term is not positive there is no answer. Scores at different k or n are not comparable.
     """
 
     name: ClassVar[str] = "cknna"

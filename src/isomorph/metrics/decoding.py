@@ -49,7 +49,7 @@ def _check(name: str, regularization: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class RCCA(Metric[Axes]):
-    """Regularised (ridge) canonical correlations.
+    """Regularised (ridge) CCA: canonical correlations in which directions of little variance count less.
 
     The ρ_i are the singular values of ``(C_xx + λ v_x I)^-½ C_xy (C_yy + λ v_y I)^-½`` with v the total variance of a
     side.
@@ -59,6 +59,19 @@ class RCCA(Metric[Axes]):
         summary: ``"mean"`` of the ρ_i over min(r1, r2), which is below 1 even for a layer with itself;
             ``"cosine"``, Σρ_i over the root of what the two sides would score with themselves, which is 1 there, joins
             CCA (λ = 0, equal ranks) to `procrustes` (λ large), and is the shape metric of the ridge-whitened layers.
+
+    Formula:
+        mean: Σ_i ρ_i / min(r1, r2), ρ_i the singular values of diag(√g_x) U_x'U_y diag(√g_y), g = e / (e + λ)
+        cosine: Σ_i ρ_i / √(Σ g_x · Σ g_y)
+
+    Cost:
+        One thin SVD a layer, O(n d min(n, d)); a pair O(n r1 r2) and the singular values of an r1 x r2 matrix; no exact
+        null, so a sampled permutation costs what a pair does.
+
+    Misleads:
+        λ decides what is compared and there is no value that is right for all data: report a range. 'mean' divides by a
+        number of axes most of which hardly count, so it is small for wide layers even of themselves, and two pairs of
+        different widths cannot be compared by it; use 'cosine' there.
     """
 
     name: ClassVar[str] = "rcca"
@@ -120,12 +133,23 @@ class Decoding(Metric[Axes]):
     """Average agreement of the best linear readouts of two layers over random targets.
 
     ``<G_x, G_y> / (|G_x| |G_y|)`` with ``G = X (X'X + λ v I)^-1 X'`` the ridge smoother of a centred layer of total
-    variance
-    v: the expected inner product of the two layers' ridge predictions of a target drawn at random, normalised. λ = 0
-    gives Σρ² / √(r1 r2) (mean squared CCA for equal ranks), λ far above 1 gives biased linear CKA.
+    variance v: the expected inner product of the two layers' ridge predictions of a target drawn at random, normalised.
+    λ = 0 gives Σρ² / √(r1 r2) (mean squared CCA for equal ranks), λ far above 1 gives biased linear CKA.
 
     Args:
         regularization: λ, as a share of a layer's total variance.
+
+    Formula:
+        ⟨G_x, G_y⟩ / (‖G_x‖ ‖G_y‖), G = X (X'X + λ v I)⁻¹ X' = U diag(e / (e + λ)) U'
+
+    Cost:
+        One thin SVD a layer, O(n d min(n, d)); a pair O(n r1 r2); the exact null one n x n x n product a layer, a
+        sampled permutation O(n²) a pair.
+
+    Misleads:
+        For small λ it is CCA and for large λ biased CKA, with the faults of each: at n = 1024, d = 768 independent
+        noise scores 0.47 at the default λ. The targets it averages over are random, not the ones anybody wants to
+        decode: a layer may lose a rare but needed distinction without the score moving.
     """
 
     name: ClassVar[str] = "decoding"
@@ -196,6 +220,18 @@ class GULP(Metric[Axes]):
         regularization: λ, as a share of a layer's total variance, which is the original's λ for layers normalised as
         there.
         squared: Whether the square is returned, as ReSi does.
+
+    Formula:
+        ‖G_x - G_y‖ = √(‖G_x‖² + ‖G_y‖² - 2 ⟨G_x, G_y⟩), G the ridge smoothers of decoding
+
+    Cost:
+        One thin SVD a layer, O(n d min(n, d)); a pair O(n r1 r2), and O(n² r) where the two are nearly equal; no exact
+        null for the distance, so a sampled permutation costs what a pair does.
+
+    Misleads:
+        It grows with how many directions count: two wide unrelated layers are further apart than two narrow ones, and a
+        layer of low effective rank is near to everything of low rank. Only pairs with like spectra can be compared;
+        decoding is the same comparison normalised.
     """
 
     name: ClassVar[str] = "gulp_distance"

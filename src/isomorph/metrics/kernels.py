@@ -138,6 +138,23 @@ class Cka(KernelMetric):
     """Centred kernel alignment: the cosine between two kernel matrices over the same items.
 
     Measures whether the two spaces put the same pairs of items close together, weighting directions by their variance.
+
+    Formula:
+        ⟨K̃, L̃⟩ / (‖K̃‖ ‖L̃‖), Frobenius, K̃ and L̃ the adjusted kernel matrices (n, n) of the two layers
+        unbiased: K̃_ij = K_ij - (r_i + r_j) / (n - 2) + s / ((n - 1)(n - 2)) for i ≠ j, K̃_ii = 0,
+                  r the row sums of K without its diagonal, s their sum
+        biased: K̃ = H K H, H = I - 11'/n; for the linear kernel it is ‖Xc'Yc‖² / (‖Xc'Xc‖ ‖Yc'Yc‖), Xc, Yc centred
+
+    Cost:
+        linear and cosine: O(n d) a layer; a block makes each kernel once in strips, O(n² d) a layer, or the d1 x d2
+        products of each pair, whichever is less, in fixed memory. rbf and polynomial: O(n² d) and n² numbers a layer. A
+        pair O(n²), the exact null one n x n x n product a layer, a sampled permutation O(n²) a pair.
+
+    Misleads:
+        Directions count by the square of their variance: a few outlying items or one dominant direction can decide the
+        score while everything else differs, or sink it while nothing a linear readout uses has changed (Davari et al.
+        2023). The biased estimator tends to 1 as d / n grows, related or not. A high score does not say that one layer
+        can replace the other. RBF with a small bandwidth turns every kernel into the identity.
     """
 
     name: ClassVar[str] = "cka"
@@ -259,6 +276,17 @@ class Hsic(KernelMetric):
     """Hilbert-Schmidt independence criterion: the covariance of two kernels over pairs of items, not normalised.
 
     Zero in the population if and only if the two spaces are independent (RBF); in the units of the kernels.
+
+    Formula:
+        biased: tr(K H L H) / (n - 1)², H = I - 11'/n
+        unbiased: ⟨K̃, L̃⟩ / (n (n - 3)), K̃ and L̃ the U-centred kernels of cka
+
+    Cost:
+        As cka without its self terms.
+
+    Misleads:
+        Its size depends on the units, the width and the kernel of both layers, so scores of different pairs cannot be
+        compared: only the sign and the p-value can be read. The biased form is above 0 for unrelated layers.
     """
 
     name: ClassVar[str] = "hsic"
@@ -321,6 +349,18 @@ class MinibatchCka(Metric["Batches"]):
 
     Attributes:
         batch_size: Fewest items in a batch.
+
+    Formula:
+        Σ_b HSIC(X_b, Y_b) / √(Σ_b HSIC(X_b, X_b) · Σ_b HSIC(Y_b, Y_b)), HSIC unbiased, b over the batches
+
+    Cost:
+        O(n m (d1 + d2)) a pair for batches of m items, or the d1 x d2 products where those are less; no exact null, and
+        a sampled permutation cuts and centres the batches anew.
+
+    Misleads:
+        Batches follow the order of the items: where that order means something (sorted by class), each batch sees
+        little of the variation and the score differs from the one of shuffled items. With few or small batches the
+        ratio is biased although its terms are not; where all items fit, cka is better in every way.
     """
 
     name: ClassVar[str] = "minibatch_cka"

@@ -103,6 +103,18 @@ class UnitMatching(_UnitMetric):
 
     Args:
         absolute: Whether a unit may be matched to another's negative.
+
+    Formula:
+        max over one-to-one matchings π of Σ_i c_iπ(i) / min(d1, d2), c_ij the correlation of unit i of x and j of y
+
+    Cost:
+        O(n d1 d2) and an assignment of about O(d³) a pair, on the host; no exact null, so a sampled permutation costs
+        what a pair does.
+
+    Misleads:
+        A rotation of one layer, which no linear readout notices, destroys it. It is a mean of maxima: with many units
+        and few items unrelated layers score well above 0 (0.09 for d = 500 noise units at n = 1000). With unequal
+        widths the unmatched units of the wider layer are not looked at.
     """
 
     name: ClassVar[str] = "unit_matching"
@@ -136,6 +148,16 @@ class SemiMatching(_UnitMetric):
     Args:
         direction: ``"x_to_y"``: each unit of x seeks its partner in y; ``"y_to_x"``; ``"symmetric"``: the mean of both.
         absolute: Whether a unit's partner may be another's negative.
+
+    Formula:
+        x_to_y: mean over units i of x of max_j c_ij; y_to_x: mean over j of max_i c_ij; symmetric: the mean of both
+
+    Cost:
+        O(n d1 d2) a pair; no exact null, so a sampled permutation costs what a pair does.
+
+    Misleads:
+        One unit of y may serve all units of x: many copies of one feature score high while the rest of y is matched by
+        nothing; look at both directions. As for unit_matching, a rotation destroys it and chance grows with the width.
     """
 
     name: ClassVar[str] = "semi_matching"
@@ -183,6 +205,17 @@ class SoftMatching(_UnitMetric):
 
     Args:
         absolute: Whether a unit may be matched to another's negative.
+
+    Formula:
+        max over plans T ≥ 0 with row sums 1/d1 and column sums 1/d2 of Σ_ij T_ij c_ij
+
+    Cost:
+        O(n d1 d2) and a transport problem of about O(d³ log d) a pair, on the host; for equal widths the assignment of
+        unit_matching; no exact null.
+
+    Misleads:
+        All units weigh the same, so silent or redundant units of one layer must be matched too and pull the score down.
+        As for unit_matching, a rotation destroys it and chance grows with the width.
     """
 
     name: ClassVar[str] = "soft_matching"
@@ -230,6 +263,17 @@ class BestBuddies(_UnitMetric):
     Args:
         k: How many best partners count.
         absolute: Whether a unit's partner may be another's negative.
+
+    Formula:
+        (share of units of x in a pair of B + share of units of y in a pair of B) / 2
+        B: the pairs (i, j) with c_ij among the k largest of row i and of column j
+
+    Cost:
+        O(n d1 d2) and a partial sort of the correlations a pair; no exact null.
+
+    Misleads:
+        Only the order of the correlations counts, not their size: unrelated layers score about 1/2 at k = 1. Read it
+        against its null, and look at the correlations of the pairs (best_buddy_pairs) before calling a unit universal.
     """
 
     name: ClassVar[str] = "best_buddies"
@@ -308,6 +352,18 @@ class GromovWasserstein(Metric[Array]):
     ``sqrt(Σ T_ik T_jl (D_x[i, j] - D_y[k, l])²)`` over Euclidean distances in units of their mean, with the plan T
     lowered from the given pairing by conditional gradients (POT). The problem is not convex: this is the nearest local
     optimum to the pairing, an upper bound of the distance, and at most what the pairing itself scores.
+
+    Formula:
+        √(Σ_ijkl T_ik T_jl (D_x[i, j] - D_y[k, l])²), T a plan with all row and column sums 1/n
+
+    Cost:
+        n² numbers a layer; a pair some tens of iterations of O(n³), on the host: some hundred items are practical. No
+        exact null.
+
+    Misleads:
+        The plan may move away from the true pairing: a low distance says that the clouds have like shapes, not that the
+        same items lie at like places; a symmetry of the cloud is enough. It is a local optimum, so small differences
+        between pairs mean little.
     """
 
     name: ClassVar[str] = "gromov_wasserstein_distance"

@@ -42,6 +42,18 @@ class SecondOrderCosine(Metric[Surroundings]):
     Args:
         k: Neighbours an item.
         values: ``"similarity"`` (the definition) or ``"distance"`` (1 - cosine, what ReSi's code lists).
+
+    Formula:
+        mean over items i of cos(s_x(i), s_y(i)), s(i) = (sim(i, j) for j in N_x(i) ∪ N_y(i))
+
+    Cost:
+        O(n² d) a layer to find neighbours and again in every comparison, O(n k) a pair; no exact null, and a sampled
+        permutation costs what a comparison does.
+
+    Misleads:
+        Where all similarities are alike (anisotropic features, distances in many dimensions) any two lists point the
+        same way and unrelated layers score near 1. It reads the sizes of similarities, so two layers with the same
+        neighbours may differ. Only the difference to its null says anything.
     """
 
     name: ClassVar[str] = "second_order_cosine"
@@ -156,6 +168,19 @@ class InformationImbalance(Metric[Ranking]):
     Args:
         k: Neighbours an item; 1 is the definition.
         similarity: ``"euclidean"`` (the definition), ``"cosine"`` or ``"dot"``.
+
+    Formula:
+        (1 - Δ) / (1 - (k + 1) / n),
+        Δ = (2 / n) · mean over i and j in N_x(i) of the rank of j among the neighbours of i in y
+
+    Cost:
+        O(n² d + n² log n) and n² numbers a layer, O(n k) a pair and a sampled permutation; the exact null one n x n x n
+        product a layer.
+
+    Misleads:
+        With k = 1 it rests on one neighbour an item: noise that swaps the nearest two lowers it, so large n or k is
+        needed. The score of x → y alone does not say that the two are alike: y may be a coarse summary of x. Duplicates
+        in x share their places and blur it.
     """
 
     name: ClassVar[str] = "information_imbalance"

@@ -109,6 +109,18 @@ class MutualKnn(EdgeMetric):
 
     Platonic-rep normalises no rows by itself: its published figures are ``similarity="cosine"`` on rows of unit norm,
     the same call on raw features is ``similarity="dot"``.
+
+    Formula:
+        (1 / n) Σ_i |N_x(i) ∩ N_y(i)| / k, N(i) the k nearest others of item i
+
+    Cost:
+        O(n² d) and O(n k) numbers a layer, O(n k) a pair and a sampled permutation, exact null from sparse counts of
+        about O(n k²) a layer.
+
+    Misleads:
+        It falls as items are added, since neighbours get nearer than the alignment is fine: compare at equal n and k
+        only. Global structure is invisible: two layers with the same neighbourhoods may place the clusters anywhere.
+        Near duplicates (two captions of one image) raise it without any deeper agreement.
     """
 
     name: ClassVar[str] = "mutual_knn"
@@ -162,6 +174,16 @@ class JaccardKnn(EdgeMetric):
     """Mean Jaccard index of the k nearest neighbours, |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|.
 
     With o common neighbours it is o / (2k - o); where ties are shared, o is the expected number of them.
+
+    Formula:
+        (1 / n) Σ_i |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|
+
+    Cost:
+        As mutual_knn; the exact null knows the mean only, its spread is sampled.
+
+    Misleads:
+        As mutual_knn, of which it is a bent version: with o common neighbours o / (2k - o) instead of o / k, so it
+        looks lower for the same overlap. Values of the two must not be compared with each other.
     """
 
     name: ClassVar[str] = "jaccard_knn"
@@ -200,6 +222,18 @@ class RankSimilarity(EdgeMetric):
     Over the common neighbours j of an item, at places r and r', the mean of 2 / ((1 + |r - r'|) (r + r')), divided by
     1 + 1/2 + … + 1/(number of them), its largest possible value; 0 without common neighbours. Tied neighbours stand at
     their mean place and count with their weight; the harmonic sum is continued to fractional numbers.
+
+    Formula:
+        (1 / n) Σ_i [Σ_j 2 / ((1 + |r_x(j) - r_y(j)|) (r_x(j) + r_y(j)))] / (1 + 1/2 + … + 1/m_i)
+        j over the m_i common neighbours of item i, r(j) the place of j in the list, from 1
+
+    Cost:
+        O(n² d) and O(n k) numbers a layer, O(n k) a pair and a sampled permutation; no exact null.
+
+    Misleads:
+        Only the places of the common neighbours count, so one shared first neighbour scores 1 whatever the other k - 1
+        are; a high score may go with a small overlap. Read it beside mutual_knn. Like all neighbour metrics it is
+        comparable at equal n and k only.
     """
 
     name: ClassVar[str] = "rank_similarity"
@@ -234,6 +268,17 @@ class CycleKnn(EdgeMetric):
     """Share of items that are found again: some y-neighbour of the item has the item among its x-neighbours.
 
     Not symmetric. Where ties are shared, the share expected when they are broken at random.
+
+    Formula:
+        (1 / n) · number of items i for which some j in N_y(i) has i in N_x(j)
+
+    Cost:
+        O(n² d) and O(n k) numbers a layer, O(n k) a pair and a sampled permutation (O(n k²) with ties); no exact null.
+
+    Misleads:
+        It saturates: an item has k² chances to be found again, so at k = 10 and a few hundred items it is near 1 where
+        mutual_knn is moderate. Use a small k, and its null. It is not symmetric, and a layer need not score 1 with
+        itself where neighbourhoods are not mutual (hubs).
     """
 
     name: ClassVar[str] = "cycle_knn"
@@ -301,6 +346,16 @@ class LcsKnn(ListMetric):
     """Mean length of the longest common subsequence of the two neighbour lists, divided by k.
 
     Platonic-rep reports the length itself (k times ours).
+
+    Formula:
+        (1 / n) Σ_i |longest common subsequence of the ordered lists N_x(i) and N_y(i)| / k
+
+    Cost:
+        O(n² d) and O(n k) numbers a layer, O(n k²) a pair and a sampled permutation; no exact null.
+
+    Misleads:
+        It asks for the same order of the neighbours, which noise scrambles first: where similarities lie close together
+        it is low although the neighbours are the same. Never above the share of common neighbours.
     """
 
     name: ClassVar[str] = "lcs_knn"
@@ -319,7 +374,18 @@ class LcsKnn(ListMetric):
 
 @dataclasses.dataclass(frozen=True)
 class EditKnn(ListMetric):
-    """1 - mean Levenshtein distance of the two neighbour lists over k."""
+    """Do neighbour lists agree place by place? One minus their mean Levenshtein distance over k.
+
+    Formula:
+        1 - (1 / n) Σ_i Levenshtein distance of the ordered lists N_x(i) and N_y(i) / k
+
+    Cost:
+        O(n² d) and O(n k) numbers a layer, O(n k²) a pair and a sampled permutation; no exact null.
+
+    Misleads:
+        A neighbour counts only if few edits bring the lists together, so a list shifted by one place loses 2 / k and a
+        reversed one nearly all. It is low where lcs_knn and mutual_knn are moderate; do not read it on their scale.
+    """
 
     name: ClassVar[str] = "edit_knn"
     aliases: ClassVar[Mapping[str, str]] = {"edit_distance_knn": "edit_knn"}

@@ -60,6 +60,9 @@ class Pattern:
 class Rsa(Metric[Pattern]):
     """Correlation of two representational dissimilarity matrices (RDMs) over all pairs of items.
 
+    Chance is exactly 0 for the correlations, whatever the data; for the cosines it is high, since dissimilarities are
+    positive. rsatoolbox's ``euclidean`` is our ``squared_euclidean`` over the number of features.
+
     Args:
         dissimilarity: ``"correlation"`` (1 - Pearson of two items' features), ``"cosine"``, ``"euclidean"``,
             ``"squared_euclidean"``, or ``"mahalanobis"`` (squared, by the features' covariance over items).
@@ -68,8 +71,19 @@ class Rsa(Metric[Pattern]):
             that pairs with a common item share; with ``squared_euclidean`` the former is biased linear CKA).
         shrinkage: For ``"mahalanobis"``: share of the mean variance mixed into the covariance, in [0, 1].
 
-    Chance is exactly 0 for the correlations, whatever the data; for the cosines it is high, since dissimilarities are
-    positive. rsatoolbox's ``euclidean`` is our ``squared_euclidean`` over the number of features.
+    Formula:
+        corr over pairs i < j of D_x[i, j] and D_y[i, j], D the matrix of dissimilarities of items
+        corr: Pearson, Spearman, Kendall τ-a, ρ-a, cosine a'b / √(a'a · b'b), or whitened: a'V⁻¹b / √(a'V⁻¹a · b'V⁻¹b)
+
+    Cost:
+        O(n² d) and n² / 2 numbers a layer, ranks O(n² log n) more; O(n²) a pair and a sampled permutation (Kendall O(n²
+        log n)). The exact null one n x n x n product a layer; for Kendall only its mean, 0, is exact.
+
+    Misleads:
+        One coarse division of the items (animals against tools) fills most pairs and gives a high score though nothing
+        agrees within the halves. Pairs share items, so the p-value of an ordinary correlation over n² / 2 pairs is far
+        too small: ours permutes items. Correlation distance takes each item's mean over units out and so depends on the
+        basis of the features. Rows that are nearly constant get a dissimilarity that is noise.
     """
 
     name: ClassVar[str] = "rsa"

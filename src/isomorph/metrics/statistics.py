@@ -290,6 +290,18 @@ class StatisticDistance(Metric[Value]):
 
     Args:
         statistic: Name of a function of this module, at its default parameters.
+
+    Formula:
+        |s(x) - s(y)|, s the statistic of one layer
+
+    Cost:
+        That of the statistic, once a layer: O(n² d) for neighbours and cosines, O(n d min(n, d)) for spectra. A pair
+        O(1).
+
+    Misleads:
+        Two layers with nothing in common may have the same statistic, so a distance of 0 is no evidence of alignment;
+        only a large one says something, namely that the layers differ. Estimates of dimension depend on n, so compare
+        at equal n.
     """
 
     name: ClassVar[str] = "statistic_distance"

@@ -38,6 +38,18 @@ class IMD(Metric[HeatTrace]):
 
     Args:
         k: Number of neighbours.
+
+    Formula:
+        max_t e^(-2 (t + 1/t)) |h_x(t) - h_y(t)|,
+        h(t) = tr(e^(-t L)) / n, L the normalised Laplacian of the k-neighbour graph
+
+    Cost:
+        O(n² d) and the eigenvalues of an n x n matrix a layer, O(n³); a pair O(1).
+
+    Misleads:
+        The pairing of the items plays no part: unrelated layers of like shape score 0, so it cannot show alignment. The
+        weight keeps all distances below e⁻⁴ = 0.018 and most far below; only comparisons at equal n and k mean
+        something.
     """
 
     name: ClassVar[str] = "imd_distance"
@@ -111,6 +123,19 @@ class RTD(Metric[Array]):
     the mean of both directions; 0 for equal clouds. Distances are in units of their 0.9 quantile over pairs. All items
     take part, where the authors average over random batches, so the time grows steeply: some hundred items are
     practical. Needs the package ripser, which works in float32.
+
+    Formula:
+        (b(D_x, D_y) + b(D_y, D_x)) / 2,
+        b(D, E) the total length of the 1-dimensional bars of the R-Cross-Barcode of D and E
+
+    Cost:
+        n² numbers a layer; a pair two persistent homologies of 2n + 1 points, about O(n³) and far more at worst: some
+        hundred items. No exact null, so each sampled permutation costs that again.
+
+    Misleads:
+        A sum over bars: many short bars of noise weigh like one real loop, and the sum grows with n. It is not
+        normalised, so only pairs at equal n compare. Clouds of like topology are near each other wherever their items
+        lie along a common loop or cluster.
     """
 
     name: ClassVar[str] = "rtd_distance"
