@@ -1,6 +1,6 @@
 """Scans of any shape, made from a formula, so that the report can be tested without a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ def _alignment(
     sampled: bool = True,
     interval: bool = False,
     layers: Callable[[str, int], tuple[str, ...]] | None = None,
+    against: Mapping[str, tuple[float, float]] | None = None,
+    held_out: float | None = None,
 ) -> Alignment:
     name = layers or (lambda side, n: ("embedding", *(f"layer_{i}" for i in range(1, n))))
     depth = np.linspace(0.1, 1, rows)[:, None] * np.linspace(0.5, 1, columns)[None]
@@ -47,15 +49,29 @@ def _alignment(
         calibrated=np.clip(values - chance, 0, 1) if sampled else None,
         threshold=np.full((rows, columns), chance + 0.02) if sampled else None,
         interval=np.stack([values - 0.03, values + 0.03], axis=-1) if interval else None,
+        against={k: _tested(*v) for k, v in (against or {}).items()},
+        held_out=None if held_out is None else _held_out(held_out),
         null="exact moments",
         maximum_from="1000 shared permutations",
     )
 
 
+def _tested(difference: float, p: float) -> dict[str, Any]:
+    named = {"value": 0.123, "chance": 0.045, "x_layer": "layer_1", "y_layer": "layer_2", "method": "paired jackknife"}
+    return {**named, "difference": difference, "low": difference - 0.04, "high": difference + 0.04, "p_value": p}
+
+
+def _held_out(p: float) -> dict[str, Any]:
+    named = {"x_layer": "layer_3", "y_layer": "layer_1", "value": 0.234, "chance": 0.078, "p_value": p}
+    return {**named, "selection_value": 0.3, "n_selection": 29, "n_score": 31, "null": "exact moments"}
+
+
 def _scan(
     x: str = "bundled:vision", y: str = "org/text", specs: tuple[str, ...] = ("mutual_knn(k=10)",), **kw: Any
 ) -> Scan:
-    own = {k: kw.pop(k) for k in ("baselines", "neighborhoods", "provenance", "dataset") if k in kw}
+    own = {
+        k: kw.pop(k) for k in ("baselines", "neighborhoods", "provenance", "dataset", "notes", "p_maximum") if k in kw
+    }
     found = [_alignment(s, **kw) for s in specs]
     return Scan(x, y, {a.metric: a for a in found}, 60, x_view="image", y_view="text", **own)
 

@@ -34,13 +34,14 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of a dot plot: a score, its chance level and its baselines."""
+    """One row of a dot plot: a score with its interval, its chance level and its baselines."""
 
     label: str
     value: float
     chance: float
     passing: bool
     baselines: Sequence[tuple[str, float]] = ()
+    interval: tuple[float, float] | None = None
 
 
 def line_chart(name: str, title: str, heading: str, series: Sequence[Series], axis: str) -> Figure:
@@ -87,7 +88,9 @@ def line_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
 def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure:
     """One row a pair of models: score (disc), chance (bar) and baselines (squares, triangles, diamonds)."""
     names = list(dict.fromkeys(label for row in rows for label, _ in row.baselines))
-    low, high = _domain([v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines)]])
+    low, high = _domain(
+        [v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines), *(row.interval or ())]]
+    )
     left, right, top, pitch = 6.0, 14.0, 26.0, 38.0
 
     def px(x: float) -> float:
@@ -103,10 +106,13 @@ def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure
         body.append(text(left, y - 11, fit(row.label, _WIDTH - left - right), class_="small"))
         body.append(line(px(row.chance), y, px(row.value), y, "stem"))
         body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
+        if row.interval is not None:
+            body.append(line(px(row.interval[0]), y, px(row.interval[1]), y, "whisker"))
         for label, value in row.baselines:
             body.append(_marker(px(value), y, 1 + names.index(label) % 5, True))
         body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
     entries: list[tuple[str, int | str]] = [("best pair of layers", 0), ("chance", "tick")]
+    entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
     entries += [(label, 1 + k % 5) for k, label in enumerate(names)]
     legend, height = _legend(entries, bottom + 34, lines=False)
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
@@ -162,6 +168,8 @@ def _legend(entries: Sequence[tuple[str, int | str]], y: float, *, lines: bool =
             x, y = 6.0, y + 16
         if style == "tick":
             parts.append(line(x + key / 2, y - 9, x + key / 2, y + 2, "tick"))
+        elif style == "whisker":
+            parts.append(line(x, y - 3.5, x + key, y - 3.5, "whisker"))
         elif lines:
             parts.append(line(x, y - 3.5, x + key, y - 3.5, "chance" if style == "chance" else f"s{style}"))
         if isinstance(style, int):

@@ -241,7 +241,9 @@ def _column_labels(alignment: Alignment, plan: _Plan, y_name: str) -> str:
 
 
 def _axis_title(name: str, stem: str) -> str:
-    return f"{name} · {stem} →" if stem else f"{name} · layer →"
+    """Numbers of plain layers and blocks explain themselves, other names say what the numbers stand for."""
+    plain = stem in ("", "#", "layer_#", "block_#", "layer#", "block#")
+    return f"layers of {name} →" if plain else f"layers of {name} ({stem}) →"
 
 
 def _color_bar(alignment: Alignment, plan: _Plan) -> str:

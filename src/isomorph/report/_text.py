@@ -28,6 +28,12 @@ def number(value: float | None) -> str:
     return text.replace("-", "−")
 
 
+def signed(value: float | None) -> str:
+    """A difference: a score with its sign."""
+    shown = number(value)
+    return f"+{shown}" if shown[0].isdigit() and float(shown) > 0 else shown
+
+
 def p_text(p: float | None) -> str:
     """A p-value: two significant digits, powers of ten when small, a dash when there is none."""
     if p is None or not math.isfinite(p):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from .._charts import Series, line_chart
 from .._heatmap import best_cell, passes
 from .._svg import Figure
-from .._text import layer_labels, printable
+from .._text import layer_labels
 
 
-def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str) -> Iterator[Figure]:
+def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: Mapping[str, str]) -> Iterator[Figure]:
     """One chart a side that has two layers or more.
 
     Every point and its chance level belong to one pair of layers: the other side is held at the layer of the best
-    pair. Baselines are cut at the layer of the same name, or at their own best one if they have none of that name.
+    pair. Baselines are cut at the layer of the same name, or at their own best one if they have none of that name; one
+    that has no depth of its own, such as input statistics, is a level line at its best score.
 
     Args:
         alignment: One metric of the scan.
@@ -26,6 +28,7 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str) -> Itera
         x: Short name of `x`.
         y: Short name of `y`.
         stem: Stem of the figures' file names.
+        labels: Name of each baseline -> what to call it.
     """
     best = best_cell(alignment)
     for axis, (name, other) in enumerate(((x, y), (y, x))):
@@ -36,8 +39,12 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str) -> Itera
         series.append(_chance(alignment, axis, held))
         for k, (label, baseline) in enumerate(scan.baselines.items()):
             twin = baseline.alignments.get(alignment.metric)
-            if twin is not None and twin.shape[axis] > 1:
-                series.append(_series(twin, axis, held, printable(label), 1 + k % 5))
+            if twin is None:
+                continue
+            if (twin.x_layers, twin.y_layers)[axis] == (alignment.x_layers, alignment.y_layers)[axis]:
+                series.append(_series(twin, axis, held, labels[label], 1 + k % 5))
+            else:
+                series.append(_level(twin, axis, held, labels[label], 1 + k % 5))
         shown, _ = layer_labels((alignment.y_layers, alignment.x_layers)[axis], width=24)
         label = shown[best[1 - axis]]
         side = "xy"[axis]
@@ -73,6 +80,12 @@ def _series(alignment: Alignment, axis: int, held: str, label: str, style: int) 
         [bool(v) for v in _slice(passes(alignment), axis, index)],
         band,
     )
+
+
+def _level(alignment: Alignment, axis: int, held: str, label: str, style: int) -> Series:
+    slice_ = _slice(alignment.values, axis, _held_index(alignment, axis, held))
+    best = float(slice_.min() if make_metric(alignment.variant).distance else slice_.max())
+    return Series(f"{label} (best)", (0.0, 1.0), (best, best), style)
 
 
 def _chance(alignment: Alignment, axis: int, held: str) -> Series:

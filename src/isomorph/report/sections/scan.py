@@ -17,11 +17,26 @@ from .._svg import Figure
 from .._text import DASH, flatten, listed, number, p_text, printable, slug, times_chance
 from ._curves import curves
 from ._neighborhoods import neighborhoods
+from ._verdict import (
+    Against,
+    baseline_label,
+    best_interval,
+    comparisons,
+    in_order,
+    level,
+    passing,
+    side_label,
+    span,
+    summed_up,
+    verdict,
+)
 
 _COLUMNS = (
     *("x", "y", "metric", "n", "permutations", "x_layer", "y_layer"),
-    *("score", "chance", "p_value", "p_maximum", "calibrated"),
+    *("score", "low", "high", "chance", "p_value", "p_maximum", "p_maximum_all_metrics", "calibrated"),
+    *("held_out", "held_out_chance", "held_out_p_value"),
 )
+_TESTED = (" difference", " low", " high", " p_value")
 
 
 class ScanSection(Section):
@@ -38,12 +53,14 @@ class ScanSection(Section):
                 raise InputError(
                     f"The scan of {scan.x_name} × {scan.y_name} holds no metric, so there is nothing to show."
                 )
-        blocks = tuple(_block(scan, k, context) for k, scan in enumerate(results, start=1))
+        scans = [in_order(scan) for scan in results]
+        alone = len(scans) == 1
+        blocks = tuple(_block(scan, k, context, alone=alone) for k, scan in enumerate(scans, start=1))
         return Shown(
-            _question(results),
-            _overview(results, blocks, context),
+            _question(scans),
+            _overview(scans, blocks, context),
             blocks,
-            tuple(_facts(scan, context) for scan in results),
+            tuple(_facts(scan, context) for scan in scans),
         )
 
 
@@ -54,22 +71,15 @@ class Line:
     metric: str
     layers: str
     value: str
+    interval: str
     chance: str
     ratio: str
     p_maximum: str
     passing: bool
     calibrated: str
-    baselines: tuple[tuple[str, str], ...]
+    held_out: str
+    against: tuple[Against, ...]
     sizes: dict[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The answer about one pair of models in words."""
-
-    passing: bool
-    headline: str
-    rest: str
 
 
 def pair_title(scan: Scan, context: Context) -> str:
@@ -78,65 +88,25 @@ def pair_title(scan: Scan, context: Context) -> str:
     return " × ".join(context.name(name) + (f" ({printable(view)})" if view else "") for name, view in sides)
 
 
-def summary_line(alignment: Alignment, scan: Scan) -> Line:
+def summary_line(alignment: Alignment, scan: Scan, context: Context) -> Line:
     """A metric's best pair of layers as texts."""
-    best = alignment.best()
-    rows = []
-    for name, baseline in scan.baselines.items():
-        twin = baseline.alignments.get(alignment.metric)
-        rows.append((printable(name), DASH if twin is None else number(twin.best().value)))
+    best, held = alignment.best(), alignment.held_out
     return Line(
         printable(alignment.metric),
         printable(f"{best.x_layer} × {best.y_layer}"),
         number(best.value),
+        span(*(best_interval(alignment) or (None, None))),
         number(best.chance),
         times_chance(best.value, best.chance),
         p_text(best.p_maximum),
-        best.p_maximum <= alignment.alpha,
+        passing(alignment),
         number(best.calibrated),
-        tuple(rows),
+        DASH
+        if held is None
+        else f"{number(held['value'])}, chance {number(held['chance'])}, p {p_text(held['p_value'])}",
+        tuple(comparisons(alignment, scan, context)),
         {"n": f"{alignment.n:,}", "permutations": f"{alignment.permutations:,}"},
     )
-
-
-def verdict(scan: Scan, context: Context) -> Verdict:
-    """The answer about one pair of models; the first metric speaks, the others are counted."""
-    lead, *others = scan.alignments.values()
-    best = lead.best()
-    passing = best.p_maximum <= lead.alpha
-    ratio = times_chance(best.value, best.chance)
-    count = lead.shape[0] * lead.shape[1]
-    where = printable(f"{best.x_layer} × {best.y_layer}")
-    headline = (
-        f"More alike than chance, most at {where}." if passing else f"No more alike than chance; best at {where}."
-    )
-    score = f"{printable(lead.metric)} is {number(best.value)}, chance {number(best.chance)}"
-    score += "" if ratio == DASH else f" ({ratio})"
-    maximum = f"; p of the maximum over {count} pairs of layers" if count > 1 else "; p"
-    words = [f"{score}{maximum} {p_text(best.p_maximum)}."]
-    words += [s for name, b in scan.baselines.items() if (s := _against(lead, printable(name), b))]
-    if others:
-        words.append(_agreement(passing, others))
-    return Verdict(passing, headline, " ".join(words))
-
-
-def _agreement(passing: bool, others: Sequence[Alignment]) -> str:
-    agree = sum((a.best().p_maximum <= a.alpha) == passing for a in others)
-    if len(others) == 1:
-        return f"{printable(others[0].metric)} {'agrees' if agree else 'disagrees'}."
-    if agree == len(others):
-        return f"The {agree} other metrics agree."
-    return f"Of the {len(others)} other metrics, {agree or 'none'} agree{'s' if agree == 1 else ''}."
-
-
-def _against(lead: Alignment, name: str, baseline: Scan) -> str:
-    twin = baseline.alignments.get(lead.metric)
-    if twin is None:
-        return ""
-    best, other = lead.best(), twin.best()
-    gain, base = best.value - best.chance, other.value - other.chance
-    share = "" if gain == 0 or base / gain < 0 else f", {100 * base / gain:.0f} % of the distance from chance"
-    return f"Baseline “{name}”: {number(other.value)}, chance {number(other.chance)}{share}."
 
 
 def _question(scans: Sequence[Scan]) -> str:
@@ -152,37 +122,72 @@ def _question(scans: Sequence[Scan]) -> str:
 
 def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) -> Block:
     groups = [
-        (block, verdict(scan, context), [summary_line(a, scan) for a in scan.alignments.values()])
+        (block, verdict(scan, context), [summary_line(a, scan, context) for a in scan.alignments.values()])
         for scan, block in zip(scans, blocks, strict=True)
     ]
-    baselines = list(dict.fromkeys(printable(name) for scan in scans for name in scan.baselines))
     figures = tuple(_dots(metric, scans, context) for metric in dict.fromkeys(m for s in scans for m in s.alignments))
-    every = [line.sizes for _, _, lines in groups for line in lines]
-    varying = [k for k in every[0] if len({sizes[k] for sizes in every}) > 1]
+    lines = [line for _, _, found in groups for line in found]
+    varying = [k for k in lines[0].sizes if len({line.sizes[k] for line in lines}) > 1]
+    levels = {level(a) for scan in scans for a in scan.alignments.values()}
     html = render(
         "scan_overview.html.j2",
+        summed_up=summed_up([said for _, said, _ in groups], [next(iter(scan.alignments)) for scan in scans]),
         groups=groups,
-        baselines=baselines,
         figures=figures,
         varying=varying,
-        table=_table(scans, baselines),
-        constants=[f"{k} = {v}" for k, v in every[0].items() if k not in varying],
+        constants=[f"{k} = {v}" for k, v in lines[0].sizes.items() if k not in varying],
+        columns=[
+            name for name in ("interval", "held_out", "calibrated") if any(getattr(v, name) != DASH for v in lines)
+        ],
+        beside=any(line.against for line in lines),
+        level=levels.pop() if len(levels) == 1 else "confidence",
+        least=_least_p(scans),
+        shared=len(scans) > 1 and any(scan.baselines for scan in scans),
+        notes=list(dict.fromkeys(n for scan in scans for n in _notes(scan, context))),
+        table=_table(scans),
     )
     return Block("answer", "The answer", html, figures)
 
 
-def _table(scans: Sequence[Scan], baselines: Sequence[str]) -> list[list[Any]]:
+def _notes(scan: Scan, context: Context) -> list[str]:
+    """What a reader of the p-values must know about the items, with short names of models."""
+    notes = []
+    for note in scan.notes:
+        who, colon, rest = note.partition(": ")
+        notes.append(printable(f"{context.name(who)}: {rest}" if colon else note))
+    return notes
+
+
+def _least_p(scans: Sequence[Scan]) -> str:
+    """The floor under sampled p-values, said only where one of them stands on it."""
+    floors = {
+        a.permutations: 1 / (a.permutations + 1)
+        for s in scans
+        for a in s.alignments.values()
+        if a.permutations and math.isclose(a.p_maximum, 1 / (a.permutations + 1), rel_tol=1e-9)
+    }
+    return "; ".join(f"{p_text(p)} is the least that {n:,} permutations can give" for n, p in sorted(floors.items()))
+
+
+def _table(scans: Sequence[Scan]) -> list[list[Any]]:
     """The summary in numbers, with a header, for its download."""
-    table: list[list[Any]] = [[*_COLUMNS, *baselines]]
+    names = list(
+        dict.fromkeys(name for s in scans for a in s.alignments.values() for name in (*s.baselines, *a.against))
+    )
+    header = [*_COLUMNS, *(f"{printable(name)}{suffix}" for name in names for suffix in ("", *_TESTED))]
+    table: list[list[Any]] = [header]
     for scan in scans:
         for metric, a in scan.alignments.items():
-            best = a.best()
+            best, held = a.best(), a.held_out or {}
             row = [scan.x_name, scan.y_name, a.variant, a.n, a.permutations, best.x_layer, best.y_layer]
-            row += [_finite(v) for v in (best.value, best.chance, best.p_value, best.p_maximum, best.calibrated)]
-            twins = {
-                printable(n): b.alignments[metric].best() for n, b in scan.baselines.items() if metric in b.alignments
-            }
-            row += [_finite(twins[name].value) if name in twins else None for name in baselines]
+            row += [_finite(v) for v in (best.value, *(best_interval(a) or (None, None)), best.chance)]
+            row += [_finite(v) for v in (best.p_value, best.p_maximum, scan.p_maximum, best.calibrated)]
+            row += [_finite(held.get(k)) for k in ("value", "chance", "p_value")]
+            for name in names:
+                tested = a.against.get(name, {})
+                twin = scan.baselines[name].alignments.get(metric) if name in scan.baselines else None
+                row.append(_finite(tested.get("value", None if twin is None else twin.best().value)))
+                row += [_finite(tested.get(suffix[1:])) for suffix in _TESTED]
             table.append([printable(v) if isinstance(v, str) else v for v in row])
     return table
 
@@ -196,12 +201,12 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
         best = alignment.best()
         distance = make_metric(alignment.variant).distance
         twins = [
-            (printable(n), b.alignments[metric].best().value)
+            (side_label(n) if len(scans) > 1 else baseline_label(n, scan, context), b.alignments[metric].best().value)
             for n, b in scan.baselines.items()
             if metric in b.alignments
         ]
         label = f"{context.name(scan.x_name)} × {context.name(scan.y_name)}"
-        rows.append(Row(label, best.value, best.chance, best.p_maximum <= alignment.alpha, twins))
+        rows.append(Row(label, best.value, best.chance, passing(alignment), twins, best_interval(alignment)))
     title = f"{metric} of every pair of models at its best pair of layers. " + " ".join(
         f"{r.label}: {number(r.value)}, chance {number(r.chance)}." for r in rows
     )
@@ -209,18 +214,29 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
     return dot_plot(slug("overview", metric), title, heading, rows)
 
 
-def _block(scan: Scan, number_: int, context: Context) -> Block:
+def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
     x, y = context.name(scan.x_name), context.name(scan.y_name)
+    labels = {name: baseline_label(name, scan, context) for name in scan.baselines}
     panels = []
     for alignment in scan.alignments.values():
         stem = slug(f"{number_:02d}", x, y, alignment.metric)
         maps = heatmap(alignment, x, y, stem)
-        panels.append(_Panel(alignment, maps, tuple(curves(alignment, scan, x, y, stem)), _caption(alignment), stem))
+        panels.append(
+            _Panel(
+                alignment,
+                maps,
+                tuple(curves(alignment, scan, x, y, stem, labels)),
+                _meaning(alignment),
+                _caption(alignment),
+            )
+        )
     html = render(
         "scan.html.j2",
         scan=scan,
-        verdict=verdict(scan, context),
+        verdict=None if alone else verdict(scan, context),  # a single answer stands right above
+        notes=[] if alone else _notes(scan, context),
         panels=panels,
+        level=next((level(p.alignment) for p in panels if p.alignment.interval is not None), ""),
         neighborhoods=neighborhoods(scan, x, y, context),
         data=[data(p.alignment) for p in panels],
         stem=slug(x, y),
@@ -234,8 +250,17 @@ class _Panel:
     alignment: Alignment
     heatmap: Figure
     curves: tuple[Figure, ...]
+    meaning: str
     caption: str
-    anchor: str
+
+
+def _meaning(alignment: Alignment) -> str:
+    """What the metric measures: the first sentence of its documentation."""
+    kind = type(make_metric(alignment.variant))
+    words = (kind.__doc__ or "").strip().split("\n\n")[0]
+    if words.startswith(f"{kind.__name__}("):  # what dataclasses write where nobody wrote anything
+        return ""
+    return " ".join(words.replace("``", "").split())
 
 
 def _caption(alignment: Alignment) -> str:
@@ -315,4 +340,10 @@ def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
         )
     for name, baseline in scan.baselines.items():
         rows.append((f"baseline {printable(name)}", printable(f"{baseline.x_name} × {baseline.y_name}")))
+    if scan.p_maximum is not None:
+        rows.append(("p of the best over all metrics and layers", p_text(scan.p_maximum)))
+    for alignment in scan.alignments.values():
+        methods = {str(t["method"]) for t in alignment.against.values() if "method" in t}
+        if methods:
+            rows.append((f"differences of {printable(alignment.metric)}", printable(listed(sorted(methods)))))
     return pair_title(scan, context), rows + flatten(scan.provenance)

@@ -23,18 +23,22 @@ document.documentElement.classList.add("js");
       cell.setAttribute("aria-label", title);
       cell.querySelector("title").remove(); // the readout says it at once, the browser's own box would say it twice
     }
+    const tell = (cell, ...more) => {
+      const all = words.get(cell);
+      const cut = all.lastIndexOf(": ", all.indexOf(", chance "));
+      const head = document.createElement("b");
+      head.textContent = all.slice(0, cut);
+      readout.replaceChildren(head, `${all.slice(cut + 2)}.`, ...more);
+    };
     const show = (cell) => {
       for (const mark of marks) {
         mark.setAttribute("d", cell.getAttribute("d"));
         mark.setAttribute("visibility", "visible");
       }
-      const all = words.get(cell);
-      const cut = all.lastIndexOf(": ", all.indexOf(", chance "));
-      const head = document.createElement("b");
-      head.textContent = all.slice(0, cut);
-      readout.replaceChildren(head, all.slice(cut + 2));
+      tell(cell);
     };
     let current = grid.querySelector('[tabindex="0"]');
+    tell(current, " ", readout.querySelector(".hint")); // the best pair until another is asked for
     const moveTo = (cell) => {
       current.setAttribute("tabindex", "-1");
       cell.setAttribute("tabindex", "0");
