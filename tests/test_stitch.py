@@ -1,6 +1,7 @@
 """stitch(): maps fitted on some pairs, scored on what they never saw, beside controls that catch luck."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -335,3 +336,44 @@ def test_bad_input_is_named(planted, change, message):
     x, y, *_ = planted
     with pytest.raises(InputError, match=message):
         stitch(**{"x": x, "y": y, "maps": "ridge", **QUICK} | change)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Digits and the hidden activations of independently trained networks of two widths."""
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    x, labels = load_digits(return_X_y=True)
+    x, labels = x[:1000] / 16, labels[:1000]
+    hidden = []
+    for seed, width in ((0, 96), (1, 160), (2, 128)):
+        net = MLPClassifier(
+            (width, 32), max_iter=40, tol=0, n_iter_no_change=50, random_state=seed, early_stopping=False
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # 40 epochs are enough here, whether or not they have converged
+            net.fit(x[500:], labels[500:])
+        rows = x
+        for weights, bias in zip(net.coefs_[:2], net.intercepts_[:2], strict=True):
+            rows = np.maximum(rows @ weights + bias, 0)
+        hidden.append(rows[:500])  # images that no network was trained on
+    return hidden, labels[:500]
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 1), (1, 2), (2, 0)])
+def test_networks_trained_apart_are_stitched_by_relative_and_orthogonal_maps_but_not_as_they_are(networks, a, b):
+    hidden, labels = networks
+    result = stitch(
+        hidden[a],
+        hidden[b],
+        ["identity", "relative(anchors=100)", "orthogonal"],
+        labels=labels,
+        **QUICK | {"curves": True},
+    )
+    native = result["orthogonal"]["probe_native"].value
+    assert native > 0.9
+    assert result["identity"]["probe"].value < 0.35
+    assert result["relative(100)"]["probe"].value >= 0.85 * native
+    curve = next(c for c in result.pairs_curves if c.map == "orthogonal" and c.score == "probe")
+    assert dict(zip(curve.sizes, curve.values, strict=True))[100] >= 0.97 * native

@@ -6,6 +6,7 @@ Few outcomes (classes) on many items: every penalty costs one product with the o
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,12 @@ from ._linalg import require_variation, thin_svd
 Matrix = np.ndarray[Any, Any]
 PENALTIES = tuple(10.0**e for e in range(-7, 2))
 """In shares of the total variance of the features, as for the map `ridge`."""
+CARRIED = (1e-2,)
+"""The same for a readout that will be used on rows mapped from elsewhere.
+
+Leave-one-out at home would take a smaller one and lean on directions of tiny variance, which no map carries over: on
+relative representations of networks trained apart such a probe keeps its accuracy at home and loses it across.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Readout:
         return out
 
 
-def readout(rows: Matrix, outcomes: Matrix) -> Readout:
+def readout(rows: Matrix, outcomes: Matrix, penalties: Sequence[float] = PENALTIES) -> Readout:
     """Fit outcomes (n, k) from rows (n, d) by ridge; of the penalties the one with the least leave-one-out error.
 
     Raises:
@@ -46,7 +53,7 @@ def readout(rows: Matrix, outcomes: Matrix) -> Readout:
     rest = y - u @ projected
     own = np.maximum(1 - 1 / len(rows) - np.sum(u * u, axis=1), 0.0)
     best: tuple[float, float] | None = None
-    for share in PENALTIES:
+    for share in penalties:
         penalty = share * float(s @ s)
         q = penalty / (s**2 + penalty)
         left = u @ (q[:, None] * projected) + rest
@@ -58,12 +65,12 @@ def readout(rows: Matrix, outcomes: Matrix) -> Readout:
     return Readout(x_mean, y_mean, coef, best[1])
 
 
-def classifier(rows: Matrix, labels: Matrix) -> Any:
+def classifier(rows: Matrix, labels: Matrix, penalties: Sequence[float] = PENALTIES) -> Any:
     """A ridge classifier, one outcome a class, as a function from rows to labels.
 
     Raises:
         InputError: if the rows do not vary.
     """
     classes = np.unique(labels)
-    fitted = readout(rows, (labels[:, None] == classes[None, :]).astype(np.float64))
+    fitted = readout(rows, (labels[:, None] == classes[None, :]).astype(np.float64), penalties)
     return lambda new: classes[np.argmax(fitted(new), axis=1)]

@@ -392,8 +392,7 @@ class Stitch(Result, Mapping[str, MapScores]):
             rows.append([name, *(_cell(m.scores.get(c)) for c in columns), verdict])
             rows += [[f"  {c}", *(_cell(s.get(k)) for k in columns), "control"] for c, s in m.controls.items()]
             rows += [[f"  {c}", *(_cell(s.get(k)) for k in columns), "ceiling"] for c, s in m.ceilings.items()]
-        first = next(iter(self.maps.values()))
-        rows.append(["chance", *(_chance(first.scores.get(c)) for c in columns), ""])
+        rows.append(["chance", *(_chance(c, self.maps) for c in columns), ""])
         widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
         for r in rows:
             cells = [r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:-1], widths[1:-1], strict=True)), r[-1]]
@@ -405,8 +404,8 @@ def _cell(score: Score | None) -> str:
     return "–" if score is None else f"{score.value:.3f}"
 
 
-def _chance(score: Score | None) -> str:
-    return "–" if score is None else f"{score.chance:.3f}"
+def _chance(name: str, maps: Mapping[str, MapScores]) -> str:
+    return next(f"{m.scores[name].chance:.3f}" for m in maps.values() if name in m.scores)
 
 
 def _range(values: tuple[int, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._linalg import top_k
-from .._readout import classifier
+from .._readout import CARRIED, classifier
 from ..errors import InputError
 from ..maps import Map
 from ..results import DIRECTIONS
@@ -231,7 +231,7 @@ def _probe(
         return {}  # a probe cannot name classes that it never saw: zero-shot does
     probe = probes.get("y") if fitted.direct else None
     if probe is None:
-        probe = classifier(train, known)
+        probe = classifier(train, known, CARRIED)
         if fitted.direct:
             probes["y"] = probe
     one, chance = np.ones(len(truth)), _majority(truth)
