@@ -1,91 +1,254 @@
-"""Write the generated pages of the docs: one page a family of metrics, and the table of all.
+"""Write the generated pages of the docs: one page a family of metrics, the table of all metrics, that of all maps.
 
 `python docs/generate.py` writes them, `--check` fails if one on disk is not what the code says.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
-from isomorph.metrics import INVARIANCES, REGISTRY
+import numpy as np
+
+from isomorph import maps
+from isomorph.metrics import INVARIANCES, REGISTRY, Metric, metric
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; edit the docstrings there. -->\n"
+REQUIRED = ("Formula", "Cost", "Misleads")
+"""Sections that the docstring of every metric has."""
+SECTIONS = ("Args", "Attributes", *REQUIRED, "Raises")
+
+
+def docstring_sections(doc: str) -> dict[str, str]:
+    """A Google-style docstring by section; what stands before the first one is under the empty name."""
+    parts: dict[str, list[str]] = {"": []}
+    current = ""
+    for line in inspect.cleandoc(doc).splitlines():
+        if line.endswith(":") and line[:-1] in SECTIONS:
+            current = line[:-1]
+            parts[current] = []
+        else:
+            parts[current].append(line)
+    return {name: inspect.cleandoc("\n".join(["", *lines])).strip() for name, lines in parts.items()}
 
 
 def metric_page(family: str, names: list[str]) -> str:
     """One family: for every metric its docstring and its declared facts, which the contract tests execute."""
     module = sys.modules[REGISTRY.classes[names[0]].__module__]
-    parts = [NOTE, f"# {family.capitalize()}\n", inspect.cleandoc(module.__doc__ or ""), ""]
+    about = _prose(inspect.cleandoc(module.__doc__ or ""), family)
+    contents = " · ".join(f"[`{name}`](#{name})" for name in names)
+    title = family.upper() if family in {"rdm", "cknna"} else family.replace("_", " ").capitalize()
+    parts = [NOTE, f"# {title}\n", about, "", contents, ""]
     for name in names:
-        cls = REGISTRY.classes[name]
-        metric = cls()
-        held = [i for i in INVARIANCES if i in metric.invariances]
-        broken = [i for i in INVARIANCES if i not in metric.invariances]
-        low, high = metric.range
-        facts = {
-            "default": f"`{metric.variant}`",
-            "range": f"{low:g} to {high:g}" + (", a distance: lower means more alike" if metric.distance else ""),
-            "chance": metric.chance,
-            "symmetric": "yes" if metric.symmetric else "no",
-            "gradients": "yes" if metric.differentiable else "no",
-            "fewest items": str(metric.min_items),
-            "unchanged by": ", ".join(held) or "nothing",
-            "changed by": ", ".join(broken) or "nothing",
-            "source": metric.reference,
-            "also known as": ", ".join(f"`{a}` = `{s}`" for a, s in cls.aliases.items()) or "–",
-        }
-        parts += [f"## {name}\n", inspect.cleandoc(cls.__doc__ or ""), "", "| | |", "|---|---|"]
-        parts += [f"| {k} | {_cell(v)} |" for k, v in facts.items()]
-        parts.append("")
-    return "\n".join(parts) + "\n"
+        parts += [*_entry(name, family), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _entry(name: str, family: str) -> list[str]:
+    cls = REGISTRY.classes[name]
+    told = docstring_sections(cls.__doc__ or "")
+    out = [f"## {name}\n", _prose(told[""], family, name), ""]
+    out += ["```text", told["Formula"], "```", "", *_facts(cls()), ""]
+    parameters = told.get("Args") or told.get("Attributes") or _inherited(cls)
+    if parameters:
+        out += ["**Parameters**", "", *_parameters(_prose(parameters, family, name)), ""]
+    out += [f"**{title}.** {_prose(_flat(told[title]), family, name)}\n" for title in ("Cost", "Misleads")]
+    out += [*_variants(cls), *_other_names(cls)]
+    return [*out, f"**Source.** {_flat(cls().reference)}"]
+
+
+def _facts(m: Metric[Any]) -> list[str]:
+    held = [i for i in INVARIANCES if i in m.invariances]
+    broken = [i for i in INVARIANCES if i not in m.invariances]
+    facts = {
+        "default": f"`{m.variant}`",
+        "range": _range(m),
+        "chance": m.chance,
+        "null": _null(m.variant),
+        "unchanged by": _invariances(held),
+        "changed by": _invariances(broken),
+        "symmetric": "yes" if m.symmetric else "no",
+        "gradients": "yes" if m.differentiable else "no",
+        "fewest items": str(m.min_items),
+    }
+    return ["| | |", "|---|---|", *(f"| {k} | {_cell(v)} |" for k, v in facts.items())]
+
+
+def _variants(cls: type[Metric[Any]]) -> list[str]:
+    """The main variants, where they differ from the default in something that is declared."""
+    default = cls()
+    rows = []
+    for spec in cls.variants:
+        m = metric(spec)
+        cells = (_range(m), m.chance, _null(m.variant), _difference(default, m))
+        if cells != (_range(default), default.chance, _null(default.variant), _difference(default, default)):
+            rows.append(f"| `{m.spec}` | " + " | ".join(_cell(c) for c in cells) + " |")
+    if not rows:
+        return []
+    head = ["| variant | range | chance | null | unlike the default |", "|---|---|---|---|---|"]
+    return ["**Variants** that differ in what is declared", "", *head, *rows, ""]
+
+
+def _difference(default: Metric[Any], m: Metric[Any]) -> str:
+    """Which invariances and which symmetry a variant has that the default has not, and the other way round."""
+    more = [f"unchanged by {_words(i)}" for i in INVARIANCES if i in m.invariances - default.invariances]
+    less = [f"changed by {_words(i)}" for i in INVARIANCES if i in default.invariances - m.invariances]
+    turned = [] if m.symmetric == default.symmetric else ["symmetric" if m.symmetric else "not symmetric"]
+    return "; ".join(more + less + turned) or "–"
+
+
+def _other_names(cls: type[Metric[Any]]) -> list[str]:
+    if not cls.aliases:
+        return []
+    rows = [f"| `{a}` | `{s}` |" for a, s in sorted(cls.aliases.items())]
+    return ["**Names elsewhere** that are understood too", "", "| name | means |", "|---|---|", *rows, ""]
+
+
+@functools.cache
+def _null(spec: str) -> str:
+    """What is known of the null without sampling, asked of the metric itself on data of no importance."""
+    m = metric(spec)
+    if type(m).null_moments is Metric.null_moments:
+        return "sampled"
+    x, y = np.random.default_rng(0).standard_normal((2, max(40, m.min_items), 6))
+    null = m.null_moments([m.prepare(x)], [m.prepare(y)])
+    if null is None:
+        return "sampled"
+    if null.std is None:
+        return "exact mean, the rest sampled"
+    if not np.any(null.std):
+        return "the score itself: nothing to test"
+    return "exact mean, deviation and skewness over all re-pairings"
+
+
+def _inherited(cls: type[Metric[Any]]) -> str:
+    """Parameters that a base documents."""
+    for base in cls.__mro__[1:]:
+        told = docstring_sections(base.__doc__ or "")
+        if base is not Metric and ("Args" in told or "Attributes" in told):
+            return told.get("Args") or told["Attributes"]
+    return ""
+
+
+def _parameters(text: str) -> list[str]:
+    """``name: meaning`` entries as a list; a deeper line goes on with the entry before it."""
+    entries: list[str] = []
+    for line in text.splitlines():
+        start = re.match(r"(\w+): ", line)
+        if start:
+            entries.append(f"- `{start[1]}`: {line[start.end() :]}")
+        else:
+            entries[-1] += " " + line.strip()
+    return entries
+
+
+def _prose(text: str, family: str, own: str = "") -> str:
+    """Docstring text as Markdown: literals in single backticks, other metrics' names as links."""
+
+    def link(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == own or name not in REGISTRY.classes:
+            return match[0]
+        page = _family(REGISTRY.classes[name])
+        return f"[`{name}`]({'' if page == family else page + '.md'}#{name})"
+
+    linked = re.sub(r"(?<!`)`(\w+)`(?!`)", link, text)
+    return linked.replace("``", "`")
 
 
 def index_page(families: dict[str, list[str]]) -> str:
     """The table of all metrics."""
     rows = [
-        f"| [`{name}`]({family}.md#{name}) | {_cell(_first_line(name))} | {_cell(REGISTRY.classes[name]().chance)} |"
+        f"| [`{name}`]({family}.md#{name}) | {_cell(_first_line(REGISTRY.classes[name]))} | "
+        f"{_cell(REGISTRY.classes[name]().chance)} |"
         for family, names in families.items()
         for name in names
     ]
     about = (
         "Every metric of Isomorph, one definition each. All take `x` and `y` of shape `(n_items, n_features)`; higher "
         "means more alike unless the name says distance. What a page declares is executed by `tests/contracts`.\n\n"
-        "Invariances:\n\n" + "\n".join(f"- **{k}**: {v}" for k, v in INVARIANCES.items()) + "\n"
+        "In costs, n is the number of items, d that of features, k that of neighbours and r the rank of a layer. *A "
+        "layer* is what is done once for each, *a pair* what is added for each pair of layers. A *null* is the "
+        "score's distribution when the items are paired anew at random; see [nulls](../nulls.md).\n\n"
+        "Invariances:\n\n" + "\n".join(f"- **{_words(k)}**: `{v}`" for k, v in INVARIANCES.items()) + "\n"
     )
-    return "\n".join([NOTE, "# Metrics\n", about, "| metric | what it measures | chance |", "|---|---|---|", *rows]) + "\n"
+    return (
+        "\n".join([NOTE, "# Metrics\n", about, "| metric | what it measures | chance |", "|---|---|---|", *rows]) + "\n"
+    )
+
+
+def maps_page() -> str:
+    """The table of all maps."""
+    about = (
+        "Every map that `stitch` can fit from one space to another: learnt on pairs of items, applied to items never "
+        "seen. *Direct* maps predict the features of the other space; the others bring both into a common one.\n"
+    )
+    rows = []
+    for name, cls in maps.REGISTRY.classes.items():
+        other = ", ".join(f"`{a}` = `{s}`" for a, s in sorted(cls.aliases.items())) or "–"
+        direct = "yes" if cls.direct else "no"
+        rows.append(f"| `{name}` | {_cell(_first_line(cls))} | {direct} | {_cell(other)} | {_cell(cls.reference)} |")
+    head = ["| map | what it does | direct | names elsewhere | source |", "|---|---|---|---|---|"]
+    return "\n".join([NOTE, "# Maps\n", about, *head, *rows]) + "\n"
 
 
 def pages() -> dict[Path, str]:
     """Every generated file and its text."""
     families: dict[str, list[str]] = {}
     for name, cls in REGISTRY.classes.items():
-        families.setdefault(cls.__module__.rsplit(".", 1)[-1].strip("_"), []).append(name)
+        families.setdefault(_family(cls), []).append(name)
     out = {HERE / "metrics" / f"{family}.md": metric_page(family, names) for family, names in families.items()}
     out[HERE / "metrics" / "README.md"] = index_page(dict(sorted(families.items())))
+    out[HERE / "maps.md"] = maps_page()
     return out
 
 
-def _first_line(name: str) -> str:
-    return inspect.cleandoc(REGISTRY.classes[name].__doc__ or "").splitlines()[0]
+def _family(cls: type[Any]) -> str:
+    return cls.__module__.rsplit(".", 1)[-1].strip("_")
+
+
+def _first_line(cls: type[Any]) -> str:
+    return inspect.cleandoc(cls.__doc__ or "").splitlines()[0].replace("``", "`")
+
+
+def _range(m: Metric[Any]) -> str:
+    low, high = (f"{v:.3g}".replace("inf", "∞") for v in m.range)
+    return f"{low} to {high}" + (", a distance: lower means more alike" if m.distance else "")
+
+
+def _invariances(names: list[str]) -> str:
+    return ", ".join(map(_words, names)) or "nothing"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return _flat(text).replace("|", "\\|")
 
 
 def main() -> None:
     """Write the pages, or check them."""
     check, stale = "--check" in sys.argv[1:], []
-    for path, text in pages().items():
+    wanted = pages()
+    for path, text in wanted.items():
         if check:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 stale.append(str(path.relative_to(HERE.parent)))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+    stale += [f"metrics/{p.name} (no such family)" for p in (HERE / "metrics").glob("*.md") if p not in wanted]
     if stale:
         sys.exit(f"Not what the code says: {', '.join(stale)}. Run `make docs`.")
 

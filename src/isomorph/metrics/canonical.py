@@ -127,8 +127,9 @@ class CCA(Metric[Axes]):
 
     @property
     def chance(self) -> str:
-        exact = "max(r1, r2) / (n - 1), r the ranks: exact"
-        return exact if self.summary == "mean_square" else f"at most sqrt({exact[:-7]}), where the square is exact"
+        if self.summary == "mean_square":
+            return "max(r1, r2) / (n - 1), r the ranks: exact"
+        return "at most the root of the mean square, max(r1, r2) / (n - 1), r the ranks"
 
     def chance_level(self, n: int, d1: int, d2: int) -> float | None:
         return max(d1, d2) / (n - 1) if self.summary == "mean_square" and max(d1, d2) < n - 1 else None
@@ -179,7 +180,7 @@ class SVCCA(Metric[Axes]):
         mean_square: Σ_i ρ_i² / min(k1, k2)
 
     Cost:
-        As cca, with the numbers of axes kept in place of the ranks.
+        As `cca`, with the numbers of axes kept in place of the ranks.
 
     Misleads:
         The score moves up and down with the threshold, which decides how many axes are compared and so the chance
@@ -221,8 +222,9 @@ class SVCCA(Metric[Axes]):
 
     @property
     def chance(self) -> str:
-        exact = "max(k1, k2) / (n - 1), k the numbers of axes kept: exact"
-        return exact if self.summary == "mean_square" else f"at most sqrt({exact[:-7]}), where the square is exact"
+        if self.summary == "mean_square":
+            return "max(k1, k2) / (n - 1), k the numbers of axes kept: exact"
+        return "at most the root of the mean square, max(k1, k2) / (n - 1), k the numbers of axes kept"
 
     @property
     def reference(self) -> str:
@@ -288,7 +290,7 @@ class PWCCA(Metric[Axes]):
 
     Misleads:
         The weights are sums of absolute values over single units, so a rotation of the features changes the score
-        although CCA itself would not move. As for cca, chance is far above 0 where the ranks are not small against n.
+        although CCA itself would not move. As for `cca`, chance is far above 0 where the ranks are not small against n.
         Libraries disagree on the definition: published values can be compared only if they come from one code.
     """
 

@@ -36,8 +36,9 @@ class Cknna(Metric["MaskedKernel"]):
 
     Misleads:
         Cosines are not centred: with a common offset (anisotropic features) all are near one and the score counts
-        shared neighbours, as mutual_knn does with an exact chance level. Few shared edges make it noisy; it may exceed
-        1, and where the self term is not positive there is no answer. Scores at different k or n are not comparable.
+        shared neighbours, as `mutual_knn` does with an exact chance level. Few shared edges make it noisy; it may
+        exceed 1, and where the self term is not positive there is no answer. Scores at different k or n are not
+        comparable.
     """
 
     name: ClassVar[str] = "cknna"

@@ -231,7 +231,7 @@ class GULP(Metric[Axes]):
     Misleads:
         It grows with how many directions count: two wide unrelated layers are further apart than two narrow ones, and a
         layer of low effective rank is near to everything of low rank. Only pairs with like spectra can be compared;
-        decoding is the same comparison normalised.
+        `decoding` is the same comparison normalised.
     """
 
     name: ClassVar[str] = "gulp_distance"

@@ -203,6 +203,8 @@ class Cka(KernelMetric):
 
     @property
     def chance(self) -> str:
+        if self.estimator == "biased" and self.kernel not in {"linear", "cosine"}:
+            return "above 0, the more the nearer the kernels are to the identity: the exact mean is in the null"
         return {
             "unbiased": "0, exactly, for any data",
             "chun": "0, exactly, for any data",
@@ -282,7 +284,7 @@ class Hsic(KernelMetric):
         unbiased: ⟨K̃, L̃⟩ / (n (n - 3)), K̃ and L̃ the U-centred kernels of cka
 
     Cost:
-        As cka without its self terms.
+        As `cka` without its self terms.
 
     Misleads:
         Its size depends on the units, the width and the kernel of both layers, so scores of different pairs cannot be
@@ -360,7 +362,7 @@ class MinibatchCka(Metric["Batches"]):
     Misleads:
         Batches follow the order of the items: where that order means something (sorted by class), each batch sees
         little of the variation and the score differs from the one of shuffled items. With few or small batches the
-        ratio is biased although its terms are not; where all items fit, cka is better in every way.
+        ratio is biased although its terms are not; where all items fit, `cka` is better in every way.
     """
 
     name: ClassVar[str] = "minibatch_cka"

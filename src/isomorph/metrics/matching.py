@@ -157,7 +157,8 @@ class SemiMatching(_UnitMetric):
 
     Misleads:
         One unit of y may serve all units of x: many copies of one feature score high while the rest of y is matched by
-        nothing; look at both directions. As for unit_matching, a rotation destroys it and chance grows with the width.
+        nothing; look at both directions. As for `unit_matching`, a rotation destroys it and chance grows with the
+        width.
     """
 
     name: ClassVar[str] = "semi_matching"
@@ -211,11 +212,11 @@ class SoftMatching(_UnitMetric):
 
     Cost:
         O(n d1 d2) and a transport problem of about O(d³ log d) a pair, on the host; for equal widths the assignment of
-        unit_matching; no exact null.
+        `unit_matching`; no exact null.
 
     Misleads:
         All units weigh the same, so silent or redundant units of one layer must be matched too and pull the score down.
-        As for unit_matching, a rotation destroys it and chance grows with the width.
+        As for `unit_matching`, a rotation destroys it and chance grows with the width.
     """
 
     name: ClassVar[str] = "soft_matching"
@@ -273,7 +274,8 @@ class BestBuddies(_UnitMetric):
 
     Misleads:
         Only the order of the correlations counts, not their size: unrelated layers score about 1/2 at k = 1. Read it
-        against its null, and look at the correlations of the pairs (best_buddy_pairs) before calling a unit universal.
+        against its null, and look at the correlations of the pairs (`best_buddy_pairs`) before calling a unit
+        universal.
     """
 
     name: ClassVar[str] = "best_buddies"

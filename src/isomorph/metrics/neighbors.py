@@ -179,10 +179,10 @@ class JaccardKnn(EdgeMetric):
         (1 / n) Σ_i |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|
 
     Cost:
-        As mutual_knn; the exact null knows the mean only, its spread is sampled.
+        As `mutual_knn`; the exact null knows the mean only, its spread is sampled.
 
     Misleads:
-        As mutual_knn, of which it is a bent version: with o common neighbours o / (2k - o) instead of o / k, so it
+        As `mutual_knn`, of which it is a bent version: with o common neighbours o / (2k - o) instead of o / k, so it
         looks lower for the same overlap. Values of the two must not be compared with each other.
     """
 
@@ -232,7 +232,7 @@ class RankSimilarity(EdgeMetric):
 
     Misleads:
         Only the places of the common neighbours count, so one shared first neighbour scores 1 whatever the other k - 1
-        are; a high score may go with a small overlap. Read it beside mutual_knn. Like all neighbour metrics it is
+        are; a high score may go with a small overlap. Read it beside `mutual_knn`. Like all neighbour metrics it is
         comparable at equal n and k only.
     """
 
@@ -277,7 +277,7 @@ class CycleKnn(EdgeMetric):
 
     Misleads:
         It saturates: an item has k² chances to be found again, so at k = 10 and a few hundred items it is near 1 where
-        mutual_knn is moderate. Use a small k, and its null. It is not symmetric, and a layer need not score 1 with
+        `mutual_knn` is moderate. Use a small k, and its null. It is not symmetric, and a layer need not score 1 with
         itself where neighbourhoods are not mutual (hubs).
     """
 
@@ -384,7 +384,7 @@ class EditKnn(ListMetric):
 
     Misleads:
         A neighbour counts only if few edits bring the lists together, so a list shifted by one place loses 2 / k and a
-        reversed one nearly all. It is low where lcs_knn and mutual_knn are moderate; do not read it on their scale.
+        reversed one nearly all. It is low where `lcs_knn` and `mutual_knn` are moderate; do not read it on their scale.
     """
 
     name: ClassVar[str] = "edit_knn"

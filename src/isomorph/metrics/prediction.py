@@ -277,10 +277,10 @@ class LinearPredictivity(_Predictivity):
         null; a sampled permutation fits the permuted layer anew, unless nothing is held out.
 
     Misleads:
-        Near d = n the fit is unstable and the score far below 0 even for related layers: -15 for noise at n = 1024, d =
-        768; use ridge_predictivity there. Units are pooled, so those of high variance decide. Items that come in groups
-        leak between folds (grouped_predictivity). The mean of both directions hides that one layer contains the other.
-        With folds=None the score is optimistic.
+        Near d = n the fit is unstable and the score far below 0, -15 for independent noise at n = 1024, d = 768, and
+        low for related layers too; use `ridge_predictivity` there. Units are pooled, so those of high variance decide.
+        Items that come in groups leak between folds (`grouped_predictivity`). The mean of both directions hides that
+        one layer contains the other. With folds=None the score is optimistic.
     """
 
     name: ClassVar[str] = "linear_predictivity"
@@ -331,7 +331,7 @@ class RidgePredictivity(_Predictivity):
     Misleads:
         One λ for all layers shrinks a layer of flat spectrum more than one of few strong directions: a low score may be
         the ridge, not the layers. Units are pooled, items in groups leak between folds, and the mean of both directions
-        hides nesting, as for linear_predictivity.
+        hides nesting, as for `linear_predictivity`.
     """
 
     name: ClassVar[str] = "ridge_predictivity"

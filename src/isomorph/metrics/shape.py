@@ -148,7 +148,7 @@ class ProcrustesDistance(Metric[Shape]):
         angular: arccos c; ding: 2 - 2c; ding_root: √(2 - 2c); size_and_shape: √(‖Xc‖² + ‖Yc‖² - 2 ‖Xc'Yc‖_*)
 
     Cost:
-        As procrustes; where two layers are nearly equal the singular vectors of the pair too.
+        As `procrustes`; where two layers are nearly equal the singular vectors of the pair too.
 
     Misleads:
         Unrelated layers are not at the far end of the range, and move nearer as d / n grows: an angle of 0.83 of at

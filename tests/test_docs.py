@@ -1,0 +1,123 @@
+"""The docs say what the code says, and every link in them leads somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from isomorph.metrics import REGISTRY
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def load_generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("isomorph_docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_generator()
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "`code`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def links(page: Path) -> list[str]:
+    return [a or b for a, b in LINK.findall(without_code(page.read_text(encoding="utf-8")))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Headings as GitHub turns them into anchors: lower case, spaces to hyphens, other punctuation dropped."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.classes))
+def test_every_metric_tells_its_formula_its_cost_and_when_it_misleads(name: str) -> None:
+    told = GENERATOR.docstring_sections(REGISTRY.classes[name].__doc__)
+    assert told[""].splitlines()[0].endswith((".", "?"))
+    for section in GENERATOR.REQUIRED:
+        assert len(told.get(section, "").split()) >= 3, f"the docstring of {name} has nothing to say under {section}:"
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.classes))
+def test_every_metric_has_an_entry_on_a_page_that_gives_all_that_is_promised(name: str) -> None:
+    family = REGISTRY.classes[name].__module__.rsplit(".", 1)[-1].strip("_")
+    page = (ROOT / "docs" / "metrics" / f"{family}.md").read_text(encoding="utf-8")
+    entry = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    for part in (
+        "```text\n",
+        "| range |",
+        "| chance |",
+        "| unchanged by |",
+        "**Cost.**",
+        "**Misleads.**",
+        "**Source.**",
+    ):
+        assert part in entry
+    for alias in REGISTRY.classes[name].aliases:
+        assert f"`{alias}`" in entry
+
+
+def test_the_committed_pages_equal_what_the_generator_gives() -> None:
+    stale = [
+        str(path.relative_to(ROOT))
+        for path, text in GENERATOR.pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    assert not stale, f"not what the code says: {stale}; run `make docs`"
+
+
+def test_the_check_of_the_generator_passes() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_check_of_the_generator_names_a_stale_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "metrics" / "kernels.md"
+    page.parent.mkdir()
+    page.write_text("old", encoding="utf-8")
+    (page.parent / "gone.md").write_text("no family has this page", encoding="utf-8")
+    monkeypatch.setattr(GENERATOR, "HERE", tmp_path)
+    monkeypatch.setattr(GENERATOR, "pages", lambda: {page: "new"})
+    monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
+    with pytest.raises(SystemExit, match=r"metrics/kernels\.md, metrics/gone\.md") as refused:
+        GENERATOR.main()
+    assert refused.value.code != 0
+    assert page.read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_relative_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    broken = []
+    for target in links(page):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        to = (page.parent / file).resolve() if file else page
+        if not to.exists() or (anchor and to.suffix == ".md" and anchor not in anchors(to)):
+            broken.append(target)
+    assert not broken
+
+
+def test_the_index_of_the_docs_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    reached = {(index.parent / t).resolve() for t in links(index)}
+    families = ROOT / "docs" / "metrics" / "README.md"
+    reached |= {(families.parent / t.partition("#")[0]).resolve() for t in links(families)}
+    missing = [str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md") if p != index and p.resolve() not in reached]
+    assert not missing
