@@ -108,11 +108,7 @@ def _block(stitch: Stitch, k: int, context: Context) -> Block:
 
 def _headline(stitch: Stitch) -> str:
     best = stitch.best()
-    p = (
-        ""
-        if best.p_maximum is None
-        else f", p of the maximum over {len(stitch.maps)} maps {p_text(best.p_maximum)}"
-    )
+    p = "" if best.p_maximum is None else f", p of the maximum over {len(stitch.maps)} maps {p_text(best.p_maximum)}"
     words = "carries over, above all its controls" if best.above_controls else "does not rise above all its controls"
     return printable(
         f"{best.map} {words}: MRR {number(best.value)} [{number(best.low)}, {number(best.high)}], "
