@@ -245,3 +245,18 @@ def test_the_title_names_the_models_and_can_be_chosen(tmp_path, make_scan, read_
     many = [make_scan(f"m{i}", f"n{i}") for i in range(3)]
     assert "How alike are 6 representation spaces?" in read_page(report(many, tmp_path / "b.html")).text
     assert "Mine" in read_page(report(many, tmp_path / "c.html", title="Mine")).text
+
+
+def test_items_that_are_each_others_neighbours_in_both_models_are_not_all_shown(tmp_path, make_scan, read_page):
+    clocks = tuple(f"clock-{i}" for i in range(5))
+    alike = (*clocks, "heart", "star", "flower")
+    apart = tuple(f"odd-{i}" for i in range(8))
+    near = tuple(tuple(c for c in clocks if c != i)[:4] if i in clocks else ("p", "q", "r", "s") for i in alike)
+    ids, overlap = (*alike, *apart), (1.0,) * 8 + (0.0,) * 8
+    found = Neighborhoods(
+        "layer_4", "layer_3", 4, ids, overlap, (*near, *(("a",) * 4,) * 8), (*near, *(("b",) * 4,) * 8)
+    )
+    page = read_page(report(make_scan(neighborhoods=found), tmp_path / "r.html"))
+    shown = [a["title"] for a in page.with_class("name")]
+    assert shown == ["clock-0", "heart", "star", "flower", "odd-7", "odd-6", "odd-5", "odd-4"]
+    assert "8 of the 16 listed items are shown, chosen to differ." in page.text

@@ -11,7 +11,8 @@ from .._pictures import Shown
 from .._section import Context
 from .._text import printable
 
-_MOST = 8  # items listed of each kind
+_MOST = 6  # items listed of each kind
+_LEAST = 4  # so many are listed even where they are each other's neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +41,11 @@ def neighborhoods(scan: Scan, x: str, y: str, context: Context) -> dict[str, Any
     order = sorted(range(len(found.ids)), key=lambda i: -found.overlap[i])
     half = (len(order) + 1) // 2
     alike, apart = order[:half], order[half:]
-    shown = [(alike[:_MOST], "Seen alike", "the items whose neighbours both models agree on most")]
+    first, last = _various(alike, found), _various(apart[::-1], found)
+    count = max(min(len(first), len(last)), _LEAST)  # two lists of one length, side by side
+    shown = [(first[:count], "Seen alike", "the items whose neighbours both models agree on most")]
     if apart:
-        last = list(reversed(apart[-_MOST:]))
-        shown.append((last, "Seen differently", "the items whose neighbours they agree on least"))
+        shown.append((last[:count], "Seen differently", "the items whose neighbours they agree on least"))
     cases = [(title, words, [_case(found, i, x, y, scan, context) for i in group]) for group, title, words in shown]
     return {
         "k": found.k,
@@ -53,6 +55,16 @@ def neighborhoods(scan: Scan, x: str, y: str, context: Context) -> dict[str, Any
         "note": _note(found, context, sum(len(g) for g, *_ in shown)),
         "plain": all(c.item.ref is None for *_, group in cases for c in group),
     }
+
+
+def _various(order: Sequence[int], found: Neighborhoods) -> list[int]:
+    """The first items, leaving out those that one before has for a neighbour on both sides: they show the same."""
+    chosen: list[int] = []
+    for i in order:
+        if not any(found.ids[i] in found.x_neighbors[c] and found.ids[i] in found.y_neighbors[c] for c in chosen):
+            chosen.append(i)
+    rest = [i for i in order if i not in chosen]
+    return sorted([*chosen, *rest[: max(_LEAST - len(chosen), 0)]], key=order.index)[:_MOST]
 
 
 def _case(found: Neighborhoods, i: int, x: str, y: str, scan: Scan, context: Context) -> Case:
@@ -70,7 +82,7 @@ def _case(found: Neighborhoods, i: int, x: str, y: str, scan: Scan, context: Con
 def _note(found: Neighborhoods, context: Context, listed: int) -> str:
     words = []
     if listed < len(found.ids):
-        words.append(f"{listed} of the {len(found.ids)} listed items are shown.")
+        words.append(f"{listed} of the {len(found.ids)} listed items are shown, chosen to differ.")
     if not context.given:
         words.append("No items were given to this report, so they are shown by their ids.")
         return " ".join(words)

@@ -44,6 +44,7 @@ document.documentElement.classList.add("js");
       cell.setAttribute("tabindex", "0");
       current = cell;
       cell.focus();
+      show(cell); // a window without focus tells no focusin
     };
     grid.addEventListener("pointerover", (event) => {
       const cell = event.target.closest("[role=gridcell]");
