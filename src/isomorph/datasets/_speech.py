@@ -71,7 +71,11 @@ def speak(texts: Sequence[str]) -> FileView:
 
 
 def _synthesise(model: Path, missing: dict[Path, str]) -> None:
-    """Speak all lines in one process, moving each finished recording to its place at once."""
+    """Speak all lines in one process, moving each finished recording to its place at once.
+
+    Raises:
+        IsomorphError: if the synthesiser fails or does not speak every line.
+    """
     targets = list(missing)
     home = targets[0].parent
     print(f"Speaking {len(targets)} texts …", file=sys.stderr, flush=True)
@@ -117,7 +121,11 @@ def _command(model: Path, folder: Path) -> list[str]:
 
 
 def _keep(folder: Path, missing: dict[Path, str], done: int, *, unfinished: bool) -> int:
-    """Move finished recordings to their places; piper names them by time, in the order of the lines."""
+    """Move finished recordings to their places; piper names them by time, in the order of the lines.
+
+    Raises:
+        IsomorphError: if a recording is empty.
+    """
     targets, texts = list(missing), list(missing.values())
     finished = sorted(folder.glob("*.wav"), key=lambda p: int(p.stem))
     if unfinished:

@@ -107,7 +107,11 @@ def _text(path: Any) -> Any:
 
 
 def _open(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Array name -> array."""
+    """Array name -> array.
+
+    Raises:
+        InputError: if the file cannot be read as arrays.
+    """
     kind = path.suffix.lower()
     try:
         if kind == ".npy":
@@ -129,7 +133,11 @@ def _open(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _open_safetensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Memory-map every tensor of a safetensors file: 8 bytes of length, a JSON header, then the raw values."""
+    """Memory-map every tensor of a safetensors file: 8 bytes of length, a JSON header, then the raw values.
+
+    Raises:
+        InputError: if the file is truncated or damaged, or holds a type that NumPy cannot.
+    """
     with open(path, "rb") as file:
         length = int(struct.unpack("<Q", file.read(8))[0])
         if length > min(_MAX_HEADER, path.stat().st_size):
@@ -156,7 +164,11 @@ def _open_safetensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _checked(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
-    """The array if it can be features; that its values are finite is checked where they are used."""
+    """The array if it can be features; that its values are finite is checked where they are used.
+
+    Raises:
+        InputError: if it is not a matrix of real numbers.
+    """
     if array.dtype.kind not in "fiub":
         raise InputError(f"{what} holds values of type {array.dtype}; real numbers are needed.")
     if array.ndim != 2 or 0 in array.shape:

@@ -100,7 +100,11 @@ class Emoji(Dataset):
         )
 
     def _draw(self, usable: Sequence[str], groups: dict[str, tuple[str, str]]) -> list[str]:
-        """The first `n` usable emoji of one fixed shuffle of all that the switches let in."""
+        """The first `n` usable emoji of one fixed shuffle of all that the switches let in.
+
+        Raises:
+            InputError: if there are fewer than `n`.
+        """
         admitted = [
             c
             for c in groups
@@ -124,7 +128,11 @@ def _given(dataset: Any) -> dict[str, Any]:
 
 
 def _names(language: str) -> dict[str, str]:
-    """Emoji -> its name in words."""
+    """Emoji -> its name in words.
+
+    Raises:
+        UnknownNameError: if there are no names in that language.
+    """
     prefix, home = "emoji_", "emoji/unicode_codes/"
     if language == "en":
         table = json.loads(_packages.read(NAMES, f"{home}emoji.json"))

@@ -70,6 +70,7 @@ class Table(Dataset):
         Raises:
             InputError: if the file cannot be read, a column or file is missing, an id is empty or there twice, or a
                 text is empty.
+            UnknownNameError: if there is no column of the given name; the nearest names are suggested.
             MissingExtraError: if a Parquet file is given and pyarrow is not installed.
         """
         path = Path(self.path).expanduser()
@@ -103,7 +104,11 @@ class Table(Dataset):
         )
 
     def _roles(self, columns: Columns, path: Path) -> dict[str, str]:
-        """View column -> ``text``, ``image`` or ``audio``."""
+        """View column -> ``text``, ``image`` or ``audio``.
+
+        Raises:
+            InputError: if no column can be a view, or one is given as two kinds.
+        """
         given = {"text": self.text, "image": self.image, "audio": self.audio}
         roles: dict[str, str] = {}
         if any(v is not None for v in given.values()):
@@ -246,7 +251,11 @@ def _ids(values: Sequence[Any], path: Path, column: str) -> list[str]:
 
 
 def _marks(column: str, columns: Columns, ids: Sequence[str], keep: Sequence[int], path: Path) -> tuple[str, ...]:
-    """The labels or groups of the items that are kept."""
+    """The labels or groups of the items that are kept.
+
+    Raises:
+        InputError: if an item has none.
+    """
     values = columns[column]
     for i in keep:
         if values[i] is None or not str(values[i]).strip():

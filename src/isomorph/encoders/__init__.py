@@ -69,7 +69,7 @@ def load_encoder(
         InputError: if an option does not fit the model, or the checkpoint is not complete.
         FetchError: if weights cannot be had.
         MissingExtraError: if an optional package is missing.
-    """
+    """  # noqa: DOC501  # a function makes the error; its class is named above
     if isinstance(spec, Encoder):
         raise InputError(f"{spec.name} is loaded already; load_encoder takes its name.")
     if isinstance(spec, str):

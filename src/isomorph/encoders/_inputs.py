@@ -88,6 +88,7 @@ def as_pil(item: Any, position: int) -> Any:
 
     Raises:
         InputError: if the item is no image; `position` names it.
+        MissingExtraError: if Pillow is not installed.
     """
     try:
         from PIL import Image

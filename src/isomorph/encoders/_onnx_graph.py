@@ -23,7 +23,7 @@ def import_onnx() -> Any:
     """
     try:
         import onnx
-        import onnx.numpy_helper
+        import onnx.numpy_helper  # noqa: F401  # callers read it as an attribute of the package
     except ImportError as error:
         raise MissingExtraError("Reading an ONNX model", "onnx", "models") from error
     return onnx

@@ -202,6 +202,7 @@ def build(
 
     Raises:
         InputError: if the side, or another option, does not fit.
+        UnknownNameError: if there is no such padding side.
     """
     if padding_side not in ("right", "left"):
         raise UnknownNameError("padding_side", str(padding_side), ("right", "left"))
@@ -353,7 +354,11 @@ def _check_complete(id: str, info: Any) -> None:
 
 
 def _commit(transformers: Any, id: str, revision: str | None) -> str:
-    """The commit that a revision of a hub id means now; it is in the path where the hub's cache keeps the file."""
+    """The commit that a revision of a hub id means now; it is in the path where the hub's cache keeps the file.
+
+    Raises:
+        FetchError: if that path holds no commit.
+    """
     path = transformers.utils.cached_file(id, "config.json", revision=revision)
     found = re.search(r"snapshots[/\\]([0-9a-f]{40})[/\\]", str(path))
     if found is None:
@@ -388,13 +393,14 @@ def reading(id: str, local: bool) -> Iterator[None]:
 
     Raises:
         InputError: if the checkpoint is there but cannot be used.
+        MissingExtraError: if an optional package is missing.
         FetchError: if the hub cannot be reached or has no such model.
     """
     try:
         yield
+    except (InputError, MissingExtraError):
+        raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        if isinstance(error, (InputError, MissingExtraError)):
-            raise
         text = " ".join(str(error).split())
         if local or not isinstance(error, OSError):
             raise InputError(f"The checkpoint {id} cannot be read: {text}") from error

@@ -28,7 +28,7 @@ def longest_common_subsequence(a: Any, b: Any) -> Floats:
             longer = above[j] + _equal(a, b, i, j)
             row[j + 1] = np.maximum(np.maximum(above[j + 1], row[j]), longer)
         above = row
-    return above[k].astype(np.float64)
+    return np.asarray(above[k], dtype=np.float64)
 
 
 def edit_distance(a: Any, b: Any) -> Floats:
@@ -43,7 +43,7 @@ def edit_distance(a: Any, b: Any) -> Floats:
             replaced = above[j] + 1 - _equal(a, b, i, j)
             row[j + 1] = np.minimum(np.minimum(above[j + 1], row[j]) + 1, replaced)
         above = row
-    return above[k].astype(np.float64)
+    return np.asarray(above[k], dtype=np.float64)
 
 
 def _equal(a: Any, b: Any, i: int, j: int) -> Any:

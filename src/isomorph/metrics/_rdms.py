@@ -49,7 +49,7 @@ def n_items(entries: int, what: str = "the RDM") -> int:
 def condensed_index(i: Ints, j: Ints, n: int) -> Ints:
     """Place of the pair (i, j), i ≠ j, in a condensed RDM."""
     a, b = np.minimum(i, j), np.maximum(i, j)
-    return a * n - (a * (a + 1)) // 2 + b - a - 1
+    return np.asarray(a * n - (a * (a + 1)) // 2 + b - a - 1, dtype=np.int64)
 
 
 def permuted_index(order: Ints) -> Ints:

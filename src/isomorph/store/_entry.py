@@ -197,7 +197,7 @@ class LayerFile:
 
         Raises:
             StoreError: if they are damaged.
-        """
+        """  # noqa: DOC501  # a function makes the error; its class is named above
         if self._array is None:
             array = self.map()
             bad = self.bad_batches(array, [x.name for x in self.entry.journal.layers or ()].index(self.layer.name))
@@ -212,7 +212,7 @@ class LayerFile:
 
         Raises:
             StoreError: if the file is missing, too short or of another shape.
-        """
+        """  # noqa: DOC501  # a function makes the error; its class is named above
         shape = (len(self.entry.ids), self.layer.width)
         try:
             # a plain array over the mapping: slices of np.memmap carry its attributes along and are slow

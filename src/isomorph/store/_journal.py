@@ -101,7 +101,7 @@ def read_journal(path: Path) -> Journal:
 
     Raises:
         StoreError: if it cannot be read, or a damaged line stands before a whole one.
-    """
+    """  # noqa: DOC501  # a function makes the error; its class is named above
     try:
         data = path.read_bytes()
     except FileNotFoundError:

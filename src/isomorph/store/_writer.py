@@ -229,7 +229,11 @@ def lock(entry: Entry) -> Iterator[None]:
 
 
 def write_at(handle: int, data: Any, offset: int) -> None:
-    """Write all of `data` at an offset; pwrite alone may write less."""
+    """Write all of `data` at an offset; pwrite alone may write less.
+
+    Raises:
+        OSError: if there is no room left.
+    """
     view = memoryview(data)
     while view:
         written = os.pwrite(handle, view, offset)
