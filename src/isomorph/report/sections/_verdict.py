@@ -240,7 +240,7 @@ def _score(alignment: Alignment) -> str:
     ratio, bounds = times_chance(best.value, best.chance), best_interval(alignment)
     words = f"{printable(alignment.metric)} is {number(best.value)}"
     words += "" if bounds is None else f" ({level(alignment)} interval {span(*bounds)})"
-    words += f", chance {number(best.chance)}" + ("" if ratio == DASH else f" ({ratio})")
+    words += f", chance {number(best.chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})")
     maximum = f"; p of the maximum over {count} pairs of layers" if count > 1 else "; p"
     lower = "; lower is more alike" if make_metric(alignment.variant).distance else ""
     return f"{words}{maximum}\u00a0{_p(p_text(best.p_maximum))[2:]}{lower}."
@@ -255,14 +255,19 @@ def _check(a: Against) -> Check:
 
 
 def _p(shown: str) -> str:
-    """``p 1.1 × 10⁻⁹``, never broken over lines."""
-    return f"p {shown}".replace(" ", "\u00a0")
+    """``p 1.1 × 10⁻⁹``."""
+    return _whole(f"p {shown}")
+
+
+def _whole(words: str) -> str:
+    """Words that are never broken over lines."""
+    return words.replace(" ", "\u00a0")
 
 
 def _held_out(held: Mapping[str, Any], alpha: float) -> Check:
     value, chance, p = (float(held[k]) for k in ("value", "chance", "p_value"))
     ratio = times_chance(value, chance)
-    beyond = f"{number(value)}, chance {number(chance)}" + ("" if ratio == DASH else f" ({ratio})")
+    beyond = f"{number(value)}, chance {number(chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})")
     where = printable(f"{held['x_layer']} × {held['y_layer']}")
     holds = p <= alpha
     head = "Confirmed on held-out items:" if holds else "Not confirmed on held-out items:"

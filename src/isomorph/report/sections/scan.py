@@ -150,11 +150,11 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
 
 
 def _notes(scan: Scan, context: Context) -> list[str]:
-    """What a reader of the p-values must know about the items, with short names of models."""
+    """What a reader of the p-values must know about the items, with the short name of the model it begins with."""
     notes = []
     for note in scan.notes:
-        who, colon, rest = note.partition(": ")
-        notes.append(printable(f"{context.name(who)}: {rest}" if colon else note))
+        full = next((name for name in (scan.x_name, scan.y_name) if note.startswith((f"{name} ", f"{name}:"))), "")
+        notes.append(printable(context.name(full) + note[len(full) :]))
     return notes
 
 
