@@ -6,9 +6,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from isomorph import study as study_module
 from isomorph.encoders import Encoder
 from isomorph.errors import InputError
+from isomorph.study import _run as study_module
 from isomorph.study import load_study, plan, run
 
 WORDS = ["red apple", "green pear", "blue car", "fast train", "small bird", "big dog", "old cat", "new house"] * 5

@@ -10,56 +10,77 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .datasets import Audio, PairedItems, load_dataset
+    from .diagnosis import diagnose
     from .encoders import Encoder, load_encoder
     from .errors import FetchError, InputError, IsomorphError, MissingExtraError, StoreError, UnknownNameError
     from .extraction import extract
+    from .maps import Map, make_map
     from .metrics import Metric, Null, metric
+    from .networks import stitch_networks
     from .report import report
-    from .results import Alignment, Neighborhoods, Scan, load_result
+    from .results import Alignment, Diagnosis, Neighborhoods, NetworkStitch, Scan, Stitch, load_result
     from .scan import scan
+    from .significance import power
+    from .stitch import stitch
     from .store import FeatureStore, Layers
     from .study import load_study, run
 
 _HOMES = {
     "datasets": ("Audio", "PairedItems", "load_dataset"),
+    "diagnosis": ("diagnose",),
     "encoders": ("Encoder", "load_encoder"),
     "errors": ("FetchError", "InputError", "IsomorphError", "MissingExtraError", "StoreError", "UnknownNameError"),
     "extraction": ("extract",),
+    "maps": ("Map", "make_map"),
     "metrics": ("Metric", "Null", "metric"),
+    "networks": ("stitch_networks",),
     "report": ("report",),
-    "results": ("Alignment", "Neighborhoods", "Scan", "load_result"),
+    "results": ("Alignment", "Diagnosis", "Neighborhoods", "NetworkStitch", "Scan", "Stitch", "load_result"),
     "scan": ("scan",),
+    "significance": ("power",),
+    "stitch": ("stitch",),
     "store": ("FeatureStore", "Layers"),
     "study": ("load_study", "run"),
 }
 
+__version__: str  # read from the installed package when it is asked for
+
 __all__ = [
     "Alignment",
     "Audio",
+    "Diagnosis",
     "Encoder",
     "FeatureStore",
     "FetchError",
     "InputError",
     "IsomorphError",
     "Layers",
+    "Map",
     "Metric",
     "MissingExtraError",
     "Neighborhoods",
+    "NetworkStitch",
     "Null",
     "PairedItems",
     "Scan",
+    "Stitch",
     "StoreError",
     "UnknownNameError",
     "__version__",
+    "diagnose",
     "extract",
     "load_dataset",
     "load_encoder",
     "load_result",
     "load_study",
+    "make_map",
     "metric",
+    "power",
     "report",
     "run",
     "scan",
+    "stitch",
+    "stitch_networks",
 ]
 
 

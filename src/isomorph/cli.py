@@ -159,6 +159,69 @@ def scan(
 
 
 @app.command()
+def stitch(
+    x: Annotated[Path, typer.Argument(help="Features: .npz, .npy, .safetensors or platonic-rep's .pt.")],
+    y: Annotated[Path, typer.Argument(help="Features of the same items.")],
+    map_: Annotated[list[str] | None, typer.Option("--map", help="Map spec; repeat for several.")] = None,
+    items: Annotated[str | None, typer.Option(help="Dataset spec, for labels and groups of the items.")] = None,
+    by: Annotated[str, typer.Option(help="What is held out: item, label or group.")] = "item",
+    repeats: Annotated[int, typer.Option(help="Number of splits.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    x_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes X's place; repeatable.")] = None,
+    y_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes Y's place; repeatable.")] = None,
+    to: Annotated[Path, typer.Option(help="Result file.")] = Path("stitch.json"),
+) -> None:
+    """Fit maps from X to Y on some pairs and score them on items held out, beside every control."""
+    from .datasets import load_dataset
+    from .stitch import DEFAULT_MAPS
+    from .stitch import stitch as stitch_layers
+    from .store import Layers
+
+    result = stitch_layers(
+        Layers.load(x),
+        Layers.load(y),
+        map_ or list(DEFAULT_MAPS),
+        items=load_dataset(items) if items else None,
+        by=by,
+        repeats=repeats,
+        seed=seed,
+        x_baselines=_named_files(x_baseline),
+        y_baselines=_named_files(y_baseline),
+        x_name=x.stem,
+        y_name=y.stem,
+    )
+    result.save(to)
+    print(result)
+    print(f"Saved to {to}; `isomorph report {to}` draws it.")
+
+
+@app.command()
+def diagnose(
+    x: Annotated[Path, typer.Argument(help="Features: .npz, .npy, .safetensors or platonic-rep's .pt.")],
+    y: Annotated[Path | None, typer.Argument(help="Features of the same items, if there are two sides.")] = None,
+    scan_: Annotated[Path | None, typer.Option("--scan", help="A saved scan of the two.")] = None,
+    stitch_: Annotated[Path | None, typer.Option("--stitch", help="A saved stitch of the two.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    to: Annotated[Path, typer.Option(help="Result file.")] = Path("diagnosis.json"),
+) -> None:
+    """Look for known ways in which similarity misleads, each with its evidence and what to do."""
+    from .diagnosis import diagnose as look
+    from .results import Scan, Stitch
+    from .store import Layers
+
+    result = look(
+        Layers.load(x),
+        Layers.load(y) if y else None,
+        scan=Scan.load(scan_) if scan_ else None,
+        stitch=Stitch.load(stitch_) if stitch_ else None,
+        seed=seed,
+    )
+    result.save(to)
+    print(result)
+    print(f"Saved to {to}; `isomorph report {to}` draws it.")
+
+
+@app.command()
 def power(
     n: Annotated[int, typer.Argument(help="Number of items.")],
     x_dim: Annotated[int, typer.Argument(help="Features of one side.")],
@@ -241,6 +304,8 @@ def _run(study: Any, *, force: bool) -> None:
 
     outcome = run_study(study, force=force)
     _console().print(_table(outcome.scans))
+    for result in (*outcome.stitches, *outcome.diagnoses):
+        print(f"\n{result}")
     print(f"\nThe page: {outcome.page}")
 
 

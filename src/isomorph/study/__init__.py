@@ -1,0 +1,40 @@
+"""A study: one TOML file that says which items, encoders and pairs; running it again is free.
+
+```toml
+title = "Vision and language"
+output = "runs/mine"            # beside the study file unless absolute
+seed = 0
+items = "emoji(n=300, seed=0)"
+
+[encoders.vision]
+model = "bundled:dinov2-small"
+view = "image"                  # may be left out where only one view fits
+pooling = "cls"
+untrained = true                # the same architecture untrained is a baseline of every scan
+inputs = true                   # so are statistics of the inputs themselves (pixels, words, spectra)
+
+[encoders.text]
+model = "bundled:minilm-l6"
+
+[[scans]]
+x = "vision"
+y = "text"
+metrics = ["mutual_knn(k=10)", "cka", "rsa"]
+permutations = 500
+
+[[stitches]]
+x = "vision"
+y = "text"
+maps = ["ridge", "orthogonal", "relative"]
+by = "item"                     # or "label": classes never seen
+```
+
+`diagnose = true` at the top also looks for failure signatures in every pair that is scanned.
+"""
+
+from __future__ import annotations
+
+from ._file import EncoderEntry, ScanEntry, StitchEntry, Study, load_study
+from ._run import Outcome, Step, plan, run
+
+__all__ = ["EncoderEntry", "Outcome", "ScanEntry", "Step", "StitchEntry", "Study", "load_study", "plan", "run"]

@@ -1,0 +1,228 @@
+"""Reading a study file: everything is checked, nothing is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..datasets import REGISTRY as DATASETS
+from ..errors import InputError, UnknownNameError
+from ..maps import make_map
+from ..metrics import metric as make_metric
+from ..scan import DEFAULT_METRICS
+from ..stitch import DEFAULT_MAPS
+from ..store import FeatureStore
+
+E = TypeVar("E", "ScanEntry", "StitchEntry")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderEntry:
+    """One ``[encoders.NAME]`` table.
+
+    Attributes:
+        name: The name that scans use.
+        model: Model spec.
+        view: View of the items, or None for the one that fits.
+        untrained: Whether the untrained twin is a baseline of every scan.
+        inputs: Whether statistics of the inputs (pixels, bag of words, spectrum) are a baseline of every scan.
+        batch_size: Items a batch.
+        storage: ``"float32"`` or ``"float16"``.
+        options: Everything else, passed to `load_encoder`.
+    """
+
+    name: str
+    model: str
+    view: str | None = None
+    untrained: bool = False
+    inputs: bool = False
+    batch_size: int = 16
+    storage: str = "float32"
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanEntry:
+    """One ``[[scans]]`` table.
+
+    Attributes:
+        x: Name of an encoder.
+        y: Name of an encoder.
+        metrics: Metric specs.
+        permutations: Shared random re-pairings.
+        alpha: Level of the calibrated score.
+        selection: ``"all"``, or ``"split"`` to choose layers on one half of the items and score them on the other.
+        budget: Seconds that the permutations of one metric may take, or None.
+    """
+
+    x: str
+    y: str
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    permutations: int = 200
+    alpha: float = 0.05
+    selection: str = "all"
+    budget: float | None = None
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        return f"scan-{self.x}-{self.y}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class StitchEntry:
+    """One ``[[stitches]]`` table.
+
+    Attributes:
+        x: Name of an encoder.
+        y: Name of an encoder.
+        maps: Map specs; the first one chooses the layers.
+        by: What is held out: ``"item"``, ``"label"`` or ``"group"``.
+        labels: Label set that is classified, or None for the first of the items.
+        repeats: Number of splits.
+    """
+
+    x: str
+    y: str
+    maps: tuple[str, ...] = DEFAULT_MAPS
+    by: str = "item"
+    labels: str | None = None
+    repeats: int = 5
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        return f"stitch-{self.x}-{self.y}-by-{self.by.replace(':', '-')}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A study that has been read and checked; see the module's example.
+
+    Attributes:
+        title: Shown above the report.
+        output: Folder of all results.
+        items: Dataset spec.
+        encoders: By name.
+        scans: In order.
+        stitches: In order.
+        diagnose: Whether every scanned pair is searched for failure signatures.
+        seed: Seed of permutations and untrained twins.
+        skip_bad: Leave unreadable items out instead of stopping.
+        text: The study file itself, for the report.
+    """
+
+    title: str
+    output: Path
+    items: str
+    encoders: Mapping[str, EncoderEntry]
+    scans: tuple[ScanEntry, ...]
+    stitches: tuple[StitchEntry, ...] = ()
+    diagnose: bool = False
+    seed: int = 0
+    skip_bad: bool = False
+    text: str = ""
+
+    @property
+    def store(self) -> FeatureStore:
+        """Where the features are kept."""
+        return FeatureStore(self.output / "features")
+
+    @property
+    def page(self) -> Path:
+        """Where the report goes."""
+        return self.output / "report.html"
+
+
+def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
+    """Read and check a study file; nothing is computed.
+
+    Args:
+        path: A TOML file.
+        output: Overrides the study's output folder.
+
+    Raises:
+        InputError: if the file cannot be read, or something in it is unknown or does not fit.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise InputError(f"Cannot read the study {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}.") from error
+    _known(
+        data, {"title", "output", "items", "encoders", "scans", "stitches", "diagnose", "seed", "skip_bad"}, str(path)
+    )
+    for key in ("items", "encoders", "scans"):
+        if not data.get(key):
+            raise InputError(f"{path} has no {key!r}; a study needs items, encoders and scans.")
+    encoders = {name: _encoder_entry(name, table, path) for name, table in _table(data["encoders"], "encoders").items()}
+    folder = Path(output) if output is not None else path.parent / str(data.get("output", "runs/" + path.stem))
+    study = Study(
+        title=str(data.get("title", path.stem)),
+        output=folder,
+        items=str(data["items"]),
+        encoders=encoders,
+        scans=tuple(_pair_entry(ScanEntry, t, encoders, path) for t in _tables(data["scans"], "scans", path)),
+        stitches=tuple(
+            _pair_entry(StitchEntry, t, encoders, path) for t in _tables(data.get("stitches", []), "stitches", path)
+        ),
+        diagnose=bool(data.get("diagnose", False)),
+        seed=int(data.get("seed", 0)),
+        skip_bad=bool(data.get("skip_bad", False)),
+        text=text,
+    )
+    DATASETS.make(study.items)
+    return study
+
+
+def _encoder_entry(name: str, table: Any, path: Path) -> EncoderEntry:
+    table = dict(_table(table, f"encoders.{name}"))
+    if "model" not in table:
+        raise InputError(f"{path}: encoders.{name} has no 'model'.")
+    own = {f.name for f in dataclasses.fields(EncoderEntry)} - {"name", "options"}
+    return EncoderEntry(
+        name=name,
+        **{k: v for k, v in table.items() if k in own},
+        options={k: v for k, v in table.items() if k not in own},
+    )
+
+
+def _pair_entry(kind: type[E], table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], path: Path) -> E:
+    where = "[[scans]]" if kind is ScanEntry else "[[stitches]]"
+    _known(table, {f.name for f in dataclasses.fields(kind)}, f"{path}, {where}")
+    for side in ("x", "y"):
+        if side not in table:
+            raise InputError(f"{path}: a {where} table has no {side!r}; name two of the encoders.")
+        if table[side] not in encoders:
+            raise UnknownNameError(f"encoder in {path}", str(table[side]), encoders)
+    values = dict(table)
+    for key, check in (("metrics", make_metric), ("maps", make_map)):
+        if key in values:
+            values[key] = (values[key],) if isinstance(values[key], str) else tuple(values[key])
+            for spec in values[key]:
+                check(spec)
+    return kind(**values)
+
+
+def _table(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{what} must be a table ([{what}]), found {type(value).__name__}.")
+    return value
+
+
+def _tables(value: Any, name: str, path: Path) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list):
+        raise InputError(f"{path}: {name} must be a list of tables ([[{name}]]), found {type(value).__name__}.")
+    return [_table(v, name) for v in value]
+
+
+def _known(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise UnknownNameError(f"setting in {where}", key, known)

@@ -1,0 +1,284 @@
+"""Running a study: every step whose result is there and current is skipped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .._progress import notice
+from .._provenance import fingerprint, versions
+from ..datasets import REGISTRY as DATASETS
+from ..datasets import PairedItems
+from ..diagnosis import diagnose
+from ..encoders import Encoder, load_encoder
+from ..errors import InputError
+from ..extraction import extract
+from ..maps import make_map
+from ..metrics import metric as make_metric
+from ..report import report as write_report
+from ..results import Diagnosis, Scan, Stitch, load_result
+from ..scan import scan
+from ..significance import input_statistics
+from ..stitch import stitch
+from ..store import Layers, choose_view
+from ._file import EncoderEntry, ScanEntry, StitchEntry, Study
+
+TWIN = "untrained"
+INPUTS = "inputs"
+R = TypeVar("R", Scan, Stitch, Diagnosis)
+_Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step of a plan.
+
+    Attributes:
+        name: What is done.
+        state: ``"done"`` if its result is there and current, else ``"to do"``.
+        size: How much, in words.
+        seconds: Estimated seconds, or None if it cannot be told before the first batch.
+    """
+
+    name: str
+    state: str
+    size: str
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run of a study gave.
+
+    Attributes:
+        page: The report.
+        scans: In the order of the study.
+        stitches: In the order of the study.
+        diagnoses: One for each scan, if the study asks for them.
+    """
+
+    page: Path
+    scans: tuple[Scan, ...]
+    stitches: tuple[Stitch, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+
+def plan(study: Study) -> list[Step]:
+    """What a run would do, with sizes and estimated times; nothing is computed but the items.
+
+    Raises:
+        InputError: if the items or a model do not fit.
+        FetchError: if a package or hub that they come from cannot be reached.
+    """
+    items = DATASETS.make(study.items).load()
+    steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
+    current = True
+    for encoder_entry, init in _runs(study):
+        encoder = _load(study, encoder_entry, init)
+        view = choose_view(encoder, items, encoder_entry.view)
+        missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.storage))
+        label = f"extract {encoder_entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
+        weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
+        size = f"{missing} of {len(items)} items, {len(encoder.layers)} layers, {weights}"
+        seconds = _estimate(encoder, missing) if missing else 0.0
+        steps.append(Step(label, "to do" if missing else "done", size, seconds))
+        current = current and not missing
+    for scan_entry in study.scans:
+        done = current and (study.output / scan_entry.file).exists()
+        size = f"{', '.join(scan_entry.metrics)}; {scan_entry.permutations} permutations"
+        steps.append(Step(f"scan {scan_entry.x} × {scan_entry.y}", "done if unchanged" if done else "to do", size))
+    for stitch_entry in study.stitches:
+        done = current and (study.output / stitch_entry.file).exists()
+        size = f"{', '.join(stitch_entry.maps)}; {stitch_entry.repeats} splits by {stitch_entry.by}"
+        name = f"stitch {stitch_entry.x} → {stitch_entry.y}"
+        steps.append(Step(name, "done if unchanged" if done else "to do", size))
+    if study.diagnose:
+        steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
+    steps.append(Step("report", "to do", str(study.page)))
+    return steps
+
+
+def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notice) -> Outcome:
+    """Do every step whose result is not there or not current; a second run computes nothing.
+
+    Args:
+        study: From `load_study`.
+        force: Scan again even where the result is current (features are kept; delete the folder to redo them).
+        say: Called with a line about each step.
+
+    Raises:
+        IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
+    """
+    items = DATASETS.make(study.items).load()
+    say(f"{len(items)} items of {study.items}")
+    features: _Features = {}
+    for entry, init in _runs(study):
+        encoder = _load(study, entry, init)
+        view = choose_view(encoder, items, entry.view)
+        missing = len(study.store.missing(encoder, items, view=view, storage=entry.storage))
+        state = f"{missing} of {len(items)} items to encode" if missing else "all features are there"
+        say(f"{encoder.name} on {view!r}: {state}")
+        features[entry.name, init] = extract(
+            encoder,
+            items,
+            view=view,
+            store=study.store,
+            batch_size=entry.batch_size,
+            storage=entry.storage,
+            skip_bad=study.skip_bad,
+        )
+        if entry.inputs and init == "pretrained":
+            features[entry.name, INPUTS] = input_statistics(items, view).subset(features[entry.name, init].ids)
+    work = _Work(study, items, features, force, say)
+    scans = tuple(work.scan(entry) for entry in study.scans)
+    stitches = tuple(work.stitch(entry) for entry in study.stitches)
+    diagnoses = tuple(work.diagnose(e, s, stitches) for e, s in zip(study.scans, scans, strict=True) if study.diagnose)
+    settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
+    results = [*scans, *stitches, *diagnoses]
+    page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
+    return Outcome(page, scans, stitches, diagnoses)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """The steps that follow extraction, each skipped if its result is there and current."""
+
+    study: Study
+    items: PairedItems
+    features: _Features
+    force: bool
+    say: Callable[[str], None]
+
+    def scan(self, entry: ScanEntry) -> Scan:
+        x, y, baselines = self._sides(entry)
+        facts = [
+            [make_metric(m).variant for m in entry.metrics],
+            [entry.permutations, entry.alpha, entry.selection, entry.budget],
+        ]
+        label = f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {', '.join(entry.metrics)}"
+
+        def make() -> Scan:
+            groups = None if self.items.groups is None else _groups_of(self.items, x, y)
+            result = scan(
+                x,
+                y,
+                entry.metrics,
+                permutations=entry.permutations,
+                seed=self.study.seed,
+                alpha=entry.alpha,
+                x_baselines=baselines[0],
+                y_baselines=baselines[1],
+                groups=groups,
+                selection=entry.selection,
+                budget=entry.budget,
+            )
+            return dataclasses.replace(result, dataset=self.study.items)
+
+        return self._kept(Scan, entry.file, [self._inputs(entry), facts], label, make)
+
+    def stitch(self, entry: StitchEntry) -> Stitch:
+        x, y, baselines = self._sides(entry)
+        facts = [[make_map(m).variant for m in entry.maps], [entry.by, entry.labels, entry.repeats]]
+        label = f"{entry.x} → {entry.y}: {', '.join(entry.maps)}, held out by {entry.by}"
+
+        def make() -> Stitch:
+            untrained = [{k: v for k, v in b.items() if k == TWIN} for b in baselines]
+            return stitch(
+                x,
+                y,
+                entry.maps,
+                items=self.items,
+                labels=entry.labels,
+                by=entry.by,
+                repeats=entry.repeats,
+                seed=self.study.seed,
+                x_baselines=untrained[0],
+                y_baselines=untrained[1],
+            )
+
+        return self._kept(Stitch, entry.file, [self._inputs(entry), facts], label, make)
+
+    def diagnose(self, entry: ScanEntry, found: Scan, stitches: Sequence[Stitch]) -> Diagnosis:
+        x, y, _ = self._sides(entry)
+        wanted = [s for e, s in zip(self.study.stitches, stitches, strict=True) if (e.x, e.y) == (entry.x, entry.y)]
+        used = next((s for s in wanted), None)
+        facts = [found.to_json(), "" if used is None else used.to_json()]
+        label = f"{entry.x} × {entry.y}: failure signatures"
+        file = f"diagnosis-{entry.x}-{entry.y}.json"
+        return self._kept(
+            Diagnosis, file, facts, label, lambda: diagnose(x, y, scan=found, stitch=used, seed=self.study.seed)
+        )
+
+    def _sides(self, entry: ScanEntry | StitchEntry) -> tuple[Layers, Layers, list[dict[str, Layers]]]:
+        kinds = ((TWIN, "random"), (INPUTS, INPUTS))
+        baselines = [
+            {name: self.features[side, kind] for name, kind in kinds if (side, kind) in self.features}
+            for side in (entry.x, entry.y)
+        ]
+        return self.features[entry.x, "pretrained"], self.features[entry.y, "pretrained"], baselines
+
+    def _inputs(self, entry: ScanEntry | StitchEntry) -> list[Any]:
+        x, y, baselines = self._sides(entry)
+        return [
+            x.provenance,
+            y.provenance,
+            *({k: v.provenance for k, v in b.items()} for b in baselines),
+            [self.items.groups, self.items.labels, self.study.seed],
+        ]
+
+    def _kept(self, kind: type[R], file: str, facts: Sequence[Any], label: str, make: Callable[[], R]) -> R:
+        """The saved result if it was made from the same facts by the same versions, else a new one, saved."""
+        made_by = {k: v for k, v in versions().items() if k in ("isomorph", "numpy", "scipy")}
+        key = fingerprint([list(facts), made_by])
+        path = self.study.output / file
+        if path.exists() and not self.force:
+            try:
+                old = load_result(path)
+            except InputError:  # damaged, or of another version: it is made again below
+                old = None
+            if isinstance(old, kind) and old.provenance.get("study_key") == key:
+                self.say(f"{label}: there and current")
+                return old
+        self.say(label)
+        result = make()
+        facts_of = {**result.provenance, "study_key": key, "command": "isomorph run STUDY.toml"}
+        result = dataclasses.replace(result, provenance=facts_of)
+        result.save(path)
+        return result
+
+
+def _groups_of(items: PairedItems, x: Layers, y: Layers) -> list[str]:
+    assert items.groups is not None
+    where = dict(zip(items.ids, items.groups, strict=True))
+    there = set(y.ids)
+    return [where[i] for i in x.ids if i in there]
+
+
+def _runs(study: Study) -> list[tuple[EncoderEntry, str]]:
+    """Every extraction: each encoder, followed by its untrained twin where asked for."""
+    return [(e, init) for e in study.encoders.values() for init in ["pretrained", *(["random"] if e.untrained else [])]]
+
+
+def _load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
+    extra = {"init": init, "seed": study.seed} if init == "random" else {}
+    try:
+        return load_encoder(entry.model, **{**entry.options, **extra})
+    except TypeError as error:
+        raise InputError(f"encoders.{entry.name}: {error}.") from error
+
+
+def _estimate(encoder: Encoder, n_items: int) -> float:
+    """Rough seconds on this machine: two operations a parameter and token, at a rate measured here and now."""
+    import time
+
+    import numpy as np
+
+    a = np.ones((1024, 1024), dtype=np.float32)
+    start = time.perf_counter()
+    for _ in range(3):
+        a @ a
+    rate = 3 * 2 * 1024**3 / (time.perf_counter() - start)
+    tokens = {"text": 16, "image": 257, "audio": 1500}.get(encoder.modality, 1)
+    return n_items * 2.0 * encoder.n_parameters * tokens / rate
