@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
-from isomorph.metrics import REGISTRY
+from isomorph.metrics import REGISTRY, metric
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -121,3 +122,30 @@ def test_the_index_of_the_docs_leads_to_every_page() -> None:
     reached |= {(families.parent / t.partition("#")[0]).resolve() for t in links(families)}
     missing = [str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md") if p != index and p.resolve() not in reached]
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("spec", "n", "d", "figure", "give"),
+    [
+        ("cka(estimator='biased')", 1024, 768, "0.43", 0.01),
+        ("distance_correlation(estimator='biased')", 1024, 768, "0.87", 0.01),
+        ("distance_correlation(estimator='biased_squared')", 1024, 768, "0.75", 0.01),
+        ("cca", 1024, 768, "0.81", 0.01),
+        ("decoding", 1024, 768, "0.47", 0.01),
+        ("procrustes", 1024, 768, "0.67", 0.01),
+        ("procrustes", 256, 768, "0.92", 0.01),
+        ("procrustes_distance", 1024, 768, "0.83", 0.01),
+        ("linear_predictivity", 1024, 768, "-15", 3),
+        ("unit_matching", 1000, 500, "0.09", 0.01),
+    ],
+)
+def test_noise_scores_what_the_docs_say_that_it_scores(spec: str, n: int, d: int, figure: str, give: float) -> None:
+    cls = type(metric(spec))
+    told = " ".join((cls.__doc__ or "").split()) + " " + metric(spec).chance
+    assert figure in told
+    assert f"n = {n}" in told
+    assert f"d = {d}" in told
+    rng = np.random.default_rng(11)
+    assert metric(spec)(rng.standard_normal((n, d)), rng.standard_normal((n, d))) == pytest.approx(
+        float(figure), abs=give
+    )

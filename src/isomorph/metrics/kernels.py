@@ -360,9 +360,9 @@ class MinibatchCka(Metric["Batches"]):
         a sampled permutation cuts and centres the batches anew.
 
     Misleads:
-        Batches follow the order of the items: where that order means something (sorted by class), each batch sees
-        little of the variation and the score differs from the one of shuffled items. With few or small batches the
-        ratio is biased although its terms are not; where all items fit, `cka` is better in every way.
+        Batches follow the order of the items: sorted by class, a batch sees nothing of what tells the classes apart,
+        and layers that agree on the classes alone score 0. Shuffle the items first. With few or small batches the ratio
+        is biased although its terms are not; where all items fit, `cka` is better in every way.
     """
 
     name: ClassVar[str] = "minibatch_cka"

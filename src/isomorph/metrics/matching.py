@@ -215,8 +215,8 @@ class SoftMatching(_UnitMetric):
         `unit_matching`; no exact null.
 
     Misleads:
-        All units weigh the same, so silent or redundant units of one layer must be matched too and pull the score down.
-        As for `unit_matching`, a rotation destroys it and chance grows with the width.
+        All units weigh the same, so units that have no like in the other layer must be matched all the same and pull
+        the score down. As for `unit_matching`, a rotation destroys it and chance grows with the width.
     """
 
     name: ClassVar[str] = "soft_matching"

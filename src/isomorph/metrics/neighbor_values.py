@@ -51,9 +51,9 @@ class SecondOrderCosine(Metric[Surroundings]):
         permutation costs what a comparison does.
 
     Misleads:
-        Where all similarities are alike (anisotropic features, distances in many dimensions) any two lists point the
-        same way and unrelated layers score near 1. It reads the sizes of similarities, so two layers with the same
-        neighbours may differ. Only the difference to its null says anything.
+        Where all similarities are alike (features with a common offset; values='distance' in many dimensions) any two
+        lists point the same way and unrelated layers score near 1. It reads the sizes of similarities, so two layers
+        with the same neighbours may differ. Only the difference to its null says anything.
     """
 
     name: ClassVar[str] = "second_order_cosine"

@@ -277,8 +277,8 @@ class CycleKnn(EdgeMetric):
 
     Misleads:
         It saturates: an item has k² chances to be found again, so at k = 10 and a few hundred items it is near 1 where
-        `mutual_knn` is moderate. Use a small k, and its null. It is not symmetric, and a layer need not score 1 with
-        itself where neighbourhoods are not mutual (hubs).
+        `mutual_knn` is below a half. Use a small k, and its null. It is not symmetric, and a layer need not score 1
+        with itself where neighbourhoods are not mutual (hubs).
     """
 
     name: ClassVar[str] = "cycle_knn"
