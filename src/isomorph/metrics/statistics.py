@@ -292,7 +292,15 @@ class StatisticDistance(Metric[Value]):
         statistic: Name of a function of this module, at its default parameters.
 
     Formula:
-        |s(x) - s(y)|, s the statistic of one layer
+        |s(x) - s(y)|, s one of
+        participation_ratio: (Σλ)² / Σλ², λ the eigenvalues of the covariance
+        effective_rank: exp(-Σ p log p), p = σ / Σσ, σ the singular values of the centred layer
+        twonn_dimension, gride_dimension: maximum likelihood from the ratios of distances to neighbours 2 and 1, 4 and 2
+        uniformity: log of the mean over pairs of exp(-2 ‖u_i - u_j‖²), u = x / ‖x‖
+        anisotropy: mean over pairs of cos(x_i, x_j)
+        concentricity: mean over items of cos(x_i, x̄), x̄ the mean of the items
+        magnitude: ‖x̄‖
+        hubness: skewness over items of how often one is among the 10 nearest of another
 
     Cost:
         That of the statistic, once a layer: O(n² d) for neighbours and cosines, O(n d min(n, d)) for spectra. A pair
