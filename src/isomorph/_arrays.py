@@ -6,6 +6,7 @@ What passes is 2-D, real, finite, floating (float32 or float64) and stays in its
 
 from __future__ import annotations
 
+import mmap
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ from array_api_compat import array_namespace, is_array_api_obj, is_jax_array
 from .errors import InputError
 
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
+
+_BLOCK_BYTES = 32 << 20  # of an array whose values are checked at once
 
 
 def namespace(*arrays: Array) -> Any:
@@ -67,14 +70,57 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
     if n < min_items:
         raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
     x = _floating(x, xp)
-    finite = xp.isfinite(x)
-    if not is_traced(x) and not bool(xp.all(finite)):
-        rows, columns = np.nonzero(~np.asarray(to_numpy(finite)))
-        raise InputError(
-            f"{name} holds {len(rows)} non-finite value{'s' if len(rows) > 1 else ''}, the first at item {rows[0]}, "
-            f"feature {columns[0]}. Leave those items out or repair them: no metric is defined on NaN or infinity."
-        )
+    if not is_traced(x):
+        _require_finite(x, name, xp)
     return x
+
+
+def _require_finite(x: Array, name: str, xp: Any) -> None:
+    """Refuse NaN and infinity; block by block in NumPy, so that what lies on disk is never held whole.
+
+    Raises:
+        InputError: if there are any; it says how many and where the first is.
+    """
+    n, blocked = x.shape[0], isinstance(x, np.ndarray)
+    step = max(1, _BLOCK_BYTES // (x.shape[1] * x.itemsize) if blocked else n)
+    count, first = 0, (0, 0)
+    for start in range(0, n, step):
+        block = x[start : start + step] if blocked else x
+        if not _surely_finite(block):
+            finite = xp.isfinite(block)
+            if not bool(xp.all(finite)):
+                rows, columns = np.nonzero(~np.asarray(to_numpy(finite)))
+                first = first if count else (start + int(rows[0]), int(columns[0]))
+                count += len(rows)
+        forget_pages(x)
+    if count:
+        raise InputError(
+            f"{name} holds {count} non-finite value{'s' if count > 1 else ''}, the first at item {first[0]}, "
+            f"feature {first[1]}. Leave those items out or repair them: no metric is defined on NaN or infinity."
+        )
+
+
+def _surely_finite(block: Array) -> bool:
+    """Whether a sum of squares shows that all values are finite: faster than asking each; False decides nothing."""
+    if not (isinstance(block, np.ndarray) and block.flags.c_contiguous and block.size):
+        return False
+    flat = np.asarray(block).reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat)))
+
+
+def forget_pages(x: Array) -> None:
+    """Give back the memory that reading a read-only memory-mapped array has taken; the system keeps what it likes.
+
+    Nothing is lost: what is needed again is read again, from the system's cache if it is still there.
+    """
+    mode = None
+    while isinstance(x, np.ndarray):
+        mode = getattr(x, "mode", mode)
+        x = x.base
+    # pages of a writable or private mapping may hold what the file does not
+    if mode == "r" and isinstance(x, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        x.madvise(mmap.MADV_DONTNEED)
 
 
 def as_pair(x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1) -> tuple[Array, Array]:

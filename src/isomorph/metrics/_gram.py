@@ -9,7 +9,8 @@ Every estimator of CKA and HSIC is an inner product of *adjusted* kernel matrice
 
 A linear kernel is kept as its features, so that two routes exist and the cheaper one is taken for a whole block: the
 n x n kernels in strips of rows above the diagonal, or the d1 x d2 cross-covariances. Neither holds more of them
-than a fixed working memory. Products run in the dtype of the features, sums of blocks in float64.
+than a fixed working memory. Products run in the dtype of the features, sums of blocks in float64. NumPy features of
+many items, in memory or on disk, are not even copied: see `_streaming`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import array_api_extra as xpx
+import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
 from .._arrays import Array, is_traced, take_rows
@@ -34,6 +36,8 @@ from .._linalg import (
     u_centre,
 )
 from ..errors import InputError
+from ._memory import block_bytes, fits, require
+from ._streaming import MANY, Rows, products, rows_of
 from ._ucentred import strict_upper
 
 ESTIMATORS = ("unbiased", "biased", "lange")
@@ -48,33 +52,83 @@ class Kernel:
 
     Attributes:
         estimator: One of `ESTIMATORS`.
-        features: Centred features (n, d) of mean squared row norm one, or None.
+        held: Centred features (n, d) of mean squared row norm one, or None.
         matrix: The adjusted matrix (n, n), or None.
-        scale: The kernel matrix in the units of the data is this scale, squared, times what is held.
+        unit: The kernel matrix in the units of the data is this, squared, times what is held.
+        rows: Where rows are read from as they are needed, in the place of `held`; or None.
         cache: Results that were needed before.
     """
 
     estimator: str
-    features: Array | None
+    held: Array | None
     matrix: Array | None
-    scale: Any = 1.0
+    unit: Any = 1.0
+    rows: Rows | None = None
     cache: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def features(self) -> Array | None:
+        """Centred features (n, d) of mean squared row norm one; None if the kernel is held as its matrix.
+
+        Raises:
+            InputError: if the rows are many and a centred copy of them does not fit.
+        """
+        if self.rows is None:
+            return self.held
+        if "whole" not in self.cache:
+            n, d = self.rows.shape
+            require(
+                2 * n * d * self.rows.source.dtype.itemsize,
+                f"A centred copy of features of shape {(n, d)}",
+                "Scores alone need no copy; for what needs one, use fewer items.",
+            )
+            self.cache["whole"] = _centred_kernel(self.rows.array(), self.estimator)
+        held: Array = self.cache["whole"].held
+        return held
+
+    @property
+    def linear(self) -> bool:
+        """Whether features stand for the matrix."""
+        return self.matrix is None
 
     @property
     def array(self) -> Array:
         """The array that is held."""
-        return self.matrix if self.features is None else self.features
+        return self.features if self.linear else self.matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of that array."""
+        shape = self.array.shape if self.rows is None else self.rows.shape
+        return (int(shape[0]), int(shape[1]))
+
+    @property
+    def dtype(self) -> Any:
+        """Its dtype."""
+        return self.array.dtype if self.rows is None else self.rows.source.dtype
 
     @property
     def n(self) -> int:
         """Number of items."""
-        return int(self.array.shape[0])
+        return self.shape[0]
+
+    @property
+    def scale(self) -> Any:
+        """The kernel matrix in the units of the data is this scale, squared, times the kernel that is compared."""
+        if self.rows is None:
+            return self.unit
+        if "size" not in self.cache:
+            own_products([self])
+        if "size" not in self.cache:  # a copy was made
+            _ = self.features
+            self.cache["size"] = self.cache["whole"].unit
+        return self.cache["size"]
 
     def diagonal(self) -> Array:
         """Diagonal of the centred kernel before any of it is dropped, float64 (n,): squared norms if linear."""
         if "diagonal" not in self.cache:
             xp = array_namespace(self.array)
-            if self.features is not None:
+            if self.linear:
                 self.cache["diagonal"] = sum_squares(self.features, axis=1)
             else:
                 self.cache["diagonal"] = xp.astype(xp.linalg.diagonal(self.matrix), xp.float64)
@@ -82,10 +136,10 @@ class Kernel:
 
     def strip(self, start: int, stop: int) -> Array:
         """Rows start:stop of the adjusted matrix from column `start` on; its diagonal is not meant to be used."""
-        if self.features is None:
+        if not self.linear:
             return self.matrix[start:stop, start:]  # type: ignore[index]  # one of the two is always there
         x = self.features
-        k = x[start:stop, :] @ x[start:, :].T
+        k = x[start:stop, :] @ x[start:, :].T  # type: ignore[index]  # linear kernels have features
         if self.estimator == "unbiased":
             u = self._shift()
             k += u[start:stop][:, None]
@@ -94,18 +148,23 @@ class Kernel:
 
     def whole(self) -> Array:
         """The adjusted matrix itself (n, n)."""
-        if self.features is None:
+        if not self.linear:
             return self.matrix
         k = self.strip(0, self.n)
         return k if self.estimator == "biased" else without_diagonal(k)
 
     def permuted(self, order: Any) -> Kernel:
         """The kernel of the items in another order."""
-        if self.features is not None:
-            return dataclasses.replace(self, features=take_rows(self.features, order), cache={})
+        same: dict[str, Any] = {
+            key: self.cache[key] for key in ("self", "size") if key in self.cache
+        }  # sums over all items
+        if self.rows is not None:
+            return dataclasses.replace(self, rows=self.rows.permuted(order), cache=same)
+        if self.held is not None:
+            return dataclasses.replace(self, held=take_rows(self.held, order), cache=same)
         turn = array_namespace(self.matrix).matrix_transpose
         matrix = turn(take_rows(turn(take_rows(self.matrix, order)), order))
-        return dataclasses.replace(self, matrix=matrix, cache={})
+        return dataclasses.replace(self, matrix=matrix, cache=same)
 
     def row_sums(self) -> Array:
         """Row sums of the zero-diagonal kernel of the features, float64 (n,).
@@ -123,11 +182,22 @@ class Kernel:
         r = self.row_sums()  # U-centring adds u_i + u_j
         xp = array_namespace(r)
         u = xp.sum(r) / (2 * (self.n - 1) * (self.n - 2)) - r / (self.n - 2)
-        return xp.astype(u, self.features.dtype)  # type: ignore[union-attr]  # only called where there are features
+        return xp.astype(u, self.array.dtype)
 
 
 def linear_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
-    """The linear kernel of features (n, d), as centred features of mean squared row norm one.
+    """The linear kernel of features (n, d): as centred features, or as rows to be read where NumPy has many.
+
+    Raises:
+        InputError: if all items are the same (of many items, when they are compared).
+    """
+    if isinstance(x, np.ndarray) and len(x) >= MANY:
+        return Kernel(estimator, None, None, rows=rows_of(x))
+    return _centred_kernel(x, estimator, what)
+
+
+def _centred_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
+    """The linear kernel as centred features of mean squared row norm one.
 
     Raises:
         InputError: if all items are the same.
@@ -139,7 +209,7 @@ def linear_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
     kernel = Kernel(estimator, features, None, size)
     if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal())) > 0.4 * x.shape[0]:
         # one item is far from all others: what is left beside it needs more digits
-        return linear_kernel(xp.astype(x, xp.float64), estimator, what)
+        return _centred_kernel(xp.astype(x, xp.float64), estimator, what)
     return kernel
 
 
@@ -205,7 +275,7 @@ def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = 
     checked = []
     for k, value in zip((*xs, *ys), own, strict=True):
         if "self" not in k.cache and check:
-            k.cache["self"] = require_spread(value, 0.0 if k.features is None else _noise(k))
+            k.cache["self"] = require_spread(value, _noise(k) if k.linear else 0.0)
         checked.append(k.cache.get("self", value))
     return cross, xp.stack(checked[: len(xs)]), xp.stack(checked[len(xs) :])
 
@@ -221,17 +291,23 @@ def own_products(kernels: Sequence[Kernel]) -> Array:
 
 def _noise(kernel: Kernel) -> float:
     """What rounding leaves of an inner product of a linear kernel with itself whose true value is zero."""
-    eps = float(array_namespace(kernel.array).finfo(kernel.array.dtype).eps)
+    xp = np if kernel.rows is not None else array_namespace(kernel.array)
+    eps = float(xp.finfo(kernel.dtype).eps)
     return 64 * eps**2 * kernel.n**2  # its trace is n
 
 
 def _products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
-    dense = any(k.features is None for k in (*xs, *ys))
-    return (_strip_products if dense or _strips_are_cheaper(xs, ys) else _covariance_products)(xs, ys)
+    every = (*xs, *ys)
+    if not all(k.linear for k in every):
+        return _strip_products(xs, ys)
+    if all(k.rows is not None for k in every):
+        copies = sum(k.n * k.shape[1] * k.dtype.itemsize for k in {id(k): k for k in every}.values())
+        return (_strip_products if _strips_are_cheaper(xs, ys) and fits(2 * copies) else _streamed_products)(xs, ys)
+    return (_strip_products if _strips_are_cheaper(xs, ys) else _covariance_products)(xs, ys)
 
 
 def _strips_are_cheaper(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> bool:
-    d1, d2 = ([k.features.shape[1] for k in side] for side in (xs, ys))  # type: ignore[union-attr]  # linear only
+    d1, d2 = ([k.shape[1] for k in side] for side in (xs, ys))
     n = xs[0].n
     strips = n * n * (sum(d1) + sum(d2) + len(d1) * len(d2) + len(d1) + len(d2))
     covariances = 2 * n * (sum(d1) * sum(d2) + sum(d * d for d in (*d1, *d2)))
@@ -248,8 +324,8 @@ def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, 
     n = every[0].n
     item_bytes = xp.finfo(dtype).bits // 8
     # BLAS makes a whole x x' in half the work through NumPy, so strips are for what would be too large
-    whole = is_numpy_array(every[0].array) and len(every) * n * n * item_bytes <= WHOLE_BYTES
-    width = n if whole else max(1, min(n, 256, STRIP_BYTES // (len(every) * n * item_bytes)))
+    whole = is_numpy_array(every[0].array) and len(every) * n * n * item_bytes <= block_bytes(WHOLE_BYTES)
+    width = n if whole else max(1, min(n, 256, block_bytes(STRIP_BYTES) // (len(every) * n * item_bytes)))
     cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
     own = xp.zeros((len(every),), dtype=xp.float64, device=where)
     index = [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
@@ -271,12 +347,12 @@ def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, 
 
 def _above_diagonal(kernel: Kernel, start: int, stop: int, dtype: Any, whole: bool) -> Array:
     """A strip of the adjusted matrix, flat, zero on and below the diagonal; the whole of it: zero on the diagonal."""
-    if kernel.features is not None and kernel.features.dtype != dtype:  # beside a layer that needs more digits
-        wider = array_namespace(kernel.features).astype(kernel.features, dtype)
-        kernel = dataclasses.replace(kernel, features=wider, cache={})
+    if kernel.linear and kernel.array.dtype != dtype:  # beside a layer that needs more digits
+        wider = array_namespace(kernel.array).astype(kernel.array, dtype)
+        kernel = dataclasses.replace(kernel, held=wider, rows=None, cache={})
     strip = kernel.strip(start, stop)
     xp = array_namespace(strip)
-    strip = xp.astype(strip, dtype, copy=kernel.features is None)  # never write into the matrix that is held
+    strip = xp.astype(strip, dtype, copy=not kernel.linear)  # never write into the matrix that is held
     if whole:
         strip = without_diagonal(strip)
     else:
@@ -288,6 +364,27 @@ def _covariance_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Ar
     xp = array_namespace(*(k.array for k in (*xs, *ys)))
     cross = xp.stack([xp.stack([_linear_product(x, y) for y in ys]) for x in xs])
     return cross, [k.cache["self"] if "self" in k.cache else _linear_product(k, k) for k in (*xs, *ys)]
+
+
+def _streamed_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
+    """Through cross-covariances of rows that are read once, or, where there are very many layers, a few times."""
+    every = list({id(k): k for k in (*xs, *ys)}.values())
+    place = {id(k): i for i, k in enumerate(every)}
+    pairs = dict.fromkeys((place[id(x)], place[id(y)]) for x in xs for y in ys)
+    own = dict.fromkeys((i, i) for i, k in enumerate(every) if "self" not in k.cache or "size" not in k.cache)
+    rows: list[Any] = [k.cache.get("rows", k.rows) for k in every]
+    values, traces = products(rows, list(own | pairs), xs[0].estimator)
+    unit = traces / every[0].n  # mean squared norms
+    for i, k in enumerate(every):
+        k.cache["rows"] = rows[i]
+        k.cache["size"] = np.float64(rows[i].unit * math.sqrt(unit[i]))
+    cross = np.array([[_at(values, place[id(x)], place[id(y)], unit) for y in ys] for x in xs])
+    selves = {id(k): k.cache["self"] if (i, i) not in values else _at(values, i, i, unit) for i, k in enumerate(every)}
+    return cross, [np.float64(selves[id(k)]) for k in (*xs, *ys)]
+
+
+def _at(values: dict[tuple[int, int], float], i: int, j: int, unit: Any) -> float:
+    return float(values[i, j] / (unit[i] * unit[j]))
 
 
 def _linear_product(x: Kernel, y: Kernel) -> Array:

@@ -1,0 +1,107 @@
+"""How much memory the metrics may work in: blocks shrink to it, and what cannot fit says so before it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+from ..errors import InputError
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SHARE = 8  # a block is at most this part of the limit: products, their copies and the best so far stand beside it
+
+_limit: ContextVar[int | None] = ContextVar("isomorph_working_memory", default=None)
+
+
+@contextlib.contextmanager
+def working_memory(limit: str | int) -> Iterator[int]:
+    """Let the metrics inside the ``with`` block work in at most this much memory beyond their inputs.
+
+    ```python
+    with working_memory("4GB"):
+        metric("mutual_knn")(x, y)
+    ```
+
+    Blocks of intermediate products become as small as it takes; scores stay the same up to rounding. What must be held
+    whole and is larger (an RDM, a dense kernel) is refused before it is computed. Without a limit blocks have fixed
+    sizes (64 to 256 MB), and the machine's memory is the bound of what is held whole.
+
+    Args:
+        limit: ``"4GB"``, ``"512MiB"``, or a number of bytes; at least 16 MB.
+
+    Yields:
+        The limit in bytes.
+
+    Raises:
+        InputError: if the limit cannot be read or is too small to work in.
+    """
+    token = _limit.set(parse_bytes(limit))
+    try:
+        yield int(_limit.get() or 0)
+    finally:
+        _limit.reset(token)
+
+
+def parse_bytes(size: str | int) -> int:
+    """Bytes of ``"4GB"`` (10^9 each), ``"4GiB"`` (2^30 each) or a number of bytes.
+
+    Raises:
+        InputError: if it is neither, or less than 16 MB.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
+    if match is None or isinstance(size, bool) or match[2] not in _UNITS:
+        raise InputError(f"memory={size!r} is no size of memory; give a text like '4GB' or '512MiB', or bytes.")
+    found = int(float(match[1]) * _UNITS[match[2]])
+    if found < 16 * 10**6:
+        raise InputError(f"memory={size!r} is {shown(found)}; at least 16 MB are needed to work in.")
+    return found
+
+
+def block_bytes(default: int) -> int:
+    """How large one block of intermediate results may be: `default`, or less under a limit."""
+    limit = _limit.get()
+    return default if limit is None else min(default, limit // _SHARE)
+
+
+def ceiling() -> int:
+    """The most that may be held at once: the limit, or else the machine's memory."""
+    return _limit.get() or _machine()
+
+
+def fits(needed: int) -> bool:
+    """Whether that many bytes may be held at once."""
+    return needed <= ceiling()
+
+
+def require(needed: int, what: str, fix: str) -> None:
+    """Refuse work that must hold more than there is, before it starts.
+
+    Args:
+        needed: Bytes that must be held at once.
+        what: What needs them, such as ``"The RDM of 200,000 items"``.
+        fix: What to do instead.
+
+    Raises:
+        InputError: if they do not fit.
+    """
+    if not fits(needed):
+        bound = "the limit set for working memory" if _limit.get() else "this machine's memory"
+        raise InputError(f"{what} needs {shown(needed)}, more than {bound}, {shown(ceiling())}. {fix}")
+
+
+def shown(size: int) -> str:
+    """A number of bytes for people: ``"1.5 GB"``."""
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"
+
+
+def _machine() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # this system does not say
+        return 1 << 62
