@@ -328,8 +328,9 @@ def _table(scans: Any) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     for column in ("x", "y", "metric", "best layers", "n"):
         table.add_column(column, overflow="fold")
-    for column in ("score", "chance", "calibrated", "p(max)", "baselines"):
+    for column in ("score", "chance", "calibrated", "p(max)"):
         table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("baselines", overflow="fold")
     for result in scans:
         for spec, alignment in result.items():
             b = alignment.best()
