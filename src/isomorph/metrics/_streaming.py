@@ -83,6 +83,8 @@ class Rows:
             if self.unit != 1.0:
                 part /= part.dtype.type(self.unit)
             squares[s:e] = np.vecdot(part, part)
+            if self.order is not None:  # rows from all over a file map far more of it than they are
+                forget_pages(self.source)
         forget_pages(self.source)
         return block, squares
 
@@ -90,8 +92,12 @@ class Rows:
 def rows_of(x: Real) -> Rows:
     """Rows of features, shifted by the mean of an even sample of them."""
     x = np.asarray(x)
-    sample = np.asarray(x[:: max(1, len(x) // _SAMPLE)], dtype=np.float64)
-    forget_pages(x)
+    parts = []
+    stride = max(1, len(x) // _SAMPLE)
+    for s in range(0, len(x), 32 * stride):  # in parts, since reading one row of a file may map many of its neighbours
+        parts.append(np.asarray(x[s : s + 32 * stride : stride], dtype=np.float64))
+        forget_pages(x)
+    sample = np.concatenate(parts)
     shift = sample.mean(axis=0)
     largest = float(np.abs(sample - shift).max())
     # a unit near the spread keeps squares in the range of floats; it is left out where that is not in danger
@@ -202,9 +208,9 @@ def one_pass(rows: Sequence[Rows], pairs: Sequence[Pair]) -> Pass:
         for head, block in zip(heads, blocks, strict=True):
             chunk = max(8, _SMALL // block[0].size // len(head))
             for c in range(0, len(block), chunk):
-                head += weights[:, c : c + chunk].astype(block.dtype) @ block[c : c + chunk]
+                np.add(head, weights[:, c : c + chunk].astype(block.dtype) @ block[c : c + chunk], out=head)
         for (i, j), total in cross.items():
-            total += blocks[i].T @ blocks[j]
+            np.add(total, blocks[i].T @ blocks[j], out=total)
     every = range(len(rows))
     weighted = {(i, j): heads[j][1 + i] for i, j in itertools.product(every, every)}
     return Pass([Sums(s, h[0] / n) for s, h in zip(squares, heads, strict=True)], cross, weighted)
