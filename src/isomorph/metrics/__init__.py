@@ -6,6 +6,7 @@ from typing import Any
 
 from .._registry import Registry
 from ._base import INVARIANCES, Metric, Null
+from ._memory import working_memory
 
 REGISTRY: Registry[Metric[Any]] = Registry("metric", __name__, Metric, "isomorph.metrics")
 
@@ -23,4 +24,4 @@ def metric(spec: str | Metric[Any]) -> Metric[Any]:
     return REGISTRY.make(spec)
 
 
-__all__ = ["INVARIANCES", "REGISTRY", "Metric", "Null", "metric"]
+__all__ = ["INVARIANCES", "REGISTRY", "Metric", "Null", "metric", "working_memory"]

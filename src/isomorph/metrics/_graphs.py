@@ -32,12 +32,16 @@ from scipy import sparse
 
 from .._arrays import Array, take_rows, to_numpy
 from .._linalg import centred_scaled, scaled, sum_squares, top_k, unit_rows
+from .._progress import notice
 from ..errors import InputError
+from ._approximate import SAMPLE, Found, approximate
+from ._memory import block_bytes, require
 from ._motifs import invariants
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
+INDEXES = ("exact", "approximate")
 SIMILARITIES = ("cosine", "euclidean", "dot")
 _ULPS = 16  # rounding of a product of unit vectors stays well below this many units in the last place
 _BLOCK = 1 << 24  # similarities held at once
@@ -76,6 +80,7 @@ class Neighbours:
         tied: Whether a neighbour shares its places with others; None where nothing is tied.
         duplicates: How many items have the same features as another item.
         home: Where the features live.
+        recall: Share of the true neighbours that an approximate index found, measured on a sample; None if exact.
     """
 
     n: int
@@ -87,6 +92,7 @@ class Neighbours:
     tied: np.ndarray[Any, np.dtype[np.bool_]] | None
     duplicates: int
     home: Home
+    recall: float | None = None
 
     @property
     def source(self) -> Ints:
@@ -147,7 +153,7 @@ class _Search(NamedTuple):
     squares: Floats
 
 
-def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False) -> Neighbours:
+def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: str = "exact") -> Neighbours:
     """The k nearest neighbours of every item among the others.
 
     Args:
@@ -155,33 +161,71 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False) -> Neig
         k: Neighbours an item.
         similarity: One of `SIMILARITIES`.
         ordered: Whether the order within a list matters, so that ties inside it are found too.
+        index: One of `INDEXES`.
 
     Raises:
         InputError: if a cosine or a distance is not defined on these features.
+        MissingExtraError: if an approximate index is wanted and faiss is not installed.
     """
     x = _detached(x)
     n = x.shape[0]
     search = _search(x, similarity)
-    width = min(n - 1, k + 1)
-    index = np.empty((n, k), dtype=np.int64)
+    recall = None
+    if index == "approximate":
+        offset = None if search.offset is None else search.squares / 2
+        near = approximate(np.asarray(to_numpy(search.rows)), offset, k)
+        lists, recall = near.items[:, :k], near.recall
+        rows, floor = _doubtful(search, similarity, k, 0, near.values[:, : k + 1], lists, ordered)
+        unclear = {int(r): near.items[r][near.values[r] >= f] for r, f in zip(rows, floor, strict=True)}
+        _tell(k, near, n)
+    else:
+        lists, unclear = _exact(search, similarity, k, ordered)
+    start = np.arange(0, n * k + 1, k)
+    found = Neighbours(n, k, start, lists.reshape(-1), None, None, None, count_duplicates(x), Home.of(x), recall)
+    return _settled(found, x, similarity, unclear) if unclear else found
+
+
+def _exact(search: _Search, similarity: str, k: int, ordered: bool) -> tuple[Ints, dict[int, Ints]]:
+    """The k most similar items of each by all products, and candidates of those that rounding or ties leave open."""
+    n = search.rows.shape[0]
+    lists = np.empty((n, k), dtype=np.int64)
     unclear: dict[int, Ints] = {}
-    for begin in range(0, n, max(1, _BLOCK // n)):
-        end = min(n, begin + max(1, _BLOCK // n))
+    step = max(1, min(_BLOCK, block_bytes(8 * _BLOCK) // 8) // n)
+    for begin in range(0, n, step):
+        end = min(n, begin + step)
         s = _similarities(search, begin, end)
-        values, columns = (to_numpy(a) for a in _largest(s, width))
-        index[begin:end] = columns[:, :k]
-        tolerance = _tolerance(values.dtype, _scale(search, similarity, np.arange(begin, end), columns[:, k - 1]))
-        gaps = values[:, :-1] - values[:, 1:] if ordered else values[:, k - 1 : -1] - values[:, k:]
-        rows = np.flatnonzero(np.any(gaps <= tolerance[:, None], axis=1))
+        values, columns = (to_numpy(a) for a in _largest(s, min(n - 1, k + 1)))
+        lists[begin:end] = columns[:, :k]
+        rows, floor = _doubtful(search, similarity, k, begin, values, columns, ordered)
         if len(rows):
-            # wide enough that whatever could be tied or misplaced is looked at again
-            floor = values[rows, k - 1] - 4 * tolerance[rows]
             near = np.asarray(to_numpy(take_rows(s, rows))) >= floor[:, None]
             unclear |= {int(begin + r): np.flatnonzero(c) for r, c in zip(rows, near, strict=True)}
-    found = Neighbours(
-        n, k, np.arange(0, n * k + 1, k), index.reshape(-1), None, None, None, count_duplicates(x), Home.of(x)
+    return lists, unclear
+
+
+def _doubtful(
+    search: _Search, similarity: str, k: int, begin: int, values: Any, columns: Ints, ordered: bool
+) -> tuple[Ints, Floats]:
+    """Rows whose order rounding or ties leave open, and the least similarity that must be looked at again there."""
+    items = np.arange(begin, begin + len(values))
+    tolerance = _tolerance(values.dtype, _scale(search, similarity, items, columns[:, k - 1]))
+    gaps = values[:, :-1] - values[:, 1:] if ordered else values[:, k - 1 : -1] - values[:, k:]
+    rows = np.flatnonzero(np.any(gaps <= tolerance[:, None], axis=1))
+    # wide enough that whatever could be tied or misplaced is looked at again
+    return rows, values[rows, k - 1] - 4 * tolerance[rows]
+
+
+def _tell(k: int, near: Found, n: int) -> None:
+    notice(
+        f"Approximate {k} nearest neighbours of {n:,} items: {near.recall:.1%} of the true ones found (on "
+        f"{min(n, SAMPLE):,} items checked against all), {near.searched:.1%} of the index searched."
     )
-    return _settled(found, x, similarity, unclear) if unclear else found
+
+
+def recall_of(*graphs: Neighbours) -> str:
+    """What to add where a result says how it came about: the least recall of the graphs, nothing if all are exact."""
+    recalls = [g.recall for g in graphs if g.recall is not None]
+    return f" (approximate index: recall {min(recalls):.3f} on {SAMPLE:,} items)" if recalls else ""
 
 
 def _largest(s: Array, k: int) -> tuple[Array, Array]:
@@ -227,8 +271,9 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
     """
     x = _detached(x)
     n = x.shape[0]
+    step = max(1, min(_BLOCK // 4, block_bytes(8 * _BLOCK) // 32) // n)
+    require(8 * n * n, f"The ranks of all pairs of {n:,} items", "Use fewer items, or a metric with a fixed k.")
     out = np.empty((n, n))
-    step = max(1, _BLOCK // (4 * n))
     search = _search(_double(x), similarity)
     for begin in range(0, n, step):
         end = min(n, begin + step)

@@ -20,6 +20,7 @@ from scipy.spatial.distance import squareform
 from .._arrays import Array, is_traced, to_numpy
 from .._linalg import centre, number, require_variation, sum_squares, thin_svd, unit_rows
 from ..errors import InputError
+from ._memory import require
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -88,7 +89,12 @@ def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, An
     Raises:
         InputError: if the dissimilarity is not defined for some item, or all items are the same.
     """
-    xp = array_namespace(x)
+    xp, n = array_namespace(x), x.shape[0]
+    require(
+        3 * 8 * (n * (n - 1) // 2),  # the triangle in double precision, what it is gathered from, and its ranks
+        f"The RDM of {n:,} items ({n * (n - 1) // 2:,} pairs)",
+        "Use fewer items, or a metric whose memory does not grow with their square: cka, mutual_knn or procrustes.",
+    )
     wide = xp.astype(x, xp.float64)
     if dissimilarity in ("correlation", "cosine"):
         return _angular(_profiles(wide) if dissimilarity == "correlation" else unit_rows(wide)), 1.0

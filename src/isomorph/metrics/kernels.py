@@ -26,6 +26,7 @@ from ._base import Metric, Null, choice
 from ._gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
 from ._influence import Influence, kernel_influence
 from ._kernel_matrices import MEDIANS, polynomial_matrix, rbf_matrix
+from ._memory import ceiling, fits, require
 from ._tails import leading_eigenvalues, leading_weights
 from ._ucentred import invariants, moments, permuted_products, skewness
 
@@ -81,6 +82,12 @@ class KernelMetric(Metric[Kernel]):
         adjust = "unbiased" if self.estimator == "chun" else self.estimator
         if self.kernel in {"linear", "cosine"}:
             return linear_kernel(unit_rows(x) if self.kernel == "cosine" else x, adjust)
+        n = x.shape[0]
+        require(
+            3 * 8 * n * n,
+            f"A {self.kernel} kernel of {n:,} x {n:,} items",
+            "Use the linear kernel, which needs no such matrix, or fewer items.",
+        )
         if self.kernel == "rbf":
             return dense_kernel(rbf_matrix(x, self.bandwidth, self.median), adjust, x.dtype)
         return dense_kernel(polynomial_matrix(x, self.degree, self.offset), adjust, x.dtype)
@@ -94,6 +101,9 @@ class KernelMetric(Metric[Kernel]):
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
         """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""
+        n, linear = xs[0].n, all(k.linear for k in (*xs, *ys))
+        if linear and not fits(4 * n * n * 8):
+            return self._mean_alone(xs, ys)
         centred = self.estimator in {"unbiased", "chun"}
         of, lead = {}, {}
         for k in {id(k): k for k in (*xs, *ys)}.values():
@@ -116,13 +126,22 @@ class KernelMetric(Metric[Kernel]):
     def compare_permuted(
         self, xs: Sequence[Kernel], ys: Sequence[Kernel], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:
-        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > TABLE_BYTES:
+        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > min(TABLE_BYTES, ceiling() // 2):
             yield from super().compare_permuted(xs, ys, orders)
             return
         factor = self._outer_factors(xs, ys)
         matrices_x, matrices_y = ([k.whole() for k in side] for side in (xs, ys))
         for products in permuted_products(matrices_x, matrices_y, orders, diagonal=self.estimator == "biased"):
             yield products * factor
+
+    def _mean_alone(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
+        """The exact mean for kernels of mean diagonal one whose n x n matrices do not fit."""
+        n = xs[0].n
+        # <A, P B P'> has the mean tr A tr B / (n - 1) where rows sum to zero, sum A sum B / (n (n - 1)) where the
+        # diagonal is zero; the trace was n
+        mean = {"biased": n * n / (n - 1), "lange": n / (n - 1)}.get(self.estimator, 0.0)
+        source = f"exact mean; spread from permutations, as kernels of {n:,} x {n:,} do not fit the working memory"
+        return Null(mean * self._outer_factors(xs, ys), None, None, True, n, source)
 
     def _factors(self, states: Sequence[Kernel], own: Array) -> Array:
         """What each layer brings to the score beside the inner products of the adjusted kernels, (len(states),)."""
