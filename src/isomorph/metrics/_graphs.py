@@ -218,7 +218,7 @@ def _doubtful(
 def _tell(k: int, near: Found, n: int) -> None:
     notice(
         f"Approximate {k} nearest neighbours of {n:,} items: {near.recall:.1%} of the true ones found (on "
-        f"{min(n, SAMPLE):,} items checked against all), {near.searched:.1%} of the index searched."
+        f"{min(n, SAMPLE):,} items checked against all; {near.effort} candidates an item)."
     )
 
 
