@@ -314,11 +314,14 @@ def _show_plan(study: Any) -> None:
     from .study import plan
 
     table = Table("step", "state", "size", "estimate", box=None, pad_edge=False, header_style="bold")
-    for step in plan(study):
+    steps = plan(study)
+    for step in steps:
         estimate = "" if not step.seconds else f"about {duration(step.seconds)}"
         table.add_row(step.name, step.state, step.size, estimate)
     _console().print(table)
-    print(f"\nNothing was computed. Results go to {study.output}")
+    total = sum(step.seconds or 0.0 for step in steps)
+    print(f"\nAbout {duration(total)} in all, a rough guess from the speed of a matrix product on this machine now.")
+    print(f"Nothing was computed. Results go to {study.output}")
 
 
 def _table(scans: Any) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,26 +74,33 @@ def plan(study: Study) -> list[Step]:
     """
     items = DATASETS.make(study.items).load()
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
-    current = True
+    rate, current = _rate(), True
+    depth: dict[tuple[str, str], int] = {}
     for encoder_entry, init in _runs(study):
         encoder = _load(study, encoder_entry, init)
         view = choose_view(encoder, items, encoder_entry.view)
         missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.storage))
+        depth[encoder_entry.name, init] = len(encoder.layers)
         label = f"extract {encoder_entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
         weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
         size = f"{missing} of {len(items)} items, {len(encoder.layers)} layers, {weights}"
-        seconds = _estimate(encoder, missing) if missing else 0.0
+        seconds = missing * 2.0 * encoder.n_parameters * _TOKENS.get(encoder.modality, 1) / rate
         steps.append(Step(label, "to do" if missing else "done", size, seconds))
         current = current and not missing
-    for scan_entry in study.scans:
-        done = current and (study.output / scan_entry.file).exists()
-        size = f"{', '.join(scan_entry.metrics)}; {scan_entry.permutations} permutations"
-        steps.append(Step(f"scan {scan_entry.x} × {scan_entry.y}", "done if unchanged" if done else "to do", size))
-    for stitch_entry in study.stitches:
-        done = current and (study.output / stitch_entry.file).exists()
-        size = f"{', '.join(stitch_entry.maps)}; {stitch_entry.repeats} splits by {stitch_entry.by}"
-        name = f"stitch {stitch_entry.x} → {stitch_entry.y}"
-        steps.append(Step(name, "done if unchanged" if done else "to do", size))
+    entries: list[ScanEntry | StitchEntry] = [*study.scans, *study.stitches]
+    for entry in entries:
+        done = current and (study.output / entry.file).exists()
+        pairs, variants = _pairs(study, entry, depth)
+        if isinstance(entry, ScanEntry):
+            name = f"scan {entry.x} × {entry.y}"
+            size = f"{pairs} layer pairs, {', '.join(entry.metrics)}, {entry.permutations} permutations"
+            products = pairs * variants * len(entry.metrics) * (entry.permutations + 1)
+            seconds = products * 2.0 * len(items) ** 2 * _PASSES / rate
+        else:
+            name = f"stitch {entry.x} → {entry.y}"
+            size = f"{pairs} layer pairs, {', '.join(entry.maps)}, {entry.repeats} splits by {entry.by}"
+            seconds = pairs * variants * entry.repeats * len(entry.maps) * len(items) ** 3 * _PASSES / rate
+        steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
     if study.diagnose:
         steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
     steps.append(Step("report", "to do", str(study.page)))
@@ -269,16 +276,26 @@ def _load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
         raise InputError(f"encoders.{entry.name}: {error}.") from error
 
 
-def _estimate(encoder: Encoder, n_items: int) -> float:
-    """Rough seconds on this machine: two operations a parameter and token, at a rate measured here and now."""
+_TOKENS = {"text": 16, "image": 257, "audio": 1500}  # typical tokens of an item
+_PASSES = 8.0  # how much slower than a plain product gathering, ranking and decomposing are, roughly
+
+
+def _pairs(study: Study, entry: ScanEntry | StitchEntry, depth: Mapping[tuple[str, str], int]) -> tuple[int, int]:
+    """Number of layer pairs, and of scans: the one asked for and those of the baselines."""
+    pairs = depth[entry.x, "pretrained"] * depth[entry.y, "pretrained"]
+    sides = [study.encoders[n] for n in (entry.x, entry.y)]
+    return pairs, 1 + sum(e.untrained + e.inputs for e in sides)
+
+
+def _rate() -> float:
+    """Operations a second of a plain float32 product, measured here and now."""
     import time
 
     import numpy as np
 
     a = np.ones((1024, 1024), dtype=np.float32)
+    a @ a  # the first product wakes the threads
     start = time.perf_counter()
     for _ in range(3):
         a @ a
-    rate = 3 * 2 * 1024**3 / (time.perf_counter() - start)
-    tokens = {"text": 16, "image": 257, "audio": 1500}.get(encoder.modality, 1)
-    return n_items * 2.0 * encoder.n_parameters * tokens / rate
+    return 3 * 2 * 1024**3 / (time.perf_counter() - start)
