@@ -268,6 +268,9 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
 
     Returns:
         Host array (n, n).
+
+    Raises:
+        InputError: if that array does not fit the working memory.
     """
     x = _detached(x)
     n = x.shape[0]

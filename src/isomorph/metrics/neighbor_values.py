@@ -222,7 +222,8 @@ class InformationImbalance(Metric[Ranking]):
         return self.k + 2
 
     def prepare(self, x: Array) -> Ranking:
-        return Ranking(nearest(x, self.k, self.similarity), mid_ranks(x, self.similarity))
+        ranks = mid_ranks(x, self.similarity)  # first, since it refuses too many items
+        return Ranking(nearest(x, self.k, self.similarity), ranks)
 
     def permute(self, state: Ranking, order: np.ndarray[Any, Any]) -> Ranking:
         order = np.asarray(order)

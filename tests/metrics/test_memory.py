@@ -1,0 +1,56 @@
+"""The working memory of metrics: blocks shrink to it, and what cannot fit is refused before it starts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isomorph.errors import InputError
+from isomorph.metrics import metric, working_memory
+from isomorph.metrics._memory import block_bytes, ceiling, parse_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GB", 4 * 10**9), ("512 MiB", 512 * 2**20), ("1.5g", 1_500_000_000), (20_000_000, 20_000_000)],
+)
+def test_sizes_are_read(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-4GB", "4XB", "1MB", "i", True, 1000])
+def test_what_is_no_size_or_too_small_is_refused(text):
+    with pytest.raises(InputError, match="memory="), working_memory(text):
+        pass
+
+
+def test_the_limit_holds_inside_the_block_only():
+    before = ceiling()
+    with working_memory("100MB"), working_memory("64MB") as inner:
+        assert inner == ceiling() == 64 * 10**6
+        assert block_bytes(1 << 30) == 8 * 10**6
+    assert ceiling() == before
+    assert block_bytes(1 << 30) == 1 << 30
+
+
+@pytest.mark.parametrize("spec", ["mutual_knn(k=5)", "cka", "rank_similarity(k=5)", "rsa"])
+def test_scores_do_not_depend_on_the_working_memory(spec):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((700, 12)), rng.standard_normal((700, 9))
+    expected = metric(spec)(x, y)
+    with working_memory("16MB"):
+        assert metric(spec)(x, y) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("spec", ["rsa", "cka(kernel='rbf')", "information_imbalance"])
+def test_what_cannot_fit_says_so_before_it_starts(spec):
+    x = np.zeros((200_000, 1)) + np.arange(200_000.0)[:, None]
+    with working_memory("1GB"), pytest.raises(InputError, match=r"200,000 .*needs .*B, more than the limit"):
+        metric(spec).prepare(x)
+
+
+def test_ranks_of_all_pairs_that_cannot_fit_say_so():
+    from isomorph.metrics._graphs import mid_ranks
+
+    with working_memory("1GB"), pytest.raises(InputError, match="ranks of all pairs of 200,000"):
+        mid_ranks(np.zeros((200_000, 1)), "dot")
