@@ -6,6 +6,7 @@ thread from a seeded generator: the same features give the same neighbours.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,7 +134,9 @@ def _by_all(data: Real, offset: Real | None, items: Ints, width: int) -> tuple[I
 
 def _faiss() -> Any:
     try:
-        import faiss
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of its generated bindings, from Python 3.12 on
+            import faiss
     except ImportError as error:
         raise MissingExtraError("index='approximate'", "faiss-cpu", "approximate") from error
     return faiss
