@@ -251,6 +251,7 @@ def test_torch_arrays_are_scanned_where_they_are(planted):
         ({"metrics": "ckaa"}, "Did you mean 'cka'"),
         ({"metrics": []}, "at least one"),
         ({"permutations": -1}, "cannot be negative"),
+        ({"memory": "much"}, "much"),
         ({"alpha": 1.5}, "between 0 and 1"),
         ({"y": np.zeros((N + 1, 3))}, "row i of both"),
         ({"y": np.zeros((N, 3))}, "constant"),
@@ -264,3 +265,12 @@ def test_bad_input_is_named(planted, change, message):
     arguments = {"x": x, "y": y, "metrics": "cka"} | change
     with pytest.raises(InputError, match=message):
         scan(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [({"seed": -1}, "seed=-1"), ({"budget": float("nan")}, "budget=nan"), ({"permutations": 5}, "at least 19")],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_computed(settings, word):
+    with pytest.raises(InputError, match=word):
+        scan(np.eye(30)[:, :4], np.eye(30)[:, :4], "cka", **settings)

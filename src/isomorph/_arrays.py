@@ -50,6 +50,11 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
     """
     if hasattr(x, "todense") and hasattr(x, "nnz"):
         raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.toarray().")
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array; masked values would count as if they were there. Leave their items "
+            f"out, then pass plain features: np.asarray({name}[rows])."
+        )
     if not is_array_api_obj(x):
         try:
             x = np.asarray(x)

@@ -6,21 +6,41 @@ import errno
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
 from rich.console import Console
 from rich.table import Table
 
+from ._checks import check_file_target
 from .errors import InputError, IsomorphError
+
+INTERRUPTED = "Interrupted. What was committed is kept; the same command goes on from there."
+
+
+class _Group(typer.core.TyperGroup):
+    """The commands, with our own word on Ctrl-C: typer would end without any."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _fail(INTERRUPTED, 130)
+
 
 app = typer.Typer(
     name="isomorph",
+    cls=_Group,
     help="How alike are two representation spaces, is it more than chance, where, and can it be used?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # only bugs show a traceback, and then a plain one
     rich_markup_mode=None,
+)
+_UNWRITABLE = (  # errors of the operating system that the user can put right; all others are bugs
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
 )
 Metrics = Annotated[list[str] | None, typer.Option("--metric", "-m", help="Metric spec; repeat for several.")]
 
@@ -32,12 +52,12 @@ def main() -> None:
     except IsomorphError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:
-        _fail("Interrupted. What was committed is kept; the same command goes on from there.", 130)
+        _fail(INTERRUPTED, 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away: nothing is left to say, or to say it to
         raise SystemExit(0) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno not in _UNWRITABLE:
             raise
         where = f" {error.filename}" if error.filename else ""
         _fail(f"Cannot write{where}: {error.strerror}. What was committed is kept; free the way and run it again.", 2)
@@ -46,14 +66,11 @@ def main() -> None:
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/demo"),
-    n: Annotated[int | None, typer.Option(help="Number of emoji; the default takes some minutes on two cores.")] = None,
 ) -> None:
-    """The first experiment of the survey on real pretrained models: image, text and speech of the same emoji."""
+    """The first experiments of the survey on real pretrained models: image, text and speech of the same emoji."""
     from .study import load_study
 
     source = (files("isomorph") / "demo.toml").read_text(encoding="utf-8")
-    if n is not None:
-        source = source.replace("n=300", f"n={n}")
     output.mkdir(parents=True, exist_ok=True)
     path = output / "study.toml"
     path.write_text(source, encoding="utf-8")
@@ -98,7 +115,9 @@ def extract(
     from .encoders import load_encoder
     from .extraction import extract as extract_features
 
-    items = load_dataset(dataset)
+    if export is not None:
+        check_file_target(export, "export")
+    items = load_dataset(dataset, skip_bad=skip_bad)
     options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
     options |= {"pooling": pooling} if pooling else {}
     options |= {"seed": seed} if init == "random" else {}
@@ -132,6 +151,7 @@ def scan(
     x_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes X's place; repeatable.")] = None,
     y_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes Y's place; repeatable.")] = None,
     budget: Annotated[float | None, typer.Option(help="Seconds that one metric's permutations may take.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Working memory that the metrics may take, such as 4GB.")] = None,
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("scan.json"),
 ) -> None:
     """Compare every layer of X with every layer of Y, each score with its chance level."""
@@ -139,6 +159,7 @@ def scan(
     from .scan import scan as scan_layers
     from .store import Layers
 
+    check_file_target(to)
     result = scan_layers(
         Layers.load(x),
         Layers.load(y),
@@ -150,6 +171,7 @@ def scan(
         y_baselines=_named_files(y_baseline),
         selection=selection,
         budget=budget,
+        memory=memory,
         x_name=x.stem,
         y_name=y.stem,
     )
@@ -177,6 +199,7 @@ def stitch(
     from .stitch import stitch as stitch_layers
     from .store import Layers
 
+    check_file_target(to)
     result = stitch_layers(
         Layers.load(x),
         Layers.load(y),
@@ -209,6 +232,7 @@ def diagnose(
     from .results import Scan, Stitch
     from .store import Layers
 
+    check_file_target(to)
     result = look(
         Layers.load(x),
         Layers.load(y) if y else None,
@@ -295,6 +319,8 @@ def _named_files(pairs: list[str] | None) -> dict[str, Any]:
         name, equals, path = pair.partition("=")
         if not (name and equals and path):
             raise InputError(f"The baseline {pair!r} is not of the form NAME=FILE, such as untrained=twin.npz.")
+        if name in named:
+            raise InputError(f"Two baselines are called {name!r}; give each a name of its own.")
         named[name] = Layers.load(path)
     return named
 
@@ -358,6 +384,6 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
 
 
-def _fail(text: str, status: int) -> None:
+def _fail(text: str, status: int) -> NoReturn:
     Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"isomorph: {text}")
     raise SystemExit(status)

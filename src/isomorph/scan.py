@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from ._arrays import Array, as_features, take_rows, to_numpy
+from ._checks import as_seed, check_budget
 from ._linalg import sum_squares, top_k
 from ._progress import duration, notice, progress
 from ._provenance import fingerprint, provenance
 from ._sides import Side, as_side, joined
 from .errors import InputError
-from .metrics import Metric, Null
+from .metrics import Metric, Null, working_memory
 from .metrics import metric as make_metric
 from .results import Alignment, Neighborhoods, Scan
 from .significance import (
@@ -68,6 +71,7 @@ def scan(
     selection: str = "all",
     intervals: bool = True,
     budget: float | None = None,
+    memory: str | int | None = None,
     x_name: str | None = None,
     y_name: str | None = None,
     neighbors: int = 10,
@@ -93,6 +97,8 @@ def scan(
         budget: Seconds that the permutations of one metric may take, or None. A metric that would take longer is
             sampled sequentially: each score only until it is settled (Besag and Clifford 1991), without calibrated
             scores.
+        memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes; blocks shrink to fit, and what
+            cannot fit says so before it starts. None takes what the machine has.
         x_name: What to call `x` in results, instead of the encoder's name.
         y_name: What to call `y`.
         neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
@@ -104,7 +110,8 @@ def scan(
         InputError: if the two sides do not fit each other or a metric, or an argument is out of range.
     """
     chosen = _metrics(metrics)
-    _check(permutations, alpha, selection)
+    check(permutations, alpha, selection, budget)
+    seed = as_seed(seed)
     left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
     if groups is not None and len(groups) != left.n:
         raise InputError(f"groups has {len(groups)} entries but there are {left.n} items; one each is needed.")
@@ -116,7 +123,9 @@ def scan(
             raise InputError(f"The baseline {name!r} shares {a.n} items with the other side, the scan has {left.n}.")
     orders = draw_permutations(left.n, permutations, seed, groups=groups)
     grouped = None if groups is None else tuple(groups)
-    with progress(len(pairs) * len(chosen) * (permutations + 1), f"scan {left.name} × {right.name}") as advance:
+    what, total = f"scan {left.name} × {right.name}", len(pairs) * len(chosen) * (permutations + 1)
+    limit = nullcontext() if memory is None else working_memory(memory)
+    with limit, progress(total, what, unit="permutations") as advance:
         plan = _Plan(orders, alpha, grouped, seed, selection, intervals, budget, advance)
         found = {m.spec: _align_all(m, pairs, plan) for m in chosen}
     facts: dict[str, Any] = {"permutations": permutations, "seed": seed, "alpha": alpha, "grouped": groups is not None}
@@ -339,11 +348,22 @@ def _spread_over(mean: Any, values: Floats) -> Floats:
     return np.broadcast_to(np.asarray(to_numpy(mean), dtype=np.float64), values.shape).copy()
 
 
-def _check(permutations: int, alpha: float, selection: str) -> None:
+def check(permutations: int, alpha: float, selection: str, budget: float | None) -> None:
+    """Check the settings of a scan, before anything is computed.
+
+    Raises:
+        InputError: if one is out of range, or `permutations` are too few for a p of `alpha`.
+    """
+    check_budget(budget)
     if permutations < 0:
         raise InputError(f"permutations={permutations}: the number of permutations cannot be negative.")
     if not 0 < alpha < 1:
         raise InputError(f"alpha={alpha}: a level between 0 and 1 is needed.")
+    if permutations and alpha * (permutations + 1) < 1.0 - 1e-9:  # said before anything is computed in vain
+        raise InputError(
+            f"permutations={permutations} cannot give a p of alpha={alpha} or less; use at least "
+            f"{math.ceil(1 / alpha) - 1}, or 0 for the exact nulls alone."
+        )
     if selection not in SELECTIONS:
         raise InputError(f"selection={selection!r} is not known; use one of {', '.join(map(repr, SELECTIONS))}.")
 

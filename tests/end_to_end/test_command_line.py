@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -79,24 +78,23 @@ def test_what_a_user_can_put_right_is_one_paragraph_and_exit_status_2(features, 
 
 
 def test_an_interrupt_says_what_is_kept_and_exits_130(features):
-    big = np.random.default_rng(0).normal(size=(1500, 64)).astype(np.float32)
-    np.save(features / "big.npy", big)
-    command = [
-        sys.executable,
-        "-m",
-        "isomorph",
-        "scan",
-        "big.npy",
-        "big.npy",
-        "-m",
-        "procrustes",
-        "--permutations",
-        "99999",
-    ]
-    process = subprocess.Popen(command, cwd=features, stderr=subprocess.PIPE, text=True, env=ENV)
-    time.sleep(8)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    np.save(features / "big.npy", np.random.default_rng(0).normal(size=(400, 64)).astype(np.float32))
+    # a process that was started in the background ignores the signal unless it is told otherwise
+    start = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('isomorph')"
+    )
+    start = start.replace("'isomorph'", "'isomorph', run_name='__main__'")
+    options = ["scan", "big.npy", "big.npy", "-m", "procrustes", "--permutations", "20000"]
+    command = [sys.executable, "-c", start, *options]
+    with subprocess.Popen(command, cwd=features, stderr=subprocess.PIPE, text=True, env=ENV) as process:
+        try:
+            lines = iter(process.stderr.readline, "")
+            seen = next((line for line in lines if "scan big" in line), None)
+            assert seen is not None, "the scan showed no progress"
+            process.send_signal(signal.SIGINT)
+            error = process.stderr.read()
+        finally:
+            process.kill()
     assert process.returncode == 130, error
     assert "Interrupted" in error
     assert "Traceback" not in error
@@ -104,28 +102,72 @@ def test_an_interrupt_says_what_is_kept_and_exits_130(features):
 
 
 @pytest.fixture
-def demo_packages():
-    """Everything that the demo fetches is in the cache, or the reason why it is not."""
+def bundled_packages():
+    """Everything that the study fetches is in the cache, or the reason why it is not."""
     try:
-        for model in ("dinov2-small", "minilm-l6", "smollm2-135m", "whisper-tiny.en"):
+        for model in ("dinov2-small", "minilm-l6", "whisper-tiny.en"):
             load_encoder(f"bundled:{model}")
         load_dataset("emoji(n=2, speech=True)")
     except (FetchError, MissingExtraError) as error:
         pytest.skip(str(error))
 
 
+STUDY = """
+title = "A small demo"
+items = "emoji(n=60, seed=0, speech=True)"
+output = "out"
+diagnose = true
+
+[encoders.vision]
+model = "bundled:dinov2-small"
+untrained = true
+inputs = true
+
+[encoders.text]
+model = "bundled:minilm-l6"
+view = "text"
+
+[encoders.speech]
+model = "bundled:whisper-tiny.en"
+
+[[scans]]
+x = "vision"
+y = "text"
+selection = "split"
+
+[[scans]]
+x = "speech"
+y = "text"
+
+[[stitches]]
+x = "vision"
+y = "text"
+maps = ["ridge", "relative(anchors=20)"]
+repeats = 2
+"""
+
+
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.usefixtures("demo_packages")
-def test_the_demo_on_few_emoji_gives_a_page_and_a_second_run_encodes_nothing(tmp_path):
-    first = isomorph("demo", "--n", 24, "--output", "demo", cwd=tmp_path)
+@pytest.mark.usefixtures("bundled_packages")
+def test_a_study_of_real_models_gives_a_page_and_a_second_run_computes_nothing(tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY)
+    planned = isomorph("run", "study.toml", "--dry-run", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert planned.stdout.count("60 of 60 items") == 4
+    assert not (tmp_path / "out").exists()
+
+    first = isomorph("run", "study.toml", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "report.html" in first.stdout
     assert "bundled:dinov2-small" in first.stdout
-    page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
-    assert "untrained" in page
-    second = isomorph("demo", "--n", 24, "--output", "demo", cwd=tmp_path)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "untrained dinov2-small" in page
+    scan = json.loads((tmp_path / "out" / "scan-vision-text.json").read_text())
+    best = max(max(row) for row in np.reshape(scan["alignments"]["mutual_knn(k=10)"]["values"]["data"], (14, 7)))
+    assert best > 1.5 * 10 / 59  # well above the chance level of 60 items
+
+    second = isomorph("run", "study.toml", cwd=tmp_path)
     assert second.returncode == 0, second.stderr
-    assert second.stderr.count("all features are there") == 6
+    assert second.stderr.count("all features are there") == 4
     assert second.stderr.count("there and current") == 5
     assert second.stdout == first.stdout

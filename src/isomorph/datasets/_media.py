@@ -118,4 +118,7 @@ def _wav_data_size(file: BinaryIO) -> int:
 
 def _reason(error: Exception, where: str) -> str:
     text = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
-    return text.replace(repr(where), "it").replace(where, "it") or type(error).__name__
+    # libraries end with the path ("cannot identify image file '…'"), which the message has already
+    for tail in (repr(where), where):
+        text = text.removesuffix(tail).rstrip(": ")
+    return text or type(error).__name__

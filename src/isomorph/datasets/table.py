@@ -63,6 +63,8 @@ class Table(Dataset):
         if not isinstance(self.path, str | os.PathLike):
             raise InputError(f"table: path must be the path of a file, found {self.path!r}.")
         object.__setattr__(self, "path", os.fspath(self.path))
+        if not isinstance(self.skip_bad, bool):
+            raise InputError(f"table: skip_bad must be True or False, found {self.skip_bad!r}.")
 
     def load(self) -> PairedItems:
         """Read the table; files are decoded when they are asked for.

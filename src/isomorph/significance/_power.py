@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import as_pair, take_rows, to_numpy
+from .._checks import as_seed
 from ..errors import InputError
 from ..metrics import Metric
 from ._decisions import sampled_p
@@ -110,6 +111,7 @@ def power(
         InputError: if numbers are out of range, or even a full signal is shown too seldom by n items.
     """
     _check_power(metric, n, d1, d2, rank, alpha, target, pairs, trials)
+    seed = as_seed(seed)
     curve: dict[float, tuple[float, float]] = {}
 
     def passes(strength: float) -> float:
@@ -239,6 +241,13 @@ def _check_power(
     if n < metric.min_items:
         raise InputError(f"power: {metric} needs at least {metric.min_items} items, found n={n}.")
     if min(d1, d2, rank, pairs, trials) < 1:
-        raise InputError("power: d1, d2, rank, pairs and trials must be at least 1.")
+        raise InputError(
+            f"power: d1={d1}, d2={d2}, rank={rank}, pairs={pairs} and trials={trials} must each be at least 1."
+        )
+    if rank > min(d1, d2):
+        raise InputError(
+            f"power: rank={rank} dimensions cannot be shared by sides of d1={d1} and d2={d2} features; use at most "
+            f"{min(d1, d2)}."
+        )
     if not (0 < alpha < 1 and 0 < target < 1):
         raise InputError(f"power: alpha={alpha} and target={target} must lie between 0 and 1.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import as_features, to_numpy
+from .._checks import as_seed
 from .._progress import progress
 from .._provenance import provenance
 from .._sides import Side, as_side, joined
@@ -97,6 +98,7 @@ def stitch(
     """
     chosen = _maps(maps)
     _check(test_fraction, repeats, permutations, level, draws, correction)
+    seed = as_seed(seed)
     left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
     ids = left.ids or right.ids or tuple(map(str, range(left.n)))
     label_code, names, group_code = _annotations(items, labels, groups, ids, left.ids or right.ids, left.n)

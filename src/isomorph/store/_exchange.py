@@ -120,7 +120,7 @@ def _load_npy(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as .npy: {error}. Object arrays are not unpickled.") from error
+        raise InputError(f"{path} cannot be read as .npy: {_reason(error)}.") from error
     return {path.stem: _check_layer(path, path.stem, array)}, {}
 
 
@@ -131,7 +131,7 @@ def _load_npz(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with open(path, "rb") as raw, _npz(raw) as file:
             content = {name: file[name] for name in file.files}
     except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"{path} cannot be read as .npz: {error}. Object arrays are not unpickled.") from error
+        raise InputError(f"{path} cannot be read as .npz: {_reason(error)}.") from error
     meta = _json(path, str(content.pop(_META))) if _META in content else {}
     if "ids" in content:
         ids = content.pop("ids")
@@ -140,6 +140,14 @@ def _load_npz(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, array in content.items():
         arrays[name] = _check_layer(path, name, array)
     return arrays, meta
+
+
+def _reason(error: Exception) -> str:
+    """Why NumPy could not read a file, without its advice to unpickle what it takes for objects."""
+    text = str(error).rstrip(".")
+    if "pickle" not in text and "Python objects" not in text:
+        return text
+    return "it is damaged, no such file at all, or holds Python objects, which are not unpickled; save plain numbers"
 
 
 def _npz(raw: IO[bytes]) -> Any:
@@ -214,8 +222,8 @@ def _load_platonic(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(
-            f"{path} is no file of tensors only, or is truncated, and is not unpickled otherwise: "
-            f"{str(error).splitlines()[0]}"
+            f"{path} is no file of tensors only, or is truncated; the rest is not unpickled. Save a dictionary of "
+            "tensors with torch.save, or use .npz or .safetensors."
         ) from error
     feats = content.get("feats") if isinstance(content, dict) else None
     if feats is None:

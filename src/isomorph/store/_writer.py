@@ -200,8 +200,8 @@ class EntryWriter:
         free = shutil.disk_usage(self.entry.path).free
         if need > free:
             raise StoreError(
-                f"The disk of {self.entry.path} has {free / 1e9:.1f} GB free, but {len(self.entry.ids)} items × "
-                f"{len(layers)} layers of {self.entry.encoder} need {need / 1e9:.1f} GB. Free some space, or extract "
+                f"The disk of {self.entry.path} has {free / 1e9:.4g} GB free, but {len(self.entry.ids)} items × "
+                f"{len(layers)} layers of {self.entry.encoder} need {need / 1e9:.4g} GB. Free some space, or extract "
                 "fewer layers or with storage='float16'."
             )
 

@@ -6,13 +6,15 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
+from .._checks import as_seed
 from ..datasets import REGISTRY as DATASETS
 from ..errors import InputError, UnknownNameError
 from ..maps import make_map
 from ..metrics import metric as make_metric
 from ..scan import DEFAULT_METRICS
+from ..scan import check as check_scan
 from ..stitch import DEFAULT_MAPS
 from ..store import FeatureStore
 
@@ -137,6 +139,17 @@ class Study:
         return self.output / "report.html"
 
 
+class _Top:
+    """Types of a study's own settings."""
+
+    title: str
+    output: str
+    items: str
+    diagnose: bool
+    seed: int
+    skip_bad: bool
+
+
 def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """Read and check a study file; nothing is computed.
 
@@ -158,6 +171,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     _known(
         data, {"title", "output", "items", "encoders", "scans", "stitches", "diagnose", "seed", "skip_bad"}, str(path)
     )
+    _check_types(data, _Top, str(path))
     for key in ("items", "encoders", "scans"):
         if not data.get(key):
             raise InputError(f"{path} has no {key!r}; a study needs items, encoders and scans.")
@@ -173,7 +187,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
             _pair_entry(StitchEntry, t, encoders, path) for t in _tables(data.get("stitches", []), "stitches", path)
         ),
         diagnose=bool(data.get("diagnose", False)),
-        seed=int(data.get("seed", 0)),
+        seed=as_seed(data.get("seed", 0)),
         skip_bad=bool(data.get("skip_bad", False)),
         text=text,
     )
@@ -182,9 +196,12 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
 
 
 def _encoder_entry(name: str, table: Any, path: Path) -> EncoderEntry:
+    if not name or name.startswith(".") or set(name) & set("/\\\0"):
+        raise InputError(f"{path}: encoders.{name!r}: a name is part of file names; use letters, digits and dashes.")
     table = dict(_table(table, f"encoders.{name}"))
     if "model" not in table:
         raise InputError(f"{path}: encoders.{name} has no 'model'.")
+    _check_types(table, EncoderEntry, f"{path}, encoders.{name}")
     own = {f.name for f in dataclasses.fields(EncoderEntry)} - {"name", "options"}
     return EncoderEntry(
         name=name,
@@ -202,12 +219,41 @@ def _pair_entry(kind: type[E], table: Mapping[str, Any], encoders: Mapping[str, 
         if table[side] not in encoders:
             raise UnknownNameError(f"encoder in {path}", str(table[side]), encoders)
     values = dict(table)
+    _check_types({k: v for k, v in values.items() if k not in ("metrics", "maps")}, kind, f"{path}, {where}")
     for key, check in (("metrics", make_metric), ("maps", make_map)):
         if key in values:
+            if not isinstance(values[key], str | list):
+                raise InputError(f"{path}, {where}: {key} must be a list of texts, found {values[key]!r}.")
             values[key] = (values[key],) if isinstance(values[key], str) else tuple(values[key])
+            if not values[key]:
+                raise InputError(f"{path}, {where}: {key} is empty; name at least one, or leave it out.")
             for spec in values[key]:
                 check(spec)
-    return kind(**values)
+    entry = kind(**values)
+    if isinstance(entry, ScanEntry):
+        try:
+            check_scan(entry.permutations, entry.alpha, entry.selection, entry.budget)
+        except InputError as error:
+            raise InputError(f"{path}, {where}: {error}") from error
+    return entry
+
+
+def _check_types(table: Mapping[str, Any], kind: type, where: str) -> None:
+    """Check the values that a table gives against the types of the class that will hold them.
+
+    Raises:
+        InputError: if one is of another type.
+    """
+    hints = get_type_hints(kind)
+    for key, value in table.items():
+        if key not in hints:
+            continue  # an option of the encoder
+        wanted = get_args(hints[key]) or (hints[key],)
+        wanted = tuple(t for t in wanted if t is not type(None))
+        fits = isinstance(value, (*wanted, int) if float in wanted else wanted)
+        if not fits or (isinstance(value, bool) and bool not in wanted):
+            names = {"str": "a text", "bool": "true or false", "int": "a whole number", "float": "a number"}
+            raise InputError(f"{where}: {key} must be {names[wanted[0].__name__]}, found {value!r}.")
 
 
 def _table(value: Any, what: str) -> Mapping[str, Any]:

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 from .._progress import notice
 from .._provenance import fingerprint, versions
-from ..datasets import REGISTRY as DATASETS
-from ..datasets import PairedItems
+from ..datasets import PairedItems, load_dataset
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
 from ..errors import InputError
@@ -72,7 +71,7 @@ def plan(study: Study) -> list[Step]:
         InputError: if the items or a model do not fit.
         FetchError: if a package or hub that they come from cannot be reached.
     """
-    items = DATASETS.make(study.items).load()
+    items = load_dataset(study.items, skip_bad=study.skip_bad)
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
     rate, current = _rate(), True
     depth: dict[tuple[str, str], int] = {}
@@ -118,7 +117,7 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     Raises:
         IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
     """
-    items = DATASETS.make(study.items).load()
+    items = load_dataset(study.items, skip_bad=study.skip_bad)
     say(f"{len(items)} items of {study.items}")
     features: _Features = {}
     for entry, init in _runs(study):
