@@ -115,3 +115,8 @@ def test_tracing_is_seen_only_inside_jax_transformations() -> None:
     assert seen == [True]
     assert not is_traced(jax.numpy.ones(3))
     assert not is_traced(np.ones(3))
+
+
+def test_masked_arrays_are_refused_since_their_mask_would_be_ignored():
+    with pytest.raises(InputError, match="masked array"):
+        as_features(np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 3))

@@ -143,3 +143,55 @@ def test_a_study_that_is_not_there_is_named(tmp_path):
     (tmp_path / "empty.toml").write_text("")
     with pytest.raises(InputError, match="has no 'items'"):
         load_study(tmp_path / "empty.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("seed = 'x'", "seed must be a whole number"),
+        ("seed = -1", "at least 0"),
+        ("skip_bad = 'no'", "skip_bad must be true or false"),
+        ("output = 3", "output must be a text"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_named_before_anything_is_computed(tmp_path, line, word):
+    _refused(tmp_path, word, top=line)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("metrics = 3", "metrics must be a list of texts"),
+        ("metrics = []", "metrics is empty"),
+        ("permutations = 'many'", "permutations must be a whole number"),
+        ("permutations = true", "permutations must be a whole number"),
+        ("permutations = 5", "at least 19"),
+        ("alpha = 7", "between 0 and 1"),
+        ("selection = 'half'", "'all', 'split'"),
+        ("budget = -1.0", "budget="),
+    ],
+)
+def test_a_scan_that_could_not_run_is_refused_before_anything_is_computed(tmp_path, line, word):
+    _refused(tmp_path, word, scan=line)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../b", "..", "a\\\\b"])
+def test_names_of_encoders_cannot_lead_files_out_of_the_output_folder(tmp_path, name):
+    _refused(tmp_path, "part of file names", name=name)
+
+
+@pytest.mark.parametrize("line", ["batch_size = 'x'", "model = 3", "untrained = 'x'"])
+def test_a_setting_of_an_encoder_of_the_wrong_type_is_named(tmp_path, line):
+    _refused(tmp_path, line.split()[0] + " must be", encoder=line)
+
+
+def _refused(tmp_path, word, *, top="", scan="", encoder="", name="a"):
+    model = "" if encoder.startswith("model") else "model = 'bundled:minilm-l6'"
+    path = tmp_path / "s.toml"
+    path.write_text(
+        f"items = 'emoji(n=40)'\n{top}\n[encoders.\"{name}\"]\n{model}\n{encoder}\n"
+        f'[[scans]]\nx = "{name}"\ny = "{name}"\n{scan}\n'
+    )
+    with pytest.raises(InputError, match=word):
+        load_study(path)
+    assert list(tmp_path.iterdir()) == [path]

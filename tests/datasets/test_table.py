@@ -234,3 +234,16 @@ def test_a_file_that_is_no_table_is_named_with_the_line(
 def test_a_table_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"Cannot read the table .*gone"):
         load(tmp_path / name)
+
+
+def test_skip_bad_is_true_or_false_and_no_text(tmp_path):
+    with pytest.raises(InputError, match="skip_bad must be True or False, found 'no'"):
+        Table("t.csv", skip_bad="no")
+
+
+def test_skip_bad_can_be_asked_for_beside_the_spec(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,text\na,one\nb,\nc,three\n")
+    with pytest.raises(InputError, match="'b'"):
+        load_dataset(f"table(path='{path}')")
+    assert load_dataset(f"table(path='{path}')", skip_bad=True).ids == ("a", "c")

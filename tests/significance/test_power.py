@@ -49,7 +49,7 @@ def test_too_few_items_to_show_anything_are_said_so():
 @pytest.mark.parametrize("wrong", [{"n": 3}, {"d1": 0}, {"rank": 0}, {"alpha": 0.0}, {"target": 1.0}, {"pairs": 0}])
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match="power:"):
-        power(metric("cka"), **({"n": 20, "d1": 5, "d2": 5} | wrong))
+        power(metric("cka"), **({"n": 20, "d1": 5, "d2": 5, "rank": 2} | wrong))
 
 
 def test_neighbour_scores_between_views_fall_with_the_gallery_and_within_a_view_stay():
@@ -79,3 +79,13 @@ def test_sizes_that_do_not_fit_are_refused(sizes):
     x, y = planted(64, 5, 5, 2, 0.0, np.random.default_rng(0))
     with pytest.raises(InputError, match="between 12 and 64"):
         gallery_curve(metric("mutual_knn(k=10)"), x, y, sizes)
+
+
+def test_sides_cannot_share_more_dimensions_than_the_smaller_one_has():
+    with pytest.raises(InputError, match=r"rank=6 .* at most 5"):
+        power(metric("cka"), 20, 9, 5, rank=6, trials=10)
+
+
+def test_a_negative_seed_of_a_power_analysis_is_named():
+    with pytest.raises(InputError, match="seed=-1"):
+        power(metric("cka"), 20, 5, 5, rank=2, trials=10, seed=-1)

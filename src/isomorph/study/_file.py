@@ -246,7 +246,7 @@ def _check_types(table: Mapping[str, Any], kind: type, where: str) -> None:
     """
     hints = get_type_hints(kind)
     for key, value in table.items():
-        if key not in hints:
+        if key not in hints or key == "options":
             continue  # an option of the encoder
         wanted = get_args(hints[key]) or (hints[key],)
         wanted = tuple(t for t in wanted if t is not type(None))

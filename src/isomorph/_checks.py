@@ -1,0 +1,59 @@
+"""Checks of plain settings that several doors share, so that each gives the same answer to the same mistake."""
+
+from __future__ import annotations
+
+import errno
+import math
+import numbers
+import os
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+
+def as_seed(seed: Any, name: str = "seed") -> int:
+    """A seed of random draws, checked.
+
+    Args:
+        seed: A whole number of at least 0; NumPy's integers are fine.
+        name: The setting's name, for messages.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise InputError(f"{name}={seed!r}: a seed must be a whole number of at least 0, such as {name}=0.")
+    return int(seed)
+
+
+def check_budget(budget: float | None) -> None:
+    """Check a limit of seconds.
+
+    Raises:
+        InputError: if it is given and is no number of seconds of at least 0.
+    """
+    if budget is None:
+        return
+    if isinstance(budget, bool) or not isinstance(budget, numbers.Real) or not math.isfinite(budget) or budget < 0:
+        raise InputError(f"budget={budget!r}: a number of seconds of at least 0 is needed, or none for no limit.")
+
+
+def check_file_target(path: str | os.PathLike[str], name: str = "to") -> None:
+    """Check that a file can be put at a path, before anything is computed for it.
+
+    Args:
+        path: Where a result is to be written.
+        name: The argument's name, for messages.
+
+    Raises:
+        InputError: if the path is a folder, or something on the way to it is a file or may not be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{name}='{target}' is a folder; name a file in it, such as '{target / 'result.json'}'.")
+    folder = next(p for p in (*target.absolute().parents,) if os.path.lexists(p))
+    if not folder.is_dir():
+        raise InputError(f"{name}='{target}' cannot be written: '{folder}' is a file, no folder. Choose another path.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{name}='{target}' cannot be written: {os.strerror(errno.EACCES)} for '{folder}'.")
