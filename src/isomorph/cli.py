@@ -10,8 +10,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.core
-from rich.console import Console
-from rich.table import Table
 
 from ._checks import check_file_target
 from .errors import InputError, IsomorphError
@@ -305,7 +303,7 @@ def list_(kind: Annotated[str, typer.Argument(help="models, metrics, datasets or
     if kind not in listing.KINDS:
         raise InputError(f"There is no list of {kind!r}; choose one of {', '.join(listing.KINDS)}.")
     columns, rows = listing.KINDS[kind]()
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = _plain_table(*columns)
     for row in rows:
         table.add_row(*row)
     _console().print(table)
@@ -339,7 +337,7 @@ def _show_plan(study: Any) -> None:
     from ._progress import duration
     from .study import plan
 
-    table = Table("step", "state", "size", "estimate", box=None, pad_edge=False, header_style="bold")
+    table = _plain_table("step", "state", "size", "estimate")
     steps = plan(study)
     for step in steps:
         estimate = "" if not step.seconds else f"about {duration(step.seconds)}"
@@ -350,11 +348,11 @@ def _show_plan(study: Any) -> None:
     print(f"Nothing was computed. Results go to {study.output}")
 
 
-def _table(scans: Any) -> Table:
+def _table(scans: Any) -> Any:
     """The best pair of layers of each scan and metric, beside chance and the baselines."""
     from .results import format_p
 
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table = _plain_table()
     for column in ("x", "y", "metric", "best layers", "n"):
         table.add_column(column, overflow="fold")
     for column in ("score", "chance", "calibrated", "p(max)"):
@@ -379,11 +377,20 @@ def _table(scans: Any) -> Table:
     return table
 
 
-def _console() -> Console:
+def _plain_table(*columns: str) -> Any:
+    # rich is imported where it is used, so that an interrupt during start-up meets next to nothing
+    from rich.table import Table
+
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")
+
+
+def _console(**options: Any) -> Any:
+    from rich.console import Console
+
     # a pipe or a file gets whole lines: nothing is cut to a width nobody has
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200, **options)
 
 
 def _fail(text: str, status: int) -> NoReturn:
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"isomorph: {text}")
+    _console(stderr=True, soft_wrap=True).print(f"isomorph: {text}")
     raise SystemExit(status)

@@ -76,7 +76,8 @@ class Case:
 
 
 def _title(stitch: Stitch, context: Context) -> str:
-    return f"{context.name(stitch.x_name)} → {context.name(stitch.y_name)}: used in its place"
+    held_out = "" if stitch.by == "item" else f", on a {stitch.by.partition(':')[0]} never seen"
+    return f"{context.name(stitch.x_name)} → {context.name(stitch.y_name)}: used in its place{held_out}"
 
 
 def _block(stitch: Stitch, k: int, context: Context) -> Block:
