@@ -179,7 +179,7 @@ def _download(package: Package, into: Path, destination: Path) -> Path:
         raise FetchError(
             f"{package.name} {package.version} is not the file that is pinned: its sha256 is {found}, expected "
             f"{package.sha256}. It was thrown away. Either the registry that pip asks serves another file of that "
-            "name, or Isomorph's pin is out of date: ask another registry (pip's --index-url setting) or report it."
+            "name, or Isomorph's pin is out of date: let pip ask another index, or report it."
         )
     _say(f"Fetched {package.name} {package.version}: {_size(wheels[0])} in {time.monotonic() - start:.0f} s.")
     return wheels[0]
