@@ -105,6 +105,15 @@ def test_layers_are_joined_by_id_never_by_row(planted):
     np.testing.assert_allclose(a["cka"].values, b["cka"].values, rtol=1e-12)
 
 
+def test_files_of_features_are_read(planted, tmp_path):
+    x, _ = planted
+    path = tmp_path / "left.npz"
+    Layers.from_arrays(x, ids=[f"i{k}" for k in range(N)]).save(path)
+    result = scan(path, str(path), "cka", permutations=19)
+    assert (result.x_name, result.x_layers) == ("left", ("x0", "x1", "x2"))
+    assert result["cka"].at("x1", "x1")["value"] == pytest.approx(1)
+
+
 def test_layers_that_share_no_items_are_refused(planted):
     x, y = planted
     a = Layers.from_arrays(x, ids=[f"a{k}" for k in range(N)])

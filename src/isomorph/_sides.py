@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ class Side:
 
 
 def as_side(layers: Any, which: str, name: str | None) -> Side:
-    """A side from `Layers`, a mapping or list of features, or one array.
+    """A side from `Layers`, a mapping or list of features, one array, or a file of any of these.
 
     Args:
         layers: What the user gave.
@@ -40,6 +42,8 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     Raises:
         InputError: if there are no layers, one is no representation, or they have different numbers of items.
     """
+    if isinstance(layers, (str, os.PathLike)):
+        name, layers = name or Path(layers).stem, Layers.load(Path(layers))
     if isinstance(layers, Layers):
         facts = dict(layers.provenance) | {"layers": list(layers), "view": layers.view}
         return Side(name or layers.encoder, layers, tuple(layers.ids), facts)

@@ -79,7 +79,8 @@ def scan(
     """Compare every layer of `x` with every layer of `y`, by every metric.
 
     Args:
-        x: `Layers` of a store, a mapping from layer name to features (n_items, d), a list of features, or one array.
+        x: `Layers` of a store, a mapping from layer name to features (n_items, d), a list of features, one array, or
+            the path of a file with features.
         y: The same for the other side; `Layers` are joined by item id, arrays row by row.
         metrics: Specs such as ``"mutual_knn(k=10)"``, or metrics.
         permutations: Random re-pairings of the items, shared by all metrics and layers; they give the p of the

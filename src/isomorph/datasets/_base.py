@@ -111,7 +111,7 @@ class FileView(View):
         return FileView([self.paths[i] for i in indices], self.kind, self.read)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # compare fingerprints instead
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)  # compare fingerprints instead
 class PairedItems:
     """Items with ids, one or more views of each, labels, and groups that may not be permuted apart.
 
@@ -161,6 +161,10 @@ class PairedItems:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        views = ", ".join(f"{name} ({view.modality})" for name, view in self.views.items())
+        return f"PairedItems({self.name}: {len(self)} items; views {views}; labels {', '.join(self.labels) or 'none'})"
 
     def view(self, name: str) -> View:
         """One view by name.

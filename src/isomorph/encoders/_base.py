@@ -67,6 +67,9 @@ class Encoder(ABC):
         """Relative cost of an item, so that alike ones share a batch; 0 for all if cost does not vary."""
         return float(len(item)) if isinstance(item, str) else 0.0
 
+    def __repr__(self) -> str:
+        return f"<{self.description}>"
+
     @property
     def description(self) -> str:
         """One line for people: architecture, layers, pooling, whether the final norm is applied."""

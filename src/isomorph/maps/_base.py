@@ -179,7 +179,10 @@ class Map(ABC):
     def _checked(self, x: Any, y: Any) -> tuple[Matrix, Matrix]:
         x, y = as_pair(to_numpy(as_features(x, "x")), to_numpy(as_features(y, "y")))
         if x.shape[0] < self.min_pairs:
-            raise InputError(f"{self.spec} needs at least {self.min_pairs} pairs, found {x.shape[0]}.")
+            raise InputError(
+                f"{self.spec} needs at least {self.min_pairs} pairs, found {x.shape[0]}. "
+                "Give more pairs, or parameters that need fewer."
+            )
         return x.astype(np.float64, copy=False), y.astype(np.float64, copy=False)
 
     def _require_fitted(self) -> None:
