@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Run the files in turn, each in a process of its own, and say which failed."""
     wanted = sys.argv[1:]
-    files = sorted(p for p in HERE.glob("*.py") if p.stem not in ("run", "_timing"))
+    files = sorted(p for p in HERE.glob("*.py") if p.stem != "run")
     if unknown := set(wanted) - {p.stem for p in files}:
         sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are {', '.join(p.stem for p in files)}.")
     print(f"Python {platform.python_version()} on {os.cpu_count()} cores, {platform.machine()}\n", flush=True)

@@ -44,7 +44,7 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray[Any, Any]:
     except InputError:
         raise
     # Pillow's decoders raise many kinds of errors on damaged files; all of them mean the same to the user
-    except Exception as error:
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
         raise InputError(
             f"Cannot read {where} as an image: {_reason(error, where)}. Repair or leave it out."
         ) from error
