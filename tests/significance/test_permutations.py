@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isomorph.errors import InputError
-from isomorph.significance import log10_distinct, permutations
+from isomorph.significance import Design, log10_distinct, permutations
 
 DESIGNS = [
     {},
@@ -144,3 +144,38 @@ def test_counts_of_orders():
     assert 10 ** log10_distinct(5) == pytest.approx(120)
     assert 10 ** log10_distinct(5, strata="aabbb") == pytest.approx(12)
     assert 10 ** log10_distinct(5, circular=True) == pytest.approx(5)
+
+
+def test_a_design_says_what_it_is_and_takes_some_of_its_items():
+    groups, strata = [0, 0, 1, 1, 2, 2], list("aaaabb")
+    assert str(Design()) == "permuted freely"
+    assert str(Design(groups)) == "permuted as whole groups (3 groups)"
+    assert str(Design(groups, within=False)) == "permuted as whole groups (3 groups, each in order)"
+    assert str(Design(groups, strata)) == "permuted as whole groups (3 groups) within labels (2 labels)"
+    assert str(Design(circular=True)) == "shifted in a circle as one series"
+    assert str(Design(groups, circular=True)) == "shifted in a circle as one series a group (3 groups)"
+    some = Design(groups, strata, within=False).take([5, 0])
+    assert (some.groups, some.strata, some.within, some.free) == ([2, 0], ["b", "a"], False, False)
+    assert Design().free
+    assert Design(circular=True).series
+    assert not Design(groups, circular=True).series
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_design_draws_the_orders_of_its_arguments(design):
+    assert (Design(**design).orders(8, 5, 3) == permutations(8, 5, 3, **design)).all()
+    assert Design(**design).log10_distinct(8) == log10_distinct(8, **design)
+
+
+def test_a_part_has_its_share_of_every_label_whole_groups_and_the_beginning_of_a_series():
+    strata = np.repeat([0, 1, 2], [20, 10, 10])
+    taken = Design(strata=strata).part(40, 0.5, 0)
+    assert np.bincount(strata[taken]).tolist() == [10, 5, 5]
+    assert (Design(strata=strata).part(40, 0.5, 1) != taken).any()
+    groups = np.repeat(np.arange(20), 2)
+    taken = Design(groups, strata).part(40, 0.5, 0)
+    assert np.bincount(strata[taken]).tolist() == [10, 4, 6]
+    assert (taken[::2] == taken[1::2]).all()
+    assert Design(circular=True).part(9, 1 / 3, 0).nonzero()[0].tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match="leaves one part empty"):
+        Design().part(9, 0.0, 0)

@@ -89,3 +89,19 @@ def test_sides_cannot_share_more_dimensions_than_the_smaller_one_has():
 def test_a_negative_seed_of_a_power_analysis_is_named():
     with pytest.raises(InputError, match="seed=-1"):
         power(metric("cka"), 20, 5, 5, rank=2, trials=10, seed=-1)
+
+
+def test_a_gallery_curve_respects_how_the_items_may_move():
+    rng = np.random.default_rng(0)
+    strata = np.repeat(np.arange(4), 32)
+    centres = 5 * rng.standard_normal((4, 6))[strata]
+    x, y = (rng.standard_normal((128, 6)) + centres for _ in range(2))
+    free, strict = (gallery_curve("cka", x, y, [64, 128], strata=s) for s in (None, strata))
+    assert [a.value for a in free] == [a.value for a in strict]
+    assert free[-1].chance == pytest.approx(0, abs=1e-9)
+    assert strict[-1].chance > 0.5
+    grouped = gallery_curve("cka", x, y, [64, 128], groups=np.repeat(np.arange(43), 3)[:128])
+    assert [p.n for p in grouped] == [63, 128]
+    assert [p.n for p in gallery_curve("cka", x, y, [40, 128], circular=True)] == [40, 128]
+    # of a subset of 32 items in as many strata nothing can move: that size is left out
+    assert [p.n for p in gallery_curve("cka", x, y, strata=np.repeat(np.arange(64), 2))][-1] == 128

@@ -53,6 +53,25 @@ def test_groups_are_not_parted_and_are_permuted_as_such():
     assert result.n_selection % 2 == 0
 
 
+def test_labels_are_permuted_within_and_both_parts_have_their_share():
+    strata = np.repeat([0, 1, 2], 20)
+    centres = 5 * np.random.default_rng(9).standard_normal((3, 6))[strata]
+    xs, ys = ([a + centres for a in noise(s, 2)] for s in (0, 1))
+    free, strict = (select_split(metric("cka"), xs, ys, strata=s, permutations=99) for s in (None, strata))
+    assert free.p_value < 0.01 < strict.p_value
+    assert strict.n_selection == 30
+    assert strict.chance > 0.5, "the labels alone make them alike"
+
+
+def test_a_series_is_cut_in_two_and_shifted_no_more_often_than_it_can_be():
+    rng = np.random.default_rng(3)
+    x, y = (np.cumsum(rng.standard_normal((60, 6)), axis=0) for _ in range(2))
+    result = select_split(metric("cka"), [x], [y], circular=True, permutations=1000)
+    assert (result.n_selection, result.null) == (30, "29 sampled permutations")
+    assert result.value == pytest.approx(metric("cka")(x[30:], y[30:]))
+    assert result.p_value > 0.01
+
+
 def test_parts_that_are_too_small_are_refused():
     with pytest.raises(InputError, match="needs 12 in each part"):
         select_split(metric("mutual_knn(k=10)"), noise(0, 1, 20), noise(1, 1, 20))

@@ -19,6 +19,7 @@ from ._decisions import (
     step_down_p,
     studentize,
 )
+from ._discoveries import Discovery, false_discovery
 from ._intervals import (
     Difference,
     Interval,
@@ -29,14 +30,16 @@ from ._intervals import (
     subsample_interval,
 )
 from ._items import Duplicates, duplicates
-from ._permutations import log10_distinct, permutations
+from ._permutations import Design, log10_distinct, permutations
 from ._power import GalleryPoint, Power, gallery_curve, planted, power
 from ._sampling import Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import Split, select_split
 
 __all__ = [
     "Calibration",
+    "Design",
     "Difference",
+    "Discovery",
     "Duplicates",
     "Family",
     "GalleryPoint",
@@ -49,6 +52,7 @@ __all__ = [
     "calibrate",
     "difference",
     "duplicates",
+    "false_discovery",
     "family",
     "gallery_curve",
     "input_statistics",

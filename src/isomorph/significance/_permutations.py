@@ -6,6 +6,7 @@ that was seen. Which orders these are depends on how the items were collected, a
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -16,6 +17,89 @@ from ..errors import InputError
 
 Orders = np.ndarray[Any, np.dtype[np.int64]]
 Labels = Sequence[Hashable] | np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Design:
+    """Which items may change places under the null hypothesis: the design arguments of `permutations`, kept together.
+
+    Attributes:
+        groups: One group an item, or None.
+        strata: One label an item, or None.
+        circular: Whether items are one time series (with `groups`, one a group) that is shifted.
+        within: Whether items inside a group are shuffled as well.
+    """
+
+    groups: Labels | None = None
+    strata: Labels | None = None
+    circular: bool = False
+    within: bool = True
+
+    @property
+    def free(self) -> bool:
+        """Whether every order is allowed; exact nulls hold for this design only."""
+        return self.groups is None and self.strata is None and not self.circular
+
+    @property
+    def series(self) -> bool:
+        """Whether all items are one time series, so that no two of them are independent."""
+        return self.circular and self.groups is None
+
+    def orders(self, n: int, count: int, seed: int) -> Orders:
+        """`permutations` under this design; 0 of them checks it.
+
+        Raises:
+            InputError: as `permutations`.
+        """
+        return permutations(n, count, seed, **self._arguments)
+
+    def log10_distinct(self, n: int) -> float:
+        """`log10_distinct` under this design.
+
+        Raises:
+            InputError: as `permutations`.
+        """
+        return log10_distinct(n, **self._arguments)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Design:
+        """The design of some of the items, in the order of `rows`."""
+        parts = (None if v is None else [v[int(r)] for r in rows] for v in (self.groups, self.strata))
+        return Design(*parts, circular=self.circular, within=self.within)
+
+    def part(self, n: int, fraction: float, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """About `fraction` of the items, in whole groups and evenly over labels; of one series, its beginning.
+
+        Raises:
+            InputError: if a part would be empty, or as `permutations`.
+        """
+        code = np.arange(n) if self.groups is None else _codes(self.groups, n, "groups")
+        units = int(code.max()) + 1
+        count = round(fraction * units)
+        if not 0 < count < units:
+            raise InputError(f"A split with fraction={fraction:g} of {units} units leaves one part empty.")
+        if self.series:
+            return np.arange(n) < count
+        order = np.random.default_rng(seed).permutation(units)
+        if self.strata is None:
+            return np.isin(code, order[:count])
+        stratum = np.zeros(units, dtype=np.int64)
+        stratum[code] = _codes(self.strata, n, "strata")
+        order = order[np.argsort(stratum[order], kind="stable")]
+        steps = np.arange(units + 1) * count // units  # every so many in a row of one label after the other
+        return np.isin(code, order[np.diff(steps) > 0])
+
+    def __str__(self) -> str:
+        groups, labels = (None if v is None else len(set(v)) for v in (self.groups, self.strata))
+        if self.circular:
+            return "shifted in a circle as " + ("one series" if groups is None else f"one series a group ({groups} groups)")
+        if self.free:
+            return "permuted freely"
+        whole = "" if groups is None else f" as whole groups ({groups} groups{'' if self.within else ', each in order'})"
+        return f"permuted{whole}" + ("" if labels is None else f" within labels ({labels} labels)")
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
 def permutations(
@@ -177,7 +261,7 @@ def _shifts(n: int, count: int, rng: np.random.Generator, group: Orders | None) 
     if group is None:
         if count > n - 1:
             raise InputError(
-                f"permutations: a series of {n} items has {n - 1} circular shifts, {count} are wanted. "
+                f"permutations={count}: a series of {n} items has {n - 1} circular shifts only. "
                 f"Ask for at most {n - 1}; the smallest p is then 1/{n}."
             )
         shifts = 1 + rng.permutation(n - 1)[:count]

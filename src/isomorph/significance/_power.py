@@ -12,8 +12,9 @@ from .._arrays import as_pair, take_rows, to_numpy
 from .._checks import as_seed
 from ..errors import InputError
 from ..metrics import Metric
+from ..metrics import metric as make_metric
 from ._decisions import sampled_p
-from ._permutations import permutations
+from ._permutations import Design, Labels, _codes, permutations
 from ._sampling import sampled_null
 
 Floats = np.ndarray[Any, Any]
@@ -74,7 +75,7 @@ class GalleryPoint:
 
 
 def power(
-    metric: Metric[Any],
+    metric: Metric[Any] | str,
     n: int,
     d1: int,
     d2: int,
@@ -94,7 +95,7 @@ def power(
     the metric's exact p where there is one, else one from just as many permutations as the level needs (at least 99).
 
     Args:
-        metric: The metric.
+        metric: The metric, or its spec.
         n: Number of items.
         d1: Features of one side.
         d2: Features of the other side.
@@ -110,6 +111,7 @@ def power(
     Raises:
         InputError: if numbers are out of range, or even a full signal is shown too seldom by n items.
     """
+    metric = make_metric(metric)
     _check_power(metric, n, d1, d2, rank, alpha, target, pairs, trials)
     seed = as_seed(seed)
     curve: dict[float, tuple[float, float]] = {}
@@ -136,13 +138,17 @@ def power(
 
 
 def gallery_curve(
-    metric: Metric[Any],
+    metric: Metric[Any] | str,
     x: Any,
     y: Any,
     sizes: Sequence[int] | None = None,
     *,
     repeats: int = 5,
     seed: int = 0,
+    groups: Labels | None = None,
+    strata: Labels | None = None,
+    circular: bool = False,
+    within: bool = True,
     advance: Advance | None = None,
 ) -> list[GalleryPoint]:
     """A score against the number of items (the gallery), on random subsets without replacement.
@@ -151,19 +157,27 @@ def gallery_curve(
     says little without its n.
 
     Args:
-        metric: The metric.
+        metric: The metric, or its spec.
         x: Features (n, d1).
         y: Features (n, d2) of the same items.
-        sizes: Numbers of items; by default halvings of n down to the fewest that the metric takes, or 32.
+        sizes: Numbers of items; by default halvings of n down to the fewest that the metric takes, or 32, as far as the
+            design lets something move.
         repeats: Subsets of each size (the whole is taken once).
         seed: Seed of the subsets.
+        groups: One group an item; subsets then hold whole groups, so that their sizes can be a little smaller.
+        strata: One label an item; chance is then that of items permuted inside their label.
+        circular: Items are one time series (with `groups`, one a group); subsets are then pieces of it.
+        within: Whether items inside a group are shuffled as well.
         advance: Called with 1 after each size.
 
     Raises:
         InputError: if the sides do not fit each other, or a size is too small or larger than n.
     """
+    metric = make_metric(metric)
     x, y = as_pair(x, y, min_items=metric.min_items)
     n = int(x.shape[0])
+    design = Design(groups, strata, circular, within)
+    design.orders(n, 0, seed)
     least = max(metric.min_items, 32)
     wanted = sorted(sizes) if sizes is not None else sorted({n >> k for k in range(12) if n >> k >= least} | {n})
     if not wanted or wanted[0] < metric.min_items or wanted[-1] > n:
@@ -172,20 +186,46 @@ def gallery_curve(
     rng = np.random.default_rng(seed)
     points = []
     for size in wanted:
+        drawn = [_subset(n, size, design, rng) for _ in range(1 if size == n else repeats)]
+        if sizes is None and size < n and not all(_usable(rows, design, metric) for rows in drawn):
+            continue
         values, chances = [], []
-        for _ in range(1 if size == n else repeats):
-            rows = np.sort(rng.permutation(n)[:size])
+        for rows in drawn:
             xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
             values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
-            chances.append(_chance(metric, xs, ys, size, seed))
+            chances.append(_chance(metric, xs, ys, len(rows), seed, design.take(rows)))
         value, chance = float(np.mean(values)), float(np.mean(chances))
         above = (value - chance) / (best - chance) if np.isfinite(best) else value - chance
-        points.append(
-            GalleryPoint(size, value, float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, chance, above)
-        )
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        points.append(GalleryPoint(round(float(np.mean([len(rows) for rows in drawn]))), value, spread, chance, above))
         if advance is not None:
             advance(1)
     return points
+
+
+def _subset(n: int, size: int, design: Design, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """Rows of a random subset: single items, whole groups, or a piece of a series."""
+    if size == n:
+        return np.arange(n)
+    if design.series:
+        return int(rng.integers(n - size + 1)) + np.arange(size)
+    if design.groups is None:
+        return np.sort(rng.permutation(n)[:size])
+    code = _codes(design.groups, n, "groups")
+    order = rng.permutation(int(code.max()) + 1)
+    reached = np.cumsum(np.bincount(code)[order])
+    return np.flatnonzero(np.isin(code, order[: max(1, int(np.sum(reached <= size)))]))
+
+
+def _usable(rows: np.ndarray[Any, Any], design: Design, metric: Metric[Any]) -> bool:
+    """Whether the metric takes so few items, and the design lets some of them move."""
+    if len(rows) < metric.min_items:
+        return False
+    try:
+        design.take(rows).orders(len(rows), 0, 0)
+    except InputError:
+        return False
+    return True
 
 
 def planted(n: int, d1: int, d2: int, rank: int, strength: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -228,11 +268,12 @@ def _trial_mean(
     return float(np.mean(scores)), passed / trials
 
 
-def _chance(metric: Metric[Any], xs: list[Any], ys: list[Any], n: int, seed: int) -> float:
-    exact = metric.null_moments(xs, ys)
+def _chance(metric: Metric[Any], xs: list[Any], ys: list[Any], n: int, seed: int, design: Design) -> float:
+    exact = metric.null_moments(xs, ys) if design.free else None
     if exact is not None:
         return float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
-    return float(sampled_null(metric, xs, ys, permutations(n, 30, seed)).mean())
+    count = min(30, n - 1) if design.series else 30
+    return float(sampled_null(metric, xs, ys, design.orders(n, count, seed)).mean())
 
 
 def _check_power(

@@ -13,8 +13,7 @@ from ..errors import InputError
 from ..metrics import Metric
 from ._decisions import sampled_p
 from ._intervals import _features, _scores
-from ._permutations import Labels, _codes
-from ._permutations import permutations as draw_permutations
+from ._permutations import Design, Labels
 from ._sampling import sampled_null
 
 
@@ -53,6 +52,9 @@ def select_split(
     fraction: float = 0.5,
     seed: int = 0,
     groups: Labels | None = None,
+    strata: Labels | None = None,
+    circular: bool = False,
+    within: bool = True,
     permutations: int = 1000,
 ) -> Split:
     """Choose the best layer pair on a part of the items, score it on the rest.
@@ -64,7 +66,12 @@ def select_split(
         fraction: Share of the items (or groups) that choose.
         seed: Seed of the split and of the permutations.
         groups: One group an item; groups are never parted, and permuted as such.
-        permutations: Re-pairings to sample where the metric has no exact null, or items come in groups.
+        strata: One label an item; both parts get their share of each, and items are permuted inside labels.
+        circular: Items are one time series: its beginning chooses, its end is scored and shifted against itself. With
+            `groups`, whole series choose or are scored.
+        within: Whether items inside a group are shuffled as well.
+        permutations: Re-pairings to sample where the metric has no exact null, or items are not permuted freely; of one
+            series, at most all its shifts.
 
     Raises:
         InputError: if the sides do not fit each other, or a part has too few items for the metric.
@@ -73,7 +80,8 @@ def select_split(
     n = left[0].shape[0]
     if right[0].shape[0] != n:
         raise InputError(f"xs has {n} items and ys has {right[0].shape[0]}; row i of both must be the same item.")
-    chooses = _chosen(n, fraction, seed, groups)
+    design = Design(groups, strata, circular, within)
+    chooses = design.part(n, fraction, seed)
     first, rest = np.flatnonzero(chooses), np.flatnonzero(~chooses)
     if min(len(first), len(rest)) < metric.min_items:
         raise InputError(
@@ -85,31 +93,21 @@ def select_split(
     i, j = (int(k) for k in np.unravel_index(best, scores.shape))
     x, y = (metric.prepare(take_rows(side[k], rest)) for side, k in ((left, i), (right, j)))
     value = np.asarray(to_numpy(metric.compare([x], [y])), dtype=np.float64)
-    held = None if groups is None else [groups[int(r)] for r in rest]
-    chance, p, source = _judged(metric, x, y, value, held, permutations, seed, len(rest))
+    count = min(permutations, len(rest) - 1) if design.series else permutations
+    chance, p, source = _judged(metric, x, y, value, design.take(rest), count, seed, len(rest))
     return Split(i, j, float(value[0, 0]), chance, p, float(scores[i, j]), len(first), len(rest), source)
 
 
 def _judged(
-    metric: Metric[Any], x: Any, y: Any, value: np.ndarray[Any, Any], groups: Any, count: int, seed: int, n: int
+    metric: Metric[Any], x: Any, y: Any, value: np.ndarray[Any, Any], design: Design, count: int, seed: int, n: int
 ) -> tuple[float, float, str]:
-    exact = metric.null_moments([x], [y]) if groups is None else None
+    exact = metric.null_moments([x], [y]) if design.free else None
     if exact is not None and exact.std is not None and not metric.distance:
         mean = float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
         return mean, float(np.asarray(exact.p_value(value)).reshape(-1)[0]), exact.source
-    orders = draw_permutations(n, count, seed, groups=groups)
-    null = sampled_null(metric, [x], [y], orders)
+    null = sampled_null(metric, [x], [y], design.orders(n, count, seed))
     p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
     return float(null.mean()), p, f"{count} sampled permutations"
-
-
-def _chosen(n: int, fraction: float, seed: int, groups: Labels | None) -> np.ndarray[Any, Any]:
-    code = np.arange(n) if groups is None else _codes(groups, n, "groups")
-    units = int(code.max()) + 1
-    count = round(fraction * units)
-    if not 0 < count < units:
-        raise InputError(f"A split with fraction={fraction:g} of {units} units leaves one part empty.")
-    return np.isin(code, np.random.default_rng(seed).permutation(units)[:count])
 
 
 def _rows(layers: Sequence[Array], rows: np.ndarray[Any, Any]) -> list[Array]:

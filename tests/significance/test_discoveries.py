@@ -1,0 +1,32 @@
+"""p of the maximum of many scans, adjusted for their number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from isomorph.errors import InputError
+from isomorph.scan import scan
+from isomorph.significance import false_discovery
+
+
+def test_every_metric_of_every_scan_is_adjusted_over_all_of_them():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 40, 5))
+    scans = [
+        scan(x, y, ["cka", "mutual_knn(k=5)"], permutations=19, y_baselines={"twin": noise})
+        for y in (x + 0.1 * noise, noise, rng.normal(size=(40, 5)))
+    ]
+    found = false_discovery(scans)
+    assert [d.metric for d in found] == [a.metric for s in scans for a in s.values()]
+    p = [a.p_maximum for s in scans for a in s.values()]
+    assert [d.p_maximum for d in found] == p
+    np.testing.assert_allclose([d.hochberg for d in found], stats.false_discovery_control(p, method="bh"))
+    np.testing.assert_allclose([d.yekutieli for d in found], stats.false_discovery_control(p, method="by"))
+    assert found[0].alignment is scans[0]["cka"]
+
+
+def test_no_scan_at_all_is_refused():
+    with pytest.raises(InputError, match="there is no scan"):
+        false_discovery([])
