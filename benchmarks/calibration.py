@@ -1,8 +1,9 @@
 """Do the p-values, calibrated scores and intervals keep what they promise on data whose truth is known?
 
 `python benchmarks/calibration.py --quick` checks a corner of the grid in some minutes;
-`python benchmarks/calibration.py --workers 8 --write` runs all of it and puts the tables into docs/calibration.md.
-Finished cells are kept in runs/calibration.jsonl, so that an interrupted run goes on where it stopped.
+`python benchmarks/calibration.py --write` runs all of it, which takes some hours on two cores, and puts the tables into
+docs/calibration.md and docs/calibration.csv. Finished cells are kept in runs/calibration.jsonl, so that an interrupted
+run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # cells run side by side, each on one core
 
 import argparse
+import csv
+import dataclasses
 import json
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache as cached
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +41,10 @@ from isomorph.significance import (
 )
 
 ROOT = Path(__file__).parent.parent
-DOCUMENT, CACHE = ROOT / "docs" / "calibration.md", ROOT / "runs" / "calibration.jsonl"
+DOCUMENT, CELLS, CACHE = (ROOT / p for p in ("docs/calibration.md", "docs/calibration.csv", "runs/calibration.jsonl"))
 ALPHA = 0.05
+STACKS = (1, 4, 12, 32)  # layers of x; the smaller stacks are the first layers of the largest
+BATCH = 40  # layers of y that meet one stack of x and share its permutations
 QUICK_METRICS = (
     "cka(estimator='unbiased')",
     "cka(estimator='biased')",
@@ -47,6 +52,12 @@ QUICK_METRICS = (
     "rsa",
     "svcca",
     "procrustes",
+)
+MORE_VARIANTS = (
+    "cka(estimator='biased')",
+    "cka(estimator='biased', kernel='rbf', bandwidth=0.5)",
+    "cca(summary='mean_square')",
+    "rsa(comparison='pearson')",
 )
 INTERVAL_METRICS = ("cka(estimator='unbiased')", "mutual_knn(k=10)", "procrustes", "rsa", "svcca")
 
@@ -64,41 +75,132 @@ def noise(kind: str, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
 # ---- no signal: rejections and calibrated scores ---------------------------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Independent layers of one kind, made anew from their numbers.
+
+    Given the layers of x and the permutations, trials with independent layers of y are independent: a few stacks of x,
+    each with many y, make as many independent trials as there are y, and permutations may be shared by some of them.
+
+    Of wide layers (d > n) an n × n factor of the Gram matrix serves: a metric that declares that rotations and
+    reflections change nothing, which the contract suite executes, scores it as it scores the features.
+    """
+
+    features: str
+    n: int
+    d: int
+
+    def layer(self, side: str, number: int, *, reduced: bool) -> np.ndarray:
+        """One layer of a side, as features or reduced."""
+        return _factor(self, side, number) if reduced and self.d > self.n else self.drawn(side, number)
+
+    def drawn(self, side: str, number: int) -> np.ndarray:
+        """The features themselves."""
+        return noise(self.features, self.n, self.d, self.rng(side, number))
+
+    def rng(self, side: str, number: int) -> np.random.Generator:
+        """Random numbers of one layer."""
+        return np.random.default_rng([len(self.features), self.n, self.d, int(side == "x"), number])
+
+
+@cached
+def _factor(draws: Draws, side: str, number: int) -> np.ndarray:
+    n, d = draws.n, draws.d
+    if draws.features == "Gaussian":  # Bartlett's decomposition: the factor itself has a known law
+        rng = draws.rng(side, number)
+        factor = np.tril(rng.standard_normal((n, n), dtype=np.float32), -1)
+        np.fill_diagonal(factor, np.sqrt(rng.chisquare(d - np.arange(n))))
+        return factor
+    x = draws.drawn(side, number)
+    return np.linalg.cholesky((x @ x.T).astype(np.float64)).astype(np.float32)
+
+
 def null_cell(cell: Cell) -> Cell:
-    """Share of trials on independent features that are called significant, in several ways."""
-    m = metric(cell["metric"])
-    counts: dict[str, list[float]] = {k: [] for k in ("single", "exact", "maximum", "naive", "calibrated", "best")}
-    begin = time.perf_counter()
-    for trial in range(cell["trials"]):
-        try:
-            null_trial(m, cell, trial, counts)
-        except IsomorphError as error:
-            return cell | {"skipped": str(error).split(". ")[0]}
-        spent = time.perf_counter() - begin
-        expected = spent / (trial + 1) * cell["trials"]
-        if trial < 3 and expected > cell["budget"]:
-            return cell | {"skipped": f"would take {expected / 60:.0f} minutes"}
-    return cell | {k: float(np.mean(v)) for k, v in counts.items() if v} | {"seconds": time.perf_counter() - begin}
+    """Share of trials on independent features that are called significant, for every stack that fits the budget."""
+    m, n, trials = metric(cell["metric"]), cell["n"], cell["trials"]
+    draws = Draws(cell["features"], n, max(1, round(cell["ratio"] * n)))
+    reduced = {"rotation", "reflection"} <= m.invariances
+    counts = [Counts() for _ in STACKS]
+    begin, left_out, xs = time.perf_counter(), "", []
+    try:
+        layers, left_out = affordable(m, draws, cell, reduced)
+        for number, start in enumerate(range(0, trials if layers else 0, BATCH)):
+            if number % 2 == 0:  # a stack of x meets two batches of y
+                first = number // 2 * max(STACKS)
+                xs = [m.prepare(draws.layer("x", first + i, reduced=reduced)) for i in range(layers)]
+            ys = [m.prepare(draws.layer("y", start + j, reduced=reduced)) for j in range(min(BATCH, trials - start))]
+            null_batch(m, xs, ys, permutations(n, cell["permutations"], start), counts)
+    except IsomorphError as error:
+        return cell | {"stacks": [], "left_out": str(error).split(". ")[0]}
+    shares = [{"layers": s} | c.means() for s, c in zip(STACKS, counts, strict=True) if c.single]
+    return cell | {"stacks": shares, "left_out": left_out, "seconds": round(time.perf_counter() - begin, 1)}
 
 
-def null_trial(m: Metric, cell: Cell, trial: int, counts: dict[str, list[float]]) -> None:
-    """One draw of all layers, its scores and their null."""
-    n, d, (left, right) = cell["n"], max(1, round(cell["ratio"] * cell["n"])), cell["layers"]
-    rng = np.random.default_rng([trial, n, d, left, right])
-    xs, ys = ([m.prepare(noise(cell["features"], n, d, rng)) for _ in range(layers)] for layers in (left, right))
-    values = np.asarray(m.compare(xs, ys), dtype=np.float64)
-    null = sampled_null(m, xs, ys, permutations(n, cell["permutations"], trial))
+def affordable(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> tuple[int, str]:
+    """The largest stack whose trials fit the budget by a timed pilot, and what is left out of the larger ones.
+
+    A single pair may take four budgets.
+    """
+    left_out = ""
+    for layers in reversed(STACKS):
+        budget = cell["budget"] * (4 if layers == 1 else 1)
+        drawn = [draws.layer("x", i, reduced=reduced) for i in range(layers)]
+        start = time.process_time()
+        xs = [m.prepare(x) for x in drawn]
+        once = (time.process_time() - start) / layers * (cell["trials"] + layers * cell["trials"] / BATCH / 2)
+        for some, orders in ((2, 2), (8, 5)):  # permutations that share products are cheaper by the dozen
+            ys = [m.prepare(draws.layer("y", j, reduced=reduced)) for j in range(some)]
+            start = time.process_time()
+            sampled_null(m, xs, ys, permutations(draws.n, orders, 0))
+            each = (time.process_time() - start) / (some * orders)
+            expected = once + each * cell["trials"] * (cell["permutations"] + 1)
+            if expected <= budget:
+                return layers, left_out
+            if expected > 16 * budget:
+                break
+        left_out = f"{layers} layers would take {max(1, round(expected / 60))} min"
+    return 0, left_out
+
+
+@dataclasses.dataclass
+class Counts:
+    """What is counted over trials: one list of outcomes each."""
+
+    single: list[float] = dataclasses.field(default_factory=list)
+    exact: list[float] = dataclasses.field(default_factory=list)
+    maximum: list[float] = dataclasses.field(default_factory=list)
+    naive: list[float] = dataclasses.field(default_factory=list)
+    calibrated: list[float] = dataclasses.field(default_factory=list)
+    best: list[float] = dataclasses.field(default_factory=list)
+
+    def means(self) -> dict[str, float]:
+        """Mean outcome of everything that was counted."""
+        return {k: round(float(np.mean(v)), 5) for k, v in dataclasses.asdict(self).items() if v}
+
+
+def null_batch(m: Metric, xs: list[Any], ys: list[Any], orders: np.ndarray, counts: list[Counts]) -> None:
+    """One trial for each layer of y against the stack of x, counted for every smaller stack as well."""
+    values, null = np.asarray(m.compare(xs, ys), dtype=np.float64), sampled_null(m, xs, ys, orders)
     best = m.range[0] if m.distance else m.range[1]
-    result = calibrate(values, null, alpha=ALPHA, s_max=best, distance=m.distance)
-    counts["single"].append(result.p_value[0, 0] <= ALPHA)
-    exact = m.null_moments(xs[:1], ys[:1])
-    if exact is not None and exact.std is not None and not m.distance:
-        counts["exact"].append(np.asarray(exact.p_value(values[:1, :1])).item() <= ALPHA)
-    counts["maximum"].append(maximum_p(values, null, distance=m.distance) <= ALPHA)
-    counts["naive"].append((result.p_value <= ALPHA).any())
-    counts["calibrated"].append(float(result.calibrated.mean()))
-    top, tops = (values.min(), null.min(axis=(1, 2))) if m.distance else (values.max(), null.max(axis=(1, 2)))
-    counts["best"].append(float(calibrate(top, tops, alpha=ALPHA, s_max=best, distance=m.distance).calibrated))
+    known = m.null_moments(xs[:1], ys)
+    exact = None
+    if known is not None and known.std is not None and not m.distance:
+        exact = np.asarray(known.p_value(values[:1]))[0]
+    pairs = calibrate(values, null, alpha=ALPHA, s_max=best, distance=m.distance)
+    for size, count in zip(STACKS, counts, strict=True):
+        if size > len(xs):
+            continue
+        extreme = np.min if m.distance else np.max
+        tops = extreme(values[:size], axis=0), extreme(null[:, :size], axis=1)
+        top = calibrate(*tops, alpha=ALPHA, s_max=best, distance=m.distance)
+        for j in range(len(ys)):
+            count.single.append(pairs.p_value[0, j] <= ALPHA)
+            count.maximum.append(maximum_p(values[:size, j], null[:, :size, j], distance=m.distance) <= ALPHA)
+            count.naive.append((pairs.p_value[:size, j] <= ALPHA).any())
+            count.calibrated.append(float(pairs.calibrated[:size, j].mean()))
+            count.best.append(float(top.calibrated[j]))
+            if exact is not None:
+                count.exact.append(exact[j] <= ALPHA)
 
 
 # ---- a planted signal: power -----------------------------------------------------------------------------------
@@ -106,11 +208,11 @@ def null_trial(m: Metric, cell: Cell, trial: int, counts: dict[str, list[float]]
 
 def power_cell(cell: Cell) -> Cell:
     """Share of trials in which a planted signal of rank r is found by the p of the maximum over several layers."""
-    m, n, others, found = metric(cell["metric"]), cell["n"], cell["stack"] - 1, []
+    m, n, d, others, found = metric(cell["metric"]), cell["n"], cell["d"], cell["stack"] - 1, []
     for trial in range(cell["trials"]):
         rng = np.random.default_rng([trial, n])
-        x, y = planted(n, n, n, cell["rank"], cell["strength"], rng)
-        left, right = ([m.prepare(z), *(m.prepare(rng.standard_normal((n, n))) for _ in range(others))] for z in (x, y))
+        x, y = planted(n, d, d, cell["rank"], cell["strength"], rng)
+        left, right = ([m.prepare(z), *(m.prepare(rng.standard_normal((n, d))) for _ in range(others))] for z in (x, y))
         null = sampled_null(m, left, right, permutations(n, cell["permutations"], trial))
         found.append(maximum_p(m.compare(left, right), null, distance=m.distance) <= ALPHA)
     return cell | {"power": float(np.mean(found))}
@@ -161,80 +263,96 @@ def population_cka(a: np.ndarray, b: np.ndarray, s: float, t: float) -> float:
 # ---- the grid --------------------------------------------------------------------------------------------------
 
 
-def every_metric() -> list[str]:
-    """All registered variants, in full."""
-    specs = [v for name, c in REGISTRY.classes.items() for v in (getattr(c, "variants", ()) or (name,))]
-    return list(dict.fromkeys(metric(s).spec for s in specs))
+def paired_metrics(every_variant: bool) -> list[str]:
+    """The main variant of every metric, or all of them; those that never look at the pairing have no null."""
+    specs = []
+    for name, kind in REGISTRY.classes.items():
+        variants = getattr(kind, "variants", ()) or (name,)
+        specs += variants if every_variant else variants[:1]
+    specs = list(dict.fromkeys(metric(s).spec for s in (*specs, *MORE_VARIANTS)))
+    return [s for s in specs if not metric(s).chance.startswith("the score itself")]
 
 
-def grid(quick: bool, trials: int, draws: int, budget: float) -> list[Cell]:
+def grid(quick: bool, trials: int, draws: int, budget: float, every_variant: bool) -> list[Cell]:
     """All cells, the cheap ones first."""
-    metrics = [metric(s).spec for s in QUICK_METRICS] if quick else every_metric()
+    few = [metric(s).spec for s in QUICK_METRICS]
     common = {"trials": trials, "permutations": draws, "budget": budget}
     sizes, ratios = ((128,), (0.25, 4.0)) if quick else ((128, 512, 1024), (0.25, 1.0, 4.0, 8.0))
-    stacks = ((1, 1), (3, 3)) if quick else ((1, 1), (4, 4), (12, 1), (32, 1))
     cells: list[Cell] = [
-        common | {"part": "null", "metric": m, "features": f, "n": n, "ratio": r, "layers": list(layers)}
+        {"part": "null", "metric": m, "features": f, "n": n, "ratio": r} | common
         for n in sizes
-        for layers in stacks
         for r in ratios
         for f in ("Gaussian", "Student t₃")
-        for m in metrics
+        for m in (few if quick else paired_metrics(every_variant))
     ]
-    few = metrics if quick else [metric(s).spec for s in QUICK_METRICS]
     cells += [
-        {"part": "power", "metric": m, "n": n, "rank": r, "strength": s, "stack": 2 if quick else 4}
+        {"part": "power", "metric": m, "n": n, "d": d, "rank": r, "strength": s, "stack": 3}
         | {"trials": min(trials, 200), "permutations": draws}
-        for n in ((64,) if quick else (64, 128))
+        for n, d in (((64, 16),) if quick else ((128, 32), (128, 128)))
         for r in ((4,) if quick else (1, 4, 16))
-        for s in ((0.0, 0.2, 0.6) if quick else (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8))
         for m in few
+        for s in ((0.0, 0.2, 0.6) if quick else (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8))
     ]
     cells += [
-        {
-            "part": "interval",
-            "metric": metric(m).spec,
-            "n": n,
-            "d": 32,
-            "strength": s,
-            "trials": trials,
-            "halves": not quick,
-        }
+        {"part": "interval", "metric": metric(m).spec, "n": n, "d": 32, "strength": s}
+        | {"trials": trials, "halves": not quick}
         for n in ((128,) if quick else (128, 512))
-        for s in ((0.0, 0.4) if quick else (0.0, 0.1, 0.2, 0.4, 0.8))
         for m in INTERVAL_METRICS[: 2 if quick else None]
+        for s in ((0.0, 0.4) if quick else (0.0, 0.1, 0.2, 0.4, 0.8))
     ]
     return cells
 
 
 PARTS = {"null": null_cell, "power": power_cell, "interval": interval_cell}
+SETTING = ("part", "features", "n", "ratio", "d", "rank")
 
 
-def computed(cell: Cell) -> Cell:
-    """Run one cell."""
-    return PARTS[cell["part"]](cell)
+def key(cell: Cell) -> str:
+    """What a cell is kept under: the budget decides only whether it is run."""
+    return json.dumps({k: v for k, v in cell.items() if k != "budget"}, sort_keys=True)
+
+
+def computed(cells: Sequence[Cell], cache: Path) -> int:
+    """Run the cells of one setting, which share their draws, each kept as soon as it is done."""
+    for cell in cells:
+        line = json.dumps([key(cell), PARTS[cell["part"]](cell)]) + "\n"
+        with cache.open("a", encoding="utf-8") as file:
+            file.write(line)
+    _factor.cache_clear()
+    return len(cells)
+
+
+def kept(cache: Path) -> dict[str, Cell]:
+    """Finished cells; a line cut short by a kill is passed over."""
+    done = {}
+    for line in cache.read_text(encoding="utf-8").splitlines() if cache.exists() else ():
+        try:
+            name, result = json.loads(line)
+        except ValueError:
+            continue
+        done[name] = result
+    return done
 
 
 def run(cells: Iterable[Cell], workers: int, cache: Path) -> list[Cell]:
-    """Results of all cells; those in the cache are not run again."""
+    """Results of all cells that are kept afterwards; those in the cache are not run again."""
     cache.parent.mkdir(parents=True, exist_ok=True)
-    done: dict[str, Cell] = {}
-    if cache.exists():
-        for line in cache.read_text(encoding="utf-8").splitlines():
-            key, result = json.loads(line)
-            done[key] = result
-    keys = {json.dumps({k: v for k, v in c.items() if k != "budget"}, sort_keys=True): c for c in cells}
-    todo = {k: c for k, c in keys.items() if k not in done}
-    print(f"{len(keys)} cells, {len(keys) - len(todo)} of them done before", flush=True)
-    with ProcessPoolExecutor(workers) as pool, cache.open("a", encoding="utf-8") as file:
-        futures = {pool.submit(computed, c): k for k, c in todo.items()}
-        for count, future in enumerate(as_completed(futures), 1):
-            done[futures[future]] = future.result()
-            file.write(json.dumps([futures[future], done[futures[future]]]) + "\n")
-            file.flush()
-            if sys.stdout.isatty() or count % 50 == 0 or count == len(todo):
-                print(f"{count} of {len(todo)} cells", flush=True)
-    return [done[k] for k in keys]
+    done, cells = kept(cache), list(cells)
+    settings: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        if key(cell) not in done:
+            settings.setdefault(tuple(cell.get(k) for k in SETTING), []).append(cell)
+    todo = sum(map(len, settings.values()))
+    print(f"{len(cells)} cells, {len(cells) - todo} of them done before", flush=True)
+    finished, begin = 0, time.perf_counter()
+    with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
+        futures = {pool.submit(computed, part, cache): setting for setting, part in settings.items()}
+        for future in as_completed(futures):
+            finished += future.result()
+            setting = " ".join(str(v) for v in futures[future] if v is not None)
+            print(f"{finished} of {todo} cells, {(time.perf_counter() - begin) / 60:.0f} min ({setting})", flush=True)
+    done = kept(cache)
+    return [done[key(c)] for c in cells if key(c) in done]
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------
@@ -247,36 +365,70 @@ def band(trials: int, confidence: float = 0.99) -> tuple[float, float]:
 
 
 def null_table(cells: list[Cell]) -> list[str]:
-    """One row a cell; shares outside the band are bold."""
-    low, high = band(cells[0]["trials"])
-    lines = [
-        f"Share of {cells[0]['trials']} trials called significant at {ALPHA:g}; the binomial 99 % band is "
-        f"[{low:.3f}, {high:.3f}], shares outside it are bold. *naive* calls a scan significant if any pair alone is.",
-        "",
-        "| metric | features | n | d/n | layers | single pair | single, exact p | maximum | naive | mean calibrated | "
-        "calibrated maximum |",
-        "|" + "---|" * 11,
-    ]
-    tested = out = 0
+    """One row a metric over all its settings; every single cell is in the file of cells."""
+    trials, draws = cells[0]["trials"], cells[0]["permutations"]
+    low, high = band(trials)
+    sizes, ratios = (sorted({c[k] for c in cells}) for k in ("n", "ratio"))
+    rows: dict[str, list[Cell]] = {}
     for c in cells:
-        head = f"| {c['metric']} | {c['features']} | {c['n']} | {c['ratio']:g} | {c['layers'][0]} × {c['layers'][1]} | "
-        if "skipped" in c:
-            lines.append(head + f"not run: {c['skipped']} | | | | | |")
-            continue
-        shares = []
-        for name in ("single", "exact", "maximum"):
-            if name not in c:
-                shares.append("–")
-                continue
-            inside = low <= c[name] <= high
-            tested, out = tested + 1, out + (not inside)
-            shares.append(f"{c[name]:.3f}" if inside else f"**{c[name]:.3f}**")
+        rows.setdefault(c["metric"], []).append(c)
+    lines, tested, above, below = [], 0, 0, 0
+    for name, own in rows.items():
+        stacks = [s for c in own for s in c["stacks"]]
+        shares = {k: [s[k] for s in stacks if k in s] for k in ("exact", "maximum")}
+        shares["single"] = [c["stacks"][0]["single"] for c in own if c["stacks"]]
+        shares["exact"] = [c["stacks"][0]["exact"] for c in own if c["stacks"] and "exact" in c["stacks"][0]]
+        every = [v for k in ("single", "exact", "maximum") for v in shares[k]]
+        tested, high_ones = tested + len(every), sum(v > high for v in every)
+        low_ones = sum(v < low for v in every)
+        above, below = above + high_ones, below + low_ones
+        naive = [s["naive"] for s in stacks if s["layers"] == max(STACKS)]
+        worst = max((max(s["calibrated"], s["best"]) for s in stacks), default=None)
+        most = max((s["layers"] for s in stacks), default=0)
+        ran = sum(bool(c["stacks"]) for c in own)
         lines.append(
-            head + " | ".join([*shares, f"{c['naive']:.3f}", f"{c['calibrated']:.4f}", f"{c['best']:.4f}"]) + " |"
+            f"| {name} | {ran} of {len(own)} | {most} | {_span(shares['single'])} | {_span(shares['exact'])} | "
+            f"{_span(shares['maximum'])} | {_span(naive)} | {'–' if worst is None else f'{worst:.4f}'} | "
+            f"{high_ones} / {low_ones} / {len(every)} |"
         )
-    expected = 0.01 * tested
-    summary = f"{out} of {tested} shares lie outside the 99 % band; {expected:.0f} are expected to if all is right."
-    return [summary, "", *lines]
+    return [
+        f"Share of {trials} trials called significant at {ALPHA:g} on independent features, Gaussian and Student t₃, "
+        f"n of {', '.join(map(str, sizes))} items, d / n of {', '.join(f'{r:g}' for r in ratios)}, one layer of y "
+        f"against {', '.join(map(str, STACKS))} of x, {draws} permutations. Each entry is the least and the greatest "
+        f"share over these settings; the binomial 99 % band of one share is [{low:.3f}, {high:.3f}]. *naive* calls 32 "
+        "layers significant if any alone is. *Calibrated* is the greatest mean calibrated score of any setting, of "
+        "single pairs or of the maximum. *Outside* counts shares above the band, below it, and all. Every cell, and "
+        "why one was not run (wide layers on which a metric refuses to answer, or minutes of computing), is in "
+        "[calibration.csv](calibration.csv).",
+        "",
+        f"**{above} of {tested} shares lie above the band and {below} below; {0.005 * tested:.0f} on either side are "
+        "expected if all is right.** Below is careful: scores that tie, as counts do, give p-values that are too "
+        "large.",
+        "",
+        "| metric | settings | most layers | single pair | single, exact p | maximum | naive | calibrated | outside |",
+        "|" + "---|" * 9,
+        *lines,
+    ]
+
+
+def _span(shares: list[float]) -> str:
+    if not shares:
+        return "–"
+    return f"{min(shares):.3f}–{max(shares):.3f}" if len(shares) > 1 else f"{shares[0]:.3f}"
+
+
+def write_cells(cells: list[Cell], path: Path) -> None:
+    """Every cell of the first part, one line a stack of layers."""
+    columns = ("single", "exact", "maximum", "naive", "calibrated", "best")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(("metric", "features", "n", "d/n", "layers", "trials", "permutations", *columns, "left out"))
+        for c in cells:
+            head = (c["metric"], c["features"], c["n"], c["ratio"])
+            for s in c["stacks"]:
+                out.writerow((*head, s["layers"], c["trials"], c["permutations"], *(s.get(k, "") for k in columns), ""))
+            if c["left_out"]:
+                out.writerow((*head, "", c["trials"], c["permutations"], *[""] * len(columns), c["left_out"]))
 
 
 def power_table(cells: list[Cell]) -> list[str]:
@@ -284,17 +436,18 @@ def power_table(cells: list[Cell]) -> list[str]:
     strengths = sorted({c["strength"] for c in cells})
     lines = [
         f"Share of {cells[0]['trials']} trials in which the p of the maximum over {cells[0]['stack']} × "
-        f"{cells[0]['stack']} layers, one pair of which shares a signal of rank r "
-        "that carries a share s of its variance (d = n), is at most 0.05.",
+        f"{cells[0]['stack']} layers ({cells[0]['permutations']} permutations), one pair of which shares a signal of "
+        "rank r that carries a share s of its variance, is at most 0.05.",
         "",
-        "| metric | n | rank | " + " | ".join(f"s = {s:g}" for s in strengths) + " |",
-        "|" + "---|" * (3 + len(strengths)),
+        "| metric | n | d | rank | " + " | ".join(f"s = {s:g}" for s in strengths) + " |",
+        "|" + "---|" * (4 + len(strengths)),
     ]
-    rows: dict[tuple[str, int, int], dict[float, float]] = {}
+    rows: dict[tuple[str, int, int, int], dict[float, float]] = {}
     for c in cells:
-        rows.setdefault((c["metric"], c["n"], c["rank"]), {})[c["strength"]] = c["power"]
-    for (m, n, r), row in rows.items():
-        lines.append(f"| {m} | {n} | {r} | " + " | ".join(f"{row[s]:.2f}" for s in strengths) + " |")
+        rows.setdefault((c["metric"], c["n"], c["d"], c["rank"]), {})[c["strength"]] = c["power"]
+    for (m, n, d, r), row in rows.items():
+        shares = " | ".join(f"{row[s]:.2f}" if s in row else "–" for s in strengths)
+        lines.append(f"| {m} | {n} | {d} | {r} | {shares} |")
     return lines
 
 
@@ -323,42 +476,52 @@ def interval_table(cells: list[Cell]) -> list[str]:
 
 
 def document(results: list[Cell], arguments: str) -> str:
-    """The page."""
+    """The page, of whatever parts there are."""
     parts = {p: [c for c in results if c["part"] == p] for p in PARTS}
     texts = [
         "# Calibration\n",
         "Whether p-values, calibrated scores and intervals keep what they promise, on data whose truth is known. Made "
         f"by `python benchmarks/calibration.py {arguments}`; every cell is seeded.\n",
-        "## No signal\n",
-        *null_table(parts["null"]),
-        "\n## Planted signal\n",
-        *power_table(parts["power"]),
-        "\n## Intervals\n",
-        *interval_table(parts["interval"]),
     ]
+    tables = {"null": null_table, "power": power_table, "interval": interval_table}
+    titles = {"null": "## No signal\n", "power": "\n## Planted signal\n", "interval": "\n## Intervals\n"}
+    for name, cells in parts.items():
+        if cells:
+            texts += [titles[name], *tables[name](cells)]
     return "\n".join(texts) + "\n"
 
 
 def main() -> None:
     """Run the grid and print the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a corner of the grid, 200 trials")
+    parser.add_argument("--variants", action="store_true", help="all variants of every metric, not the main ones")
     parser.add_argument("--trials", type=int)
-    parser.add_argument("--permutations", type=int, default=99, help="one less than a multiple of 20")
-    parser.add_argument("--budget", type=float, default=3600.0, help="seconds that one cell may take")
+    parser.add_argument("--permutations", type=int, default=19, help="one less than a multiple of 20")
+    parser.add_argument("--budget", type=float, default=15.0, help="seconds that one cell of the first part may take")
+    parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
+    parser.add_argument("--sizes", nargs="+", type=int, help="only these numbers of items")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--write", action="store_true", help="put the page into docs/calibration.md")
+    parser.add_argument("--write", action="store_true", help="put the page and the cells into docs/")
+    parser.add_argument("--no-run", action="store_true", help="only the tables of what is kept")
     args = parser.parse_args()
     if (args.permutations + 1) % 20:
         parser.error("--permutations must be one less than a multiple of 20, so that the level is reached exactly")
     trials = args.trials or (200 if args.quick else 400)
-    results = run(grid(args.quick, trials, args.permutations, args.budget), args.workers, args.cache)
+    cells = grid(args.quick, trials, args.permutations, args.budget, args.variants)
+    cells = [c for c in cells if c["part"] in args.parts and (args.sizes is None or c["n"] in args.sizes)]
+    if args.no_run:
+        done = kept(args.cache)
+        results = [done[key(c)] for c in cells if key(c) in done]
+    else:
+        results = run(cells, args.workers, args.cache)
     given = f"--quick --trials {trials}" if args.quick else f"--trials {trials}"
-    page = document(results, f"{given} --permutations {args.permutations}")
+    page = document(results, f"{given} --permutations {args.permutations} --write")
     if args.write:
         DOCUMENT.write_text(page, encoding="utf-8")
-        print(f"wrote {DOCUMENT.relative_to(ROOT)}")
+        write_cells([c for c in results if c["part"] == "null"], CELLS)
+        print(f"wrote {DOCUMENT.relative_to(ROOT)} and {CELLS.relative_to(ROOT)}")
     else:
         print(page)
 
