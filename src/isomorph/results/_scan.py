@@ -48,6 +48,12 @@ class Alignment(Result):
             n_selection, n_score, …), or None if it was not asked for.
         against: Baseline -> its best pair beside that of the scan: its value, chance and layers, and the difference
             with bounds and two-sided p, paired over the items.
+        ceilings: Ceiling -> its best pair: value, chance, layers, p of its maximum, and ``share``: which part of the
+            way from chance to it the scan's best pair goes, or None if the ceiling is no more than chance itself.
+        permuted: The best of all pairs of layers with the items paired at random: ``mean``, and ``quantile``, which is
+            reached with probability 1 - ``level``; None where it was not sampled.
+        gallery: The score of the best pair against the number of items: arrays ``n``, ``value``, ``spread``,
+            ``chance`` and ``above_chance``, or None if it was not asked for.
         n: Number of items.
         x_dims: Features of each layer of `x`.
         y_dims: Features of each layer of `y`.
@@ -80,6 +86,9 @@ class Alignment(Result):
     interval: Matrix | None = None
     held_out: Mapping[str, Any] | None = None
     against: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    ceilings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    permuted: Mapping[str, float] | None = None
+    gallery: Mapping[str, Matrix] | None = None
     null: str = ""
     maximum_from: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -195,7 +204,9 @@ class Scan(Result, Mapping[str, Alignment]):
         p_maximum: p of the best score over all metrics and layers together, each in units of its own null, or None
             where not all were sampled.
         notes: What a reader of the p-values must know about the items, such as duplicates.
+        design: How the items were permuted, such as ``"permuted within labels (4 labels)"``; empty if freely.
         baselines: Name, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
+        ceilings: Name, such as ``"other seed x"`` -> the same scan of `x` (or `y`) with another of its kind.
         provenance: How to make it again.
     """
 
@@ -213,6 +224,8 @@ class Scan(Result, Mapping[str, Alignment]):
     p_maximum: float | None = None
     notes: tuple[str, ...] = ()
     baselines: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
+    ceilings: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
+    design: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> Alignment:

@@ -63,8 +63,8 @@ class Design:
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Design:
         """The design of some of the items, in the order of `rows`."""
-        parts = (None if v is None else [v[int(r)] for r in rows] for v in (self.groups, self.strata))
-        return Design(*parts, circular=self.circular, within=self.within)
+        groups, strata = (None if v is None else [v[int(r)] for r in rows] for v in (self.groups, self.strata))
+        return dataclasses.replace(self, groups=groups, strata=strata)
 
     def part(self, n: int, fraction: float, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """About `fraction` of the items, in whole groups and evenly over labels; of one series, its beginning.
@@ -91,10 +91,14 @@ class Design:
     def __str__(self) -> str:
         groups, labels = (None if v is None else len(set(v)) for v in (self.groups, self.strata))
         if self.circular:
-            return "shifted in a circle as " + ("one series" if groups is None else f"one series a group ({groups} groups)")
+            return "shifted in a circle as " + (
+                "one series" if groups is None else f"one series a group ({groups} groups)"
+            )
         if self.free:
             return "permuted freely"
-        whole = "" if groups is None else f" as whole groups ({groups} groups{'' if self.within else ', each in order'})"
+        whole = (
+            "" if groups is None else f" as whole groups ({groups} groups{'' if self.within else ', each in order'})"
+        )
         return f"permuted{whole}" + ("" if labels is None else f" within labels ({labels} labels)")
 
     @property

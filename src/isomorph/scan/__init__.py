@@ -1,0 +1,7 @@
+"""Scan: metrics over every pair of layers of two sides, beside baselines and ceilings."""
+
+from __future__ import annotations
+
+from ._scan import DEFAULT_METRICS, SELECTIONS, check, scan
+
+__all__ = ["DEFAULT_METRICS", "SELECTIONS", "check", "scan"]

@@ -1,0 +1,79 @@
+"""Which items of a scan may change places: from groups and labels that the user gives, or that the items have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .._sides import Side
+from ..datasets import PairedItems
+from ..errors import InputError
+from ..significance import Design
+
+GROUPS = "groups"  # names the items' own groups where a label set is asked for
+
+
+def design_of(
+    side: Side,
+    items: PairedItems | None,
+    groups: Sequence[Any] | str | None,
+    strata: Sequence[Any] | str | None,
+    circular: bool,
+    within: bool,
+) -> Design:
+    """The design of a scan of these items.
+
+    Args:
+        side: One side of the scan, joined with the other.
+        items: Where names of label sets lead, and where groups come from if none are given.
+        groups: One group an item, the name of a label set of `items`, or None.
+        strata: One label an item, the name of a label set of `items`, or ``"groups"`` for the items' own groups.
+        circular: As in `permutations`.
+        within: As in `permutations`.
+
+    Raises:
+        InputError: if labels or groups do not fit the items, or the design lets nothing move.
+    """
+    if items is not None:
+        if side.ids is not None:
+            items = items.subset(side.ids)
+        elif len(items) != side.n:
+            raise InputError(f"items holds {len(items)} items but the features have {side.n} rows and no ids.")
+        if groups is None and strata != GROUPS:
+            groups = items.groups
+    design = Design(
+        _labels(items, groups, side.n, "groups"), _labels(items, strata, side.n, "strata"), circular, within
+    )
+    design.orders(side.n, 0, 0)
+    return design
+
+
+def _labels(items: PairedItems | None, given: Any, n: int, name: str) -> tuple[Any, ...] | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if items is None:
+            raise InputError(f"{name}={given!r} names a label set of items=, which were not given.")
+        own = items.groups if given == GROUPS and GROUPS not in items.labels else items.labels.get(given)
+        if own is None:
+            there = [*items.labels, *([GROUPS] if items.groups is not None else [])]
+            raise InputError(f"{name}={given!r}: items has no such labels; it has {', '.join(there) or 'none'}.")
+        given = own
+    if len(given) != n:
+        raise InputError(f"{name} has {len(given)} entries but there are {n} items; one each is needed.")
+    return tuple(given)
+
+
+def check_shifts(design: Design, n: int, alpha: float) -> None:
+    """Check that shifts of one series can give a p of `alpha` at all.
+
+    Raises:
+        InputError: if there are too few of them.
+    """
+    least = math.ceil(1 / alpha - 1e-9)
+    if design.series and n < least:
+        raise InputError(
+            f"circular=True: a series of {n} items has {n - 1} shifts, which cannot give a p of alpha={alpha} or less. "
+            f"At least {least} items are needed, or a larger alpha."
+        )
