@@ -1,4 +1,4 @@
-"""Neighbour metrics that also read similarities or ranks beyond the neighbour lists, and mutual nearest pairs."""
+"""Neighbour metrics that also read similarities or ranks beyond the neighbour lists."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._arrays import Array, as_features, namespace, take_rows, to_numpy
+from .._arrays import Array, take_rows, to_numpy
 from .._linalg import unit_rows
-from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._edges import EdgeTable
 from ._graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
 from ._motifs import invariants, permutation_moments
+from .mutual_nearest import MutualPairs, mutual_nearest
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
 
@@ -57,7 +57,10 @@ class SecondOrderCosine(Metric[Surroundings]):
     """
 
     name: ClassVar[str] = "second_order_cosine"
-    aliases: ClassVar[Mapping[str, str]] = {"2nd_order_cosine": "second_order_cosine"}
+    aliases: ClassVar[Mapping[str, str]] = {
+        "2nd_order_cosine": "second_order_cosine",
+        "second_order_cosine_similarity": "second_order_cosine(values='distance')",
+    }
     variants: ClassVar[tuple[str, ...]] = ("second_order_cosine", "second_order_cosine(values='distance')")
     shown: ClassVar[tuple[str, ...]] = ("k",)
 
@@ -250,69 +253,6 @@ class InformationImbalance(Metric[Ranking]):
         std = np.sqrt(m.variance) / (n * self.k * (n - self.k - 1) / 2)
         source = "exact moments over all n! re-pairings of the neighbour graph and the ranks"
         return Null(np.zeros_like(std), std, -m.skewness, True, n, source)
-
-
-# ---- mutual nearest pairs across two spaces ----------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class MutualPairs:
-    """Pairs of items, one of either space, that are among each other's k nearest across the spaces.
-
-    Attributes:
-        pairs: Item numbers (pairs, 2): row of x, row of y; sorted.
-        share: Where x and y hold the same items: the share of items whose own two rows are a mutual pair, else None.
-        chance: The share expected if the items were paired at random, pairs / n²; None where `share` is.
-    """
-
-    pairs: np.ndarray[Any, np.dtype[np.int64]]
-    share: float | None
-    chance: float | None
-
-
-def mutual_nearest(x: Any, y: Any, k: int = 1, similarity: str = "cosine") -> MutualPairs:
-    """Mutual nearest neighbours ("best buddies") of two sets of points in one shared space.
-
-    Both must live in the same space: the same features, or features made comparable by a map or by similarities to
-    common anchors. Rows need no pairing, and the numbers of items may differ. All items tied at the k-th place
-    count.
-
-    Args:
-        x: Features (n, d).
-        y: Features (m, d).
-        k: Neighbours an item in the other set.
-        similarity: ``"cosine"``, ``"euclidean"`` or ``"dot"``.
-
-    Raises:
-        InputError: if the features are not of one space, or there are fewer than k items on a side.
-
-    Reference: Haghverdi et al. 2018 (k-nearest form); Dekel et al. 2015, Best-Buddies Similarity (k = 1).
-    """
-    check_k("mutual_nearest", k)
-    choice("mutual_nearest", "similarity", similarity, SIMILARITIES)
-    x, y = as_features(x, "x", min_items=k), as_features(y, "y", min_items=k)
-    namespace(x, y)
-    if x.shape[1] != y.shape[1]:
-        raise InputError(
-            f"x has {x.shape[1]} features and y has {y.shape[1]}; nearest pairs across spaces need one shared space. "
-            "Map one side first, or describe both by their similarities to common anchors."
-        )
-    a, b = (np.asarray(to_numpy(v), dtype=np.float64) for v in (x, y))
-    if similarity == "cosine":
-        a, b = unit_rows(a, "x"), unit_rows(b, "y")
-    offset = a.mean(axis=0) if similarity == "euclidean" else 0.0
-    a, b = a - offset, b - offset
-    rows = np.zeros(len(b)) if similarity != "euclidean" else np.sum(b * b, axis=1) / 2
-    columns = np.zeros(len(a)) if similarity != "euclidean" else np.sum(a * a, axis=1) / 2
-    s = a @ b.T - rows[None, :] - columns[:, None]
-    tolerance = 16 * np.finfo(np.float64).eps * np.sqrt(np.outer(np.sum(a * a, axis=1), np.sum(b * b, axis=1)).max())
-    near_x = s >= np.partition(s, -k, axis=1)[:, [-k]] - tolerance
-    near_y = s >= np.partition(s, -k, axis=0)[[-k], :] - tolerance
-    pairs = np.argwhere(near_x & near_y)
-    if len(a) != len(b):
-        return MutualPairs(pairs, None, None)
-    share = float(np.mean(np.bincount(pairs[pairs[:, 0] == pairs[:, 1], 0], minlength=len(a))))
-    return MutualPairs(pairs, share, len(pairs) / len(a) ** 2)
 
 
 __all__ = ["InformationImbalance", "MutualPairs", "SecondOrderCosine", "mutual_nearest"]
