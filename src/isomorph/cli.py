@@ -14,6 +14,9 @@ import typer.core
 from ._checks import check_file_target
 from .errors import InputError, IsomorphError
 
+_LEGEND = (
+    "p(max): p of the best of all pairs of layers. calibrated: 0 at the threshold of chance, 1 at the best there is."
+)
 INTERRUPTED = "Interrupted. What was committed is kept; the same command goes on from there."
 
 
@@ -148,11 +151,29 @@ def scan(
     ] = "all",
     x_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes X's place; repeatable.")] = None,
     y_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes Y's place; repeatable.")] = None,
+    x_ceiling: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE of X's kind (other seed, other model), as a ceiling; repeatable."),
+    ] = None,
+    y_ceiling: Annotated[list[str] | None, typer.Option(help="NAME=FILE of Y's kind; repeatable.")] = None,
+    items: Annotated[str | None, typer.Option(help="Dataset spec, for labels and groups of the items.")] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Label set of --items: permute it whole. Their own groups by default.")
+    ] = None,
+    strata: Annotated[
+        str | None, typer.Option(help="Label set of --items, or groups: permute items inside a label only.")
+    ] = None,
+    circular: Annotated[
+        bool, typer.Option("--circular", help="Items are a time series: shift it instead of permuting.")
+    ] = False,
+    in_order: Annotated[bool, typer.Option("--in-order", help="Do not shuffle the items inside a group.")] = False,
+    gallery: Annotated[bool, typer.Option("--gallery", help="Also score the best pair with fewer items.")] = False,
     budget: Annotated[float | None, typer.Option(help="Seconds that one metric's permutations may take.")] = None,
     memory: Annotated[str | None, typer.Option(help="Working memory that the metrics may take, such as 4GB.")] = None,
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("scan.json"),
 ) -> None:
     """Compare every layer of X with every layer of Y, each score with its chance level."""
+    from .datasets import load_dataset
     from .scan import DEFAULT_METRICS
     from .scan import scan as scan_layers
     from .store import Layers
@@ -167,14 +188,22 @@ def scan(
         alpha=alpha,
         x_baselines=_named_files(x_baseline),
         y_baselines=_named_files(y_baseline),
+        x_ceilings=_named_files(x_ceiling),
+        y_ceilings=_named_files(y_ceiling),
+        items=load_dataset(items) if items else None,
+        groups=groups,
+        strata=strata,
+        circular=circular,
+        within=not in_order,
         selection=selection,
+        gallery=gallery,
         budget=budget,
         memory=memory,
         x_name=x.stem,
         y_name=y.stem,
     )
     result.save(to)
-    _console().print(_table([result]))
+    print(f"{result}\n\n{_LEGEND}")
     print(f"Saved to {to}; `isomorph report {to}` draws it.")
 
 
@@ -316,9 +345,9 @@ def _named_files(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         name, equals, path = pair.partition("=")
         if not (name and equals and path):
-            raise InputError(f"The baseline {pair!r} is not of the form NAME=FILE, such as untrained=twin.npz.")
+            raise InputError(f"{pair!r} is not of the form NAME=FILE, such as untrained=twin.npz.")
         if name in named:
-            raise InputError(f"Two baselines are called {name!r}; give each a name of its own.")
+            raise InputError(f"Two files are called {name!r}; give each a name of its own.")
         named[name] = Layers.load(path)
     return named
 
@@ -327,7 +356,10 @@ def _run(study: Any, *, force: bool) -> None:
     from .study import run as run_study
 
     outcome = run_study(study, force=force)
-    _console().print(_table(outcome.scans))
+    print("\n\n".join(map(str, outcome.scans)))
+    print(f"\n{_LEGEND}")
+    if sum(map(len, outcome.scans)) > 1:
+        _show_discoveries(outcome.scans)
     for result in (*outcome.stitches, *outcome.diagnoses):
         print(f"\n{result}")
     print(f"\nThe page: {outcome.page}")
@@ -348,33 +380,24 @@ def _show_plan(study: Any) -> None:
     print(f"Nothing was computed. Results go to {study.output}")
 
 
-def _table(scans: Any) -> Any:
-    """The best pair of layers of each scan and metric, beside chance and the baselines."""
+def _show_discoveries(scans: Any) -> None:
+    """The p of the maximum of all scans and metrics, adjusted for having run them all."""
     from .results import format_p
+    from .significance import false_discovery
 
-    table = _plain_table()
-    for column in ("x", "y", "metric", "best layers", "n"):
-        table.add_column(column, overflow="fold")
-    for column in ("score", "chance", "calibrated", "p(max)"):
+    found = false_discovery(scans)
+    table = _plain_table("x", "y", "metric")
+    for column in ("score", "chance", "p(max)", "q (BH)", "q (BY)"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("baselines", overflow="fold")
-    for result in scans:
-        for spec, alignment in result.items():
-            b = alignment.best()
-            twins = [f"{name} {s[spec].best().value:.3f}" for name, s in result.baselines.items()]
-            table.add_row(
-                result.x_name,
-                result.y_name,
-                spec,
-                f"{b.x_layer} × {b.y_layer}",
-                str(alignment.n),
-                f"{b.value:.3f}",
-                f"{b.chance:.3f}",
-                "" if b.calibrated is None else f"{b.calibrated:.3f}",
-                format_p(b.p_maximum),
-                ", ".join(twins),
-            )
-    return table
+    for d in found:
+        best = d.alignment.best()
+        shown = (f"{best.value:.3f}", f"{best.chance:.3f}", *map(format_p, (d.p_maximum, d.hochberg, d.yekutieli)))
+        table.add_row(d.x_name, d.y_name, d.metric, *shown)
+    print(
+        f"\nAll {len(found)} tests together: q is p(max) adjusted for their number, the false discovery rate at which"
+    )
+    print("the score passes (BH: Benjamini-Hochberg; BY: Benjamini-Yekutieli, under any dependence of the tests).")
+    _console().print(table)
 
 
 def _plain_table(*columns: str) -> Any:

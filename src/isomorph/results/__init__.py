@@ -5,8 +5,9 @@ from __future__ import annotations
 from ._base import Result, load_result
 from ._diagnosis import Diagnosis, Finding
 from ._networks import CutStitch, NetworkStitch
-from ._scan import Alignment, Best, Neighborhoods, Scan, format_p
+from ._scan import Alignment, Best, Neighborhoods, Scan
 from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
+from ._summary import format_p
 
 __all__ = [
     "DESCENDING",

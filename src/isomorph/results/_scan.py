@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError, MissingExtraError, UnknownNameError
 from ..metrics import metric as make_metric
 from ._base import Result
+from ._summary import format_p, summary
 
 Matrix = np.ndarray[Any, Any]
 
@@ -269,34 +270,7 @@ class Scan(Result, Mapping[str, Alignment]):
         return _frame(self.to_records())
 
     def __repr__(self) -> str:
-        shape = f"{len(self.x_layers)} × {len(self.y_layers)} layers"
-        lines = [f"Scan of {self.x_name} × {self.y_name}: {shape}, n={self.n} items"]
-        width = max(map(len, self.alignments), default=0)
-        for spec, alignment in self.alignments.items():
-            b = alignment.best()
-            lines.append(
-                f"  {spec:<{width}}  best {b.value:7.4f}  chance {b.chance:7.4f}  p(max) {format_p(b.p_maximum):>8}  "
-                f"at {b.x_layer} × {b.y_layer}"
-            )
-            for name, baseline in self.baselines.items():
-                c = baseline.alignments[spec].best()
-                against = alignment.against.get(name)
-                test = f"  difference {against['difference']:.4f}, p {format_p(against['p_value'])}" if against else ""
-                lines.append(f"  {'':<{width}}       {c.value:7.4f}  chance {c.chance:7.4f}  ({name}){test}")
-            held = alignment.held_out
-            if held is not None:
-                chosen = f"{held['x_layer']} × {held['y_layer']}"
-                lines.append(
-                    f"  {'':<{width}}       {held['value']:7.4f}  chance {held['chance']:7.4f}  "
-                    f"p {format_p(held['p_value'])}  on the {held['n_score']} items that did not choose {chosen}"
-                )
-        lines.extend(f"  Note: {note}" for note in self.notes)
-        return "\n".join(lines)
-
-
-def format_p(p: float) -> str:
-    """A p-value for people: three decimals, or powers of ten when small."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+        return summary(self)
 
 
 def _frame(records: list[dict[str, Any]]) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import InputError, UnknownNameError
 from ..maps import make_map
 from ._base import Result
-from ._scan import _frame, format_p
+from ._scan import _frame
+from ._summary import format_p
 
 Matrix = np.ndarray[Any, Any]
 
