@@ -1,0 +1,121 @@
+"""A scan as a table of plain text: per metric the best pair of layers, and beneath it all that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..metrics import metric as make_metric
+
+if TYPE_CHECKING:
+    from ._scan import Alignment, Scan
+
+Row = tuple[str, ...]
+
+
+def format_p(p: float) -> str:
+    """A p-value for people: three decimals, or powers of ten when small."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def summary(scan: Scan) -> str:
+    """The whole scan, to be read at 120 columns: score, interval, chance, calibrated, p and p of the maximum."""
+    items = f"n={scan.n} items" + (f", {scan.design}" if scan.design else "")
+    shape = f"{len(scan.x_layers)} × {len(scan.y_layers)} layers"
+    alphas = {a.alpha for a in scan.alignments.values()}
+    level = f"{100 * (1 - alphas.pop()):g} % interval" if len(alphas) == 1 else "interval"
+    header = ("", "score", level, "chance", "calibrated", "p", "p(max)", "")
+    parts = {spec: list(_rows(a, scan)) for spec, a in scan.alignments.items()}
+    cells = [header, *(row for rows in parts.values() for row in rows)]
+    shown = [k for k in range(len(header)) if k == 0 or any(row[k] for row in cells[1:])]
+    widths = {k: max(len(row[k]) for row in cells) for k in shown}
+
+    def line(row: Row) -> str:
+        first, *rest = (row[k].ljust(widths[k]) if k in (0, 7) else row[k].rjust(widths[k]) for k in shown)
+        return "  ".join(["  " + first, *rest]).rstrip()
+
+    lines = [f"Scan of {scan.x_name} × {scan.y_name}: {shape}, {items}", line(header)]
+    for spec, rows in parts.items():
+        lines += [f"{spec}{_settings(scan.alignments[spec])}", *map(line, rows)]
+    if scan.p_maximum is not None and len(scan) > 1:
+        lines.append(f"All {len(scan)} metrics and all layers together: p {format_p(scan.p_maximum)}")
+    lines.extend(f"Note: {note}" for note in scan.notes)
+    return "\n".join(lines)
+
+
+def _settings(alignment: Alignment) -> str:
+    best = alignment.best()
+    i, j = alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer)
+    sampled = f"{alignment.permutations} permutations" if alignment.permutations else "exact null, nothing sampled"
+    lower = ", lower is more alike" if make_metric(alignment.variant).distance else ""
+    return f": d = {alignment.x_dims[i]} × {alignment.y_dims[j]}, {sampled}{lower}"
+
+
+def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
+    passes = "" if alignment.p_maximum <= alignment.alpha else f"; no more than chance at {alignment.alpha:g}"
+    yield _best("best pair of layers", alignment, passes)
+    yield from _gallery(alignment)
+    held = alignment.held_out
+    if held is not None:
+        where = f"{held['x_layer']} × {held['y_layer']}, on {held['n_score']} items that did not choose them"
+        chance, p = held["chance"], held["p_value"]
+        yield ("held out", _number(held["value"]), "", _number(chance), "", format_p(p), "", where)
+    for name, baseline in scan.baselines.items():
+        twin = baseline.alignments.get(alignment.metric)
+        if twin is not None:
+            yield _best(name, twin)
+        tested = alignment.against.get(name)
+        if tested is not None:
+            bounds = _span(tested["low"], tested["high"])
+            value = f"{'+' if tested['difference'] > 0 else ''}{_number(tested['difference'])}"
+            yield ("  difference from it", value, bounds, "", "", format_p(tested["p_value"]), "", "")
+    if alignment.permuted is not None:
+        mean, end, level = (alignment.permuted[k] for k in ("mean", "quantile", "level"))
+        words = f"best of all pairs; {100 * level:g} % of them below {_number(end)}"
+        if make_metric(alignment.variant).distance:
+            words = words.replace("below", "above")
+        yield ("permuted pairs", _number(mean), "", "", "", "", "", words)
+    for name, ceiling in scan.ceilings.items():
+        top, share = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name, {}).get("share")
+        if top is not None:
+            words = "; itself no more than chance" if share is None else f"; {100 * share:.0f} % of it reached"
+            yield _best(f"ceiling: {name}", top, words)
+            yield from _gallery(top)
+
+
+def _gallery(alignment: Alignment) -> Iterator[Row]:
+    """The best pair's score with fewer items."""
+    curve = alignment.gallery
+    if curve is None:
+        return
+    for n, value, chance in zip(curve["n"], curve["value"], curve["chance"], strict=True):
+        if n < alignment.n:
+            yield (f"  with {int(n)} items", _number(value), "", _number(chance), "", "", "", "")
+
+
+def _best(label: str, alignment: Alignment, words: str = "") -> Row:
+    best = alignment.best()
+    bounds = ""
+    if alignment.interval is not None:
+        i, j = alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer)
+        bounds = _span(*alignment.interval[i, j])
+    return (
+        label,
+        _number(best.value),
+        bounds,
+        _number(best.chance),
+        "" if best.calibrated is None else _number(best.calibrated),
+        format_p(best.p_value),
+        format_p(best.p_maximum),
+        f"{best.x_layer} × {best.y_layer}{words}",
+    )
+
+
+def _span(low: Any, high: Any) -> str:
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: Any) -> str:
+    number = float(value)
+    shown = f"{number:.3f}" if abs(number) < 100 else f"{number:.4g}"
+    return shown.lstrip("-") if float(shown) == 0 else shown
