@@ -13,6 +13,7 @@ from array_api_compat import array_namespace
 from scipy import stats
 
 from .._arrays import Array, as_features, to_numpy
+from .._linalg import double_centre
 from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._crossnobis import crossnobis
@@ -31,6 +32,7 @@ from ._rdms import (
     square,
     take,
 )
+from ._tails import leading_eigenvalues, leading_weights
 from ._ucentred import Invariants, invariants, moments, permuted_products, skewness
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -54,6 +56,11 @@ class Pattern:
         """What the exact null needs; no permutation changes it."""
         xp = array_namespace(self.vector)
         return invariants(square(xp.astype(self.vector, xp.float64), self.n))
+
+    @cached_property
+    def leading(self) -> Floats:
+        """What carries the far tail of that null: eigenvalues of the pattern without its row means."""
+        return leading_eigenvalues(double_centre(square(self.vector, self.n)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +197,10 @@ class Rsa(Metric[Pattern]):
         if self.comparison not in ("cosine", "whitened_cosine"):
             mean = np.zeros_like(mean)  # the patterns are centred; what is left is rounding
         source = "exact moments over all n! re-pairings of the two RDMs (Mantel)"
-        return Null(mean, np.sqrt(m.variance) / 2, skewness(m), True, n, source)
+        std = np.sqrt(m.variance) / 2
+        weights = leading_weights([x.leading for x in xs], [y.leading for y in ys], n) / 2
+        weights = weights / np.where(std > 0, std, 1.0)[:, :, None]
+        return Null(mean, std, skewness(m), True, n, source, weights=weights)
 
 
 def compute_rdm(x: Any, dissimilarity: str = "correlation", *, shrinkage: float = 0.1) -> Array:
