@@ -7,7 +7,7 @@ What passes is 2-D, real, finite, floating (float32 or float64) and stays in its
 from __future__ import annotations
 
 import mmap
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj, is_jax_array
@@ -17,6 +17,47 @@ from .errors import InputError
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
 
 _BLOCK_BYTES = 32 << 20  # of an array whose values are checked at once
+MANY = 1 << 14  # items from which on an array may be read once, and checked while it is read
+
+
+@final
+class Unread:
+    """Features of many items that passed the gate but for their values, which are checked while they are read.
+
+    It is no array, so that nothing can compute with values that nobody has looked at: only what promises to check
+    them asks the gate for it (`as_features` with ``unread=True``), and calls `whole`, or `vouch` after a pass over all
+    rows that found nothing.
+
+    Attributes:
+        source: The features, in memory or on disk, not checked.
+        name: What they are called in messages.
+        checked: Whether all values are known to be finite.
+    """
+
+    __slots__ = ("checked", "name", "source")
+
+    def __init__(self, source: np.ndarray[Any, Any], name: str) -> None:
+        self.source, self.name, self.checked = source, name, False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Items and features."""
+        return (int(self.source.shape[0]), int(self.source.shape[1]))
+
+    def vouch(self) -> None:
+        """Say that all values were seen and are finite."""
+        self.checked = True
+
+    def whole(self) -> np.ndarray[Any, Any]:
+        """The features, once all values are known to be finite.
+
+        Raises:
+            InputError: as `as_features`, if they are not.
+        """
+        if not self.checked:
+            _require_finite(self.source, self.name, np)
+            self.vouch()
+        return self.source
 
 
 def namespace(*arrays: Array) -> Any:
@@ -35,7 +76,7 @@ def namespace(*arrays: Array) -> Any:
         ) from error
 
 
-def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
+def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = False) -> Array:
     """Check one representation and return it as floating features where it lives.
 
     Float32 and float64 are kept, lower precisions become float32, integers and booleans float64.
@@ -44,6 +85,8 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
         x: Array-like of shape ``(n_items, n_features)``.
         name: The argument's name, for messages.
         min_items: The fewest items that the caller can use.
+        unread: Whether the caller checks the values of many items itself, while it reads them: a NumPy array of at
+            least `MANY` items is then returned as `Unread`.
 
     Raises:
         InputError: if `x` is not 2-D, real and finite, has no features, or too few items.
@@ -75,6 +118,8 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1) -> Array:
     if n < min_items:
         raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
     x = _floating(x, xp)
+    if unread and isinstance(x, np.ndarray) and n >= MANY:
+        return Unread(x, name)
     if not is_traced(x):
         _require_finite(x, name, xp)
     return x
@@ -128,20 +173,22 @@ def forget_pages(x: Array) -> None:
         x.madvise(mmap.MADV_DONTNEED)
 
 
-def as_pair(x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1) -> tuple[Array, Array]:
+def as_pair(
+    x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1, unread: bool = False
+) -> tuple[Array, Array]:
     """Check two representations of the same items, row by row.
 
     Raises:
         InputError: as `as_features`, or if the numbers of items or the array libraries differ.
     """
-    x = as_features(x, names[0], min_items=min_items)
-    y = as_features(y, names[1], min_items=min_items)
+    x = as_features(x, names[0], min_items=min_items, unread=unread)
+    y = as_features(y, names[1], min_items=min_items, unread=unread)
     if x.shape[0] != y.shape[0]:
         raise InputError(
             f"{names[0]} has {x.shape[0]} items and {names[1]} has {y.shape[0]}; row i of both must be the same item. "
             "Join them by item id first (two feature-store entries are joined so by themselves)."
         )
-    namespace(x, y)
+    namespace(*(z.source if isinstance(z, Unread) else z for z in (x, y)))
     return x, y
 
 

@@ -7,9 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from isomorph._arrays import MANY, Unread, as_features
 from isomorph.errors import InputError
-from isomorph.metrics import _gram, metric
-from isomorph.metrics._streaming import MANY
+from isomorph.metrics import REGISTRY, _gram, metric
+from isomorph.metrics._base import check_layer
 
 N = MANY + 77
 SPECS = [f"cka(estimator='{e}')" for e in ("unbiased", "biased", "lange", "chun")]
@@ -80,12 +81,74 @@ def test_layers_on_disk_score_as_in_memory(tmp_path):
     assert metric("cka")(*on_disk) == metric("cka")(x, y)
 
 
-def test_a_value_that_is_not_finite_is_named_where_it_lies_in_a_file(tmp_path):
+@pytest.mark.parametrize("item", [N - 3, 0])  # 0 is among those that the mean is estimated from
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("spec", ["cka", "cka(estimator='chun')", "hsic(estimator='biased')"])
+def test_a_value_that_is_not_finite_is_named_where_it_lies_in_a_file(item, value, spec, tmp_path):
     x, y = pair()
-    x[N - 3, 5] = np.nan
-    np.save(tmp_path / "x.npy", x)
-    with pytest.raises(InputError, match=rf"item {N - 3}, feature 5"):
-        metric("cka")(np.load(tmp_path / "x.npy", mmap_mode="r"), y)
+    y[item, 5] = y[item, 7] = value
+    np.save(tmp_path / "y.npy", y)
+    on_disk = np.load(tmp_path / "y.npy", mmap_mode="r")
+    with pytest.raises(InputError, match=rf"^y holds 2 non-finite values, the first at item {item}, feature 5. Leave"):
+        metric(spec)(x, on_disk)
+    with pytest.raises(InputError, match=rf"item {item}, feature 5"):
+        metric(spec).null(x, on_disk)
+
+
+def test_a_permuted_layer_is_checked_too():
+    x, y = pair()
+    y[N - 3, 5] = np.nan
+    cka = metric("cka")
+    states = [cka.prepare(check_layer(z, name, cka)) for z, name in ((x, "x"), (y, "probe"))]
+    with pytest.raises(InputError, match=rf"probe holds 1 non-finite value, the first at item {N - 3}"):
+        cka.compare([states[0]], [cka.permute(states[1], np.arange(N)[::-1])])
+    with pytest.raises(InputError, match="probe holds"):
+        _ = states[1].features
+
+
+def test_values_whose_squares_overflow_are_finite_still(monkeypatch):
+    x, y = pair()
+    x[1::2] *= np.float32(1e22)  # the mean is estimated from even items
+    assert metric("cka")(x, y) == pytest.approx(in_memory("cka", x, y, monkeypatch), abs=1e-8)
+
+
+class Counted(np.memmap):
+    """A file that counts how often each row is read."""
+
+    def __getitem__(self, where):
+        if hasattr(self, "reads"):
+            self.reads[where if not isinstance(where, tuple) else where[0]] += 1
+        return np.asarray(self).__getitem__(where)
+
+
+@pytest.mark.parametrize("spec", ["cka", "cka(estimator='biased')", "hsic"])
+def test_a_file_is_read_once(spec, tmp_path):
+    files = []
+    for i, x in enumerate(pair()):
+        x.tofile(tmp_path / str(i))
+        files.append(Counted(tmp_path / str(i), np.float32, "r", shape=x.shape))
+        files[-1].reads = np.zeros(N, dtype=int)
+    assert metric(spec)(*files) == metric(spec)(*pair())
+    for file in files:
+        assert file.reads.min() == 1
+        assert np.sum(file.reads - 1) <= 1100  # a sample, for the mean
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.classes))
+def test_no_metric_is_given_values_that_it_does_not_promise_to_check(name):
+    for spec in REGISTRY.classes[name].variants or (name,):
+        given = check_layer(pair(n=MANY)[0], "x", metric(spec))
+        assert isinstance(given, Unread) == metric(spec).streams
+        assert metric(spec).streams <= spec.startswith(("cka", "hsic"))
+
+
+def test_nothing_can_be_computed_with_unread_features():
+    unread = as_features(pair()[0], unread=True)
+    with pytest.raises((InputError, TypeError, AttributeError)):
+        metric("mutual_knn").prepare(unread)
+    with pytest.raises(TypeError):
+        unread + 1
+    assert np.asarray(unread).dtype == object
 
 
 def test_permuted_states_are_those_of_permuted_features():

@@ -165,12 +165,17 @@ class Metric(ABC, Generic[State]):
         """The fewest items for which the metric is defined."""
         return 3
 
+    @property
+    def streams(self) -> bool:
+        """Whether `prepare` takes many items as `Unread` features too, and checks their values while it reads them."""
+        return False
+
     @abstractmethod
     def prepare(self, x: Array) -> State:
         """All the work that needs one representation only.
 
         Args:
-            x: Checked features of shape (n_items, n_features).
+            x: Checked features of shape (n_items, n_features); many of them may be `Unread` if the metric `streams`.
         """
 
     @abstractmethod
@@ -207,7 +212,7 @@ class Metric(ABC, Generic[State]):
         Raises:
             InputError: if the inputs are not two representations of the same items, or are too few.
         """
-        x, y = as_pair(x, y, min_items=self.min_items)
+        x, y = as_pair(x, y, min_items=self.min_items, unread=self.streams)
         return self.compare([self.prepare(x)], [self.prepare(y)])[0, 0]
 
     def __call__(self, x: Any, y: Any) -> float:
@@ -272,12 +277,12 @@ class Metric(ABC, Generic[State]):
 
 
 def check_layer(x: Any, name: str, metric: Metric[Any]) -> Array:
-    """Gate for one layer that a metric is about to prepare.
+    """Gate for one layer that a metric is about to prepare; what it reads once is checked while it is read.
 
     Raises:
         InputError: if the layer is not a representation, or has too few items for the metric.
     """
-    return as_features(x, name, min_items=metric.min_items)
+    return as_features(x, name, min_items=metric.min_items, unread=metric.streams)
 
 
 def choice(owner: str, parameter: str, value: object, allowed: Sequence[object]) -> None:

@@ -24,7 +24,7 @@ import array_api_extra as xpx
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
-from .._arrays import Array, is_traced, take_rows
+from .._arrays import MANY, Array, Unread, is_traced, take_rows
 from .._linalg import (
     centre,
     double_centre,
@@ -37,7 +37,7 @@ from .._linalg import (
 )
 from ..errors import InputError
 from ._memory import block_bytes, fits, require
-from ._streaming import MANY, Rows, products, rows_of
+from ._streaming import Rows, products, rows_of
 from ._ucentred import strict_upper
 
 ESTIMATORS = ("unbiased", "biased", "lange")
@@ -185,13 +185,14 @@ class Kernel:
         return xp.astype(u, self.array.dtype)
 
 
-def linear_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
+def linear_kernel(x: Array | Unread, estimator: str, what: str = "x") -> Kernel:
     """The linear kernel of features (n, d): as centred features, or as rows to be read where NumPy has many.
 
     Raises:
-        InputError: if all items are the same (of many items, when they are compared).
+        InputError: if all items are the same (of many items, when they are compared); the values of `Unread` features
+            are checked when they are first read, before anything that came of them is returned.
     """
-    if isinstance(x, np.ndarray) and len(x) >= MANY:
+    if isinstance(x, Unread) or (isinstance(x, np.ndarray) and len(x) >= MANY):
         return Kernel(estimator, None, None, rows=rows_of(x))
     return _centred_kernel(x, estimator, what)
 

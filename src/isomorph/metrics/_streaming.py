@@ -7,8 +7,9 @@ C - n δ_y δ_z', and the centred squared norms b_i = a_i - 2 y_i'δ + |δ|² ha
 
     Σ b b' = Σ a a' - 2 v'δ_z - 2 w'δ_y + 4 δ_y'C δ_z + q_y Σa' + q_z Σa - 3 n q_y q_z,   q = |δ|².
 
-Where the estimate is poor, one item outweighs the others, or the features may be constant, the layer is looked at
-again: exact mean, exact scale, all in float64.
+Values that nobody has looked at (`Unread`) are checked in the same pass: what is not finite shows in the squared norm of
+its row. Where the estimate is poor, one item outweighs the others, or the features may be constant, the layer is looked
+at again: exact mean, exact scale, all in float64.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import forget_pages
+from .._arrays import Unread, forget_pages
 from ..errors import InputError
 from ._memory import block_bytes
 
@@ -29,7 +30,6 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Real = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
-MANY = 1 << 14  # items from which on layers are streamed
 BLOCK_BYTES = 64 << 20  # rows of all layers of a pass held at once
 SUM_BYTES = 256 << 20  # cross-covariances of a pass
 _LONGEST = 1 << 13  # rows whose products are summed in the features' dtype
@@ -48,6 +48,7 @@ class Rows:
         shift: What is subtracted (d,), in the dtype of the products.
         unit: What is divided by, a power of two.
         exact: Whether the shift is the mean itself, and the products run in float64.
+        unread: The same features, if their values are to be checked while they are read.
     """
 
     source: Real
@@ -55,6 +56,7 @@ class Rows:
     shift: Real
     unit: float
     exact: bool = False
+    unread: Unread | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,12 +68,26 @@ class Rows:
         order = np.asarray(order, dtype=np.int64)
         return dataclasses.replace(self, order=order if self.order is None else self.order[order])
 
+    @property
+    def name(self) -> str:
+        """What the layer is called in messages."""
+        return "x" if self.unread is None else self.unread.name
+
     def array(self) -> Real:
-        """The features themselves, in order; a copy if it is not their own."""
-        return self.source if self.order is None else self.source[self.order]
+        """The features themselves, in order, their values checked; a copy if the order is not their own.
+
+        Raises:
+            InputError: if a value is not finite.
+        """
+        source = self.source if self.unread is None else self.unread.whole()
+        return source if self.order is None else source[self.order]
 
     def read(self, start: int, stop: int, out: Real) -> tuple[Real, Floats]:
-        """Rows start:stop in a part of `out`, and their squared norms in double precision."""
+        """Rows start:stop in a part of `out`, and their squared norms in double precision.
+
+        Raises:
+            InputError: if a value in them is not finite.
+        """
         block = out[: stop - start]
         squares = np.empty(stop - start)
         step = max(1, _CACHED // max(1, block[0].nbytes))
@@ -86,23 +102,32 @@ class Rows:
             if self.order is not None:  # rows from all over a file map far more of it than they are
                 forget_pages(self.source)
         forget_pages(self.source)
+        # squares of NaN and infinity are not finite; neither are those of very large values, so look at them all then
+        if self.unread is not None and not self.unread.checked and not np.isfinite(squares).all():
+            self.unread.whole()
         return block, squares
 
 
-def rows_of(x: Real) -> Rows:
-    """Rows of features, shifted by the mean of an even sample of them."""
-    x = np.asarray(x)
+def rows_of(given: Real | Unread) -> Rows:
+    """Rows of features, shifted by the mean of an even sample of them.
+
+    Raises:
+        InputError: if a value in the sample is not finite.
+    """
+    x, unread = (given.source, given) if isinstance(given, Unread) else (given, None)
     parts = []
     stride = max(1, len(x) // _SAMPLE)
     for s in range(0, len(x), 32 * stride):  # in parts, since reading one row of a file may map many of its neighbours
         parts.append(np.asarray(x[s : s + 32 * stride : stride], dtype=np.float64))
         forget_pages(x)
     sample = np.concatenate(parts)
+    if unread is not None and not np.isfinite(sample).all():
+        unread.whole()
     shift = sample.mean(axis=0)
     largest = float(np.abs(sample - shift).max())
     # a unit near the spread keeps squares in the range of floats; it is left out where that is not in danger
     unit = 1.0 if 1e-4 < largest < 1e4 or largest == 0.0 else math.ldexp(1.0, math.frexp(largest)[1])
-    return Rows(x, None, shift.astype(x.dtype), unit)
+    return Rows(x, None, shift.astype(x.dtype), unit, unread=unread)
 
 
 def careful(rows: Rows) -> Rows:
@@ -111,7 +136,7 @@ def careful(rows: Rows) -> Rows:
     Raises:
         InputError: if all items are the same to the features' precision.
     """
-    x, (n, d) = rows.source, rows.shape
+    x, (n, d) = rows.source if rows.unread is None else rows.unread.whole(), rows.shape
     step = max(1, block_bytes(BLOCK_BYTES) // (8 * d))
     size = spread = 0.0
     total = np.zeros(d)
@@ -125,10 +150,10 @@ def careful(rows: Rows) -> Rows:
         forget_pages(x)
     if spread <= 4 * float(np.finfo(x.dtype).eps) * size:
         raise InputError(
-            f"x is constant: all its items have the same features (to the precision of {x.dtype}), so nothing "
-            "varies that could be alike. Leave this layer out."
+            f"{rows.name} is constant: all its items have the same features (to the precision of {x.dtype}), so "
+            "nothing varies that could be alike. Leave this layer out."
         )
-    return Rows(x, rows.order, total, math.ldexp(1.0, math.frexp(spread)[1]), exact=True)
+    return Rows(x, rows.order, total, math.ldexp(1.0, math.frexp(spread)[1]), exact=True, unread=rows.unread)
 
 
 class Sums(NamedTuple):
@@ -190,7 +215,11 @@ class Pass(NamedTuple):
 
 
 def one_pass(rows: Sequence[Rows], pairs: Sequence[Pair]) -> Pass:
-    """Read all layers once, block by block, and sum what the inner products of the pairs need."""
+    """Read all layers once, block by block, and sum what the inner products of the pairs need.
+
+    Raises:
+        InputError: if a value is not finite.
+    """
     n = rows[0].shape[0]
     each = sum(r.shape[1] * r.shift.dtype.itemsize for r in rows)
     step = max(1, min(n, _LONGEST, block_bytes(BLOCK_BYTES) // each))
@@ -211,6 +240,9 @@ def one_pass(rows: Sequence[Rows], pairs: Sequence[Pair]) -> Pass:
                 np.add(head, weights[:, c : c + chunk].astype(block.dtype) @ block[c : c + chunk], out=head)
         for (i, j), total in cross.items():
             np.add(total, blocks[i].T @ blocks[j], out=total)
+    for r in rows:
+        if r.unread is not None and r.order is None:  # another order need not hold every item
+            r.unread.vouch()
     every = range(len(rows))
     weighted = {(i, j): heads[j][1 + i] for i, j in itertools.product(every, every)}
     return Pass([Sums(s, h[0] / n) for s, h in zip(squares, heads, strict=True)], cross, weighted)
@@ -235,7 +267,7 @@ def products(rows: list[Rows], pairs: Sequence[Pair], estimator: str) -> tuple[d
     Doubtful layers are replaced in `rows` by `careful` ones.
 
     Raises:
-        InputError: if a layer is constant.
+        InputError: if a layer is constant, or a value is not finite.
     """
     values: dict[Pair, float] = {}
     traces = np.zeros(len(rows))

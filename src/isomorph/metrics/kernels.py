@@ -78,6 +78,10 @@ class KernelMetric(Metric[Kernel]):
     def min_items(self) -> int:
         return 4 if self.estimator in {"unbiased", "chun"} else 3
 
+    @property
+    def streams(self) -> bool:
+        return self.kernel == "linear"
+
     def prepare(self, x: Array) -> Kernel:
         adjust = "unbiased" if self.estimator == "chun" else self.estimator
         if self.kernel in {"linear", "cosine"}:
