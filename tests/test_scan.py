@@ -1,10 +1,12 @@
 """scan(): every layer pair, its chance level, and the p of the maximum."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
+from isomorph.datasets import PairedItems
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.results import Alignment, Scan, load_result
 from isomorph.scan import scan
@@ -178,7 +180,7 @@ def test_a_split_chooses_layers_on_one_half_and_scores_them_on_the_other(planted
     assert (held["x_layer"], held["y_layer"]) == ("x2", "y1")
     assert held["n_selection"] + held["n_score"] == N
     assert held["p_value"] < 0.001
-    assert "did not choose" in repr(scan(*planted, "cka", permutations=19, selection="split"))
+    assert "chosen on the others" in repr(scan(*planted, "cka", permutations=19, selection="split"))
     with pytest.raises(InputError, match="'all', 'split'"):
         scan(*planted, "cka", selection="half")
 
@@ -226,6 +228,209 @@ def test_groups_move_together(planted):
     assert "sampled" in grouped.null
     with pytest.raises(InputError, match="groups has 3 entries"):
         scan(x, y, "cka", groups=[1, 2, 3])
+
+
+def labelled(seed=2, centres=4.0):
+    """Two sides that share nothing but the four labels of the items."""
+    rng = np.random.default_rng(seed)
+    strata = np.repeat(np.arange(4), N // 4)
+    shift = centres * rng.normal(size=(4, 6))[strata]
+    return rng.normal(size=(N, 6)) + shift, rng.normal(size=(N, 6)) + shift, strata
+
+
+def test_within_labels_what_only_the_labels_share_is_no_more_than_chance():
+    x, y, strata = labelled()
+    free = scan(x, y, ["cka", "mutual_knn(k=10)"], permutations=99)
+    strict = scan(x, y, ["cka", "mutual_knn(k=10)"], permutations=99, strata=strata)
+    assert free.design == ""
+    assert strict.design == "permuted within labels (4 labels)"
+    for metric in free:
+        assert free[metric].p_maximum == pytest.approx(0.01)
+        assert strict[metric].p_maximum > 0.05
+        assert "99 sampled permutations, items permuted within labels" in strict[metric].null
+        assert strict[metric].best().chance > 2 * free[metric].best().chance
+    assert free.p_maximum < 0.05 < strict.p_maximum
+    assert "no more than chance at 0.05" in repr(strict)
+    assert "permuted within labels (4 labels)" in repr(strict)
+
+
+def test_whole_groups_keep_the_order_inside_them_if_asked_to(planted):
+    groups = np.repeat(np.arange(N // 5), 5)
+    result = scan(*planted, "cka", permutations=50, groups=groups, within=False)
+    assert result.design == "permuted as whole groups (12 groups, each in order)"
+    assert result["cka"].interval is not None, "intervals are over groups"
+
+
+def test_smooth_series_that_share_nothing_are_no_more_than_chance_when_shifted_in_a_circle():
+    found = []
+    for seed in range(12):
+        noise = np.random.default_rng(seed).normal(size=(2, N + 14, 3))
+        series = np.lib.stride_tricks.sliding_window_view(noise, 15, axis=1).mean(axis=-1)
+        free = scan(*series, "cka", permutations=59)
+        shifted = scan(*series, "cka", permutations=59, circular=True, y_baselines={"x": series[0]}, selection="split")
+        found.append((free["cka"].p_maximum <= 0.05, shifted["cka"].p_maximum <= 0.05))
+    assert np.sum(found, axis=0)[0] >= 6, "permuted, smooth series seem alike"
+    assert np.sum(found, axis=0)[1] <= 2
+    assert shifted["cka"].interval is None
+    assert shifted["cka"].against == {}
+    assert "no intervals over items" in shifted.notes[0]
+    assert shifted["cka"].held_out["n_score"] == N // 2
+    assert "shifted in a circle as one series" in repr(shifted)
+
+
+def test_series_of_a_group_are_shifted_inside_themselves_and_differences_are_tested_over_them(planted):
+    x, y = planted
+    groups = np.repeat(np.arange(6), 10)
+    result = scan(x, y, "cka", permutations=99, circular=True, groups=groups, x_baselines={"first": x["x0"]})
+    assert result["cka"].interval is not None
+    assert result["cka"].against["first x"]["p_value"] < 0.05
+    assert "one series a group (6 groups)" in result.design
+
+
+def test_labels_and_groups_of_items_are_found_by_id(planted):
+    x, y = planted
+    ids = [f"i{k}" for k in range(N)]
+    items = PairedItems(
+        "things",
+        tuple(reversed(ids)),
+        {"text": [f"thing {i}" for i in ids]},
+        {"kind": tuple("ab"[k % 2] for k in reversed(range(N)))},
+        groups=tuple(str(k // 5) for k in reversed(range(N))),
+    )
+    sides = Layers.from_arrays(x, ids=ids), Layers.from_arrays(y, ids=ids)
+    by_name = scan(*sides, "cka", permutations=19, items=items, strata="groups")
+    given = scan(x, y, "cka", permutations=19, strata=[k // 5 for k in range(N)])
+    assert by_name["cka"].p_maximum == given["cka"].p_maximum
+    np.testing.assert_array_equal(by_name["cka"].calibrated, given["cka"].calibrated)
+    assert by_name.dataset == "things"
+    assert "12 groups" in scan(*sides, "cka", permutations=19, items=items).design, "their own groups by default"
+    assert "2 groups" in scan(*sides, "cka", permutations=19, items=items, groups="kind").design
+    with pytest.raises(InputError, match=r"strata='sort': items has no such labels; it has kind, groups"):
+        scan(*sides, "cka", items=items, strata="sort")
+    with pytest.raises(InputError, match="items=, which were not given"):
+        scan(*sides, "cka", strata="kind")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"circular": True}, "has 59 circular shifts only"),
+        ({"circular": True, "permutations": 0}, "permutations=0"),
+        ({"strata": [0, 1] * 30, "permutations": 0}, "permutations=0"),
+        ({"groups": np.arange(N) // 5, "permutations": 0}, "permutations=0"),
+        ({"circular": True, "strata": [0, 1] * 30, "permutations": 50}, "exclude each other"),
+        ({"circular": True, "permutations": 50, "alpha": 0.001}, "cannot give a p of alpha=0.001"),
+        ({"strata": [0, 1]}, "strata has 2 entries"),
+        ({"strata": range(N)}, "nothing can move"),
+        ({"gallery": [3]}, "numbers of items between 4"),
+        ({"gallery": []}, "numbers of items between 4"),
+        ({"x_ceilings": {"other": np.eye(N + 1)}}, "row i of both"),
+    ],
+)
+def test_a_design_that_cannot_work_is_refused_in_plain_words(planted, settings, message):
+    with pytest.raises(InputError, match=message):
+        scan(*planted, "cka", **settings)
+
+
+def test_few_orders_are_noted(planted):
+    result = scan(*planted, "cka", permutations=30, groups=[k // 20 for k in range(N)], within=False)
+    assert "6 orders only" in result.notes[0]
+    assert "0.17" in result.notes[0]
+
+
+def test_ceilings_compare_a_side_with_its_own_kind_and_say_how_far_the_score_goes(planted):
+    x, y = planted
+    rng = np.random.default_rng(8)
+    again = {k: v + 0.1 * rng.normal(size=v.shape) for k, v in x.items()}
+    noise = rng.normal(size=(N, 4))
+    result = scan(x, y, "cka", permutations=99, x_ceilings={"other seed": again}, y_ceilings={"noise": noise})
+    assert list(result.ceilings) == ["other seed x", "noise y"]
+    assert (result.ceilings["other seed x"].x_layers, result.ceilings["noise y"].y_layers) == (tuple(x), tuple(y))
+    ceiling, best = result["cka"].ceilings["other seed x"], result["cka"].best()
+    assert ceiling["value"] == result.ceilings["other seed x"]["cka"].best().value > 0.99
+    assert ceiling["share"] == pytest.approx((best.value - best.chance) / (ceiling["value"] - ceiling["chance"]))
+    assert result["cka"].ceilings["noise y"]["share"] is None, "a ceiling of noise has no shares"
+    assert "of it reached" in repr(result)
+    assert "itself no more than chance" in repr(result)
+    distance = scan(x, y, "procrustes_distance", permutations=99, x_ceilings={"other seed": again})
+    assert 0 < distance["procrustes_distance"].ceilings["other seed x"]["share"] < 1
+
+
+def test_permuted_pairs_stand_beside_the_score(planted):
+    result = scan(*planted, ["cka", "procrustes_distance"], permutations=99)
+    permuted = result["cka"].permuted
+    assert result["cka"].chance.max() < permuted["mean"] < permuted["quantile"] < result["cka"].best().value
+    permuted = result["procrustes_distance"].permuted
+    assert permuted["mean"] > permuted["quantile"] > result["procrustes_distance"].best().value
+    assert "permuted pairs" in repr(result)
+    assert scan(*planted, "cka", permutations=0)["cka"].permuted is None
+
+
+def test_the_best_pair_is_scored_with_fewer_items_and_so_are_the_ceilings(planted):
+    x, y = planted
+    result = scan(x, y, "mutual_knn(k=5)", permutations=19, gallery=[20, 60], y_ceilings={"itself": y})
+    curve = result["mutual_knn(k=5)"].gallery
+    assert curve["n"].tolist() == [20, 60]
+    assert curve["value"][-1] == pytest.approx(result["mutual_knn(k=5)"].best().value)
+    np.testing.assert_allclose(curve["chance"], [5 / 19, 5 / 59])
+    assert result.ceilings["itself y"]["mutual_knn(k=5)"].gallery["value"].tolist() == [1, 1]
+    assert "with 20 items" in repr(result)
+    assert scan(x, y, "cka", permutations=19, gallery=True)["cka"].gallery["n"].tolist() == [60]
+    assert scan(x, y, "cka", permutations=19)["cka"].gallery is None
+
+
+def test_near_copies_are_noted_and_those_on_both_sides_counted(planted):
+    x, y = planted
+    x2, y1 = x["x2"].copy(), y["y1"].copy()
+    x2[1] = x2[0] + 1e-4
+    y1[7] = y1[6] + 1e-4
+    one_sided = scan(x2, y1, "cka", permutations=19)
+    assert "0 ≈ 1" in one_sided.notes[0]
+    assert "6 ≈ 7" in one_sided.notes[1]
+    assert "p-values are not concerned" in one_sided.notes[2]
+    y1[1] = y1[0] + 1e-4
+    assert "1 of the 60 items" in scan(x2, y1, "cka", permutations=19).notes[2]
+    groups = np.arange(N) // 2
+    assert scan(x2, y1, "cka", permutations=19, groups=groups).notes == (), "they keep together already"
+    assert scan(x2, y1, "cka", permutations=19, circular=True).notes[1:] == (), "a series has them by nature"
+
+
+def test_near_copies_among_very_many_items_are_not_looked_for_and_that_is_said(planted, monkeypatch):
+    monkeypatch.setattr(sys.modules["isomorph.scan._notes"], "NEAR_ITEMS", 50)
+    assert "60 items are more than 50" in scan(*planted, "cka", permutations=19).notes[0]
+
+
+def test_scans_with_every_part_come_back_whole_and_older_files_are_still_read(planted, tmp_path):
+    x, y = planted
+    strata = [k % 3 for k in range(N)]
+    result = scan(x, y, "cka", permutations=19, strata=strata, gallery=True, x_ceilings={"a": x}, selection="split")
+    path = result.save(tmp_path / "scan.json")
+    again = Scan.load(path)
+    assert again.to_json() == result.to_json()
+    assert repr(again) == repr(result)
+    old = json.loads(path.read_text())
+    del old["ceilings"], old["design"]
+    for name in ("ceilings", "permuted", "gallery"):
+        del old["alignments"]["cka(estimator='unbiased')"][name]
+    path.write_text(json.dumps(old))
+    assert Scan.load(path).ceilings == {}
+    assert "best pair of layers" in repr(Scan.load(path))
+
+
+def test_the_table_shows_every_number_of_a_metric_and_stays_narrow(planted):
+    x, y = planted
+    noise = {k: np.random.default_rng(5).normal(size=v.shape) for k, v in x.items()}
+    options = {"x_baselines": {"untrained": noise}, "x_ceilings": {"other seed": x}, "selection": "split"}
+    shown = repr(scan(x, y, ["mutual_knn(k=10)", "cka"], permutations=99, **options))
+    lines = shown.splitlines()
+    assert lines[0] == "Scan of x × y: 3 × 2 layers, n=60 items"
+    words = "score 95 % interval chance calibrated p p(max)"
+    assert lines[1].split() == words.split()
+    rows = ("best pair of layers", "held out", "untrained x", "difference from it", "permuted pairs")
+    for row in (*rows, "ceiling: other seed x"):
+        assert sum(line.strip().startswith(row) for line in lines) == 2, row
+    assert max(map(len, lines)) <= 120
+    assert lines[-1].startswith("All 2 metrics and all layers together: p ")
 
 
 def test_records_carry_every_setting_and_a_frame_needs_pandas(planted):

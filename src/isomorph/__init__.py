@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .report import report
     from .results import Alignment, Diagnosis, Neighborhoods, NetworkStitch, Scan, Stitch, load_result
     from .scan import scan
-    from .significance import power
+    from .significance import difference, false_discovery, gallery_curve, power
     from .stitch import stitch
     from .store import FeatureStore, Layers
     from .study import load_study, run
@@ -37,7 +37,7 @@ _HOMES = {
     "report": ("report",),
     "results": ("Alignment", "Diagnosis", "Neighborhoods", "NetworkStitch", "Scan", "Stitch", "load_result"),
     "scan": ("scan",),
-    "significance": ("power",),
+    "significance": ("difference", "false_discovery", "gallery_curve", "power"),
     "stitch": ("stitch",),
     "store": ("FeatureStore", "Layers"),
     "study": ("load_study", "run"),
@@ -68,7 +68,10 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "diagnose",
+    "difference",
     "extract",
+    "false_discovery",
+    "gallery_curve",
     "load_dataset",
     "load_encoder",
     "load_result",

@@ -393,10 +393,8 @@ def _show_discoveries(scans: Any) -> None:
         best = d.alignment.best()
         shown = (f"{best.value:.3f}", f"{best.chance:.3f}", *map(format_p, (d.p_maximum, d.hochberg, d.yekutieli)))
         table.add_row(d.x_name, d.y_name, d.metric, *shown)
-    print(
-        f"\nAll {len(found)} tests together: q is p(max) adjusted for their number, the false discovery rate at which"
-    )
-    print("the score passes (BH: Benjamini-Hochberg; BY: Benjamini-Yekutieli, under any dependence of the tests).")
+    print(f"\nAll {len(found)} tests together. q: p(max) adjusted for their number, the false discovery rate at which")
+    print("it passes (BH: Benjamini-Hochberg; BY: Benjamini-Yekutieli, under any dependence of the tests).")
     _console().print(table)
 
 

@@ -57,7 +57,7 @@ def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
     yield from _gallery(alignment)
     held = alignment.held_out
     if held is not None:
-        where = f"{held['x_layer']} × {held['y_layer']}, on {held['n_score']} items that did not choose them"
+        where = f"{held['x_layer']} × {held['y_layer']}; n={held['n_score']}, chosen on the others"
         chance, p = held["chance"], held["p_value"]
         yield ("held out", _number(held["value"]), "", _number(chance), "", format_p(p), "", where)
     for name, baseline in scan.baselines.items():
@@ -71,10 +71,9 @@ def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
             yield ("  difference from it", value, bounds, "", "", format_p(tested["p_value"]), "", "")
     if alignment.permuted is not None:
         mean, end, level = (alignment.permuted[k] for k in ("mean", "quantile", "level"))
-        words = f"best of all pairs; {100 * level:g} % of them below {_number(end)}"
-        if make_metric(alignment.variant).distance:
-            words = words.replace("below", "above")
-        yield ("permuted pairs", _number(mean), "", "", "", "", "", words)
+        side = "above" if make_metric(alignment.variant).distance else "below"
+        reach = f"{100 * level:g} % {side} {_number(end)}"
+        yield ("permuted pairs", _number(mean), reach, "", "", "", "", "best of all pairs")
     for name, ceiling in scan.ceilings.items():
         top, share = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name, {}).get("share")
         if top is not None:

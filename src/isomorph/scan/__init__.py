@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._design import check_shifts, design_of
 from ._scan import DEFAULT_METRICS, SELECTIONS, check, scan
 
-__all__ = ["DEFAULT_METRICS", "SELECTIONS", "check", "scan"]
+__all__ = ["DEFAULT_METRICS", "SELECTIONS", "check", "check_shifts", "design_of", "scan"]

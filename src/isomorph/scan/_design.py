@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .._sides import Side
 from ..datasets import PairedItems
 from ..errors import InputError
 from ..significance import Design
@@ -15,8 +14,10 @@ GROUPS = "groups"  # names the items' own groups where a label set is asked for
 
 
 def design_of(
-    side: Side,
     items: PairedItems | None,
+    ids: Sequence[str] | None,
+    n: int,
+    *,
     groups: Sequence[Any] | str | None,
     strata: Sequence[Any] | str | None,
     circular: bool,
@@ -25,8 +26,9 @@ def design_of(
     """The design of a scan of these items.
 
     Args:
-        side: One side of the scan, joined with the other.
         items: Where names of label sets lead, and where groups come from if none are given.
+        ids: Ids of the items that are scanned, or None if these are `items` row by row.
+        n: How many are scanned.
         groups: One group an item, the name of a label set of `items`, or None.
         strata: One label an item, the name of a label set of `items`, or ``"groups"`` for the items' own groups.
         circular: As in `permutations`.
@@ -36,16 +38,14 @@ def design_of(
         InputError: if labels or groups do not fit the items, or the design lets nothing move.
     """
     if items is not None:
-        if side.ids is not None:
-            items = items.subset(side.ids)
-        elif len(items) != side.n:
-            raise InputError(f"items holds {len(items)} items but the features have {side.n} rows and no ids.")
+        if ids is not None:
+            items = items.subset(ids)
+        elif len(items) != n:
+            raise InputError(f"items holds {len(items)} items but the features have {n} rows and no ids to join by.")
         if groups is None and strata != GROUPS:
             groups = items.groups
-    design = Design(
-        _labels(items, groups, side.n, "groups"), _labels(items, strata, side.n, "strata"), circular, within
-    )
-    design.orders(side.n, 0, 0)
+    design = Design(_labels(items, groups, n, "groups"), _labels(items, strata, n, "strata"), circular, within)
+    design.orders(n, 0, 0)
     return design
 
 

@@ -107,10 +107,10 @@ def scan(
     check(permutations, alpha, selection, budget, strata=strata is not None, circular=circular)
     seed = as_seed(seed)
     left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
-    design = design_of(left, items, groups, strata, circular, within)
+    design = design_of(items, left.ids, left.n, groups=groups, strata=strata, circular=circular, within=within)
     check_shifts(design, left.n, alpha)
     if not permutations and not design.free:
-        raise InputError(f"permutations=0: exact nulls are not known for items {design}; use permutations=200 or more.")
+        raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
     _check_gallery(gallery, left.n, chosen)
     conditions = [
         Condition(MAIN, "", left, right),
@@ -217,7 +217,7 @@ def check(
         )
     if not permutations and (strata or circular):
         how = "shifted in a circle" if circular else "permuted within labels"
-        raise InputError(f"permutations=0: exact nulls are not known for items {how}; use permutations=200 or more.")
+        raise InputError(f"permutations=0: exact nulls are not known for items {how}; sample some, such as 199.")
     if selection not in SELECTIONS:
         raise InputError(f"selection={selection!r} is not known; use one of {', '.join(map(repr, SELECTIONS))}.")
 

@@ -21,6 +21,9 @@ x = "vision"
 y = "text"
 metrics = ["mutual_knn(k=10)", "cka", "rsa"]
 permutations = 500
+x_ceilings = ["other-vision"]   # encoders of its kind that x is compared with; y_ceilings likewise
+strata = "label"                # permute items inside a label only; groups = "…" and circular = true likewise
+gallery = true                  # the best pair with fewer items as well
 
 [[stitches]]
 x = "vision"

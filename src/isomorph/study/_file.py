@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -18,6 +19,7 @@ from ..scan import check as check_scan
 from ..stitch import DEFAULT_MAPS
 from ..store import FeatureStore
 
+_LISTS = ("metrics", "maps", "x_ceilings", "y_ceilings", "gallery")  # checked one by one, not by their types
 E = TypeVar("E", "ScanEntry", "StitchEntry")
 
 
@@ -57,6 +59,14 @@ class ScanEntry:
         permutations: Shared random re-pairings.
         alpha: Level of the calibrated score.
         selection: ``"all"``, or ``"split"`` to choose layers on one half of the items and score them on the other.
+        x_ceilings: Names of encoders of the kind of `x` (another seed, another model) that it is compared with, to say
+            how alike two of a kind are.
+        y_ceilings: The same for `y`.
+        groups: Label set of the items that is permuted whole, or None for the items' own groups, if they have any.
+        strata: Label set of the items (or ``"groups"``) inside which items are permuted, or None.
+        circular: Whether items are a time series, shifted in a circle instead of permuted.
+        within: Whether items inside a group are shuffled as well.
+        gallery: Whether the best pair is also scored with fewer items, or their numbers.
         budget: Seconds that the permutations of one metric may take, or None.
     """
 
@@ -67,11 +77,25 @@ class ScanEntry:
     alpha: float = 0.05
     selection: str = "all"
     budget: float | None = None
+    x_ceilings: tuple[str, ...] = ()
+    y_ceilings: tuple[str, ...] = ()
+    groups: str | None = None
+    strata: str | None = None
+    circular: bool = False
+    within: bool = True
+    gallery: bool | tuple[int, ...] = False
 
     @property
     def file(self) -> str:
-        """Name of the result file."""
-        return f"scan-{self.x}-{self.y}.json"
+        """Name of the result file, which also tells scans of one pair under several designs apart."""
+        design = (
+            ("groups", self.groups),
+            ("within", self.strata),
+            ("circular", "" if self.circular else None),
+            ("in-order", None if self.within else ""),
+        )
+        words = [f"-{word}{f'-{name}' if name else ''}" for word, name in design if name is not None]
+        return re.sub(r"[/\\\0]", "-", f"scan-{self.x}-{self.y}{''.join(words)}.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +215,10 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         skip_bad=bool(data.get("skip_bad", False)),
         text=text,
     )
+    files = [*(s.file for s in study.scans), *(s.file for s in study.stitches)]
+    for file in files:
+        if files.count(file) > 1:
+            raise InputError(f"{path}: two tables would write {file}; put the metrics or maps of one pair into one.")
     DATASETS.make(study.items)
     return study
 
@@ -219,23 +247,74 @@ def _pair_entry(kind: type[E], table: Mapping[str, Any], encoders: Mapping[str, 
         if table[side] not in encoders:
             raise UnknownNameError(f"encoder in {path}", str(table[side]), encoders)
     values = dict(table)
-    _check_types({k: v for k, v in values.items() if k not in ("metrics", "maps")}, kind, f"{path}, {where}")
+    _check_types({k: v for k, v in values.items() if k not in _LISTS}, kind, f"{path}, {where}")
     for key, check in (("metrics", make_metric), ("maps", make_map)):
         if key in values:
-            if not isinstance(values[key], str | list):
-                raise InputError(f"{path}, {where}: {key} must be a list of texts, found {values[key]!r}.")
-            values[key] = (values[key],) if isinstance(values[key], str) else tuple(values[key])
-            if not values[key]:
-                raise InputError(f"{path}, {where}: {key} is empty; name at least one, or leave it out.")
-            for spec in values[key]:
-                check(spec)
+            values[key] = _specs(values[key], check, f"{path}, {where}: {key}")
+    for key in ("x_ceilings", "y_ceilings"):
+        if key in values:
+            values[key] = _ceilings(values[key], values[key[0]], encoders, f"{path}, {where}: {key}")
+    if not isinstance(values.get("gallery", False), bool):
+        values["gallery"] = _sizes(values["gallery"], f"{path}, {where}: gallery")
     entry = kind(**values)
     if isinstance(entry, ScanEntry):
         try:
-            check_scan(entry.permutations, entry.alpha, entry.selection, entry.budget)
+            check_scan(
+                entry.permutations,
+                entry.alpha,
+                entry.selection,
+                entry.budget,
+                strata=entry.strata is not None,
+                circular=entry.circular,
+            )
         except InputError as error:
             raise InputError(f"{path}, {where}: {error}") from error
     return entry
+
+
+def _specs(value: Any, check: Callable[[str], Any], where: str) -> tuple[str, ...]:
+    """Specs of metrics or maps, each of which can be made.
+
+    Raises:
+        InputError: if there is none, or they are no texts.
+    """
+    if not isinstance(value, str | list):
+        raise InputError(f"{where} must be a list of texts, found {value!r}.")
+    specs = (value,) if isinstance(value, str) else tuple(value)
+    if not specs:
+        raise InputError(f"{where} is empty; name at least one, or leave it out.")
+    for spec in specs:
+        check(spec)
+    return specs
+
+
+def _ceilings(value: Any, own: str, encoders: Mapping[str, EncoderEntry], where: str) -> tuple[str, ...]:
+    """Names of encoders that one side is compared with.
+
+    Raises:
+        InputError: if they are no names, or one is the side itself.
+        UnknownNameError: if there is no such encoder.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(v, str) for v in names):
+        raise InputError(f"{where} must be a list of names of encoders, found {value!r}.")
+    for name in names:
+        if name not in encoders:
+            raise UnknownNameError(f"encoder in {where}", name, encoders)
+        if name == own:
+            raise InputError(f"{where} names {name!r} itself, which is all alike; name another encoder of its kind.")
+    return tuple(names)
+
+
+def _sizes(value: Any, where: str) -> tuple[int, ...]:
+    """Numbers of items.
+
+    Raises:
+        InputError: if they are none.
+    """
+    if not isinstance(value, list) or not value or not all(type(v) is int and v > 0 for v in value):
+        raise InputError(f"{where} must be true, false or a list of numbers of items, found {value!r}.")
+    return tuple(value)
 
 
 def _check_types(table: Mapping[str, Any], kind: type, where: str) -> None:

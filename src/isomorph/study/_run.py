@@ -18,7 +18,7 @@ from ..maps import make_map
 from ..metrics import metric as make_metric
 from ..report import report as write_report
 from ..results import Diagnosis, Scan, Stitch, load_result
-from ..scan import scan
+from ..scan import check_shifts, design_of, scan
 from ..significance import input_statistics
 from ..stitch import stitch
 from ..store import Layers, choose_view
@@ -68,10 +68,10 @@ def plan(study: Study) -> list[Step]:
     """What a run would do, with sizes and estimated times; nothing is computed but the items.
 
     Raises:
-        InputError: if the items or a model do not fit.
+        InputError: if the items or a model do not fit, or the items cannot be permuted as a scan asks for.
         FetchError: if a package or hub that they come from cannot be reached.
     """
-    items = load_dataset(study.items, skip_bad=study.skip_bad)
+    items = _items(study)
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
     rate, current = _rate(), True
     depth: dict[tuple[str, str], int] = {}
@@ -117,7 +117,7 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     Raises:
         IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
     """
-    items = load_dataset(study.items, skip_bad=study.skip_bad)
+    items = _items(study)
     say(f"{len(items)} items of {study.items}")
     features: _Features = {}
     for entry, init in _runs(study):
@@ -162,11 +162,17 @@ class _Work:
         facts = [
             [make_metric(m).variant for m in entry.metrics],
             [entry.permutations, entry.alpha, entry.selection, entry.budget],
+            [entry.groups, entry.strata, entry.circular, entry.within, entry.gallery],
+            {k: self.features[k, "pretrained"].provenance for k in (*entry.x_ceilings, *entry.y_ceilings)},
+            [entry.x_ceilings, entry.y_ceilings],
         ]
         label = f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {', '.join(entry.metrics)}"
 
         def make() -> Scan:
-            groups = None if self.items.groups is None else _groups_of(self.items, x, y)
+            x_ceilings, y_ceilings = (
+                {name: self.features[name, "pretrained"] for name in names}
+                for names in (entry.x_ceilings, entry.y_ceilings)
+            )
             result = scan(
                 x,
                 y,
@@ -176,7 +182,14 @@ class _Work:
                 alpha=entry.alpha,
                 x_baselines=baselines[0],
                 y_baselines=baselines[1],
-                groups=groups,
+                x_ceilings=x_ceilings,
+                y_ceilings=y_ceilings,
+                items=self.items,
+                groups=entry.groups,
+                strata=entry.strata,
+                circular=entry.circular,
+                within=entry.within,
+                gallery=entry.gallery,
                 selection=entry.selection,
                 budget=entry.budget,
             )
@@ -212,7 +225,7 @@ class _Work:
         used = next((s for s in wanted), None)
         facts = [found.to_json(), "" if used is None else used.to_json()]
         label = f"{entry.x} × {entry.y}: failure signatures"
-        file = f"diagnosis-{entry.x}-{entry.y}.json"
+        file = entry.file.replace("scan", "diagnosis", 1)
         return self._kept(
             Diagnosis, file, facts, label, lambda: diagnose(x, y, scan=found, stitch=used, seed=self.study.seed)
         )
@@ -255,11 +268,22 @@ class _Work:
         return result
 
 
-def _groups_of(items: PairedItems, x: Layers, y: Layers) -> list[str]:
-    assert items.groups is not None
-    where = dict(zip(items.ids, items.groups, strict=True))
-    there = set(y.ids)
-    return [where[i] for i in x.ids if i in there]
+def _items(study: Study) -> PairedItems:
+    """The items, once every scan is known to be able to permute them as it asks for: before anything is encoded.
+
+    Raises:
+        InputError: if one is not.
+    """
+    items = load_dataset(study.items, skip_bad=study.skip_bad)
+    for entry in study.scans:
+        try:
+            how: dict[str, Any] = {"groups": entry.groups, "strata": entry.strata, "circular": entry.circular}
+            design = design_of(items, None, len(items), **how, within=entry.within)
+            check_shifts(design, len(items), entry.alpha)
+            design.orders(len(items), min(entry.permutations, len(items)), 0)
+        except InputError as error:
+            raise InputError(f"The scan {entry.x} × {entry.y}: {error}") from error
+    return items
 
 
 def _runs(study: Study) -> list[tuple[EncoderEntry, str]]:
@@ -280,10 +304,11 @@ _PASSES = 8.0  # how much slower than a plain product gathering, ranking and dec
 
 
 def _pairs(study: Study, entry: ScanEntry | StitchEntry, depth: Mapping[tuple[str, str], int]) -> tuple[int, int]:
-    """Number of layer pairs, and of scans: the one asked for and those of the baselines."""
+    """Number of layer pairs, and of scans: the one asked for and those of the baselines and ceilings."""
     pairs = depth[entry.x, "pretrained"] * depth[entry.y, "pretrained"]
     sides = [study.encoders[n] for n in (entry.x, entry.y)]
-    return pairs, 1 + sum(e.untrained + e.inputs for e in sides)
+    ceilings = len(entry.x_ceilings) + len(entry.y_ceilings) if isinstance(entry, ScanEntry) else 0
+    return pairs, 1 + sum(e.untrained + e.inputs for e in sides) + ceilings
 
 
 def _rate() -> float:
