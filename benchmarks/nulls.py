@@ -1,4 +1,4 @@
-"""Which tail fits the null of a score: normal, Székely-Rizzo t, Pearson III, against long sampled runs; and its cost.
+"""Which tail fits the null of a score: normal, Székely-Rizzo t, Pearson III, against long sampled runs.
 
 `python benchmarks/nulls.py` takes a minute or two. `--samples 10000000 --write` is the run that docs/nulls.md holds.
 """
@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +13,6 @@ import numpy as np
 from scipy import special, stats
 
 from isomorph.metrics import Metric, metric
-from isomorph.significance import maximum_p, permutations, sampled_null
 
 LEVELS = (0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
 DOCUMENT = Path(__file__).parent.parent / "docs" / "nulls.md"
@@ -145,79 +142,17 @@ def tails(samples: int, specs: Sequence[str] = METRICS, cases: Sequence[Case] = 
     return lines
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def costs(n: int, left: int, right: int, orders: int, repeats: int) -> list[str]:
-    """Time of exact p and of shared permutations, over the time of the scores, in turn in one process."""
-    rng = np.random.default_rng(0)
-    xs = [rng.standard_normal((n, 768), dtype=np.float32) for _ in range(left)]
-    ys = [rng.standard_normal((n, 1024), dtype=np.float32) for _ in range(right)]
-    few = permutations(n, orders, 0)
-    lines = [
-        f"{left} × {right} layers, n = {n}, d = 768 × 1024, float32, medians of {repeats}; {orders} permutations were "
-        "timed and scaled to 1000. The score includes preparing every layer. *anew*: every permutation and pair "
-        "computed from the features, as the field's tools do, by our own metric (5 pairs, scaled), over ours.",
-        "",
-        "| metric | score (s) | exact p / score | 1000 permutations, p of the maximum / score | anew / permutations |",
-        "|---|---|---|---|---|",
-    ]
-    total_score = total_null = 0.0
-    for spec in (*METRICS[:2], "mutual_knn(k=10)", "jaccard_knn(k=10)", "rsa"):
-        m = metric(spec)
-        score, exact, null = [], [], []
-        for _ in range(repeats):
-            state: dict[str, object] = {}
-
-            def scored(m: Metric = m, state: dict = state) -> None:
-                state["x"], state["y"] = [m.prepare(x) for x in xs], [m.prepare(y) for y in ys]
-                state["v"] = m.compare(state["x"], state["y"])
-
-            score.append(timed(scored))
-            a, b, values = state["x"], state["y"], state["v"]
-            exact.append(timed(lambda m=m, a=a, b=b, v=values: _exact(m, a, b, v)))
-            null.append(timed(lambda m=m, a=a, b=b, v=values: maximum_p(v, sampled_null(m, a, b, few))))
-        s, e, p = (statistics.median(v) for v in (score, exact, null))
-        total_score, total_null = total_score + s, total_null + p * 1000 / orders
-        known = m.null_moments(a[:1], b[:1])
-        shown = f"{e / s:.2f}" if known is not None and known.std is not None else "–"
-        pairs = [(xs[i % left], ys[i % right]) for i in range(5)]
-        anew = timed(lambda m=m, pairs=pairs: [m(x, y[few[0]]) for x, y in pairs]) / 5 * left * right
-        lines.append(f"| {spec} | {s:.2f} | {shown} | {p * 1000 / orders / s:.0f} | {anew / (p / orders):.0f} |")
-        print(lines[-1], flush=True)
-    lines.append(f"| all five | {total_score:.2f} | | {total_null / total_score:.0f} | |")
-    print(lines[-1], flush=True)
-    return lines
-
-
-def _exact(m: Metric, a: list, b: list, values: np.ndarray) -> object:
-    null = m.null_moments(a, b)
-    return None if null is None or null.std is None else null.p_value(values)
-
-
 def main() -> None:
     """Print the tables, and write them if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--far", type=int, default=0, help="samples for the far tail of unbiased CKA, 1/k spectrum")
-    parser.add_argument("--orders", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--items", type=int, default=1024)
-    parser.add_argument("--layers", type=int, nargs=2, default=(13, 25))
-    parser.add_argument("--only", choices=("tails", "costs"))
     parser.add_argument("--write", action="store_true", help="put the tables into docs/nulls.md")
     args = parser.parse_args()
     tables: dict[str, list[str]] = {}
-    if args.only != "costs":
-        tables["Tails"] = [f"{args.samples:,} permutations.", "", *tails(args.samples)]
+    tables["Tails"] = [f"{args.samples:,} permutations.", "", *tails(args.samples)]
     if args.far:
         tables["Far tail"] = [f"{args.far:,} permutations.", "", *tails(args.far, METRICS[:1], CASES[1:2])]
-    if args.only != "tails":
-        tables["Cost"] = costs(args.items, *args.layers, args.orders, args.repeats)
     if args.write:
         write(tables)
 
@@ -227,7 +162,7 @@ def write(tables: dict[str, list[str]]) -> None:
     old = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
     reading = old[old.index("## Reading") :] if "## Reading" in old else "## Reading\n"
     parts = [HEAD]
-    for title in ("Tails", "Far tail", "Cost"):
+    for title in ("Tails", "Far tail"):
         if title in tables:
             body = "\n".join(tables[title])
         else:
