@@ -180,7 +180,7 @@ def test_a_split_chooses_layers_on_one_half_and_scores_them_on_the_other(planted
     assert (held["x_layer"], held["y_layer"]) == ("x2", "y1")
     assert held["n_selection"] + held["n_score"] == N
     assert held["p_value"] < 0.001
-    assert "chosen on the others" in repr(scan(*planted, "cka", permutations=19, selection="split"))
+    assert "held out, n=30" in repr(scan(*planted, "cka", permutations=19, selection="split"))
     with pytest.raises(InputError, match="'all', 'split'"):
         scan(*planted, "cka", selection="half")
 
@@ -350,7 +350,7 @@ def test_ceilings_compare_a_side_with_its_own_kind_and_say_how_far_the_score_goe
     assert ceiling["value"] == result.ceilings["other seed x"]["cka"].best().value > 0.99
     assert ceiling["share"] == pytest.approx((best.value - best.chance) / (ceiling["value"] - ceiling["chance"]))
     assert result["cka"].ceilings["noise y"]["share"] is None, "a ceiling of noise has no shares"
-    assert "of it reached" in repr(result)
+    assert "share of it reached" in repr(result)
     assert "itself no more than chance" in repr(result)
     distance = scan(x, y, "procrustes_distance", permutations=99, x_ceilings={"other seed": again})
     assert 0 < distance["procrustes_distance"].ceilings["other seed x"]["share"] < 1
@@ -426,7 +426,7 @@ def test_the_table_shows_every_number_of_a_metric_and_stays_narrow(planted):
     assert lines[0] == "Scan of x × y: 3 × 2 layers, n=60 items"
     words = "score 95 % interval chance calibrated p p(max)"
     assert lines[1].split() == words.split()
-    rows = ("best pair of layers", "held out", "untrained x", "difference from it", "permuted pairs")
+    rows = ("best pair of layers", "held out, n=30", "untrained x", "difference from it", "permuted pairs")
     for row in (*rows, "ceiling: other seed x"):
         assert sum(line.strip().startswith(row) for line in lines) == 2, row
     assert max(map(len, lines)) <= 120

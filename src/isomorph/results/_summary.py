@@ -57,9 +57,9 @@ def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
     yield from _gallery(alignment)
     held = alignment.held_out
     if held is not None:
-        where = f"{held['x_layer']} × {held['y_layer']}; n={held['n_score']}, chosen on the others"
+        label, where = f"held out, n={held['n_score']}", f"{held['x_layer']} × {held['y_layer']}"
         chance, p = held["chance"], held["p_value"]
-        yield ("held out", _number(held["value"]), "", _number(chance), "", format_p(p), "", where)
+        yield (label, _number(held["value"]), "", _number(chance), "", format_p(p), "", where)
     for name, baseline in scan.baselines.items():
         twin = baseline.alignments.get(alignment.metric)
         if twin is not None:
@@ -77,8 +77,9 @@ def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
     for name, ceiling in scan.ceilings.items():
         top, share = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name, {}).get("share")
         if top is not None:
-            words = "; itself no more than chance" if share is None else f"; {100 * share:.0f} % of it reached"
-            yield _best(f"ceiling: {name}", top, words)
+            yield _best(f"ceiling: {name}", top, "; itself no more than chance" if share is None else "")
+            if share is not None:
+                yield ("  share of it reached", f"{100 * share:.0f} %", "", "", "", "", "", "")
             yield from _gallery(top)
 
 
