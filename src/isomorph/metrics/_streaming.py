@@ -7,9 +7,9 @@ C - n δ_y δ_z', and the centred squared norms b_i = a_i - 2 y_i'δ + |δ|² ha
 
     Σ b b' = Σ a a' - 2 v'δ_z - 2 w'δ_y + 4 δ_y'C δ_z + q_y Σa' + q_z Σa - 3 n q_y q_z,   q = |δ|².
 
-Values that nobody has looked at (`Unread`) are checked in the same pass: what is not finite shows in the squared norm of
-its row. Where the estimate is poor, one item outweighs the others, or the features may be constant, the layer is looked
-at again: exact mean, exact scale, all in float64.
+Values that nobody has looked at (`Unread`) are checked in the same pass: what is not finite shows in the squared norm
+of its row. Where the estimate is poor, one item outweighs the others, or the features may be constant, the layer is
+looked at again: exact mean, exact scale, all in float64.
 """
 
 from __future__ import annotations
