@@ -73,6 +73,7 @@ def write(folder, **changes):
     y = "{settings.get("y", "b")}"
     metrics = {settings["metrics"]}
     permutations = 20
+    {settings.get("scan", "")}
     '''
     path = folder / "study.toml"
     path.write_text(text)
@@ -94,6 +95,60 @@ def test_a_run_gives_a_page_scans_with_the_untrained_twin_and_a_second_run_encod
     assert LetterEncoder.encoded == 3 * len(WORDS)
     assert again.scans[0].to_json() == scan.to_json()
     assert any("there and current" in line for line in said)
+
+
+def labelled(folder):
+    """The same items with a label, in a table of its own."""
+    with open(folder / "labelled.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "label"])
+        writer.writerows((f"i{k}", f"{w} {k}", f"kind-{k % 4}") for k, w in enumerate(WORDS))
+    return f"table(path={str(folder / 'labelled.csv')!r})"
+
+
+def test_designs_ceilings_and_the_gallery_reach_the_scan_and_its_result(folder):
+    extra = "[encoders.c]\nmodel = 'letters-c'"
+    scan = "strata = 'label'\ny_ceilings = ['c']\ngallery = [20, 40]"
+    study = load_study(write(folder, items=labelled(folder), encoder=extra, scan=scan))
+    outcome = run(study, say=lambda text: None)
+    (found,) = outcome.scans
+    assert found.design == "permuted within labels (4 labels)"
+    assert list(found.ceilings) == ["c y"]
+    assert found["cka"].gallery["n"].tolist() == [20, 40]
+    assert (folder / "out" / "scan-a-b-within-label.json").exists()
+    page = outcome.page.read_text(encoding="utf-8")
+    assert "permuted within labels (4 labels)" in page
+    said = []
+    run(study, say=said.append)
+    assert any("there and current" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("strata = 'sort'", "a × b: strata='sort': items has no such labels; it has label"),
+        ("strata = 'groups'", "no such labels"),
+        ("circular = true\npermutations = 40", "has 39 circular shifts only"),
+    ],
+)
+def test_a_design_that_the_items_do_not_have_is_named_before_anything_is_encoded(folder, line, message):
+    path = write(folder, items=labelled(folder), scan=line)
+    path.write_text(path.read_text().replace("permutations = 20", "") if "permutations" in line else path.read_text())
+    for step in (plan, run):
+        with pytest.raises(InputError, match=message):
+            step(load_study(path))
+    assert LetterEncoder.encoded == 0
+
+
+def test_one_pair_under_two_designs_is_two_results_and_the_same_twice_is_refused(folder):
+    path = write(folder)
+    once = path.read_text()
+    more = "\n[[scans]]\nx = 'a'\ny = 'b'\npermutations = 20\n"
+    path.write_text(once + more + "circular = true\n")
+    assert [s.file for s in load_study(path).scans] == ["scan-a-b.json", "scan-a-b-circular.json"]
+    path.write_text(once + more)
+    with pytest.raises(InputError, match=r"two tables would write scan-a-b\.json"):
+        load_study(path)
 
 
 def test_a_changed_setting_scans_again_and_encodes_nothing(folder):
@@ -169,6 +224,15 @@ def test_a_setting_of_the_wrong_type_is_named_before_anything_is_computed(tmp_pa
         ("alpha = 7", "between 0 and 1"),
         ("selection = 'half'", "'all', 'split'"),
         ("budget = -1.0", "budget="),
+        ("strata = 3", "strata must be a text"),
+        ("circular = 1", "circular must be true or false"),
+        ("circular = true\nstrata = 'group'", "exclude each other"),
+        ("circular = true\npermutations = 0", "permutations=0"),
+        ("gallery = 3", "gallery must be true, false or a list"),
+        ("gallery = []", "gallery must be true, false or a list"),
+        ("x_ceilings = 3", "x_ceilings must be a list of names"),
+        ("x_ceilings = ['b']", "Unknown encoder"),
+        ("x_ceilings = ['a']", "names 'a' itself"),
     ],
 )
 def test_a_scan_that_could_not_run_is_refused_before_anything_is_computed(tmp_path, line, word):

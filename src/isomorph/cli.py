@@ -14,7 +14,8 @@ import typer.core
 from ._checks import check_file_target
 from .errors import InputError, IsomorphError
 
-_LEGEND = """p(max): p of the best of all pairs of layers. calibrated: 0 at the threshold of chance, 1 at the best there is.
+_LEGEND = """\
+p(max): p of the best of all pairs of layers. calibrated: 0 at the threshold of chance, 1 at the best score.
 held out: layers chosen on the other items. share of a ceiling: 0 at chance, 1 at the ceiling."""
 INTERRUPTED = "Interrupted. What was committed is kept; the same command goes on from there."
 

@@ -25,6 +25,9 @@ def _alignment(
     layers: Callable[[str, int], tuple[str, ...]] | None = None,
     against: Mapping[str, tuple[float, float]] | None = None,
     held_out: float | None = None,
+    ceilings: Mapping[str, float | None] | None = None,
+    permuted: bool = False,
+    gallery: tuple[int, ...] = (),
 ) -> Alignment:
     name = layers or (lambda side, n: ("embedding", *(f"layer_{i}" for i in range(1, n))))
     depth = np.linspace(0.1, 1, rows)[:, None] * np.linspace(0.5, 1, columns)[None]
@@ -51,9 +54,28 @@ def _alignment(
         interval=np.stack([values - 0.03, values + 0.03], axis=-1) if interval else None,
         against={k: _tested(*v) for k, v in (against or {}).items()},
         held_out=None if held_out is None else _held_out(held_out),
+        ceilings={k: _ceiling(v) for k, v in (ceilings or {}).items()},
+        permuted={"mean": chance + 0.011, "quantile": chance + 0.022, "level": 0.95} if permuted else None,
+        gallery=_gallery(gallery, values.max(), chance) if gallery else None,
         null="exact moments",
         maximum_from="1000 shared permutations",
     )
+
+
+def _ceiling(share: float | None) -> dict[str, Any]:
+    named = {"value": 0.777, "chance": 0.045, "x_layer": "layer_2", "y_layer": "layer_3", "p_maximum": 0.0012}
+    return {**named, "share": share}
+
+
+def _gallery(sizes: tuple[int, ...], value: float, chance: float) -> dict[str, Any]:
+    at = np.array(sizes)
+    return {
+        "n": at,
+        "value": value + 1 / at,
+        "spread": 0.1 / at,
+        "chance": chance + 1 / at,
+        "above_chance": np.full(len(at), 0.5),
+    }
 
 
 def _tested(difference: float, p: float) -> dict[str, Any]:
@@ -70,8 +92,12 @@ def _scan(
     x: str = "bundled:vision", y: str = "org/text", specs: tuple[str, ...] = ("mutual_knn(k=10)",), **kw: Any
 ) -> Scan:
     own = {
-        k: kw.pop(k) for k in ("baselines", "neighborhoods", "provenance", "dataset", "notes", "p_maximum") if k in kw
+        k: kw.pop(k)
+        for k in ("baselines", "neighborhoods", "provenance", "dataset", "notes", "p_maximum", "design")
+        if k in kw
     }
+    ceilings = kw.get("ceilings") or {}
+    own["ceilings"] = {k: _scan(x, "org/another", specs, gallery=kw.get("gallery", ())) for k in ceilings}
     found = [_alignment(s, **kw) for s in specs]
     return Scan(x, y, {a.metric: a for a in found}, 60, x_view="image", y_view="text", **own)
 

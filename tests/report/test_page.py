@@ -6,10 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from isomorph.errors import InputError, MissingExtraError
 from isomorph.report import report as report_with_figures
-from isomorph.report._text import number
+from isomorph.report._text import number, p_text
 from isomorph.results import Neighborhoods, Scan
 
 report = functools.partial(report_with_figures, figures=False)  # figures have their own tests
@@ -260,3 +261,64 @@ def test_items_that_are_each_others_neighbours_in_both_models_are_not_all_shown(
     shown = [a["title"] for a in page.with_class("name")]
     assert shown == ["clock-0", "heart", "star", "flower", "odd-7", "odd-6", "odd-5", "odd-4"]
     assert "8 of the 16 listed items are shown, chosen to differ." in page.text
+
+
+def test_ceilings_stand_beside_the_score_with_the_share_that_it_reaches(tmp_path, make_scan, read_page):
+    scan = make_scan(ceilings={"other seed x": 0.424, "weak y": None})
+    page = read_page(report(scan, tmp_path / "r.html"))
+    assert "Beside the ceilings" in page.text
+    assert "vision × another mutual_knn(k=10) 0.777 0.045 0.0012 layer_2 × layer_3 42 %" in page.text
+    assert "From chance it goes 42 % of the way to vision × another (0.777)." in page.text
+    header, row = json.loads(next(s for s in page.scripts if s.startswith('[["x"')))
+    found = dict(zip(header, row, strict=True))
+    assert found["ceiling other seed x share"] == pytest.approx(0.424)
+    assert found["ceiling weak y share"] is None
+    assert "Beside the ceilings" not in read_page(report(make_scan(), tmp_path / "s.html")).text
+
+
+def test_permuted_pairs_are_a_row_of_the_baselines(tmp_path, make_scan, read_page):
+    page = read_page(report(make_scan(permuted=True), tmp_path / "r.html"))
+    assert "permuted pairs mutual_knn(k=10) 0.061 – best of all; 95 % below 0.072 +0.289" in page.text
+    page = read_page(report(make_scan(permuted=True, strength=0.001), tmp_path / "s.html"))
+    assert "no more" in page.text
+
+
+def test_the_summary_gives_the_p_of_the_pair_beside_that_of_the_maximum(tmp_path, make_scan, read_page):
+    scan = make_scan(interval=True)
+    best = scan["mutual_knn(k=10)"].best()
+    page = read_page(report(scan, tmp_path / "r.html"))
+    row = f"{number(best.value)} 0.320 to 0.380 0.050 7.0 × {number(best.calibrated)} {p_text(best.p_value)}"
+    assert f"{row} {p_text(best.p_maximum)} layer_4 × layer_3" in page.text
+
+
+def test_many_tests_are_adjusted_for_their_number(tmp_path, make_scan, read_page):
+    weak = {"strength": 1.4, "rows": 1, "columns": 1}  # p = 0.04 a pair
+    scans = [make_scan(f"m{k}", specs=("cka", "mutual_knn(k=10)"), **weak) for k in range(2)]
+    p = scans[0]["cka"].p_maximum
+    assert 0.03 < p < 0.05
+    page = read_page(report([*scans, make_scan("m9", specs=("cka",), strength=0)], tmp_path / "r.html"))
+    assert "All 5 tests together" in page.text
+    assert "Of 5 best scores, 4 pass by themselves." in page.text
+    q = stats.false_discovery_control([p] * 4 + [1.0])
+    assert f"{sum(q <= 0.05)} pass (Benjamini-Hochberg), and 0 under any dependence" in page.text
+    table = json.loads(next(s for s in page.scripts if s.startswith('[["x"')))
+    assert table[1][table[0].index("q_benjamini_hochberg")] == pytest.approx(q[0])
+    assert "tests together" not in read_page(report(make_scan(), tmp_path / "s.html")).text
+
+
+def test_how_items_were_permuted_is_said(tmp_path, make_scan, read_page):
+    page = read_page(report(make_scan(design="permuted within labels (4 labels)"), tmp_path / "r.html"))
+    assert "items permuted within labels (4 labels)" in page.text
+    assert "permuted freely" in read_page(report(make_scan(), tmp_path / "s.html")).text
+
+
+def test_the_score_against_the_number_of_items_is_drawn_beside_the_ceilings(tmp_path, make_scan, read_page):
+    scan = make_scan(gallery=(20, 40, 60), ceilings={"other seed x": 0.5})
+    page = read_page(report(scan, tmp_path / "r.html"))
+    (chart,) = [a for t, a in page.elements if t == "svg" and "20 items" in (a.get("aria-label") or "")]
+    assert "best pair: 20 items 0.400" in chart["aria-label"]
+    assert "ceiling: vision × another: 20 items" in chart["aria-label"]
+    assert "chance: 20 items 0.100, 40 items 0.075" in chart["aria-label"]
+    assert "one standard deviation" in page.text
+    alone = read_page(report(make_scan(gallery=(60,)), tmp_path / "s.html"))
+    assert not any("60 items" in (a.get("aria-label") or "") for t, a in alone.elements if t == "svg")

@@ -28,6 +28,11 @@ def number(value: float | None) -> str:
     return text.replace("-", "−")
 
 
+def percent(share: float) -> str:
+    """A share: ``62 %``."""
+    return f"{100 * share:.0f}\u00a0%".replace("-", "−")
+
+
 def signed(value: float | None) -> str:
     """A difference: a score with its sign."""
     shown = number(value)

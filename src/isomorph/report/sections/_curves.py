@@ -1,4 +1,4 @@
-"""Alignment along relative depth: the slices through the best pair of layers, with chance and baselines."""
+"""Alignment along relative depth, through the best pair of layers, and against the number of items."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from .._charts import Series, line_chart
 from .._heatmap import best_cell, passes
+from .._sizes import size_chart
 from .._svg import Figure
-from .._text import layer_labels
+from .._text import layer_labels, printable
+from ._verdict import ceiling_label
 
 
 def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: Mapping[str, str]) -> Iterator[Figure]:
@@ -56,6 +58,39 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: 
             series,
             f"relative depth of {name}, input to output",
         )
+
+
+def gallery_curve(alignment: Alignment, scan: Scan, stem: str) -> Iterator[Figure]:
+    """The score of the best pair against the number of items, beside those of the ceilings.
+
+    Args:
+        alignment: One metric of the scan.
+        scan: The scan, for its ceilings.
+        stem: Stem of the figures' file names.
+    """
+    if alignment.gallery is None or len(alignment.gallery["n"]) < 2:
+        return
+    series = [_over_items("best pair", alignment.gallery, 0)]
+    for k, (name, ceiling) in enumerate(sorted(scan.ceilings.items())):
+        top = ceiling.alignments.get(alignment.metric)
+        if top is not None and top.gallery is not None:
+            series.append(_over_items(f"ceiling: {ceiling_label(name, scan)}", top.gallery, 1 + k % 5))
+    series.append(Series("chance", series[0].x, [float(v) for v in alignment.gallery["chance"]], "chance"))
+    words = "; ".join(f"{s.label}: " + ", ".join(f"{n:.0f} items {v:.3f}" for n, v in _points(s)) for s in series)
+    heading = f"{alignment.metric.partition('(')[0]} against the number of items"
+    yield size_chart(
+        f"{stem}-gallery", printable(f"{alignment.metric} of the best pair. {words}."), heading, series, "items"
+    )
+
+
+def _over_items(label: str, curve: Mapping[str, Any], style: int) -> Series:
+    value, spread = (np.asarray(curve[k], dtype=float) for k in ("value", "spread"))
+    band = ((value - spread).tolist(), (value + spread).tolist()) if style == 0 else None
+    return Series(label, [float(n) for n in curve["n"]], value.tolist(), style, band=band)
+
+
+def _points(series: Series) -> Iterator[tuple[float, float]]:
+    return zip(series.x, series.y, strict=True)
 
 
 def _slice(array: Any, axis: int, index: int) -> np.ndarray[Any, Any]:

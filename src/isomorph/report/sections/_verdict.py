@@ -10,7 +10,7 @@ from typing import Any
 from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from .._section import Context
-from .._text import DASH, listed, number, p_text, printable, signed, times_chance
+from .._text import DASH, listed, number, p_text, percent, printable, short_names, signed, times_chance
 
 ABOVE, LEVEL, BELOW, UNTESTED = "above", "no more", "below", "not tested"
 _SIDES = {"x": 0, "y": 1}
@@ -103,6 +103,12 @@ def side_label(name: str) -> str:
     return known.get(stem, f"{stem} for {which} model")
 
 
+def ceiling_label(name: str, scan: Scan) -> str:
+    """What a ceiling compares: one side of the scan with another of its kind."""
+    short = short_names([scan.ceilings[name].x_name, scan.ceilings[name].y_name])
+    return " × ".join(short[n] for n in (scan.ceilings[name].x_name, scan.ceilings[name].y_name))
+
+
 def level(alignment: Alignment) -> str:
     """``95 %``."""
     return f"{100 * (1 - alignment.alpha):g} %"
@@ -145,6 +151,25 @@ def comparisons(alignment: Alignment, scan: Scan, context: Context) -> list[Agai
     return found
 
 
+def permuted_pairs(alignment: Alignment) -> Against | None:
+    """The best pair of layers beside the best of all with the items paired at random, if these were sampled."""
+    permuted = alignment.permuted
+    if permuted is None:
+        return None
+    best, distance = alignment.best(), make_metric(alignment.variant).distance
+    reach = f"{percent(permuted['level'])} {'above' if distance else 'below'} {number(permuted['quantile'])}"
+    return Against(
+        "permuted pairs",
+        ABOVE if passing(alignment) else LEVEL,
+        number(permuted["mean"]),
+        DASH,
+        f"best of all; {reach}",
+        signed(best.value - permuted["mean"]),
+        DASH,
+        p_text(best.p_maximum),
+    )
+
+
 def _tested(label: str, tested: Mapping[str, Any], alignment: Alignment) -> Against:
     gain = float(tested["difference"]) * (-1 if make_metric(alignment.variant).distance else 1)
     p = float(tested["p_value"])
@@ -172,7 +197,11 @@ def summed_up(verdicts: Sequence[Verdict], leads: Sequence[str]) -> str:
     hold = sum(v.state == "holds" for v in compared)
     metric = listed([printable(m) for m in dict.fromkeys(leads)])
     words = f"{_part(len(beyond), count)} pairs of models are more alike than chance, by {metric}."
-    if compared:
+    if len(compared) == 1:
+        which = "It" if len(beyond) == 1 else "One of them"
+        words += f" {which} was also put to harder tests (baselines, held-out items) and "
+        words += "passes them all." if hold else "does not pass them all."
+    elif compared:
         words += f" Of the {len(compared)} also put to harder tests (baselines, held-out items), "
         words += f"{_few(hold, len(compared))} all of theirs."
     return words
@@ -204,7 +233,7 @@ def verdict(scan: Scan, context: Context) -> Verdict:
         f"{claim}{joint} {where}.",
         _score(lead),
         tuple(checks),
-        " ".join(filter(None, [_agreement(lead, others, scan, context), _joint_p(scan)])),
+        " ".join(filter(None, [_ceilings(lead, scan), _agreement(lead, others, scan, context), _joint_p(scan)])),
     )
 
 
@@ -284,6 +313,16 @@ def _agreement(lead: Alignment, others: Sequence[Alignment], scan: Scan, context
     if agree:
         apart.insert(0, f"{listed(agree)} agree{'s' if len(agree) == 1 else ''}.")
     return " ".join(apart)
+
+
+def _ceilings(alignment: Alignment, scan: Scan) -> str:
+    """How far the score goes to what two of a kind have in common."""
+    shares = [
+        f"{percent(found['share'])} of the way to {ceiling_label(name, scan)} ({number(found['value'])})"
+        for name, found in sorted(alignment.ceilings.items())
+        if found["share"] is not None and name in scan.ceilings
+    ]
+    return f"From chance it goes {listed(shares)}." if shares else ""
 
 
 def _joint_p(scan: Scan) -> str:

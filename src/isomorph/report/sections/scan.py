@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...errors import InputError
 from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
+from ...significance import false_discovery
 from .._charts import Row, dot_plot
 from .._heatmap import heatmap, passes
 from .._section import Block, Context, Section, Shown, render
 from .._svg import Figure
-from .._text import DASH, flatten, listed, number, p_text, printable, slug, times_chance
-from ._curves import curves
+from .._text import DASH, flatten, listed, number, p_text, percent, printable, slug, times_chance
+from ._curves import curves, gallery_curve
 from ._neighborhoods import neighborhoods
 from ._verdict import (
     Against,
     baseline_label,
     best_interval,
+    ceiling_label,
     comparisons,
     in_order,
     level,
     passing,
+    permuted_pairs,
     side_label,
     span,
     summed_up,
@@ -34,8 +37,10 @@ from ._verdict import (
 _COLUMNS = (
     *("x", "y", "metric", "n", "permutations", "x_layer", "y_layer"),
     *("score", "low", "high", "chance", "p_value", "p_maximum", "p_maximum_all_metrics", "calibrated"),
+    *("q_benjamini_hochberg", "q_benjamini_yekutieli", "design", "permuted_mean", "permuted_quantile"),
     *("held_out", "held_out_chance", "held_out_p_value"),
 )
+_CEILING = ("", " chance", " p_maximum", " share")
 _TESTED = (" difference", " low", " high", " p_value")
 
 
@@ -65,6 +70,18 @@ class ScanSection(Section):
 
 
 @dataclasses.dataclass(frozen=True)
+class Ceiling:
+    """How alike two of a kind are, as texts, and which share of the way from chance to it the score goes."""
+
+    label: str
+    value: str
+    chance: str
+    p_maximum: str
+    layers: str
+    share: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Line:
     """One row of the summary: one metric on one pair of models."""
 
@@ -74,11 +91,13 @@ class Line:
     interval: str
     chance: str
     ratio: str
+    p_value: str
     p_maximum: str
     passing: bool
     calibrated: str
     held_out: str
     against: tuple[Against, ...]
+    ceilings: tuple[Ceiling, ...]
     sizes: dict[str, str]
 
 
@@ -98,15 +117,30 @@ def summary_line(alignment: Alignment, scan: Scan, context: Context) -> Line:
         span(*(best_interval(alignment) or (None, None))),
         number(best.chance),
         times_chance(best.value, best.chance),
+        p_text(best.p_value),
         p_text(best.p_maximum),
         passing(alignment),
         number(best.calibrated),
         DASH
         if held is None
         else f"{number(held['value'])}, chance {number(held['chance'])}, p {p_text(held['p_value'])}",
-        tuple(comparisons(alignment, scan, context)),
+        tuple(filter(None, [*comparisons(alignment, scan, context), permuted_pairs(alignment)])),
+        tuple(_ceilings(alignment, scan)),
         {"n": f"{alignment.n:,}", "permutations": f"{alignment.permutations:,}"},
     )
+
+
+def _ceilings(alignment: Alignment, scan: Scan) -> Iterator[Ceiling]:
+    for name, found in sorted(alignment.ceilings.items()):
+        if name in scan.ceilings:
+            yield Ceiling(
+                ceiling_label(name, scan),
+                number(found["value"]),
+                number(found["chance"]),
+                p_text(found["p_maximum"]),
+                printable(f"{found['x_layer']} × {found['y_layer']}"),
+                DASH if found["share"] is None else percent(found["share"]),
+            )
 
 
 def _question(scans: Sequence[Scan]) -> str:
@@ -140,6 +174,9 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
             name for name in ("interval", "held_out", "calibrated") if any(getattr(v, name) != DASH for v in lines)
         ],
         beside=any(line.against for line in lines),
+        ceilings=any(line.ceilings for line in lines),
+        designs={b.anchor: printable(s.design) for s, b in zip(scans, blocks, strict=True) if s.design},
+        tests=_tests(scans, blocks) if len(lines) > 1 else None,
         level=levels.pop() if len(levels) == 1 else "confidence",
         least=_least_p(scans),
         shared=len(scans) > 1 and any(scan.baselines for scan in scans),
@@ -147,6 +184,41 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
         table=_table(scans),
     )
     return Block("answer", "The answer", html, figures)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Test:
+    """One row of the table over all tests: p of the maximum, its q, its q under any dependence, and which pass."""
+
+    block: Block
+    metric: str
+    p_values: tuple[str, ...]
+    passing: tuple[bool, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tests:
+    """All tests of a report together."""
+
+    words: str
+    rows: tuple[_Test, ...]
+
+
+def _tests(scans: Sequence[Scan], blocks: Sequence[Block]) -> _Tests:
+    """The p of the maximum of all scans and metrics, adjusted for having run them all."""
+    of = [block for scan, block in zip(scans, blocks, strict=True) for _ in scan.alignments]
+    rows, passing_ = [], []
+    for test, block in zip(false_discovery(scans), of, strict=True):
+        p = (test.p_maximum, test.hochberg, test.yekutieli)
+        passing_.append([v <= test.alignment.alpha for v in p])
+        rows.append(_Test(block, printable(test.metric), tuple(map(p_text, p)), tuple(passing_[-1])))
+    alone, bh, by = (sum(v) for v in zip(*passing_, strict=True))
+    words = (
+        f"Of {len(rows)} best scores, {alone} pass by themselves. Adjusted for their number, at their level as false "
+        f"discovery rate, {bh} pass (Benjamini-Hochberg), and {by} under any dependence of the tests "
+        "(Benjamini-Yekutieli)."
+    )
+    return _Tests(words, tuple(rows))
 
 
 def _notes(scan: Scan, context: Context) -> list[str]:
@@ -174,20 +246,29 @@ def _table(scans: Sequence[Scan]) -> list[list[Any]]:
     names = list(
         dict.fromkeys(name for s in scans for a in s.alignments.values() for name in (*s.baselines, *a.against))
     )
+    tops = list(dict.fromkeys(name for s in scans for a in s.alignments.values() for name in a.ceilings))
     header = [*_COLUMNS, *(f"{printable(name)}{suffix}" for name in names for suffix in ("", *_TESTED))]
+    header += [f"ceiling {printable(name)}{suffix}" for name in tops for suffix in _CEILING]
     table: list[list[Any]] = [header]
+    adjusted = iter(false_discovery(scans))
     for scan in scans:
         for metric, a in scan.alignments.items():
             best, held = a.best(), a.held_out or {}
             row = [scan.x_name, scan.y_name, a.variant, a.n, a.permutations, best.x_layer, best.y_layer]
             row += [_finite(v) for v in (best.value, *(best_interval(a) or (None, None)), best.chance)]
             row += [_finite(v) for v in (best.p_value, best.p_maximum, scan.p_maximum, best.calibrated)]
+            q, permuted = next(adjusted), a.permuted or {}
+            row += [_finite(q.hochberg), _finite(q.yekutieli), scan.design]
+            row += [_finite(permuted.get(k)) for k in ("mean", "quantile")]
             row += [_finite(held.get(k)) for k in ("value", "chance", "p_value")]
             for name in names:
                 tested = a.against.get(name, {})
                 twin = scan.baselines[name].alignments.get(metric) if name in scan.baselines else None
                 row.append(_finite(tested.get("value", None if twin is None else twin.best().value)))
                 row += [_finite(tested.get(suffix[1:])) for suffix in _TESTED]
+            for name in tops:
+                top = a.ceilings.get(name, {})
+                row += [_finite(top.get(suffix[1:] or "value")) for suffix in _CEILING]
             table.append([printable(v) if isinstance(v, str) else v for v in row])
     return table
 
@@ -204,6 +285,16 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
             (side_label(n) if len(scans) > 1 else baseline_label(n, scan, context), b.alignments[metric].best().value)
             for n, b in scan.baselines.items()
             if metric in b.alignments
+        ]
+        twins += [
+            (
+                f"ceiling for {'first' if n.endswith(' x') else 'second'} model"
+                if len(scans) > 1
+                else f"ceiling: {ceiling_label(n, scan)}",
+                c.alignments[metric].best().value,
+            )
+            for n, c in sorted(scan.ceilings.items())
+            if metric in c.alignments
         ]
         label = f"{context.name(scan.x_name)} × {context.name(scan.y_name)}"
         rows.append(Row(label, best.value, best.chance, passing(alignment), twins, best_interval(alignment)))
@@ -225,7 +316,7 @@ def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
             _Panel(
                 alignment,
                 maps,
-                tuple(curves(alignment, scan, x, y, stem, labels)),
+                (*curves(alignment, scan, x, y, stem, labels), *gallery_curve(alignment, scan, stem)),
                 _meaning(alignment),
                 _caption(alignment),
             )
@@ -239,6 +330,7 @@ def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
         level=next((level(p.alignment) for p in panels if p.alignment.interval is not None), ""),
         neighborhoods=neighborhoods(scan, x, y, context),
         data=[data(p.alignment) for p in panels],
+        gallery=any(p.alignment.gallery is not None for p in panels),
         stem=slug(x, y),
     )
     figures = tuple(f for p in panels for f in (p.heatmap, *p.curves))
@@ -327,6 +419,7 @@ def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
         ("items", f"{scan.n:,}" + (f" of {printable(scan.dataset)}" if scan.dataset else "")),
         ("layers", f"{len(scan.x_layers)} × {len(scan.y_layers)}"),
         ("seed", str(scan.seed)),
+        ("under the null hypothesis items are", printable(scan.design or "permuted freely")),
     ]
     for alignment in scan.alignments.values():
         metric = make_metric(alignment.variant)
@@ -340,6 +433,8 @@ def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
         )
     for name, baseline in scan.baselines.items():
         rows.append((f"baseline {printable(name)}", printable(f"{baseline.x_name} × {baseline.y_name}")))
+    for name, ceiling in sorted(scan.ceilings.items()):
+        rows.append((f"ceiling {printable(name)}", printable(f"{ceiling.x_name} × {ceiling.y_name}")))
     if scan.p_maximum is not None:
         rows.append(("p of the best over all metrics and layers", p_text(scan.p_maximum)))
     for alignment in scan.alignments.values():
