@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError
@@ -70,6 +70,18 @@ class ScanSection(Section):
 
 
 @dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """The pair of layers that one part of the items chose, scored on the other, as texts."""
+
+    n: str
+    value: str
+    chance: str
+    ratio: str
+    p_value: str
+    layers: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Ceiling:
     """How alike two of a kind are, as texts, and which share of the way from chance to it the score goes."""
 
@@ -95,7 +107,7 @@ class Line:
     p_maximum: str
     passing: bool
     calibrated: str
-    held_out: str
+    held_out: HeldOut | None
     against: tuple[Against, ...]
     ceilings: tuple[Ceiling, ...]
     sizes: dict[str, str]
@@ -121,13 +133,18 @@ def summary_line(alignment: Alignment, scan: Scan, context: Context) -> Line:
         p_text(best.p_maximum),
         passing(alignment),
         number(best.calibrated),
-        DASH
-        if held is None
-        else f"{number(held['value'])}, chance {number(held['chance'])}, p {p_text(held['p_value'])}",
+        None if held is None else _held_out(held),
         tuple(filter(None, [*comparisons(alignment, scan, context), permuted_pairs(alignment)])),
         tuple(_ceilings(alignment, scan)),
         {"n": f"{alignment.n:,}", "permutations": f"{alignment.permutations:,}"},
     )
+
+
+def _held_out(held: Mapping[str, Any]) -> HeldOut:
+    value, chance = float(held["value"]), float(held["chance"])
+    layers = printable(f"{held['x_layer']} × {held['y_layer']}")
+    ratio, p = times_chance(value, chance), p_text(held["p_value"])
+    return HeldOut(f"{held['n_score']:,}", number(value), number(chance), ratio, p, layers)
 
 
 def _ceilings(alignment: Alignment, scan: Scan) -> Iterator[Ceiling]:
@@ -170,9 +187,8 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
         figures=figures,
         varying=varying,
         constants=[f"{k} = {v}" for k, v in lines[0].sizes.items() if k not in varying],
-        columns=[
-            name for name in ("interval", "held_out", "calibrated") if any(getattr(v, name) != DASH for v in lines)
-        ],
+        columns=[name for name in ("interval", "calibrated") if any(getattr(v, name) != DASH for v in lines)],
+        held_out=any(line.held_out for line in lines),
         beside=any(line.against for line in lines),
         ceilings=any(line.ceilings for line in lines),
         designs={b.anchor: printable(s.design) for s, b in zip(scans, blocks, strict=True) if s.design},
