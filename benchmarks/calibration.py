@@ -334,14 +334,19 @@ def kept(cache: Path) -> dict[str, Cell]:
     return done
 
 
+def _dear(cell: Cell) -> bool:
+    """Whether permutations share nothing, so that a cell takes long; such cells come last."""
+    return type(metric(cell["metric"])).compare_permuted is Metric.compare_permuted
+
+
 def run(cells: Iterable[Cell], workers: int, cache: Path) -> list[Cell]:
     """Results of all cells that are kept afterwards; those in the cache are not run again."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     done, cells = kept(cache), list(cells)
     settings: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in cells:
+    for cell in sorted(cells, key=_dear):
         if key(cell) not in done:
-            settings.setdefault(tuple(cell.get(k) for k in SETTING), []).append(cell)
+            settings.setdefault((_dear(cell), *(cell.get(k) for k in SETTING)), []).append(cell)
     todo = sum(map(len, settings.values()))
     print(f"{len(cells)} cells, {len(cells) - todo} of them done before", flush=True)
     finished, begin = 0, time.perf_counter()
@@ -349,7 +354,7 @@ def run(cells: Iterable[Cell], workers: int, cache: Path) -> list[Cell]:
         futures = {pool.submit(computed, part, cache): setting for setting, part in settings.items()}
         for future in as_completed(futures):
             finished += future.result()
-            setting = " ".join(str(v) for v in futures[future] if v is not None)
+            setting = " ".join(str(v) for v in futures[future][1:] if v is not None)
             print(f"{finished} of {todo} cells, {(time.perf_counter() - begin) / 60:.0f} min ({setting})", flush=True)
     done = kept(cache)
     return [done[key(c)] for c in cells if key(c) in done]
