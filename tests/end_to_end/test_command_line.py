@@ -47,6 +47,27 @@ def test_scan_joins_by_id_prints_chance_and_saves_and_report_draws_it(features):
     assert (features / "page.html").stat().st_size > 10_000
 
 
+def test_scan_takes_labels_ceilings_and_time_series_and_shows_them(features):
+    rows = ["id,text,label,session", *(f"i{k},thing {k},{'ab'[k % 2]},s{k // 5}" for k in range(50))]
+    (features / "items.csv").write_text("\n".join(rows))
+    items = "table(path='items.csv', label=['label', 'session'])"
+    few = ["scan", "x.npz", "y.safetensors", "-m", "cka", "--permutations", "49"]
+    done = isomorph(
+        *few, "--items", items, "--strata", "label", "--x-ceiling", "again=x.npz", "--gallery", cwd=features
+    )
+    assert done.returncode == 0, done.stderr
+    assert "permuted within labels (2 labels)" in done.stdout
+    assert "ceiling: again x" in done.stdout
+    assert "share of it reached" in done.stdout
+    done = isomorph(*few, "--items", items, "--groups", "session", "--in-order", cwd=features)
+    assert "permuted as whole groups (10 groups, each in order)" in done.stdout, done.stderr
+    done = isomorph(*few, "--circular", cwd=features)
+    assert "shifted in a circle as one series" in done.stdout, done.stderr
+    refused = isomorph("scan", "x.npz", "y.safetensors", "--circular", cwd=features)
+    assert refused.returncode == 2
+    assert "a series of 50 items has 49 circular shifts only. Ask for at most 49" in refused.stderr
+
+
 @pytest.mark.parametrize("kind", ["models", "metrics", "datasets", "maps"])
 def test_list_prints_a_table(kind, tmp_path):
     done = isomorph("list", kind, cwd=tmp_path)
