@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isomorph.errors import InputError, MissingExtraError
-from isomorph.metrics import metric
+from isomorph.metrics import _approximate, metric, working_memory
 
 
 def features(n=1500, seed=0):
@@ -51,6 +51,47 @@ def test_the_null_names_the_recall_and_exact_neighbours_have_all():
     assert "recall" in metric("mutual_knn(index='approximate')").null(x, y).source
     assert "recall" not in metric("mutual_knn").null(x, y).source
     assert metric("mutual_knn").recall(x) == 1.0
+
+
+def test_an_index_filled_in_parts_finds_as_much_every_time(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr("isomorph.metrics._approximate._ONE_PART", 100)
+    m, x = metric("mutual_knn(index='approximate')"), features()
+    first, second = m.prepare(x), m.prepare(x)
+    np.testing.assert_array_equal(first.target, second.target)
+    exact = metric("mutual_knn").prepare(x)
+    assert first.recall == pytest.approx(
+        np.mean([np.isin(a, b).mean() for a, b in zip(exact.lists, first.lists, strict=True)]), abs=0.01
+    )
+
+
+def test_the_recall_is_measured_against_all_items_in_however_many_blocks(monkeypatch):
+    pytest.importorskip("faiss")
+    x = features().astype(np.float32)
+    items = np.array([0, 7, 1499])
+    whole = _approximate._by_all(x, None, items, 9)
+    monkeypatch.setattr("isomorph.metrics._approximate.block_bytes", lambda default: 1)
+    for found, expected in zip(_approximate._by_all(x, None, items, 9), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    products = x[items] @ x.T
+    products[np.arange(3), items] = -np.inf
+    np.testing.assert_array_equal(whole[0], np.argsort(-products, axis=1)[:, :9])
+
+
+def test_a_row_without_direction_is_named_by_its_place_in_the_file(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr("isomorph.metrics._approximate._ONE_PART", 100)
+    x = features()
+    x[1234] = 0
+    with pytest.raises(InputError, match="first at row 1234"):
+        metric("mutual_knn(index='approximate')").prepare(x)
+
+
+def test_an_index_that_does_not_fit_is_refused_before_it_is_built(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)  # not even asked for
+    x = np.ones((20_000, 64), dtype=np.float32)
+    with working_memory("16MB"), pytest.raises(InputError, match=r"index of 20,000 items needs .*Use index='exact'"):
+        metric("mutual_knn(index='approximate')").prepare(x)
 
 
 def test_an_index_that_misses_too_much_is_refused(monkeypatch):

@@ -1,19 +1,22 @@
 """Nearest neighbours by a navigable small-world graph (faiss HNSW), its recall measured on a sample of the items.
 
 How widely the graph is searched is doubled until the measured recall reaches `TARGET`. The graph is built by one
-thread from a seeded generator: the same features give the same neighbours.
+thread from a seeded generator: the same features give the same neighbours. The index holds the one copy of the rows
+that is made, in single precision; they are given in blocks, so that a file is read as it is needed.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._linalg import top_k
+from .._progress import progress
 from ..errors import InputError, MissingExtraError
-from ._memory import block_bytes, require
+from ._memory import block_bytes
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Real = np.ndarray[Any, Any]
@@ -23,6 +26,8 @@ TARGET = 0.95
 SAMPLE = 1000  # items on which the recall is measured
 SPARE = 8  # places beyond k that are asked for, so that ties around place k are seen
 _LINKS, _BUILD, _WIDEST = 24, 64, 2048  # links an item, candidates while building and, at the most, while searching
+_PARTS = 64  # of the rows that are added one after another; a power of two, as the index doubles its memory when full
+_ONE_PART = 1 << 14  # items that are added at once
 
 
 class Found(NamedTuple):
@@ -41,28 +46,31 @@ class Found(NamedTuple):
     effort: int
 
 
-def approximate(rows: Real, offset: Real | None, k: int) -> Found:
+def needed(n: int, d: int, k: int) -> int:
+    """Bytes that the index of n items and their lists take."""
+    return n * (4 * d + 8 * _LINKS + 32 + 12 * _width(n, k) + 60 * k)
+
+
+def approximate(block: Callable[[int, int], Real], shape: tuple[int, int], offset: Real | None, k: int) -> Found:
     """The neighbours of all rows, ordered by product less `offset` (half the squared norms, for distances).
 
     Args:
-        rows: Rows (n, d) whose products order the neighbours.
+        block: Gives rows start:stop of those whose products order the neighbours.
+        shape: Items and features.
         offset: What is subtracted for each item (n,), or None.
         k: Neighbours an item.
 
     Raises:
-        InputError: if the index does not fit, or does not find enough of the true neighbours.
+        InputError: if the index does not find enough of the true neighbours.
         MissingExtraError: if faiss is not installed.
     """
     faiss = _faiss()
-    n, d = rows.shape
-    width = min(n - 1, k + SPARE)
-    require(
-        n * (4 * d + 8 * _LINKS + 12 * width), f"The index of {n:,} items", "Use index='exact', which works in blocks."
-    )
-    data = np.ascontiguousarray(rows, dtype=np.float32)
+    n, d = shape
+    width = _width(n, k)
     index = faiss.IndexHNSWFlat(d, _LINKS, faiss.METRIC_INNER_PRODUCT if offset is None else faiss.METRIC_L2)
     index.hnsw.efConstruction = max(_BUILD, k)
-    _build(faiss, index, data)
+    _build(faiss, index, block, n)
+    data = faiss.rev_swig_ptr(faiss.downcast_index(index.storage).get_xb(), n * d).reshape(n, d)
     sample = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
     bound = _by_all(data, offset, sample, k)[1][:, -1]
     # by value, so that another of several tied items counts as found
@@ -84,12 +92,21 @@ def approximate(rows: Real, offset: Real | None, k: int) -> Found:
     return Found(found, values, recall, effort)
 
 
-def _build(faiss: Any, index: Any, data: Real) -> None:
+def _width(n: int, k: int) -> int:
+    return min(n - 1, k + SPARE)
+
+
+def _build(faiss: Any, index: Any, block: Callable[[int, int], Real], n: int) -> None:
     """Fill the index with one thread: with several, the order of their turns would show in the graph."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
+    step = n if n <= _ONE_PART else -(-n // _PARTS)
     try:
-        index.add(data)
+        with progress(n, f"index of {n:,} items") as advance:
+            for s in range(0, n, step):
+                rows = np.ascontiguousarray(block(s, min(n, s + step)), dtype=np.float32)
+                index.add(rows)
+                advance(len(rows))
     finally:
         faiss.omp_set_num_threads(threads)
 
@@ -99,9 +116,11 @@ def _all(index: Any, data: Real, offset: Real | None, width: int, k: int) -> tup
     n = len(data)
     found, values = np.empty((n, width), dtype=np.int64), np.empty((n, width), dtype=np.float32)
     step = max(1, block_bytes(64 << 20) // (data.shape[1] * 8 + width * 24))
-    for s in range(0, n, step):
-        items = np.arange(s, min(n, s + step))
-        found[items], values[items] = _search(index, data, offset, items, width)
+    with progress(n, "approximate neighbours") as advance:
+        for s in range(0, n, step):
+            items = np.arange(s, min(n, s + step))
+            found[items], values[items] = _search(index, data, offset, items, width)
+            advance(len(items))
     short = np.flatnonzero(found[:, k - 1] < 0)
     found[short], values[short] = _by_all(data, offset, short, width)
     return found, values
@@ -120,15 +139,22 @@ def _search(index: Any, data: Real, offset: Real | None, items: Ints, width: int
 
 def _by_all(data: Real, offset: Real | None, items: Ints, width: int) -> tuple[Ints, Real]:
     """The most similar others of some items, exactly."""
-    found, values = np.empty((len(items), width), dtype=np.int64), np.empty((len(items), width), dtype=np.float32)
-    step = max(1, block_bytes(64 << 20) // (8 * len(data)))
-    for s in range(0, len(items), step):
-        part = items[s : s + step]
-        products = data[part] @ data.T
-        if offset is not None:
-            products -= offset.astype(np.float32)[None, :]
-        products[np.arange(len(part)), part] = -np.inf
-        values[s : s + step], found[s : s + step] = top_k(products, width)
+    found = np.zeros((len(items), width), dtype=np.int64)
+    values = np.full((len(items), width), -np.inf, dtype=np.float32)
+    for i in range(0, len(items), SAMPLE):
+        part = items[i : i + SAMPLE]
+        rows, best = data[part], (values[i : i + SAMPLE], found[i : i + SAMPLE])
+        step = max(width, block_bytes(64 << 20) // (16 * len(part)))
+        for s in range(0, len(data), step):
+            products = rows @ data[s : s + step].T
+            if offset is not None:
+                products -= offset[s : s + step].astype(np.float32)[None, :]
+            here = np.flatnonzero((part >= s) & (part < s + step))
+            products[here, part[here] - s] = -np.inf
+            v, c = top_k(products, min(width, products.shape[1]))
+            v, c = np.concatenate([best[0], v], axis=1), np.concatenate([best[1], c + s], axis=1)
+            best[0][:], order = top_k(v, width)
+            best[1][:] = np.take_along_axis(c, order, axis=1)
     return found, values
 
 

@@ -30,11 +30,11 @@ from array_api_compat import (
 )
 from scipy import sparse
 
-from .._arrays import Array, take_rows, to_numpy
+from .._arrays import Array, forget_pages, take_rows, to_numpy
 from .._linalg import centred_scaled, scaled, sum_squares, top_k, unit_rows
 from .._progress import notice
 from ..errors import InputError
-from ._approximate import SAMPLE, Found, approximate
+from ._approximate import SAMPLE, Found, approximate, needed
 from ._memory import block_bytes, require
 from ._motifs import invariants
 
@@ -45,6 +45,7 @@ INDEXES = ("exact", "approximate")
 SIMILARITIES = ("cosine", "euclidean", "dot")
 _ULPS = 16  # rounding of a product of unit vectors stays well below this many units in the last place
 _BLOCK = 1 << 24  # similarities held at once
+_ODD = np.random.default_rng(0).integers(1 << 62, size=8, dtype=np.uint64) * np.uint64(2) + np.uint64(1)  # for a hash
 
 
 class Home(NamedTuple):
@@ -164,22 +165,21 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: 
         index: One of `INDEXES`.
 
     Raises:
-        InputError: if a cosine or a distance is not defined on these features.
-        MissingExtraError: if an approximate index is wanted and faiss is not installed.
+        InputError: if a cosine or a distance is not defined on these features, or if an approximate index does not fit
+            or finds too few of the true neighbours.
+        MissingExtraError: if it is wanted and faiss is not installed.
     """
     x = _detached(x)
     n = x.shape[0]
-    search = _search(x, similarity)
     recall = None
     if index == "approximate":
-        offset = None if search.offset is None else search.squares / 2
-        near = approximate(np.asarray(to_numpy(search.rows)), offset, k)
+        search, near = _approximate(x, k, similarity)
         lists, recall = near.items[:, :k], near.recall
         rows, floor = _doubtful(search, similarity, k, 0, near.values[:, : k + 1], lists, ordered)
         unclear = {int(r): near.items[r][near.values[r] >= f] for r, f in zip(rows, floor, strict=True)}
         _tell(k, near, n)
     else:
-        lists, unclear = _exact(search, similarity, k, ordered)
+        lists, unclear = _exact(_search(x, similarity), similarity, k, ordered)
     start = np.arange(0, n * k + 1, k)
     found = Neighbours(n, k, start, lists.reshape(-1), None, None, None, count_duplicates(x), Home.of(x), recall)
     return _settled(found, x, similarity, unclear) if unclear else found
@@ -201,6 +201,27 @@ def _exact(search: _Search, similarity: str, k: int, ordered: bool) -> tuple[Int
             near = np.asarray(to_numpy(take_rows(s, rows))) >= floor[:, None]
             unclear |= {int(begin + r): np.flatnonzero(c) for r, c in zip(rows, near, strict=True)}
     return lists, unclear
+
+
+def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
+    """Neighbours by an index. Directions are made as the index takes them in; other rows need a copy of their own."""
+    features = np.asarray(to_numpy(x))
+    n, d = features.shape
+    copies = 0 if similarity == "cosine" else 2 * features.nbytes
+    require(needed(n, d, k) + copies, f"The index of {n:,} items", "Use index='exact', which works in blocks.")
+    search = _Search(features, None, np.ones(n)) if similarity == "cosine" else _search(features, similarity)
+
+    def block(begin: int, end: int) -> Array:
+        if similarity != "cosine":
+            return search.rows[begin:end]
+        try:
+            rows = _directions(features[begin:end])
+        except InputError:  # a row of zeros: name it by its place among all
+            rows = unit_rows(features)[begin:end]
+        forget_pages(features)
+        return rows
+
+    return search, approximate(block, (n, d), None if search.offset is None else search.squares / 2, k)
 
 
 def _doubtful(
@@ -256,11 +277,17 @@ def count_duplicates(x: Array) -> int:
     """How many items have exactly the same features as another item."""
     rows = np.asarray(to_numpy(_detached(x)))
     # few items share their first features, so few need to be looked at in full
-    for columns in (8, rows.shape[1]):
-        keys = [row.tobytes() for row in rows[:, :columns] + 0.0]  # + 0.0 makes -0.0 and 0.0 the same bytes
-        counts = Counter(keys)
-        rows = rows[[counts[key] > 1 for key in keys]]
-    return len(rows)
+    hashes = np.empty(len(rows), dtype=np.uint64)
+    step = max(1, (32 << 20) // (rows.shape[1] * rows.itemsize))
+    for s in range(0, len(rows), step):
+        first = np.ascontiguousarray(rows[s : s + step, :8]) + 0.0  # + 0.0 makes -0.0 and 0.0 the same bits
+        bits = first.view(f"u{first.itemsize}").astype(np.uint64)
+        hashes[s : s + step] = (bits * _ODD[: bits.shape[1]]).sum(axis=1, dtype=np.uint64)
+        forget_pages(rows)
+    _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    keys = [row.tobytes() for row in rows[counts[which] > 1] + 0.0]
+    forget_pages(rows)
+    return sum(count for count in Counter(keys).values() if count > 1)
 
 
 def mid_ranks(x: Array, similarity: str) -> Floats:
