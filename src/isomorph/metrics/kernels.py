@@ -20,7 +20,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._arrays import Array, is_traced, take_rows, to_numpy
-from .._linalg import centre, centred_scaled, unit_rows
+from .._linalg import centre, centred_scaled, number, unit_rows
 from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
@@ -44,7 +44,9 @@ class KernelMetric(Metric[Kernel]):
         kernel: ``"linear"``; ``"cosine"`` (linear on rows of unit norm); ``"rbf"``; ``"polynomial"`` (on centred
             features of mean squared norm one).
         bandwidth: Of the RBF kernel, as a fraction of the median distance between items.
-        median: Of which distances: ``"pairs"`` of different items, or ``"all"`` n^2, zeros included.
+        median: Of which distances: ``"pairs"`` of different items, or ``"all"`` n^2, zeros included. None: of none, the
+            bandwidth is σ itself in the units of the features. The field's default of σ = 1 turns the kernel of
+            features that are not of unit norm into the identity, whose biased CKA with anything is 1: refused here.
         degree: Of the polynomial kernel.
         offset: Added to the inner product by the polynomial kernel.
     """
@@ -55,7 +57,7 @@ class KernelMetric(Metric[Kernel]):
     estimator: str = "unbiased"
     kernel: str = "linear"
     bandwidth: float = 1.0
-    median: str = "pairs"
+    median: str | None = "pairs"
     degree: int = 3
     offset: float = 1.0
 
@@ -69,6 +71,11 @@ class KernelMetric(Metric[Kernel]):
             raise InputError(f"{self.name}: degree={self.degree!r} must be a whole number of at least 1.")
         if not (math.isfinite(self.offset) and self.offset >= 0):
             raise InputError(f"{self.name}: offset={self.offset!r} must not be negative.")
+
+    @property
+    def _absolute(self) -> bool:
+        """Whether the bandwidth is in the units of the features."""
+        return self.kernel == "rbf" and self.median is None
 
     @property
     def differentiable(self) -> bool:
@@ -192,6 +199,10 @@ class Cka(KernelMetric):
         "cka-kernel=linear-hsic=song-score": "cka(estimator='unbiased')",
         "cka-kernel=linear-hsic=gretton-score": "cka(estimator='biased')",
         "cka-kernel=linear-hsic=lange-score": "cka(estimator='lange')",
+        **{
+            f"cka-kernel=(rbf-sigma=1.0)-hsic={theirs}-score": f"cka(estimator={ours!r}, kernel='rbf', median=None)"
+            for theirs, ours in (("song", "unbiased"), ("gretton", "biased"), ("lange", "lange"))
+        },
     }
     variants: ClassVar[tuple[str, ...]] = (
         "cka(estimator='unbiased')",
@@ -201,6 +212,7 @@ class Cka(KernelMetric):
         "cka(kernel='cosine')",
         "cka(estimator='biased', kernel='rbf', bandwidth=0.5)",
         "cka(kernel='rbf', median='all')",
+        "cka(estimator='biased', kernel='rbf', bandwidth=5.0, median=None)",
         "cka(kernel='polynomial', degree=2)",
     )
 
@@ -220,7 +232,8 @@ class Cka(KernelMetric):
 
     @property
     def invariances(self) -> frozenset[str]:
-        common = ROTATIONS | {"isotropic_scale"} | (set() if self.kernel == "cosine" else {"translation"})
+        common = ROTATIONS | (set() if self.kernel == "cosine" else {"translation"})
+        common |= set() if self._absolute else {"isotropic_scale"}
         # the correction for finite features counts features, so it is tied to their basis
         return frozenset(common - {"rotation", "reflection"} if self.estimator == "chun" else common)
 
@@ -336,7 +349,7 @@ class Hsic(KernelMetric):
 
     @property
     def invariances(self) -> frozenset[str]:
-        scale = set() if self.kernel == "linear" else {"isotropic_scale"}
+        scale = set() if self.kernel == "linear" or self._absolute else {"isotropic_scale"}
         return frozenset(ROTATIONS | scale | (set() if self.kernel == "cosine" else {"translation"}))
 
     @property
@@ -442,19 +455,32 @@ class MinibatchCka(Metric["Batches"]):
         cross: Array = 0.0
         own_x: Array = 0.0
         own_y: Array = 0.0
+        noise = 0.0
         for b in range(len(xs[0].kernels)):
             sides = [[s.kernels[b] for s in side] for side in (xs, ys)]
             weight = 1 / normaliser("unbiased", sides[0][0].n)
             c, x, y = inner_products(*sides, check=False)
             cross, own_x, own_y = cross + c * weight, own_x + x * weight, own_y + y * weight
+            if not is_traced(c):
+                noise += weight * max(_rounding(k) for side in sides for k in side)
         for own in (own_x, own_y):
             xp = array_namespace(own)
-            if not is_traced(own) and bool(xp.any(own <= 0)):
-                raise InputError("A layer does not vary inside any batch of minibatch_cka, so the score would be 0/0.")
+            if not is_traced(own) and bool(xp.any(own <= noise)):
+                raise InputError(
+                    "All items of a batch of minibatch_cka are equally similar to each other, in every batch of a "
+                    "layer, so the score would be 0/0. Leave this layer out, or shuffle the items."
+                )
         return cross / own_x[:, None] ** 0.5 / own_y[None, :] ** 0.5
 
     def permute(self, state: Batches, order: np.ndarray[Any, Any]) -> Batches:
         return self._cut(take_rows(state.features, order))
+
+
+def _rounding(kernel: Kernel) -> float:
+    """What rounding leaves of the inner product of a batch's kernel with itself where its true value is zero."""
+    xp = array_namespace(kernel.array)
+    trace = number(xp.sum(kernel.diagonal()))
+    return 64 * (float(xp.finfo(kernel.dtype).eps) * trace) ** 2
 
 
 @dataclasses.dataclass(frozen=True)
