@@ -29,6 +29,7 @@ DISSIMILARITIES = ("correlation", "cosine", "euclidean", "squared_euclidean", "m
 COMPARISONS = ("pearson", "spearman", "kendall", "rho_a", "cosine", "whitened_cosine", "whitened_pearson")
 RANKED = frozenset({"spearman", "kendall", "rho_a"})
 _ULPS = 16
+_FAR = 100  # times the median squared distance from the mean
 _STRIP = 1 << 22  # products held at once
 
 
@@ -103,8 +104,29 @@ def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, An
     unit = xp.max(xp.abs(c))
     c = c / unit
     if dissimilarity == "mahalanobis":
-        return _squared(_sphered(c, shrinkage)), 1.0
-    return _squared(c), unit**2
+        rows, size = _gathered(_sphered(c, shrinkage))
+        return _squared(rows), size**2
+    rows, size = _gathered(c)
+    return _squared(rows), (unit * size) ** 2
+
+
+def _gathered(rows: Array) -> tuple[Array, float]:
+    """Rows about where most of them are, in units of how far the middle one is from there, and that unit.
+
+    An item far away draws the mean away from all others and would cost their distances the digits that tell which is
+    larger.
+    """
+    if is_traced(rows):
+        return rows, 1.0
+    xp = array_namespace(rows)
+    squares = sum_squares(rows, axis=1)
+    middle = float(np.median(to_numpy(squares)))
+    if number(xp.max(squares)) > _FAR * middle:
+        most = xp.astype(squares <= middle, rows.dtype)
+        rows = rows - (most @ rows)[None, :] / xp.sum(most)
+        middle = float(np.median(to_numpy(sum_squares(rows, axis=1))))
+    unit = math.sqrt(middle)
+    return (rows / unit, unit) if unit > 1e-100 else (rows, 1.0)
 
 
 def rooted(squared: Array) -> Array:
@@ -139,12 +161,16 @@ def _profiles(x: Array) -> Array:
 
 
 def _sphered(c: Array, shrinkage: float) -> Array:
-    """Centred rows multiplied with the inverse root of their shrunk covariance, in the basis of their SVD."""
+    """Centred rows multiplied with the inverse root of their shrunk covariance, in the basis of their SVD.
+
+    As a product with the rows, so that copies of an item stay copies.
+    """
     svd = thin_svd(c)
     n, d = c.shape
     spectrum = svd.s**2 / (n - 1)
     mean = array_namespace(c).sum(spectrum) / d
-    return svd.u * (svd.s / ((1 - shrinkage) * spectrum + shrinkage * mean) ** 0.5)[None, :]
+    root = ((1 - shrinkage) * spectrum + shrinkage * mean) ** 0.5
+    return c @ (array_namespace(c).matrix_transpose(svd.vt) / root[None, :])
 
 
 def _strips(rows: Array) -> Iterator[tuple[int, int, Array]]:

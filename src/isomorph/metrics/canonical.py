@@ -12,19 +12,22 @@ counting dimensions, and with either rank at n - 1 all are; that last case is re
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
+from scipy import special
 
-from .._arrays import Array
+from .._arrays import Array, to_numpy
 from .._linalg import number
 from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._projections import projection_null, projection_permuted
 from ._spectra import Axes, block, nuclear_norm, principal_axes
 
+_TIED = 1e-10  # correlations closer than this are the same: what rounding does to equal ones
 ALWAYS = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})
 
 
@@ -173,7 +176,7 @@ class SVCCA(Metric[Axes]):
         summary: ``"mean"`` of ρ, or ``"mean_square"`` of ρ².
 
     Raises:
-        InputError: if neither or an impossible threshold is given.
+        InputError: if neither or an impossible threshold is given, or the cut would part axes of the same variance.
 
     Formula:
         mean: Σ_i ρ_i / min(k1, k2), ρ_i the singular values of U_x[:, :k1]'U_y[:, :k2]
@@ -193,7 +196,9 @@ class SVCCA(Metric[Axes]):
         "svcca-var=0.99-score": "svcca(variance=0.99)",
         "svcca-var=0.99-squared_score": "svcca(variance=0.99, summary='mean_square')",
         "svcca-var=0.95-score": "svcca(variance=0.95)",
+        "svcca-var=0.95-squared_score": "svcca(variance=0.95, summary='mean_square')",
         "svcca-dim=10-score": "svcca(count=10)",
+        "svcca-dim=10-squared_score": "svcca(count=10, summary='mean_square')",
     }
     shown: ClassVar[tuple[str, ...]] = ("variance",)
     variants: ClassVar[tuple[str, ...]] = ("svcca(variance=0.9)", "svcca(count=1, summary='mean_square')")
@@ -236,8 +241,15 @@ class SVCCA(Metric[Axes]):
 
     def prepare(self, x: Array) -> Axes:
         axes = principal_axes(x)
-        kept = axes.first(self._kept(axes, x.shape[1]))
-        return refuse_saturation(kept, x.shape[1], "svcca")
+        k = self._kept(axes, x.shape[1])
+        s = axes.s[max(0, k - 1) : k + 1]
+        if k < axes.rank and number(s[0] - s[1]) <= 1e3 * axes.eps * number(axes.s[0]):
+            raise InputError(
+                f"svcca: the layer's axes {k} and {k + 1} hold the same variance, so which of them is kept is "
+                "arbitrary, and so is the score. Change variance or count, so that both are kept or neither, or use "
+                "cca."
+            )
+        return refuse_saturation(axes.first(k), x.shape[1], "svcca")
 
     def _kept(self, axes: Axes, d: int) -> int:
         if self.count is not None:
@@ -275,7 +287,7 @@ class PWCCA(Metric[Axes]):
 
     ``Σ α_i ρ_i / Σ α_i`` with ``α_i = Σ_j |<h_i, x_j>|``, where ``h_i`` is the i-th canonical variate of one side over
     the items and ``x_j`` are that side's centred units. Only the min(r1, r2) proper variates count. Where correlations
-    are tied the variates, and so the weights, are defined up to a rotation.
+    are tied the variates are defined up to a rotation: each then weighs what it does in the mean over all rotations.
 
     Args:
         weights: Whose units weigh: ``"x"``, ``"y"``, or ``"mean"`` of the two scores, which is symmetric.
@@ -295,7 +307,6 @@ class PWCCA(Metric[Axes]):
     """
 
     name: ClassVar[str] = "pwcca"
-    aliases: ClassVar[dict[str, str]] = {"pwcca-score": "pwcca(weights='mean')"}
     shown: ClassVar[tuple[str, ...]] = ("weights",)
     variants: ClassVar[tuple[str, ...]] = ("pwcca(weights='x')", "pwcca(weights='y')", "pwcca(weights='mean')")
     weights: Literal["x", "y", "mean"] = "mean"
@@ -325,8 +336,9 @@ class PWCCA(Metric[Axes]):
             "Morcos et al. (2018), in sample space as in Kornblith et al. (2019), Table 1; 'mean' is the "
             "mean of both "
             "sides' scores. Seven peers give six other numbers: google/svcca weighs by coefficients that lack the "
-            "whitening, anatome leaves x uncentred, platonic-universe's weights are constant (it is svcca), "
-            "Aristotelian's nearly so (it is cca)."
+            "whitening (so does similarity-repository's pwcca-score, which is therefore no name of this), anatome "
+            "leaves x uncentred, platonic-universe's weights are constant (it is svcca), Aristotelian's nearly so (it "
+            "is cca)."
         )
 
     def prepare(self, x: Array) -> Axes:
@@ -354,8 +366,26 @@ def _weighted(rho: Array, coordinates: Array, axes: Axes) -> Array:
     xp = array_namespace(rho)
     assert axes.vt is not None  # prepared with vectors
     projections = (coordinates * axes.s[:, None]).T @ axes.vt
-    alpha = xp.sum(xp.abs(projections), axis=1)
+    alpha = _weights_of_ties(projections, to_numpy(rho))
     return xp.sum(alpha * rho) / xp.sum(alpha)
+
+
+def _weights_of_ties(projections: Array, rho: np.ndarray[Any, Any]) -> Array:
+    """Sum of absolute projections of each variate, (k,); of variates of one correlation the mean over their rotations.
+
+    A unit whose projection on m tied variates has the length p projects on each of them with a mean absolute value of
+    ``p Γ(m/2) / (√π Γ((m + 1)/2))``.
+    """
+    xp = array_namespace(projections)
+    same = np.cumsum(np.concatenate([[0], np.abs(np.diff(rho)) > _TIED]))
+    if same[-1] == len(rho) - 1:
+        return xp.sum(xp.abs(projections), axis=1)
+    sizes = np.bincount(same)
+    share = np.exp(special.gammaln(sizes / 2) - special.gammaln((sizes + 1) / 2)) / math.sqrt(math.pi)
+    where = device(projections)
+    member = xp.asarray((same[None, :] == np.arange(len(sizes))[:, None]).astype(np.float64), device=where)
+    lengths = xp.sum((member @ projections**2) ** 0.5, axis=1)
+    return xp.matrix_transpose(member) @ (xp.asarray(share, device=where) * lengths)
 
 
 def _thin_factors(m: Array) -> tuple[Array, Array, Array]:

@@ -365,7 +365,8 @@ class GromovWasserstein(Metric[Array]):
     Misleads:
         The plan may move away from the true pairing: a low distance says that the clouds have like shapes, not that the
         same items lie at like places; a symmetry of the cloud is enough. It is a local optimum, so small differences
-        between pairs mean little.
+        between pairs mean little, and where many items are copies of each other which one is reached depends on their
+        order.
     """
 
     name: ClassVar[str] = "gromov_wasserstein_distance"

@@ -1,8 +1,8 @@
 """Mutual nearest neighbours across two spaces: does an item find itself again on the other side, and is it found?
 
-Rows of two spaces can be neighbours of each other only in one coordinate system. `MutualNearest` makes one of what the
-layers share, the items: each row is described by its similarities to all other items. `mutual_nearest` takes rows that
-are in one space already, such as features after a map or of two epochs, and needs no pairing.
+Rows of two spaces can be neighbours of each other only in one coordinate system. The metric makes one of what the
+layers share, the items: each row is described by its similarities to all other items. The function of the same name
+takes rows that are in one space already, such as features after a map or of two epochs, and needs no pairing.
 """
 
 from __future__ import annotations

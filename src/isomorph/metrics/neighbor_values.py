@@ -18,6 +18,7 @@ from ._motifs import invariants, permutation_moments
 from .mutual_nearest import MutualPairs, mutual_nearest
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
+_ULPS = 16  # what rounding leaves of a similarity or distance of zero
 
 
 # ---- second-order cosine -----------------------------------------------------------------------------------
@@ -118,6 +119,9 @@ class SecondOrderCosine(Metric[Surroundings]):
         s = np.asarray(to_numpy(state.rows[begin:end, :] @ state.rows.T))
         if self.values == "distance":
             s = 1 - s
+        s = np.where(
+            np.abs(s) <= _ULPS * np.finfo(s.dtype).eps, 0, s
+        )  # copies are at no distance, whatever rounding says
         cut = slice(g.start[begin], g.start[end])
         edges = (g.source[cut] - begin) * g.n + g.target[cut]
         weights = np.zeros((end - begin) * g.n, dtype=np.float32)

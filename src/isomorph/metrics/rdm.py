@@ -98,11 +98,12 @@ class Rsa(Metric[Pattern]):
     aliases: ClassVar[Mapping[str, str]] = {
         f"rsa-rdm={theirs}-compare={compare}": f"rsa(dissimilarity={ours!r}, comparison={comparison!r})"
         for (theirs, ours), (compare, comparison) in itertools.product(
-            (("correlation", "correlation"), ("cosine", "cosine"), ("squared_euclidean", "squared_euclidean")),
+            ((d, d) for d in ("correlation", "cosine", "euclidean", "squared_euclidean")),
             (
                 ("pearson", "pearson"),
                 ("spearman", "spearman"),
                 ("tau_a", "kendall"),
+                ("rho_a", "rho_a"),
                 ("cosine", "cosine"),
                 ("cosine_cov", "whitened_cosine"),
                 ("corr_cov", "whitened_pearson"),

@@ -161,8 +161,8 @@ class ProcrustesDistance(Metric[Shape]):
         "angular_procrustes": "procrustes_distance(kind='angular')",
         "procrustes-distance=angular": "procrustes_distance(kind='angular')",
         "procrustes-distance=euclidean": "procrustes_distance(kind='size_and_shape')",
-        "procrustes-distance=squared_euclidean": "procrustes_distance(kind='ding')",
-        "orthogonal_procrustes": "procrustes_distance(kind='ding')",
+        "orthogonal_angular_shape_metric_centered": "procrustes_distance(kind='angular')",
+        "orthogonal_procrustes_centered_and_normalized": "procrustes_distance(kind='ding_root')",
         "bures_distance": "procrustes_distance(kind='size_and_shape')",
     }
     shown: ClassVar[tuple[str, ...]] = ("kind",)

@@ -19,6 +19,7 @@ from .._arrays import Array, as_features, to_numpy
 from .._linalg import number, top_k, unit_rows
 from ..errors import InputError
 from ._base import Metric, Null, choice
+from ._graphs import nearest
 from ._spectra import block, compressed, principal_axes, wide_centred
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -198,7 +199,8 @@ def magnitude(x: Any) -> float:
 def hubness(x: Any, *, k: int = 10) -> float:
     """Skewness of how often an item is among the k nearest neighbours (cosine) of the others.
 
-    Near 0 without hubs; large where a few items are everybody's neighbours. Radovanović et al. (2010).
+    Near 0 without hubs; large where a few items are everybody's neighbours. Radovanović et al. (2010). Tied items share
+    their places, as in `mutual_knn`.
 
     Args:
         x: Features (n_items, n_features).
@@ -209,10 +211,10 @@ def hubness(x: Any, *, k: int = 10) -> float:
     """
     if not isinstance(k, int) or k < 1:
         raise InputError(f"hubness: k={k!r} must be a whole number, at least 1.")
-    u = _unit(as_features(x, min_items=k + 2))
-    counts = np.bincount(nearest_others(u, k).ravel(), minlength=u.shape[0]).astype(np.float64)
+    graph = nearest(as_features(x, min_items=k + 2), k, "cosine")
+    counts = np.bincount(graph.target, graph.weights, minlength=graph.n)
     spread = counts.std()
-    return float(np.mean((counts - counts.mean()) ** 3) / spread**3) if spread > 0 else 0.0
+    return float(np.mean((counts - k) ** 3) / spread**3) if spread > 1e-9 * k else 0.0
 
 
 def neighbor_distances(x: Array, k: int) -> Floats:

@@ -13,9 +13,9 @@ from array_api_compat import array_namespace, device
 from .._arrays import Array, take_rows, to_numpy
 from ..errors import InputError, MissingExtraError
 from ._base import Metric, Null
-from ._spectra import block, compressed, wide_centred
+from ._graphs import nearest
+from ._spectra import block, wide_centred
 from .distance_correlation import euclidean_distances
-from .statistics import nearest_others
 
 TIMES = np.logspace(-1, 1, 256)
 RIGID = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})
@@ -34,7 +34,8 @@ class IMD(Metric[HeatTrace]):
 
     ``max_t exp(-2 (t + 1/t)) |h_x(t) - h_y(t)|`` over 256 times t between 0.1 and 10, where h is the trace of
     ``exp(-t L)`` per item and L the normalised Laplacian of the graph that joins items if either is among the other's k
-    nearest (Euclidean). Lower is more alike; the pairing of the items plays no part.
+    nearest (Euclidean; tied items share their places, and an edge weighs as much as its share). Lower is more alike;
+    the pairing of the items plays no part.
 
     Args:
         k: Number of neighbours.
@@ -92,9 +93,10 @@ class IMD(Metric[HeatTrace]):
     def prepare(self, x: Array) -> HeatTrace:
         c, _ = wide_centred(x)
         n = c.shape[0]
+        graph = nearest(c, self.k, "euclidean")
         joined = np.zeros((n, n))
-        joined[np.arange(n)[:, None], nearest_others(compressed(c), self.k, euclidean=True)] = 1.0
-        joined = np.maximum(joined, joined.T)
+        joined[graph.source, graph.target] = graph.weights
+        joined = joined + joined.T - joined * joined.T  # either way, where tied items share their places
         root = 1 / np.sqrt(joined.sum(axis=1))
         eigenvalues = np.linalg.eigvalsh(np.eye(n) - root[:, None] * joined * root[None, :])
         trace = np.exp(-TIMES[:, None] * np.clip(eigenvalues, 0.0, 2.0)[None, :]).mean(axis=1)
