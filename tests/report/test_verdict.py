@@ -154,7 +154,8 @@ def test_the_page_shows_intervals_held_out_scores_differences_and_notes(tmp_path
     page = read_page(report([scan, make_scan("other")], tmp_path / "r.html"))
     for words in (
         "Beside the baselines", "95 % interval 0.320 to 0.380", "0.320 to 0.380", "−0.030 to 0.050", "+0.010",
-        "on 31 held-out items 0.234 0.078 3.0 × 1.0 × 10⁻⁵ layer_3 × layer_1", "but no more than untrained vision", "Over both metrics",
+        "on 31 held-out items 0.234 0.078 3.0 × 1.0 × 10⁻⁵ layer_3 × layer_1",
+        "but no more than untrained vision", "Over both metrics",
         "vision: 2 of 60 items are <b>identical</b>.", "the band is the 95 % interval", "paired jackknife",
         "All 2 pairs of models are more alike than chance, by mutual_knn(k=10)", "first model untrained",
         "Mean share of common items among the k nearest neighbours",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import isomorph as iso
 from isomorph.errors import InputError
 from isomorph.scan import scan
 from isomorph.significance import false_discovery
@@ -30,3 +31,12 @@ def test_every_metric_of_every_scan_is_adjusted_over_all_of_them():
 def test_no_scan_at_all_is_refused():
     with pytest.raises(InputError, match="there is no scan"):
         false_discovery([])
+
+
+def test_the_package_itself_has_the_functions_that_compare():
+    rng = np.random.default_rng(0)
+    y, noise = rng.normal(size=(2, 40, 5))
+    found = iso.difference(iso.metric("cka"), (y + 0.1 * noise, y), (noise, y))
+    assert found.p_value < 0.01 < found.low
+    assert [p.n for p in iso.gallery_curve("mutual_knn(k=5)", y, noise, [20, 40])] == [20, 40]
+    assert iso.false_discovery([iso.scan(y, noise, "cka", permutations=19)])[0].hochberg > 0.05
