@@ -410,16 +410,63 @@ def test_the_far_tail_of_the_exact_null_is_that_of_sampled_permutations() -> Non
         assert null.p_value(threshold)[0, 0] == pytest.approx(actual, rel=4 / np.sqrt(actual * draws) + 0.1)
 
 
-def test_the_jaccard_mean_equals_that_over_all_pairings() -> None:
-    x, y = noise(7, 3, 1), noise(7, 4, 2)
-    m = nb.JaccardKnn(k=2)
-    assert m.null(x, y, permutations=10).mean == pytest.approx(np.mean(all_pairings(m, x, y)), rel=1e-10)
+@pytest.mark.parametrize(("n", "k"), [(6, 2), (6, 3), (7, 1), (7, 2), (7, 3)])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_jaccard_null_equals_that_over_all_pairings(n: int, k: int, seed: int) -> None:
+    x, y = noise(n, 3, seed), np.abs(noise(n, 4, seed + 10))
+    m = nb.JaccardKnn(k=k)
+    scores, null = all_pairings(m, x, y), m.null(x, y)
+    assert null.exact
+    assert null.mean == pytest.approx(scores.mean(), rel=1e-10)
+    assert null.mean == pytest.approx(m.chance_level(n, 3, 4), rel=1e-9)
+    assert null.std == pytest.approx(scores.std(), rel=1e-10)
+    assert null.skewness == pytest.approx(stats.skew(scores), abs=1e-8 if k == 1 else 0.25)
+    assert np.ptp(scores) > 1e-9
+    np.testing.assert_allclose((np.diff(np.unique(np.round(scores, 9))) / null.step + 0.5) % 1, 0.5, atol=1e-5)
 
 
-def test_the_jaccard_mean_is_sampled_where_ties_leave_it_unknown() -> None:
+@pytest.mark.parametrize(("k", "kind"), [(3, "noise"), (10, "noise"), (5, "clusters")])
+def test_the_jaccard_null_is_that_of_sampled_permutations(k: int, kind: str) -> None:
+    n, draws = 60, 15_000
+    x, y = noise(n, 4, 11), noise(n, 4, 12)
+    if kind == "clusters":
+        x, y = (z + 4 * noise(4, 4, 13)[np.random.default_rng(s).integers(4, size=n)] for s, z in enumerate((x, y)))
+    m = nb.JaccardKnn(k=k)
+    xs, ys = [m.prepare(x)], [m.prepare(y)]
+    orders = np.argsort(np.random.default_rng(13).random((draws, n)), axis=1)
+    sample = np.array([s[0, 0] for s in m.compare_permuted(xs, ys, orders)])
+    null = m.null_moments(xs, ys)
+    assert null is not None
+    assert null.mean[0, 0] == pytest.approx(sample.mean(), abs=4 * sample.std() / np.sqrt(draws))
+    assert null.std[0, 0] == pytest.approx(sample.std(), rel=0.03)
+    assert null.skewness[0, 0] == pytest.approx(stats.skew(sample), abs=0.1)
+    for nominal in (0.05, 0.01):
+        near = np.unique(sample)
+        tails = np.array([np.mean(sample >= t) for t in near])
+        some = (tails < 1.3 * nominal) & (tails > nominal / 1.3)
+        ratio = null.p_value(near[some]) / tails[some]
+        assert np.exp(np.mean(np.log(ratio))) == pytest.approx(1.0, abs=0.1 + 3 / np.sqrt(nominal * draws))
+
+
+def test_the_jaccard_null_of_many_layers_is_that_of_each_pair() -> None:
+    m = nb.JaccardKnn(k=4)
+    xs, ys = [m.prepare(noise(40, 3, s)) for s in range(2)], [m.prepare(noise(40, 3, s)) for s in range(2, 5)]
+    block = m.null_moments(xs, ys)
+    assert block is not None
+    assert np.shape(block.std) == np.shape(block.skewness) == np.shape(block.mean) == (2, 3)
+    for i, x in enumerate(xs):
+        for j, y in enumerate(ys):
+            one = m.null_moments([x], [y])
+            assert one is not None
+            for field in ("mean", "std", "skewness"):
+                assert getattr(one, field)[0, 0] == pytest.approx(getattr(block, field)[i, j])
+
+
+def test_the_jaccard_null_is_sampled_where_items_are_tied() -> None:
     x, y = np.repeat(noise(10, 3, 1), 2, axis=0), noise(20, 4, 2)
-    null = nb.JaccardKnn(k=3).null(x, y, permutations=50)
-    assert not null.exact
+    m = nb.JaccardKnn(k=2)
+    assert m.null_moments([m.prepare(x)], [m.prepare(y)]) is None
+    assert not m.null(x, y, permutations=50).exact
 
 
 # ---- bad input ---------------------------------------------------------------------------------------------

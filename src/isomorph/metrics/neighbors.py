@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,8 @@ from ._edges import EdgeTable, Hits, common, common_permuted, row_sums, total_ov
 from ._graphs import INDEXES, SIMILARITIES, Neighbours, check_k, count_duplicates, nearest, recall_of
 from ._influence import Influence, overlap_influence
 from ._lists import edit_distance, found_again, longest_common_subsequence
-from ._motifs import permutation_moments
+from ._motifs import Moments, permutation_moments
+from ._overlaps import overlap_moments, pair_histogram, spacing
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Graphs = Sequence[Neighbours]
@@ -164,8 +166,7 @@ class MutualKnn(EdgeMetric):
         return out
 
     def null_moments(self, xs: Graphs, ys: Graphs) -> Null:
-        n = xs[0].n
-        m = permutation_moments(np.stack([x.invariants for x in xs]), np.stack([y.invariants for y in ys]), n)
+        n, m = xs[0].n, _overlap_count(xs, ys)
         unit = n * self.k
         return Null(
             m.mean / unit,
@@ -184,6 +185,11 @@ class MutualKnn(EdgeMetric):
         return total_overlap(hits) / (n * self.k)
 
 
+def _overlap_count(xs: Graphs, ys: Graphs) -> Moments:
+    """Exact moments of the number of shared edges."""
+    return permutation_moments(np.stack([x.invariants for x in xs]), np.stack([y.invariants for y in ys]), xs[0].n)
+
+
 @dataclasses.dataclass(frozen=True)
 class JaccardKnn(EdgeMetric):
     """Mean Jaccard index of the k nearest neighbours, |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|.
@@ -194,7 +200,8 @@ class JaccardKnn(EdgeMetric):
         (1 / n) Σ_i |N_x(i) ∩ N_y(i)| / |N_x(i) ∪ N_y(i)|
 
     Cost:
-        As `mutual_knn`; the exact null knows the mean only, its spread is sampled.
+        As `mutual_knn`, its null included, and once for each n and k a table of pairs (0.1 s at k = 10, seconds at
+        k = 100). With ties the null is sampled.
 
     Misleads:
         As `mutual_knn`, of which it is a bent version: with o common neighbours o / (2k - o) instead of o / k, so it
@@ -217,11 +224,26 @@ class JaccardKnn(EdgeMetric):
         return "Klabunde et al. 2023, Similarity of Neural Network Models, section 3.4 (after Schumacher et al. 2021)"
 
     def null_moments(self, xs: Graphs, ys: Graphs) -> Null | None:
+        """Mean and standard deviation are exact; in the skewness one of three sums is approximate, see `_overlaps`.
+
+        None where items are tied: a share of a neighbour is not a common neighbour or none.
+        """
         if any(g.tied is not None for g in (*xs, *ys)):
             return None
-        n = xs[0].n
-        source = "exact mean (the neighbours of a re-paired item are a random set); spread has no closed form"
-        return Null(np.full((len(xs), len(ys)), self.chance_level(n, 0, 0)), None, None, True, n, source)
+        n, k = xs[0].n, self.k
+        values = tuple(Fraction(h, 2 * k - h) for h in range(k + 1))
+        left, right = (np.stack([pair_histogram(g) for g in side]) for side in (xs, ys))
+        m = overlap_moments(left, right, n, values, _overlap_count(xs, ys))
+        return Null(
+            np.full(m.variance.shape, m.mean / n),
+            np.sqrt(m.variance) / n,
+            m.skewness,
+            True,
+            n,
+            "exact mean and standard deviation over all n! re-pairings of the two neighbour graphs; skewness exact but "
+            "for what three items add together, which is mutual_knn's in proportion" + recall_of(*xs, *ys),
+            step=spacing(n, values) / n,
+        )
 
     def _score(self, hits: Hits, n: int) -> Floats:
         out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
