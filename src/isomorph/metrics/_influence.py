@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,16 +25,45 @@ class Influence(NamedTuple):
             over items, and sum(values ** 2) / n ** 2 is the first-order variance of the score.
         second: (len(xs), len(ys)); what pairs of items add to that sum twice, once for each of their items, though
             they vary once. It is also the least that the variance can be. Zero where items do not interact.
+        pairs: What that is made of, for the first score of the block: gives rows start to stop, dense or sparse, of the
+            symmetric matrix of what two items add together, up to a constant outside the diagonal. Its sum of squares
+            about the mean is twice `second`. None where items do not interact.
     """
 
     values: Floats
     second: Floats
+    pairs: Callable[[int, int], Any] | None = None
 
     @property
     def variance(self) -> Floats:
         """Variance of the score over samples of items."""
         first = np.sum(self.values**2, axis=0) / self.values.shape[0] ** 2
         return np.asarray(np.maximum(first - self.second, self.second))
+
+    def minus(self, other: Influence) -> Influence:
+        """Influence on the difference of two scores over the same items, blocks of one score each."""
+        values, n = self.values - other.values, self.values.shape[0]
+        if self.pairs is None or other.pairs is None:
+            return Influence(values, np.zeros((1, 1)))
+        first, second = self.pairs, other.pairs
+
+        def pairs(start: int, stop: int) -> Any:
+            return first(start, stop) - second(start, stop)
+
+        width = max(1, min(n, BLOCK_BYTES // (4 * n * 8)))
+        blocks = (pairs(s, min(n, s + width)) for s in range(0, n, width))
+        squares, sums = np.sum([_sums(block) for block in blocks], axis=0)
+        return Influence(values, np.full((1, 1), _about_mean(squares, sums, n) / 2), pairs)
+
+
+def _sums(block: Any) -> tuple[float, float]:
+    entries = block.data if sparse.issparse(block) else block
+    return float(np.sum(entries * entries, dtype=np.float64)), float(np.sum(entries, dtype=np.float64))
+
+
+def _about_mean(squares: float, total: float, n: int) -> float:
+    """Sum of squares about the mean of the entries outside the diagonal."""
+    return max(squares - total**2 / (n * (n - 1)), 0.0)
 
 
 def mean_influence(item_scores: Any) -> Influence:
@@ -50,27 +79,111 @@ def mean_influence(item_scores: Any) -> Influence:
 def overlap_influence(xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> Influence:
     """Influence of every item on every neighbour overlap, as the one who looks and as the one who is looked at.
 
-    The overlap is p = Σ_ij A_ij B_ij / (n k). An item that is taken away takes its own list with it, and leaves a place
-    in the lists that it was in, which another item fills that is shared as often as any. So an edge counts by
-    e_ij = A_ij B_ij - p (A_ij + B_ij) / 2, and item i by ψ_i = Σ_j (e_ij + e_ji) / k. Edges between the same two items
-    are counted for both: the variance of Σ_ij e_ij is Σ_i (Σ_j e_ij + e_ji)² - Σ_ij (e_ij² + e_ij e_ji), the dyadic
-    estimator of Aronow, Samii and Assenova (2015). A bootstrap of the items that look, graph fixed, leaves the other
-    half out: its intervals are too narrow for the population (see docs/calibration.md).
+    The overlap is p = Σ_ij A_ij B_ij / (n k). An item that is taken away takes its own list with it and leaves a place
+    in the lists that it was in. The next item of such a list fills it, which the other list shares with the chance that
+    holds at the end of lists: below the mean overlap where near neighbours agree more than far ones, and not the same
+    everywhere (the lists of a tight cluster agree, those of scattered items do not). With these chances a_i and b_i
+    for the lists of item i, an edge counts by e_ij = A_ij B_ij - a_i A_ij - b_i B_ij, and item i moves the score by
+
+        ψ_i = (Σ_j A_ij B_ij - k p + Σ_j e_ji - mean of the same) / k.
+
+    Leaving the chances out, or taking p / 2 for them, counts every item by how often it is a neighbour at all, and
+    makes the standard error up to twice as large where hubs or clusters are.
+
+    Edges between the same two items are counted for both: the variance of Σ_ij e_ij is
+    Σ_i (Σ_j e_ij + e_ji)² - Σ_ij (e_ij² + e_ij e_ji), the dyadic estimator of Aronow, Samii and Assenova (2015). A
+    bootstrap of the items that look, graph fixed, leaves the other half out: its intervals are too narrow for the
+    population (see docs/calibration.md).
 
     Args:
         xs: Graphs of one side.
         ys: Graphs of the other side.
     """
-    n, k = xs[0].n, xs[0].k
-    left, right = ([sparse.csr_array((g.weights, g.target, g.start), shape=(n, n)) for g in side] for side in (xs, ys))
+    n = xs[0].n
+    left, right = [_Lists.of(g) for g in xs], [_Lists.of(g) for g in ys]
     values, second = np.empty((n, len(xs), len(ys))), np.empty((len(xs), len(ys)))
+    first: Any = None
     for i, a in enumerate(left):
         for j, b in enumerate(right):
-            shared = a.multiply(b)
-            edges = shared - (shared.sum() / (n * k) / 2) * (a + b)
-            values[:, i, j] = (edges.sum(axis=1) + edges.sum(axis=0)) / k
-            second[i, j] = (edges.multiply(edges).sum() + edges.multiply(edges.T).sum()) / (n * k) ** 2
-    return Influence(values, np.maximum(second, 0.0))
+            values[:, i, j], pairs = _overlap_terms(a, b)
+            second[i, j] = _about_mean(*_sums(pairs), n) / 2
+            first = pairs if first is None else first
+    return Influence(values, second, lambda s, e: first[s:e])
+
+
+class _Lists(NamedTuple):
+    """What the influences need of one neighbour graph.
+
+    Attributes:
+        k: Length of the lists.
+        graph: Adjacency matrix with weights.
+        source: The item of each edge.
+        outer: The weights of the edges in the outer half of the lists, else 0, (edges,).
+        seen: For each edge j → i the outer edges of j and its neighbours, those from or to i left out.
+        place: Place of each edge in its list, from the mean (k + 1) / 2.
+    """
+
+    k: int
+    graph: Any
+    source: Floats
+    outer: Floats
+    seen: Floats
+    place: Floats
+
+    @classmethod
+    def of(cls, g: Neighbours) -> _Lists:
+        graph = sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n))
+        outer = np.where(g.ranks > g.k / 2, g.weights, 0.0)
+        lists = cls(g.k, graph, g.source, outer, outer, g.ranks - (g.k + 1) / 2)
+        return lists._replace(seen=lists.around(outer))
+
+    def around(self, weight: Floats) -> Floats:
+        """For each edge j → i the sum of a weight over the edges of j and its neighbours, those from or to i left out.
+
+        Without i, since its own edges would tell of themselves: chances made of them hide what it adds.
+        """
+        graph, target = self.graph, self.graph.indices
+        part = sparse.csr_array((weight, target, graph.indptr), shape=graph.shape)
+        own = part.sum(axis=1)
+        near = (graph @ part)[self.source, target]
+        return np.asarray((own + graph @ own)[self.source] - graph.data * own[target] - weight - near)
+
+    def refill(self, shared: Floats, p: float) -> Floats:
+        """Chance that the next item of the list of j, behind the last, is shared, for each edge j → i.
+
+        The share of the outer edges around j that are shared says where lists agree; a line through the shares at all
+        places says how much less they agree one half place behind the last one.
+
+        Args:
+            shared: Weight with which the other graph has each edge.
+            p: Mean overlap.
+        """
+        w = self.graph.data
+        spread = np.sum(w * self.place**2)
+        slope = np.sum(w * self.place * shared) / spread if spread > 0 else 0.0
+        behind = np.clip(p + slope * self.k / 2, 0.0, 1.0)
+        hits = self.outer * shared
+        mean = hits.sum() / self.outer.sum()
+        if mean == 0:
+            return np.full(len(w), behind)
+        # with k = 1 nothing is left around an edge
+        local = np.divide(self.around(hits), self.seen, out=np.full(len(w), mean), where=self.seen > 1e-9)
+        return np.asarray(np.clip(local / mean * behind, 0.0, 1.0))
+
+
+def _overlap_terms(a: _Lists, b: _Lists) -> tuple[Floats, Any]:
+    """Influences on the overlap of two graphs, and what pairs of items add together (`Influence.pairs`)."""
+    n, k = a.graph.shape[0], a.k
+    shared = a.graph.multiply(b.graph).tocsr()
+    looking = shared.sum(axis=1)
+    p = float(looking.sum()) / (n * k)
+    edges = shared
+    for one, other in ((a, b), (b, a)):
+        held = np.asarray(other.graph[one.source, one.graph.indices])
+        filled = one.refill(held, p) * one.graph.data
+        edges = edges - sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=edges.shape)
+    seen = edges.sum(axis=0)
+    return (looking - looking.mean() + seen - seen.mean()) / k, (edges + edges.T).tocsr() / (n * k)
 
 
 def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
@@ -115,7 +228,12 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     fourth = s4 / h**2
     squares = (1 + c**2 / 2) * s22 / norm**2 + c**2 / 4 * (fourth[:left, None] + fourth[None, left:])
     squares -= c * (s31 / (hx * norm) + s13 / (hy * norm))
-    return Influence(values, 2 * np.maximum(squares, 0.0))
+
+    def pairs(s: int, e: int) -> Floats:
+        a, b = _rows(xs[0], s, e), _rows(ys[0], s, e)
+        return np.asarray(2 * a * b / norm[0, 0] - c[0, 0] * (a * a / h[0] + b * b / h[left]))
+
+    return Influence(values, 2 * np.maximum(squares, 0.0), pairs)
 
 
 def _rows(kernel: Kernel, start: int, stop: int) -> Floats:

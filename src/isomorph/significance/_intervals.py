@@ -23,6 +23,8 @@ from ._permutations import Labels, _codes
 Floats = np.ndarray[Any, Any]
 Advance = Callable[[int], object]
 
+_HALF = 0.5  # the share of the items at which subsets come in pairs
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interval:
@@ -150,17 +152,25 @@ def subsample_interval(
 ) -> Interval:
     """Intervals of any metric over items, from scores of random subsets drawn without replacement.
 
-    The spread of the scores of m out of n items is that of n items times sqrt((n - m) / m), for a statistic whose
-    standard error falls as 1 / sqrt(n): that rate is assumed. Scores whose level depends on n (mutual k-nearest
-    neighbours at fixed k, biased CKA) keep their own level, only the spread is taken from the subsets. Near chance the
-    standard error of some metrics falls faster than the rate; intervals are then too wide, never too narrow.
+    By default the items are cut into halves, again and again. Halves are independent samples, so that the mean square
+    of the difference of their scores tells the variance of a score of n / 2 items without bias. That of n items is
+    taken to be half of it: a standard error that falls as 1 / sqrt(n) is all that is assumed. Near chance that of many
+    metrics falls faster, and intervals are up to √2 too wide; where n / 2 is not much more than the number of features
+    it may fall more slowly for metrics that fit a map (docs/calibration.md has what intervals then cover).
+
+    With another fraction the subsets are drawn one by one, and the spread of the scores of m out of n items is taken
+    to be that of n items times sqrt((n - m) / m). They overlap, so that what pairs of items add is counted (n + m) / m
+    times: intervals near chance are wider still.
+
+    Scores whose level depends on n (mutual k-nearest neighbours at fixed k, biased CKA) keep their own level, only the
+    spread is taken from the subsets.
 
     Args:
         metric: The metric.
         xs: Features of the layers of one side, arrays (n, d).
         ys: Features of the layers of the other side.
         fraction: Share of the items (or groups) in a subset.
-        repeats: Number of subsets; each costs a score of its size, preparation included.
+        repeats: Number of subsets, two for each cut into halves; each costs a score of its size, preparation included.
         seed: Seed of the draws.
         level: Coverage.
         groups: One group an item; subsets then hold whole groups.
@@ -179,9 +189,9 @@ def subsample_interval(
         sample.append(_scores(metric, [take_rows(x, rows) for x in left], [take_rows(y, rows) for y in right]))
         if advance is not None:
             advance(1)
-    error = _rescaled(np.array(sample), fraction)
-    low, high = _bounds(values, error, np.full(values.shape, stats.t.ppf((1 + level) / 2, repeats - 1)), metric.range)
-    method = f"{repeats} subsets of {fraction:g} of the items, rate sqrt(n)"
+    error, degrees = _subset_spread(np.array(sample), fraction)
+    low, high = _bounds(values, error, np.full(values.shape, stats.t.ppf((1 + level) / 2, degrees)), metric.range)
+    method = _subset_method(len(subsets), fraction)
     return Interval(values, low, high, error, level, "items", method)
 
 
@@ -239,8 +249,7 @@ def difference(
     Is layer a more alike to y than layer b: ``first=(a, y), second=(b, y)``. Is model A more alike to y than model B:
     the same with their layers, chosen beforehand or on other items. Both scores move with the items together, which the
     paired test uses. With a metric that has influence functions the standard error is that of the difference of the
-    influences, else that of the difference over subsets (see `subsample_interval`). Where both scores are chance the
-    test is careful: it rejects less often than its level.
+    influences, else that of the difference over subsets (see `subsample_interval`).
 
     Args:
         metric: The metric.
@@ -267,16 +276,15 @@ def difference(
     values = [float(to_numpy(metric.compare([s[0]], [s[1]]))[0, 0]) for s in states]
     parts = [metric.influence([s[0]], [s[1]]) for s in states]
     if parts[0] is not None and parts[1] is not None:
-        joint = Influence(parts[0].values - parts[1].values, np.zeros((1, 1)))
-        error, degrees = (float(v[0, 0]) for v in _spread(joint, groups))
+        error, degrees = (float(v[0, 0]) for v in _spread(parts[0].minus(parts[1]), groups))
         method = "infinitesimal jackknife of the difference"
     else:
         sample = []
         for rows in _subsets(n, fraction, repeats, seed, groups, metric.min_items):
             scores = [_scores(metric, [take_rows(z[0], rows)], [take_rows(z[1], rows)]) for z in (a, b)]
             sample.append(scores[0] - scores[1])
-        error, degrees = float(_rescaled(np.array(sample), fraction)[0, 0]), float(repeats - 1)
-        method = f"{repeats} subsets of {fraction:g} of the items, rate sqrt(n)"
+        spread, degrees = _subset_spread(np.array(sample), fraction)
+        error, method = float(spread[0, 0]), _subset_method(len(sample), fraction)
     value = values[0] - values[1]
     reach = error * float(stats.t.ppf((1 + level) / 2, degrees))
     if error == 0 and value != 0:
@@ -294,7 +302,7 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
         InputError: if there is one group only.
     """
     n = influence.values.shape[0]
-    values, second = influence
+    values, second = influence.values, influence.second
     units = n
     if groups is not None:
         code = _codes(groups, n, "groups")
@@ -350,11 +358,18 @@ def _subsets(
 ) -> list[np.ndarray[Any, Any]]:
     code = np.arange(n) if groups is None else _codes(groups, n, "groups")
     units = int(code.max()) + 1
-    count = round(fraction * units)
-    if repeats < 2 or not 0 < count < units:
-        raise InputError(f"Subsets of {fraction:g} of {units} units, {repeats} times, give no spread.")
+    halves = fraction == _HALF
+    count = units // 2 if halves else round(fraction * units)
+    if repeats < (4 if halves else 2) or not 0 < count < units:
+        raise InputError(
+            f"Subsets of {fraction:g} of {units} units, {repeats} times, give no spread; use 4 subsets or more."
+        )
     rng = np.random.default_rng(seed)
-    subsets = [np.flatnonzero(np.isin(code, rng.permutation(units)[:count])) for _ in range(repeats)]
+    chosen = []
+    for _ in range(repeats // 2 if halves else repeats):
+        order = rng.permutation(units)
+        chosen += [order[:count], order[count : 2 * count]] if halves else [order[:count]]
+    subsets = [np.flatnonzero(np.isin(code, some)) for some in chosen]
     smallest = min(map(len, subsets))
     if smallest < min_items:
         raise InputError(
@@ -364,8 +379,18 @@ def _subsets(
     return subsets
 
 
-def _rescaled(sample: Floats, fraction: float) -> Floats:
-    return np.asarray(sample.std(axis=0, ddof=1) * np.sqrt(fraction / (1 - fraction)))
+def _subset_spread(sample: Floats, fraction: float) -> tuple[Floats, float]:
+    """Standard errors of the scores of all items from those of subsets, and their degrees of freedom."""
+    if fraction != _HALF:
+        return np.asarray(sample.std(axis=0, ddof=1) * np.sqrt(fraction / (1 - fraction))), float(len(sample) - 1)
+    gap = sample[::2] - sample[1::2]  # zero on average: which half is which is chance
+    return np.sqrt(np.mean(gap**2, axis=0)) / 2, float(len(gap))
+
+
+def _subset_method(subsets: int, fraction: float) -> str:
+    if fraction == _HALF:
+        return f"{subsets // 2} cuts of the items into halves"
+    return f"{subsets} subsets of {fraction:g} of the items, rate sqrt(n)"
 
 
 def _check_level(level: float) -> None:
