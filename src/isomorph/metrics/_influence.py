@@ -143,7 +143,8 @@ class _Lists(NamedTuple):
         Without i, since its own edges would tell of themselves: chances made of them hide what it adds.
         """
         graph, target = self.graph, self.graph.indices
-        part = sparse.csr_array((weight, target, graph.indptr), shape=graph.shape)
+        some = np.flatnonzero(weight)  # few edges are shared, and the product costs as many operations as there are
+        part = sparse.csr_array((weight[some], (self.source[some], target[some])), shape=graph.shape)
         own = part.sum(axis=1)
         near = (graph @ part)[self.source, target]
         return np.asarray((own + graph @ own)[self.source] - graph.data * own[target] - weight - near)

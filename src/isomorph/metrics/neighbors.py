@@ -132,7 +132,7 @@ class MutualKnn(EdgeMetric):
 
     Cost:
         O(n² d) and O(n k) numbers a layer, O(n k) a pair and a sampled permutation, exact null from sparse counts of
-        about O(n k²) a layer.
+        about O(n k²) a layer; an interval O(n k²) a pair.
 
     Misleads:
         It falls as items are added, since neighbours get nearer than the alignment is fine: compare at equal n and k
@@ -201,7 +201,8 @@ class JaccardKnn(EdgeMetric):
 
     Cost:
         As `mutual_knn`, its null included, and once for each n and k a table of pairs (0.1 s at k = 10, seconds at
-        k = 100). With ties the null is sampled.
+        k = 100). Mean and deviation of the null are exact, of its skewness what one and two items contribute; what
+        three do is taken over from `mutual_knn`. With ties the null is sampled.
 
     Misleads:
         As `mutual_knn`, of which it is a bent version: with o common neighbours o / (2k - o) instead of o / k, so it

@@ -78,7 +78,8 @@ def interval(
     """Confidence intervals of all layer pairs over items, from how much each item moves each score.
 
     Infinitesimal jackknife with its second-order bias taken out, quantiles of Student's t whose degrees of freedom
-    follow from the kurtosis of the influences, on the logit of the score's range. Costs a few times the scores.
+    follow from the kurtosis of the influences, on the logit of the score's range. Costs a few times the scores of CKA,
+    about as much as the exact null for neighbour overlap.
 
     Args:
         metric: The metric.
