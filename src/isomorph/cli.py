@@ -387,12 +387,10 @@ def _show_discoveries(scans: Any) -> None:
 
     found = false_discovery(scans)
     table = _plain_table("x", "y", "metric")
-    for column in ("score", "chance", "p(max)", "q (BH)", "q (BY)"):
+    for column in ("p(max)", "q (BH)", "q (BY)"):
         table.add_column(column, justify="right", no_wrap=True)
     for d in found:
-        best = d.alignment.best()
-        shown = (f"{best.value:.3f}", f"{best.chance:.3f}", *map(format_p, (d.p_maximum, d.hochberg, d.yekutieli)))
-        table.add_row(d.x_name, d.y_name, d.metric, *shown)
+        table.add_row(d.x_name, d.y_name, d.metric, *map(format_p, (d.p_maximum, d.hochberg, d.yekutieli)))
     print(f"\nAll {len(found)} tests together. q: p(max) adjusted for their number, the false discovery rate at which")
     print("it passes (BH: Benjamini-Hochberg; BY: Benjamini-Yekutieli, under any dependence of the tests).")
     _console().print(table)
