@@ -374,7 +374,7 @@ def test_states_of_different_items_are_not_compared() -> None:
         ("cka(kernel='polynomial', degree=1.5)", r"degree=1\.5"),
         ("cka(kernel='polynomial', offset=-1)", "offset=-1"),
         ("cka(estimator='chun', kernel='rbf')", "chun"),
-        ("hsic(estimator='lange')", "estimator='lange'"),
+        ("hsic(estimator='chun')", "estimator='chun'"),
         ("minibatch_cka(batch_size=3)", "batch_size=3"),
     ],
 )

@@ -110,6 +110,7 @@ def test_repsim_on_pypi_agrees_where_nothing_is_debiased(reference: Pair) -> Non
         "cka(estimator='biased', kernel='rbf')": 0.687612520031876,
         "hsic(estimator='biased')": 868.1018783164459,
         "hsic(estimator='unbiased')": 796.4393057442111,
+        "hsic(estimator='lange')": 796.8273691669818,
         "cca": 0.5711491180537671,
         "cca-squared_score": 0.4044103629984527,
         "pwcca(weights='mean')": 0.75009256,

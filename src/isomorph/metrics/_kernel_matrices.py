@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,9 @@ def rbf_matrix(x: Array, bandwidth: float, median: str | None) -> Array:
                 "with a bandwidth relative to it is not defined. Remove duplicates or use another kernel."
             )
         exponents = squared / (-2 * bandwidth**2 * middle)
-    if not is_traced(exponents):
+    # half of the pairs are no further apart than the median: a bandwidth near it cannot leave them all unlike
+    doubtful = median is None or math.exp(-0.5 / bandwidth / bandwidth) < _INVISIBLE
+    if doubtful and not is_traced(exponents):
         _refuse_identity(exponents, bandwidth, median)
     return xp.expm1(exponents)
 

@@ -317,7 +317,7 @@ class Hsic(KernelMetric):
 
     Formula:
         biased: tr(K H L H) / (n - 1)², H = I - 11'/n
-        unbiased: ⟨K̃, L̃⟩ / (n (n - 3)), K̃ and L̃ the U-centred kernels of cka
+        unbiased, lange: ⟨K̃, L̃⟩ / (n (n - 3)), K̃ and L̃ the adjusted kernels of cka
 
     Cost:
         As `cka` without its self terms.
@@ -328,9 +328,11 @@ class Hsic(KernelMetric):
     """
 
     name: ClassVar[str] = "hsic"
+    estimators: ClassVar[tuple[str, ...]] = ("unbiased", "biased", "lange")
     variants: ClassVar[tuple[str, ...]] = (
         "hsic(estimator='unbiased')",
         "hsic(estimator='biased')",
+        "hsic(estimator='lange')",
         "hsic(kernel='rbf')",
         "hsic(kernel='polynomial', degree=2)",
     )
@@ -338,6 +340,10 @@ class Hsic(KernelMetric):
         "unbiased_hsic": "hsic(estimator='unbiased')",
         "biased_hsic": "hsic(estimator='biased')",
     }
+
+    @property
+    def min_items(self) -> int:
+        return 3 if self.estimator == "biased" else 4
 
     @property
     def range(self) -> tuple[float, float]:
@@ -356,25 +362,29 @@ class Hsic(KernelMetric):
     def chance(self) -> str:
         if self.estimator == "unbiased":
             return "0, exactly, for any data"
+        if self.estimator == "lange":
+            return "near 0: the exact mean is in the null"
         return "product of the traces of the centred kernels over (n - 1)^3: d1 d2 / (n - 1) for linear standard noise"
 
     def chance_level(self, n: int, d1: int, d2: int) -> float | None:
         """Expected score of independent standard Gaussian features."""
         if self.estimator == "unbiased":
             return 0.0
-        return d1 * d2 / (n - 1) if self.kernel == "linear" else None
+        return d1 * d2 / (n - 1) if self.kernel == "linear" and self.estimator == "biased" else None
 
     @property
     def reference(self) -> str:
         return (
             "Gretton, Bousquet, Smola and Schölkopf (2005), with 1/(n - 1)^2 (biased); Song, Smola, Gretton, Bedo and "
-            "Borgwardt (2012), eq. 5 (unbiased)."
+            "Borgwardt (2012), eq. 5 (unbiased); Lange et al. (2022). Chun's correction is of self terms alone, so for "
+            "HSIC it is the unbiased estimator."
         )
 
     def _factors(self, states: Sequence[Kernel], own: Array) -> Array:
         xp = array_namespace(own)
         scales = xp.stack([xp.astype(k.scale, xp.float64) for k in states])
-        return scales**2 / normaliser(self.estimator, states[0].n) ** 0.5
+        debiased = self.estimator != "biased"
+        return scales**2 / normaliser("unbiased" if debiased else "biased", states[0].n) ** 0.5
 
 
 @dataclasses.dataclass(frozen=True)
