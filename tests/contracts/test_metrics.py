@@ -343,7 +343,8 @@ def test_exact_null_moments_equal_enumeration_of_all_pairings(spec: str, n: int,
         np.testing.assert_allclose(float(np.squeeze(null.std)) ** 2, scores.var(), rtol=1e-10, atol=1e-12)
     if null.skewness is not None and scores.std() > 1e-8:
         third = np.mean((scores - scores.mean()) ** 3) / scores.std() ** 3
-        np.testing.assert_allclose(float(np.squeeze(null.skewness)), third, rtol=1e-9, atol=1e-9)
+        close = {"rtol": 1e-9, "atol": 1e-9} if null.exact_skewness else {"rtol": 0.2, "atol": 0.1}
+        np.testing.assert_allclose(float(np.squeeze(null.skewness)), third, **close)
 
 
 def test_the_null_of_a_pair_says_how_surprising_the_score_is(

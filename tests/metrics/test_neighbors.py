@@ -417,6 +417,7 @@ def test_the_jaccard_null_equals_that_over_all_pairings(n: int, k: int, seed: in
     m = nb.JaccardKnn(k=k)
     scores, null = all_pairings(m, x, y), m.null(x, y)
     assert null.exact
+    assert not null.exact_skewness
     assert null.mean == pytest.approx(scores.mean(), rel=1e-10)
     assert null.mean == pytest.approx(m.chance_level(n, 3, 4), rel=1e-9)
     assert null.std == pytest.approx(scores.std(), rel=1e-10)

@@ -44,13 +44,15 @@ class Null:
         mean: Expected score: the chance level.
         std: Standard deviation, or None where only the mean is known.
         skewness: Third standardised moment, or None where it is not known.
-        exact: True if the moments are exact for this data, False if they were sampled.
+        exact: True if the moments are exact for this data, False if they were sampled; of the skewness see below.
         n: Number of items.
         source: Where the moments come from.
         step: Spacing of the possible scores where they lie on a lattice (counts), 0 otherwise: the p-value then reads
             the continuous tail half a step lower.
         weights: What carries the far tail where it is known: leading weights of squared normal numbers, in units of
             `std`, along a last axis; see `metrics/_tails.py`.
+        exact_skewness: False where the skewness beside an exact mean and deviation is an approximation; `source` says
+            which.
     """
 
     mean: Any
@@ -61,6 +63,7 @@ class Null:
     source: str = ""
     step: float = 0.0
     weights: Any = None
+    exact_skewness: bool = True
 
     def p_value(self, score: Any) -> Any:
         """One-sided p: the chance of a score at least this high, never below 1/n!.

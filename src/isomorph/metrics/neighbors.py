@@ -244,6 +244,7 @@ class JaccardKnn(EdgeMetric):
             "exact mean and standard deviation over all n! re-pairings of the two neighbour graphs; skewness exact but "
             "for what three items add together, which is mutual_knn's in proportion" + recall_of(*xs, *ys),
             step=spacing(n, values) / n,
+            exact_skewness=False,
         )
 
     def _score(self, hits: Hits, n: int) -> Floats:
