@@ -20,6 +20,7 @@ from array_api_compat import array_namespace, device
 from .._arrays import Array, as_pair, take_rows, to_numpy
 from ..errors import InputError
 from ._base import Metric, choice
+from ._memory import require
 from ._spectra import block, principal_axes, wide_centred
 
 Folds = int | Literal["loo"] | None
@@ -242,7 +243,12 @@ class _Predictivity(Metric[Predictor]):
         return "0 or below: unrelated features predict worse than the mean" if self.measure == "r2" else "0"
 
     def prepare(self, x: Array) -> Predictor:
-        folds = self.folds
+        n, folds = x.shape[0], self.folds
+        require(
+            5 * 8 * n * n,  # the smoothers of both layers, with what making one takes
+            f"The weights by which {n:,} items predict each other",
+            "Use fewer items, or decoding, which needs no such matrix.",
+        )
         fold = fold_of_items(x.shape[0], folds, self.seed) if isinstance(folds, int) else None
         return Predictor(x, fold=fold, leave_one_out=folds == "loo", regularization=self.penalty, name=self.name)
 
@@ -286,7 +292,6 @@ class LinearPredictivity(_Predictivity):
     name: ClassVar[str] = "linear_predictivity"
     aliases: ClassVar[dict[str, str]] = {
         "linear_regression": "linear_predictivity(direction='x_to_y', folds=None)",
-        "linear_predictivity-r2-cv=5folds": "linear_predictivity(direction='x_to_y', folds=5)",
     }
     shown: ClassVar[tuple[str, ...]] = ("direction", "measure", "folds")
     variants: ClassVar[tuple[str, ...]] = (
