@@ -89,6 +89,8 @@ def overlap_influence(xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> Inf
 
     Leaving the chances out, or taking p / 2 for them, counts every item by how often it is a neighbour at all, and
     makes the standard error up to twice as large where hubs or clusters are.
+    Where many clusters are no larger than k, an item more or less is no small change, and standard errors come out up
+    to a fifth too small.
 
     Edges between the same two items are counted for both: the variance of Σ_ij e_ij is
     Σ_i (Σ_j e_ij + e_ji)² - Σ_ij (e_ij² + e_ij e_ji), the dyadic estimator of Aronow, Samii and Assenova (2015). A

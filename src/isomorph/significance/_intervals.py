@@ -157,7 +157,8 @@ def subsample_interval(
     of the difference of their scores tells the variance of a score of n / 2 items without bias. That of n items is
     taken to be half of it: a standard error that falls as 1 / sqrt(n) is all that is assumed. Near chance that of many
     metrics falls faster, and intervals are up to √2 too wide; where n / 2 is not much more than the number of features
-    it may fall more slowly for metrics that fit a map (docs/calibration.md has what intervals then cover).
+    it may fall more slowly for metrics that fit a map (128 items of 32 features: 95 % intervals of `procrustes` cover
+    0.91).
 
     With another fraction the subsets are drawn one by one, and the spread of the scores of m out of n items is taken
     to be that of n items times sqrt((n - m) / m). They overlap, so that what pairs of items add is counted (n + m) / m
