@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from isomorph.errors import InputError
-from isomorph.metrics import metric, working_memory
+from isomorph.errors import InputError, MissingExtraError
+from isomorph.metrics import REGISTRY, metric, working_memory
 from isomorph.metrics._memory import block_bytes, ceiling, parse_bytes
 
 
@@ -54,3 +56,30 @@ def test_ranks_of_all_pairs_that_cannot_fit_say_so():
 
     with working_memory("1GB"), pytest.raises(InputError, match="ranks of all pairs of 200,000"):
         mid_ranks(np.zeros((200_000, 1)), "dot")
+
+
+def layers(n):
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((n, 6))
+    return [shared @ rng.standard_normal((6, 12)) + rng.standard_normal((n, 12)) for _ in range(2)]
+
+
+@pytest.mark.parametrize("spec", [v for name, c in REGISTRY.classes.items() for v in c.variants or (name,)])
+def test_every_metric_works_within_its_memory_or_refuses_before_it_starts(spec):
+    found = metric(spec)
+    try:
+        found(*layers(60))  # what is imported and made once does not count
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    x, y = layers(2000)  # one number for each pair of items takes 32 MB
+    tracemalloc.start()
+    try:
+        with working_memory("16MB"):
+            found(x, y)
+    except InputError as error:
+        assert "B, more than the limit set for working memory, 16 MB." in str(error)  # noqa: PT017  # may also succeed
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 16e6

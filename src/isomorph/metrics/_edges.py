@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from ._graphs import Floats, Ints, Neighbours
+from ._memory import block_bytes
 
 _BLOCK = 1 << 24  # entries of a table held at once
 
@@ -47,14 +48,14 @@ class EdgeTable:
 
         def table(values: list[Floats]) -> Any:
             out = sparse.coo_array((np.concatenate(values), (edge, layer)), shape=(len(codes), len(graphs))).tocsr()
-            return out.toarray() if len(codes) * len(graphs) <= 4 * _BLOCK else out
+            return out.toarray() if len(codes) * len(graphs) <= block_bytes(32 * _BLOCK) // 8 else out
 
         ranks = table([g.ranks for g in graphs]) if places else None
         return cls(n, codes, table([g.weights for g in graphs]), ranks)
 
     @cached_property
     def _position(self) -> np.ndarray[Any, np.dtype[np.int32]] | None:
-        if self.n**2 > 4 * _BLOCK:
+        if self.n**2 > block_bytes(16 * _BLOCK) // 4:
             return None
         out = np.full(self.n**2, -1, dtype=np.int32)
         out[self.codes] = np.arange(len(self.codes))
@@ -134,7 +135,7 @@ def row_sums(hits: Hits, term: Callable[..., Floats] | None = None) -> Iterator[
     order = np.argsort(hits.row, kind="stable")
     row = hits.row[order]
     first = np.flatnonzero(np.diff(row, prepend=-1))
-    per_block = max(1, _BLOCK // 8 // max(1, hits.x.shape[1] * hits.y.shape[1]))
+    per_block = max(1, block_bytes(8 * _BLOCK) // 64 // max(1, hits.x.shape[1] * hits.y.shape[1]))
     begin = 0
     while begin < len(first):
         # whole rows, as many as fit

@@ -14,6 +14,7 @@ from .._arrays import Array, take_rows
 from .._linalg import number, top_k, unit_rows
 from ..errors import InputError
 from ._base import Metric
+from ._memory import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +85,13 @@ class Cknna(Metric["MaskedKernel"]):
 
     def prepare(self, x: Array) -> MaskedKernel:
         xp = array_namespace(x)
-        rows = unit_rows(x)
         n = x.shape[0]
+        require(
+            7 * n * n * xp.finfo(x.dtype).bits // 8,  # of both layers, with what comparing them takes
+            f"The masked kernels of {n:,} items",
+            "Use mutual_knn, which works in blocks, or fewer items.",
+        )
+        rows = unit_rows(x)
         similarity = rows @ xp.matrix_transpose(rows)
         similarity = (similarity + xp.matrix_transpose(similarity)) / 2
         eye = xp.eye(n, dtype=xp.bool, device=device(x))

@@ -14,6 +14,7 @@ from .._arrays import Array, take_rows
 from .._linalg import double_centre, u_centre
 from ..errors import InputError
 from ._base import Metric, Null, choice
+from ._memory import require
 from ._projections import SHARED_BYTES
 from ._spectra import block, compressed, wide_centred
 from ._ucentred import invariants, moments, permuted_products, skewness
@@ -105,6 +106,12 @@ class DistanceCorrelation(Metric[Centred]):
         )
 
     def prepare(self, x: Array) -> Centred:
+        n = x.shape[0]
+        require(
+            5 * 8 * n * n,  # of both layers, with what centring takes
+            f"The distances of {n:,} items",
+            "Use linear CKA, which needs no such matrix, or fewer items.",
+        )
         c, _ = wide_centred(x)
         distances = euclidean_distances(c)
         xp = array_namespace(c)

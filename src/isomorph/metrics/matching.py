@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from .._arrays import Array, as_pair, take_rows, to_numpy
 from ..errors import InputError, MissingExtraError
 from ._base import Metric, choice
+from ._memory import require
 from ._spectra import wide_centred
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -393,6 +394,12 @@ class GromovWasserstein(Metric[Array]):
         return "Mémoli (2011); Peyré, Cuturi and Solomon (2016), square loss, by POT's conditional gradient."
 
     def prepare(self, x: Array) -> Array:
+        n = x.shape[0]
+        require(
+            12 * 8 * n * n,  # distances of both layers, the plan, and what each of its steps takes
+            f"The plan between {n:,} items",
+            "Use fewer items (some hundred: each of its steps takes O(n³)), or procrustes_distance.",
+        )
         _pot(self.name)
         c, _ = wide_centred(x)
         xp = array_namespace(c)

@@ -14,6 +14,7 @@ from .._linalg import unit_rows
 from ._base import Metric, Null, choice
 from ._edges import EdgeTable
 from ._graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
+from ._memory import block_bytes
 from ._motifs import invariants, permutation_moments
 from .mutual_nearest import MutualPairs, mutual_nearest
 
@@ -104,7 +105,7 @@ class SecondOrderCosine(Metric[Surroundings]):
         graph = xs[0].graph
         n = graph.n
         total = np.zeros((len(xs), len(ys)))
-        step = max(1, _BLOCK // (n * 2 * (len(xs) + len(ys))))
+        step = max(1, block_bytes(8 * _BLOCK) // 8 // (n * 2 * (len(xs) + len(ys))))
         for begin in range(0, n, step):
             end = min(n, begin + step)
             left, right = ([self._block(s, begin, end) for s in side] for side in (xs, ys))

@@ -20,10 +20,11 @@ from .._linalg import number, top_k, unit_rows
 from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._graphs import nearest
+from ._memory import block_bytes
 from ._spectra import block, compressed, principal_axes, wide_centred
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-BLOCK = 2048  # rows of a similarity matrix held at a time
+BLOCK = 2048  # rows of a similarity matrix held at a time, at the most
 
 
 def participation_ratio(x: Any) -> float:
@@ -135,8 +136,9 @@ def uniformity(x: Any, *, t: float = 2.0) -> float:
     u = _unit(as_features(x, min_items=2))
     xp, n = array_namespace(u), u.shape[0]
     total = 0.0
-    for s in range(0, n, BLOCK):
-        rows = u[s : min(n, s + BLOCK), :]
+    step = _step(n)
+    for s in range(0, n, step):
+        rows = u[s : min(n, s + step), :]
         total += number(xp.sum(xp.exp(-2 * t * (1 - xp.clip(rows @ u.T, -1.0, 1.0)))))
     return math.log((total - n) / (n * (n - 1)))
 
@@ -236,8 +238,9 @@ def nearest_others(u: Array, k: int, *, euclidean: bool = False) -> np.ndarray[A
     xp, n = array_namespace(u), u.shape[0]
     own = xp.sum(u * u, axis=1) / 2
     found = []
-    for s in range(0, n, BLOCK):
-        stop = min(n, s + BLOCK)
+    step = _step(n)
+    for s in range(0, n, step):
+        stop = min(n, s + step)
         scores = u[s:stop, :] @ u.T
         if euclidean:
             scores = scores - own[None, :]
@@ -245,6 +248,11 @@ def nearest_others(u: Array, k: int, *, euclidean: bool = False) -> np.ndarray[A
         scores = xp.where(self_at, xp.full_like(scores, -math.inf), scores)
         found.append(to_numpy(top_k(scores, k)[1]))
     return np.concatenate(found)
+
+
+def _step(n: int) -> int:
+    """Rows of a similarity matrix held at a time."""
+    return max(1, block_bytes(8 * n * BLOCK) // (8 * n))
 
 
 def _unit(x: Array) -> Array:

@@ -14,6 +14,7 @@ from .._arrays import Array, take_rows, to_numpy
 from ..errors import InputError, MissingExtraError
 from ._base import Metric, Null
 from ._graphs import nearest
+from ._memory import require
 from ._spectra import block, wide_centred
 from .distance_correlation import euclidean_distances
 
@@ -91,8 +92,9 @@ class IMD(Metric[HeatTrace]):
         )
 
     def prepare(self, x: Array) -> HeatTrace:
+        n = x.shape[0]
+        require(6 * 8 * n * n, f"The Laplacian of {n:,} items", "Use fewer items: its spectrum takes O(n³).")
         c, _ = wide_centred(x)
-        n = c.shape[0]
         graph = nearest(c, self.k, "euclidean")
         joined = np.zeros((n, n))
         joined[graph.source, graph.target] = graph.weights
@@ -167,6 +169,12 @@ class RTD(Metric[Array]):
         )
 
     def prepare(self, x: Array) -> Array:
+        n = x.shape[0]
+        require(
+            20 * 8 * n * n,  # the cone over both clouds has 2n + 1 points
+            f"The barcode of {n:,} items",
+            "Use fewer items: some hundred are practical.",
+        )
         _ripser()
         c, _ = wide_centred(x)
         d = euclidean_distances(c)
