@@ -123,6 +123,8 @@ def _null(spec: str) -> str:
         return "exact mean, the rest sampled"
     if not np.any(null.std):
         return "the score itself: nothing to test"
+    if not null.exact_skewness:
+        return "exact mean and deviation over all re-pairings, nearly exact skewness"
     return "exact mean, deviation and skewness over all re-pairings"
 
 

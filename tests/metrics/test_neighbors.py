@@ -14,6 +14,7 @@ from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
 from isomorph.metrics._edges import EdgeTable, common_permuted, row_sums, total_overlap
 from isomorph.metrics._graphs import _largest, nearest
+from isomorph.metrics.mutual_nearest import mutual_nearest
 
 
 @pytest.fixture(scope="module")
@@ -241,21 +242,21 @@ def test_mutual_nearest_pairs_are_each_others_nearest(similarity: str) -> None:
         "euclidean": -np.linalg.norm(x[:, None] - y[None], axis=2),
     }[similarity]
     expected = [(i, j) for i in range(30) for j in range(20) if s[i].argmax() == j and s[:, j].argmax() == i]
-    found = nv.mutual_nearest(x, y, 1, similarity)
+    found = mutual_nearest(x, y, 1, similarity)
     assert [tuple(p) for p in found.pairs.tolist()] == expected
     assert found.share is None
 
 
 def test_mutual_nearest_of_the_same_items_gives_the_share_and_its_chance() -> None:
     x = noise(40, 6, 1)
-    found = nv.mutual_nearest(x, x + 0.01 * noise(40, 6, 2))
+    found = mutual_nearest(x, x + 0.01 * noise(40, 6, 2))
     assert found.share == 1.0
     assert found.chance == pytest.approx(1 / 40)
 
 
 def test_mutual_nearest_refuses_two_spaces() -> None:
     with pytest.raises(InputError, match="one shared space"):
-        nv.mutual_nearest(noise(10, 3), noise(10, 4))
+        mutual_nearest(noise(10, 3), noise(10, 4))
 
 
 # ---- self, ties, duplicates --------------------------------------------------------------------------------

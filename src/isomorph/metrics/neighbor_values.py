@@ -16,7 +16,6 @@ from ._edges import EdgeTable
 from ._graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
 from ._memory import block_bytes
 from ._motifs import invariants, permutation_moments
-from .mutual_nearest import MutualPairs, mutual_nearest
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
 _ULPS = 16  # what rounding leaves of a similarity or distance of zero
@@ -258,6 +257,3 @@ class InformationImbalance(Metric[Ranking]):
         std = np.sqrt(m.variance) / (n * self.k * (n - self.k - 1) / 2)
         source = "exact moments over all n! re-pairings of the neighbour graph and the ranks"
         return Null(np.zeros_like(std), std, -m.skewness, True, n, source)
-
-
-__all__ = ["InformationImbalance", "MutualPairs", "SecondOrderCosine", "mutual_nearest"]

@@ -144,7 +144,7 @@ class MutualKnn(EdgeMetric):
     aliases: ClassVar[Mapping[str, str]] = {
         "mknn": "mutual_knn",
         "mutual_nn": "mutual_knn",
-        **{f"mutual_knn-topk={k}": f"mutual_knn(k={k})" for k in (5, 10, 20, 50, 100)},
+        **{f"mutual_knn-topk={k}": f"mutual_knn(k={k}, similarity='dot')" for k in (5, 10, 20, 50, 100)},
     }
 
     @property

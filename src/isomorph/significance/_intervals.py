@@ -17,6 +17,7 @@ from scipy import special, stats
 from .._arrays import Array, as_features, take_rows, to_numpy
 from ..errors import InputError
 from ..metrics import Metric
+from ..metrics import metric as make_metric
 from ..metrics._influence import Influence
 from ._permutations import Labels, _codes
 
@@ -236,7 +237,7 @@ def model_interval(scores: Any, *, level: float = 0.95, repeats: int = 2000, see
 
 
 def difference(
-    metric: Metric[Any],
+    metric: Metric[Any] | str,
     first: tuple[Any, Any],
     second: tuple[Any, Any],
     *,
@@ -254,7 +255,7 @@ def difference(
     influences, else that of the difference over subsets (see `subsample_interval`).
 
     Args:
-        metric: The metric.
+        metric: The metric, or its spec.
         first: Features of the first pair, arrays (n, d1) and (n, d2).
         second: Features of the second pair, same items in the same rows.
         level: Coverage of the interval.
@@ -267,6 +268,7 @@ def difference(
         InputError: if the pairs do not hold the same number of items, an argument does not fit, or the difference does
             not vary over items.
     """
+    metric = make_metric(metric)
     _check_level(level)
     a, b = (_features(metric, pair, name) for pair, name in ((first, "first"), (second, "second")))
     n = a[0].shape[0]
