@@ -286,12 +286,12 @@ def grid(quick: bool, trials: int, draws: int, budget: float, every_variant: boo
         for m in (few if quick else paired_metrics(every_variant))
     ]
     cells += [
-        {"part": "power", "metric": m, "n": n, "d": d, "rank": r, "strength": s, "stack": 3}
+        {"part": "power", "metric": m, "n": n, "d": d, "rank": r, "strength": s, "stack": 2}
         | {"trials": min(trials, 200), "permutations": draws}
         for n, d in (((64, 16),) if quick else ((128, 32), (128, 128)))
-        for r in ((4,) if quick else (1, 4, 16))
+        for r in ((4,) if quick else (1, 8))
         for m in few
-        for s in ((0.0, 0.2, 0.6) if quick else (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8))
+        for s in ((0.0, 0.2, 0.6) if quick else (0.0, 0.1, 0.2, 0.4, 0.6, 0.8))
     ]
     cells += [
         {"part": "interval", "metric": metric(m).spec, "n": n, "d": 32, "strength": s}
