@@ -139,16 +139,16 @@ def null_cell(cell: Cell) -> Cell:
 def affordable(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> tuple[int, str]:
     """The largest stack whose trials fit the budget by a timed pilot, and what is left out of the larger ones.
 
-    A single pair may take four budgets.
+    A single pair may take four budgets, 1024 items two.
     """
     left_out = ""
     for layers in reversed(STACKS):
-        budget = cell["budget"] * (4 if layers == 1 else 1)
+        budget = cell["budget"] * (4 if layers == 1 else 1) * max(1, draws.n / 512)
         drawn = [draws.layer("x", i, reduced=reduced) for i in range(layers)]
         start = time.process_time()
         xs = [m.prepare(x) for x in drawn]
         once = (time.process_time() - start) / layers * (cell["trials"] + layers * cell["trials"] / BATCH / 2)
-        for some, orders in ((2, 2), (8, 5)):  # permutations that share products are cheaper by the dozen
+        for some, orders in ((2, 2), (8, 5), (BATCH, cell["permutations"])):  # sharing products makes many cheaper
             ys = [m.prepare(draws.layer("y", j, reduced=reduced)) for j in range(some)]
             start = time.process_time()
             sampled_null(m, xs, ys, permutations(draws.n, orders, 0))
