@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import array_api_extra as xpx
 import numpy as np
 from array_api_compat import array_namespace, device
 
@@ -101,15 +102,16 @@ def invariants(matrix: Array, *, u_centred: bool = False) -> Invariants:
     # both means are taken out first: they only shift the score, and the moments then lose no digits to them
     c = off / (n * (n - 1))
     a = a - trace / n
-    eye = xp.eye(n, dtype=xp.float64, device=device(matrix))
-    m = xp.astype(matrix, xp.float64) - c
-    m = m * (1 - eye) + eye * a[:, None]
-    r = xp.sum(m, axis=1)
-    q = xp.sum(m * m, axis=1)
+    m = xp.reshape(xp.astype(matrix, xp.float64) - c, (-1,))
+    m = xp.reshape(xpx.at(m)[:: n + 1].set(a), (n, n))
+    square = m * m
+    r, q = xp.sum(m, axis=1), xp.sum(square, axis=1)
     ma, mr = m @ a, m @ r
+    own = xp.astype(m, matrix.dtype, copy=False)  # the one product, in the dtype of the matrix
+    cubes, triangles = (xp.sum(xp.vecdot(v, m)) for v in (square, xp.astype(own @ own.T, xp.float64, copy=False)))
     parts = [
         *(xp.sum(v) for v in (a, r, a * a, a * r, q, r * r, a**3, a * a * r, a * ma, a * q, a * r * r, a * mr)),
-        *(xp.sum(v) for v in (m * m * m, q * r, (m @ m.T) * m, r**3, r * mr)),
+        *(cubes, xp.sum(q * r), triangles, xp.sum(r**3), xp.sum(r * mr)),
     ]
     sums = np.array([float(p) for p in parts])
     sums[:2] = 0.0
