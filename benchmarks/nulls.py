@@ -1,6 +1,6 @@
 """Which tail fits the null of a score: normal, Székely-Rizzo t, Pearson III, against long sampled runs.
 
-`python benchmarks/nulls.py` takes a minute or two. docs/nulls.md names the run that it holds, which takes an hour.
+`python benchmarks/nulls.py` takes a minute or two. docs/nulls.md names the run that it holds, which takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HEAD = """# Which tail fits the null
 
 A score's null is its distribution when the items of one side are paired anew at random. Its first three moments are
 exact for CKA, RSA with Pearson and mutual k-nearest neighbours; a p-value also needs a tail. This page compares tails
-with long sampled runs; `python benchmarks/nulls.py --samples 1000000 --far 20000000 --write` makes its tables.
+with long sampled runs; `python benchmarks/nulls.py --samples 200000 --far 10000000 --write` makes its tables.
 
 Each number is the **actual** share of random re-pairings beyond the point where the tail says that the nominal share
 lies, over that nominal share: 1 is right, above 1 claims too much, below 1 too little. Its relative error is one over
