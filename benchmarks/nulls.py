@@ -1,6 +1,7 @@
 """Which tail fits the null of a score: normal, Székely-Rizzo t, Pearson III, against long sampled runs.
 
-`python benchmarks/nulls.py` takes a minute or two. docs/nulls.md names the run that it holds, which takes a quarter of an hour.
+`python benchmarks/nulls.py` takes a minute or two. docs/nulls.md names the run that it holds, which takes a quarter of
+an hour.
 """
 
 from __future__ import annotations

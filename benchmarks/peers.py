@@ -2,9 +2,10 @@
 
 n = 1024, d = 768 × 1024, float32. The peers compute everything anew for each pair, in full: 325 pairs a round. In every
 round the items of y come in another random order, as in a permutation test, so that a round of a peer is also the time
-of one of its permutations; ours share what a permutation does not change (a hundred of them are timed a round). Programs
-take turns in one process on the same threads. A round of a peer takes minutes, and sums over 325 pairs: by default they
-have one and ours have five; `--peer-rounds 5` gives them five. `--pairs` cuts their loops short (then marked ~).
+of one of its permutations; ours share what a permutation does not change (a hundred of them are timed a round).
+Programs take turns in one process on the same threads. A round of a peer takes minutes, and sums over 325 pairs: by
+default they have one and ours have five; `--peer-rounds 5` gives them five. `--pairs` cuts their loops short (then
+marked ~).
 """
 
 from __future__ import annotations
