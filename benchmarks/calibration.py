@@ -156,7 +156,7 @@ def affordable(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> tuple[int,
             expected = once + each * cell["trials"] * (cell["permutations"] + 1)
             if expected <= budget:
                 return layers, left_out
-            if expected > 16 * budget:
+            if expected > (4 if draws.n > 512 else 16) * budget:
                 break
         left_out = f"{layers} layers would take {max(1, round(expected / 60))} min"
     return 0, left_out
@@ -506,6 +506,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=15.0, help="seconds that one cell of the first part may take")
     parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     parser.add_argument("--sizes", nargs="+", type=int, help="only these numbers of items")
+    parser.add_argument("--metrics", nargs="+", help="only these metrics")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--write", action="store_true", help="put the page and the cells into docs/")
@@ -516,6 +517,8 @@ def main() -> None:
     trials = args.trials or (200 if args.quick else 400)
     cells = grid(args.quick, trials, args.permutations, args.budget, args.variants)
     cells = [c for c in cells if c["part"] in args.parts and (args.sizes is None or c["n"] in args.sizes)]
+    if args.metrics:
+        cells = [c for c in cells if c["metric"] in {metric(m).spec for m in args.metrics}]
     if args.no_run:
         done = kept(args.cache)
         results = [done[key(c)] for c in cells if key(c) in done]
