@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isomorph._checks import as_seed, check_budget, check_file_target
+from isomorph._checks import as_count, as_seed, check_budget, check_file_target, check_flag, is_finite, is_share
 from isomorph.errors import InputError
 
 
@@ -33,3 +33,19 @@ def test_a_result_file_that_is_a_folder_or_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="no folder"):
         check_file_target(tmp_path / "file" / "x.json")
+
+
+def test_counts_shares_and_flags_are_of_their_type():
+    assert as_count(np.int64(3), "k") == 3
+    assert as_count(0, "k", 0) == 0
+    for bad in (0, -1, 1.0, "3", None, True):
+        with pytest.raises(InputError, match="k=.*at least 1"):
+            as_count(bad, "k")
+    assert is_share(0.5)
+    assert not any(map(is_share, (0, 1, True, "0.5", None, float("nan"), 95)))
+    assert is_finite(2)
+    assert not any(map(is_finite, (float("inf"), float("nan"), True, "2", None, [2])))
+    check_flag(np.True_, "within")
+    for bad in ("no", 1, None):
+        with pytest.raises(InputError, match="within=.*True or False"):
+            check_flag(bad, "within")

@@ -89,3 +89,11 @@ def test_every_class_is_found_once_under_its_own_name() -> None:
         assert cls.name == name
         assert issubclass(cls, Metric)
     assert not set(REGISTRY.aliases) & set(REGISTRY.classes)
+
+
+@pytest.mark.parametrize("spec", ["cka=1", "cka k=3", "cka=unbiased(x=1)"])
+def test_parameters_without_brackets_name_what_was_meant(spec: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'cka'\? Parameters are given in brackets|Known: cka\."):
+        metric(spec)
+    with pytest.raises(UnknownNameError, match=r"Unknown metric 'ckaa=3'.*'cka'"):
+        metric("ckaa=3")

@@ -488,3 +488,52 @@ def test_bad_input_is_named(planted, change, message):
 def test_settings_that_cannot_work_are_refused_before_anything_is_computed(settings, word):
     with pytest.raises(InputError, match=word):
         scan(np.eye(30)[:, :4], np.eye(30)[:, :4], "cka", **settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"alpha": "a"}, "alpha='a'"),
+        ({"permutations": 19.5}, r"permutations=19\.5"),
+        ({"permutations": None}, "permutations=None"),
+        ({"intervals": "no"}, "intervals='no'"),
+        ({"within": "no"}, "within='no'"),
+        ({"circular": "yes"}, "circular='yes'"),
+        ({"neighbors": -1}, "neighbors=-1"),
+        ({"gallery": 10}, "gallery=10 must be"),
+        ({"gallery": None}, "gallery=None must be"),
+        ({"gallery": "yes"}, "gallery='yes' must be"),
+        ({"gallery": [True]}, "must be True, False or a list"),
+        ({"items": "emoji"}, "load_dataset.*found str"),
+        ({"groups": 3}, "groups must be a list or array.*found int"),
+        ({"groups": dict.fromkeys(range(N), 0)}, "groups must be a list or array.*found dict"),
+        ({"strata": [None, *[1] * (N - 1)]}, r"strata\[0\] is None"),
+        ({"strata": [1, float("nan"), *[1] * (N - 2)]}, r"strata\[1\] is nan"),
+        ({"groups": np.zeros((N, 2))}, r"groups\[0\] is"),
+        ({"x_ceilings": [1]}, "x_ceilings must be a dict.*found list"),
+        ({"y_baselines": np.ones((N, 2))}, "y_baselines must be a dict.*found ndarray"),
+        ({"x_baselines": {1: np.ones((N, 2))}}, r"x_baselines must be a dict from a name.*found \[1\]"),
+        ({"y_ceilings": {"a": np.ones((9, 2))}}, "The ceiling 'a' in y_ceilings: .*9"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_named(planted, given, message):
+    with pytest.raises(InputError, match=message):
+        scan(*planted, "cka", **({"permutations": 19} | given))
+
+
+@pytest.mark.parametrize("metrics", [None, 3])
+def test_metrics_that_are_none_are_named(planted, metrics):
+    with pytest.raises(InputError, match="metrics must be specs"):
+        scan(*planted, metrics)
+
+
+def test_sizes_of_a_gallery_may_come_in_an_array(planted):
+    x, y = planted
+    found = scan(x["x2"], y["y1"], "cka", permutations=19, gallery=np.array([40, 20, 20]))["cka"].gallery
+    assert found["n"].tolist() == [20, 40]
+
+
+def test_a_spent_budget_never_leaves_too_few_permutations_to_pass(planted):
+    result = scan(*planted, "cka", permutations=99, budget=0)
+    assert result["cka"].permutations >= 19
+    assert result["cka"].p_maximum <= 0.05

@@ -27,6 +27,42 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     return int(seed)
 
 
+def as_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number, checked.
+
+    Args:
+        value: A whole number of at least `least`; NumPy's integers are fine.
+        name: The setting's name, for messages.
+        least: The smallest that is allowed.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
+    return int(value)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that is neither infinite nor NaN."""
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def is_share(value: Any) -> bool:
+    """Whether a value is a number between 0 and 1, both excluded."""
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 < value < 1
+
+
+def check_flag(value: Any, name: str) -> None:
+    """Check a setting that is True or False: a text such as "no" would count as True.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):  # the second is NumPy's
+        raise InputError(f"{name}={value!r} must be True or False.")
+
+
 def check_budget(budget: float | None) -> None:
     """Check a limit of seconds.
 

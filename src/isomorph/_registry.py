@@ -12,6 +12,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -36,7 +37,7 @@ def parse_spec(spec: str, kind: str = "spec") -> tuple[str, list[Any], dict[str,
         f"Cannot read the {kind} {spec!r}: expected name or name(parameter=value), where each value is a "
         "number, a quoted text, True, False, None or a list of these."
     )
-    if not name or not all(c.isalnum() or c in "_-." for c in name):
+    if not name or not _readable(name):
         raise problem
     if not bracket:
         return name, [], {}
@@ -128,16 +129,30 @@ class Registry(Generic[T]):
         if not isinstance(spec, str):
             raise InputError(f"A {self.kind} is given by its name or as an object, found {type(spec).__name__}.")
         alias = self.aliases.get(spec.strip())
+        name = spec.partition("(")[0].strip()
+        if name and not _readable(name):  # such as "cka=1": the name that it begins with says what was meant
+            raise self._unknown(name)
         name, args, kwargs = parse_spec(alias or spec, self.kind)
         if alias is None and name in self.aliases:
             name, args0, kwargs0 = parse_spec(self.aliases[name], self.kind)
             args, kwargs = args0 + args, kwargs0 | kwargs
         cls = self.classes.get(name)
         if cls is None:
-            raise UnknownNameError(
-                self.kind, name, [*self.classes, *self.aliases], f"`isomorph list {self.kind}s` shows them all."
-            )
+            raise self._unknown(name)
         return bind(cls, self.kind, spec, args, kwargs)
+
+    def _unknown(self, name: str) -> UnknownNameError:
+        known = [*self.classes, *self.aliases]
+        hint = f"`isomorph list {self.kind}s` shows them all."
+        if not _readable(name):
+            hint = f"Parameters are given in brackets: name(parameter=value). {hint}"
+            begin = re.match(r"[\w.-]+", name)
+            known = [begin[0]] if begin and begin[0] in known else known
+        return UnknownNameError(self.kind, name, known, hint)
+
+
+def _readable(name: str) -> bool:
+    return all(c.isalnum() or c in "_-." for c in name)
 
 
 def _descendants(cls: type[Any]) -> list[type[Any]]:

@@ -500,3 +500,10 @@ def test_nulls_and_permutations_agree_in_every_library(library: str, spec: str) 
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
     one, other = m.null(module.asarray(x), module.asarray(y)), m.null(x, y)
     np.testing.assert_allclose([one.mean, one.std, one.skewness], [other.mean, other.std, other.skewness], atol=1e-10)
+
+
+@pytest.mark.parametrize("parameter", ["bandwidth", "offset"])
+@pytest.mark.parametrize("bad", ["'a'", "[1, 2]", "None", "True", "-1"])
+def test_kernel_parameters_are_numbers(parameter: str, bad: str) -> None:
+    with pytest.raises(InputError, match=f"{parameter}=.* must be a"):
+        metric(f"cka(kernel='rbf', {parameter}={bad})")

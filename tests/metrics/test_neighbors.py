@@ -529,3 +529,13 @@ def test_many_items_at_the_origin_are_tied_with_each_other(similarity: str) -> N
     graph = nearest(x, 3, similarity)
     np.testing.assert_allclose(np.bincount(graph.source, graph.weights), 3.0)
     assert graph.duplicates == 8
+
+
+@pytest.mark.parametrize("k", [1, 5, 28])
+def test_a_sampled_null_that_only_rounding_moves_rejects_nothing(k: int) -> None:
+    same = np.ones((30, 4))
+    for y in (same, np.random.default_rng(0).normal(size=(30, 4))):
+        jaccard = metric(f"jaccard_knn(k={k})")
+        null = jaccard.null(same, y, permutations=50)
+        assert null.std == 0
+        assert null.p_value(jaccard(same, y)) == 1

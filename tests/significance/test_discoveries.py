@@ -40,3 +40,16 @@ def test_the_package_itself_has_the_functions_that_compare():
     assert found.p_value < 0.01 < found.low
     assert [p.n for p in iso.gallery_curve("mutual_knn(k=5)", y, noise, [20, 40])] == [20, 40]
     assert iso.false_discovery([iso.scan(y, noise, "cka", permutations=19)])[0].hochberg > 0.05
+
+
+def test_what_is_no_list_of_scans_is_named():
+    x, y = np.random.default_rng(1).normal(size=(2, 20, 4))
+    one = scan(x, y, "cka", permutations=19)
+    for bad, found in (
+        (one, "found Scan"),
+        ("scan.json", "found str"),
+        (None, "found NoneType"),
+        ([one, 3], "entry 1"),
+    ):
+        with pytest.raises(InputError, match=f"false_discovery.*{found}"):
+            false_discovery(bad)

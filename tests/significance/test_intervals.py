@@ -322,3 +322,20 @@ def test_a_coverage_outside_zero_and_one_is_refused(level):
     x, y = data(0)
     with pytest.raises(InputError, match=r"such as 0\.95"):
         difference(metric("cka"), (x, y), (x, y), level=level)
+
+
+def test_a_difference_names_arguments_of_a_wrong_kind():
+    x, y = np.random.default_rng(0).normal(size=(2, 20, 4))
+    for bad in ((x,), (x, y, y), x, None, "xy"):
+        with pytest.raises(InputError, match="first must be two representations"):
+            difference("cka", bad, (x, y))
+    wrong = ({"level": "a"}, {"fraction": "h"}, {"fraction": 1.0}, {"seed": -1}, {"repeats": 2.5})
+    for given in wrong:
+        with pytest.raises(InputError, match=f"{next(iter(given))}="):
+            difference("procrustes", (x, y), (y, x), **given)
+
+
+def test_scores_that_are_equal_to_rounding_do_not_differ():
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 5))
+    found = difference("cka", (x, x), (y @ np.linalg.qr(x[:5])[0], y))
+    assert (found.value, found.standard_error, found.p_value) == (0.0, 0.0, 1.0)

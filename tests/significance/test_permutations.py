@@ -179,3 +179,19 @@ def test_a_part_has_its_share_of_every_label_whole_groups_and_the_beginning_of_a
     assert Design(circular=True).part(9, 1 / 3, 0).nonzero()[0].tolist() == [0, 1, 2]
     with pytest.raises(InputError, match="leaves one part empty"):
         Design().part(9, 0.0, 0)
+
+
+def test_labels_of_another_array_library_are_equal_by_value():
+    torch = pytest.importorskip("torch")
+    labels = np.repeat(np.arange(5), 2)
+    np.testing.assert_array_equal(
+        permutations(10, 4, 0, groups=torch.tensor(labels)), permutations(10, 4, 0, groups=labels)
+    )
+
+
+@pytest.mark.parametrize("bad", ["abcd", dict.fromkeys(range(4), 0), {1, 2, 3, 4}, 3, [1, 1, None, 1], [[1]] * 4])
+def test_labels_that_would_be_misread_are_refused(bad):
+    with pytest.raises(InputError, match=r"groups(\[\d\] is| must be a list)"):
+        permutations(4, 1, 0, groups=bad)
+    with pytest.raises(InputError, match="within='no'"):
+        permutations(4, 1, 0, groups=[1, 1, 2, 2], within="no")

@@ -105,3 +105,28 @@ def test_a_gallery_curve_respects_how_the_items_may_move():
     assert [p.n for p in gallery_curve("cka", x, y, [40, 128], circular=True)] == [40, 128]
     # of a subset of 32 items in as many strata nothing can move: that size is left out
     assert [p.n for p in gallery_curve("cka", x, y, strata=np.repeat(np.arange(64), 2))][-1] == 128
+
+
+@pytest.mark.parametrize(
+    "given", [{"n": 20.5}, {"n": "20"}, {"d1": 4.5}, {"pairs": 1.5}, {"trials": 0}, {"alpha": "x"}, {"target": None}]
+)
+def test_power_names_settings_of_a_wrong_type(given):
+    with pytest.raises(InputError, match=f"power: .*{next(iter(given))}="):
+        power("cka", **({"n": 20, "d1": 4, "d2": 4, "rank": 2} | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sizes": 5}, "sizes=5 must be a list"),
+        ({"sizes": "ab"}, "sizes='ab' must be a list"),
+        ({"sizes": [10.5]}, r"sizes\[0\]=10\.5"),
+        ({"repeats": 0}, "repeats=0"),
+        ({"seed": -1}, "seed=-1"),
+        ({"sizes": [8], "strata": np.arange(30) // 2}, "of 8 items, permuted within labels.*larger sizes"),
+    ],
+)
+def test_a_gallery_curve_names_settings_that_do_not_fit(given, message):
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 4))
+    with pytest.raises(InputError, match=message):
+        gallery_curve("cka", x, y, **given)

@@ -135,3 +135,12 @@ def test_a_shape_that_does_not_fit_is_refused(gram_cosine):
 def test_the_cost_of_a_permutation_is_measured(gram_cosine):
     xs = layers(gram_cosine, 0, 1)
     assert seconds_per_permutation(gram_cosine, xs, xs, permutations(20, 3, 0)) > 0
+
+
+def test_a_spent_budget_waits_for_the_least_number():
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 4))
+    m = metric("cka")
+    xs, ys = [m.prepare(x)], [m.prepare(x + 0.1 * y)]
+    orders = permutations(30, 200, 0)
+    found = sequential(m, xs, ys, m.compare(xs, ys), orders, budget=0, least=99, block=16)
+    assert found.sampled == 112

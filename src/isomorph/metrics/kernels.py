@@ -20,6 +20,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._arrays import Array, is_traced, take_rows, to_numpy
+from .._checks import is_finite
 from .._linalg import centre, centred_scaled, number, unit_rows
 from ..errors import InputError
 from ._base import Metric, Null, choice
@@ -65,12 +66,12 @@ class KernelMetric(Metric[Kernel]):
         choice(self.name, "estimator", self.estimator, self.estimators)
         choice(self.name, "kernel", self.kernel, KERNELS)
         choice(self.name, "median", self.median, MEDIANS)
-        if not (math.isfinite(self.bandwidth) and self.bandwidth > 0):
+        if not (is_finite(self.bandwidth) and self.bandwidth > 0):
             raise InputError(f"{self.name}: bandwidth={self.bandwidth!r} must be a positive number.")
         if not (isinstance(self.degree, int) and self.degree >= 1):
             raise InputError(f"{self.name}: degree={self.degree!r} must be a whole number of at least 1.")
-        if not (math.isfinite(self.offset) and self.offset >= 0):
-            raise InputError(f"{self.name}: offset={self.offset!r} must not be negative.")
+        if not (is_finite(self.offset) and self.offset >= 0):
+            raise InputError(f"{self.name}: offset={self.offset!r} must be a number of at least 0.")
 
     @property
     def _absolute(self) -> bool:

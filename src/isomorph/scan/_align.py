@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ class Plan:
     seed: int
     selection: str
     intervals: bool
-    gallery: bool | Sequence[int]
+    gallery: bool | tuple[int, ...]
     budget: float | None
     advance: Callable[[int], None]
 
@@ -174,7 +175,8 @@ def _permuted(null: Floats, alpha: float, distance: bool) -> dict[str, float]:
 def _sequential(
     metric: Metric[Any], xs: list[Any], ys: list[Any], values: Floats, exact: Null | None, known: bool, plan: Plan
 ) -> dict[str, Any]:
-    found = sequential(metric, xs, ys, values, plan.orders, budget=plan.budget, advance=plan.advance)
+    least = math.ceil(1 / plan.alpha - 1e-9) - 1  # fewer could not give a p of alpha: all would look like chance
+    found = sequential(metric, xs, ys, values, plan.orders, least=least, budget=plan.budget, advance=plan.advance)
     assert found.p_maximum is not None  # asked for by default
     few = plan.orders[: min(19, len(plan.orders))]
     mean = sampled_null(metric, xs, ys, few).mean(axis=0) if exact is None else exact.mean
@@ -246,7 +248,7 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, pl
         metric,
         condition.left.layers[best.x_layer],
         condition.right.layers[best.y_layer],
-        None if plan.gallery is True or not plan.gallery else list(plan.gallery),
+        None if isinstance(plan.gallery, bool) else plan.gallery,
         seed=plan.seed,
         groups=design.groups,
         strata=design.strata,

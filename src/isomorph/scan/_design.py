@@ -9,6 +9,7 @@ from typing import Any
 from ..datasets import PairedItems
 from ..errors import InputError
 from ..significance import Design
+from ..significance._permutations import as_labels
 
 GROUPS = "groups"  # names the items' own groups where a label set is asked for
 
@@ -38,6 +39,8 @@ def design_of(
         InputError: if labels or groups do not fit the items, or the design lets nothing move.
     """
     if items is not None:
+        if not isinstance(items, PairedItems):
+            raise InputError(f"items= takes what iso.load_dataset(…) gives, found {type(items).__name__}.")
         if ids is not None:
             items = items.subset(ids)
         elif len(items) != n:
@@ -60,9 +63,7 @@ def _labels(items: PairedItems | None, given: Any, n: int, name: str) -> tuple[A
             there = [*items.labels, *([GROUPS] if items.groups is not None else [])]
             raise InputError(f"{name}={given!r}: items has no such labels; it has {', '.join(there) or 'none'}.")
         given = own
-    if len(given) != n:
-        raise InputError(f"{name} has {len(given)} entries but there are {n} items; one each is needed.")
-    return tuple(given)
+    return tuple(as_labels(given, n, name))
 
 
 def check_shifts(design: Design, n: int, alpha: float) -> None:

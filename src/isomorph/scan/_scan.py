@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from .._checks import as_seed, check_budget
+from .._checks import as_count, as_seed, check_budget, check_flag, is_share
 from .._progress import progress
 from .._provenance import fingerprint, provenance
 from .._sides import Side, as_side, joined
@@ -90,7 +90,7 @@ def scan(
             numbers of items.
         budget: Seconds that the permutations of one metric may take, or None. A metric that would take longer is
             sampled sequentially: each score only until it is settled (Besag and Clifford 1991), without calibrated
-            scores.
+            scores. As many as a p of alpha needs (19 for 0.05) are drawn in any case.
         memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes; blocks shrink to fit, and what
             cannot fit says so before it starts. None takes what the machine has.
         x_name: What to call `x` in results, instead of the encoder's name.
@@ -106,18 +106,20 @@ def scan(
     chosen = _metrics(metrics)
     check(permutations, alpha, selection, budget, strata=strata is not None, circular=circular)
     seed = as_seed(seed)
+    check_flag(intervals, "intervals")
+    as_count(neighbors, "neighbors", 0)
     left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
     design = design_of(items, left.ids, left.n, groups=groups, strata=strata, circular=circular, within=within)
     check_shifts(design, left.n, alpha)
     if not permutations and not design.free:
         raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
-    _check_gallery(gallery, left.n, chosen)
+    gallery = _sizes(gallery, left.n, chosen)
     conditions = [
         Condition(MAIN, "", left, right),
-        *(_in_place(BASELINE, k, "x", joined(as_side(v, k, None), right)) for k, v in (x_baselines or {}).items()),
-        *(_in_place(BASELINE, k, "y", joined(left, as_side(v, k, None))) for k, v in (y_baselines or {}).items()),
-        *(_in_place(CEILING, k, "x", joined(left, as_side(v, k, None))) for k, v in (x_ceilings or {}).items()),
-        *(_in_place(CEILING, k, "y", joined(as_side(v, k, None), right)) for k, v in (y_ceilings or {}).items()),
+        *(_in_place(BASELINE, k, "x", s, right) for k, s in _sides(x_baselines, "x_baselines")),
+        *(_in_place(BASELINE, k, "y", left, s) for k, s in _sides(y_baselines, "y_baselines")),
+        *(_in_place(CEILING, k, "x", left, s) for k, s in _sides(x_ceilings, "x_ceilings")),
+        *(_in_place(CEILING, k, "y", s, right) for k, s in _sides(y_ceilings, "y_ceilings")),
     ]
     for c in conditions[1:]:
         if c.left.n != left.n:
@@ -145,8 +147,25 @@ def scan(
     )
 
 
-def _in_place(role: str, name: str, side: str, pair: tuple[Side, Side]) -> Condition:
-    return Condition(role, f"{name} {side}", *pair)
+def _sides(given: Mapping[str, Any] | None, argument: str) -> list[tuple[str, Side]]:
+    """Baselines or ceilings by name.
+
+    Raises:
+        InputError: if they have no names, or one is no representation.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or not all(isinstance(k, str) and k.strip() for k in given):
+        found = list(given) if isinstance(given, Mapping) else type(given).__name__
+        raise InputError(f"{argument} must be a dict from a name to layers, such as {{'twin': layers}}, found {found}.")
+    return [(k, as_side(v, k, None)) for k, v in given.items()]
+
+
+def _in_place(role: str, name: str, side: str, left: Side, right: Side) -> Condition:
+    try:
+        return Condition(role, f"{name} {side}", *joined(left, right))
+    except InputError as error:
+        raise InputError(f"The {role} {name!r} in {side}_{role}s: {error}") from error
 
 
 def _facts(design: Design) -> dict[str, Any]:
@@ -201,10 +220,9 @@ def check(
             other.
     """
     check_budget(budget)
-    if permutations < 0:
-        raise InputError(f"permutations={permutations}: the number of permutations cannot be negative.")
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha={alpha}: a level between 0 and 1 is needed.")
+    as_count(permutations, "permutations", 0)
+    if not is_share(alpha):
+        raise InputError(f"alpha={alpha!r}: a level between 0 and 1 is needed.")
     if permutations and alpha * (permutations + 1) < 1.0 - 1e-9:  # said before anything is computed in vain
         raise InputError(
             f"permutations={permutations} cannot give a p of alpha={alpha} or less; use at least "
@@ -223,19 +241,29 @@ def check(
 
 
 def _metrics(metrics: Sequence[str | Metric[Any]] | str) -> list[Metric[Any]]:
-    given = [metrics] if isinstance(metrics, (str, Metric)) else list(metrics)
+    if not isinstance(metrics, str | Metric | Iterable):
+        raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {metrics!r}.")
+    given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
     if not given:
         raise InputError("No metric was given; name at least one, such as 'mutual_knn(k=10)'.")
     unique = {m.variant: m for m in map(make_metric, given)}
     return list(unique.values())
 
 
-def _check_gallery(gallery: bool | Sequence[int], n: int, metrics: Sequence[Metric[Any]]) -> None:
+def _sizes(gallery: Any, n: int, metrics: Sequence[Metric[Any]]) -> bool | tuple[int, ...]:
+    """Numbers of items of a gallery curve, or whether there is one.
+
+    Raises:
+        InputError: if they are neither, or fewer than a metric needs, or more than there are.
+    """
     if isinstance(gallery, bool):
-        return
+        return gallery
+    given = list(gallery) if isinstance(gallery, Iterable) and not isinstance(gallery, str) else [gallery]
     least = max(m.min_items for m in metrics)
-    if not len(gallery) or not all(isinstance(v, (int, np.integer)) and least <= v <= n for v in gallery):
+    whole = [v for v in given if isinstance(v, int | np.integer) and not isinstance(v, bool) and least <= v <= n]
+    if not given or len(whole) < len(given) or not isinstance(gallery, Iterable):
         raise InputError(
-            f"gallery={list(gallery)!r} must be True, False or numbers of items between {least}, which the metrics "
+            f"gallery={gallery!r} must be True, False or a list of numbers of items between {least}, which the metrics "
             f"need, and {n}."
         )
+    return tuple(sorted({int(v) for v in whole}))

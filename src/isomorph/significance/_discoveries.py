@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -51,6 +51,15 @@ def false_discovery(scans: Sequence[Scan]) -> list[Discovery]:
     Raises:
         InputError: if there is no scan.
     """
+    if isinstance(scans, str) or not isinstance(scans, Iterable) or isinstance(scans, Scan):
+        raise InputError(f"false_discovery takes a list of scans, found {type(scans).__name__}; give [scan, …].")
+    scans = list(scans)
+    for i, scan in enumerate(scans):
+        if not isinstance(scan, Scan):
+            raise InputError(
+                f"false_discovery: entry {i} is a {type(scan).__name__}, not a Scan; iso.load_result(path) reads saved "
+                "ones."
+            )
     found = [(scan, a) for scan in scans for a in scan.alignments.values()]
     if not found:
         raise InputError("false_discovery: there is no scan; give one or more.")

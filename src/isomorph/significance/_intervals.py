@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from .._arrays import Array, as_features, take_rows, to_numpy
+from .._arrays import Array, as_features, as_pair, take_rows, to_numpy
+from .._checks import as_count, as_seed, is_share
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric
@@ -270,7 +271,7 @@ def difference(
     """
     metric = make_metric(metric)
     _check_level(level)
-    a, b = (_features(metric, pair, name) for pair, name in ((first, "first"), (second, "second")))
+    a, b = (_pair(metric, pair, name) for pair, name in ((first, "first"), (second, "second")))
     n = a[0].shape[0]
     if b[0].shape[0] != n:
         raise InputError(
@@ -290,11 +291,14 @@ def difference(
         spread, degrees = _subset_spread(np.array(sample), fraction)
         error, method = float(spread[0, 0]), _subset_method(len(sample), fraction)
     value = values[0] - values[1]
-    reach = error * float(stats.t.ppf((1 + level) / 2, degrees))
+    # scores that are equal to rounding, such as those of a space with itself, are equal
+    rounding = 1e-12 * max(map(abs, values))
+    value, error = (0.0 if abs(v) <= rounding else v for v in (value, error))
     if error == 0 and value != 0:
         raise InputError(
             "difference: the two scores differ by the same amount whatever the items, so there is no test."
         )
+    reach = error * float(stats.t.ppf((1 + level) / 2, degrees))
     p = float(2 * stats.t.sf(abs(value) / error, degrees)) if error > 0 else 1.0
     return Difference(value, error, value - reach, value + reach, p, level, method)
 
@@ -357,9 +361,19 @@ def _features(metric: Metric[Any], layers: Sequence[Any], name: str) -> list[Arr
     return checked
 
 
+def _pair(metric: Metric[Any], pair: Any, name: str) -> tuple[Array, Array]:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        found = f"{len(pair)} entries" if isinstance(pair, tuple | list) else type(pair).__name__
+        raise InputError(f"{name} must be two representations, such as {name}=(x, y), found {found}.")
+    return as_pair(*pair, (f"{name}[0]", f"{name}[1]"), min_items=metric.min_items)
+
+
 def _subsets(
     n: int, fraction: float, repeats: int, seed: int, groups: Labels | None, min_items: int
 ) -> list[np.ndarray[Any, Any]]:
+    if not is_share(fraction):
+        raise InputError(f"fraction={fraction!r}: a share of the items between 0 and 1 is needed, such as 0.5.")
+    as_count(repeats, "repeats", 0)
     code = np.arange(n) if groups is None else _codes(groups, n, "groups")
     units = int(code.max()) + 1
     halves = fraction == _HALF
@@ -368,7 +382,7 @@ def _subsets(
         raise InputError(
             f"Subsets of {fraction:g} of {units} units, {repeats} times, give no spread; use 4 subsets or more."
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(as_seed(seed))
     chosen = []
     for _ in range(repeats // 2 if halves else repeats):
         order = rng.permutation(units)
@@ -398,5 +412,5 @@ def _subset_method(subsets: int, fraction: float) -> str:
 
 
 def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level={level}: a coverage between 0 and 1 is needed, such as 0.95.")
+    if not is_share(level):
+        raise InputError(f"level={level!r}: a coverage between 0 and 1 is needed, such as 0.95.")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
+from .._arrays import to_numpy
+from .._checks import check_flag
 from ..errors import InputError
 
 Orders = np.ndarray[Any, np.dtype[np.int64]]
@@ -151,6 +153,8 @@ def permutations(
     """
     if n < 2 or count < 0:
         raise InputError(f"permutations needs at least 2 items and no negative count, found n={n} and count={count}.")
+    check_flag(circular, "circular")
+    check_flag(within, "within")
     rng = np.random.default_rng(seed)
     group = None if groups is None else _codes(groups, n, "groups")
     stratum = None if strata is None else _codes(strata, n, "strata")
@@ -208,11 +212,38 @@ def _log10_factorial(k: int) -> float:
     return math.lgamma(k + 1) / math.log(10)
 
 
-def _codes(labels: Labels, n: int, name: str) -> Orders:
+def as_labels(labels: Any, n: int, name: str) -> list[Hashable]:
+    """One label an item, checked: equal labels are equal values, whatever they came in.
+
+    Args:
+        labels: A list, tuple or array, also of another array library, whose elements would not equal each other.
+        n: Number of items.
+        name: The argument's name, for messages.
+
+    Raises:
+        InputError: if they are no such thing, are not one an item, or one is missing or cannot be compared.
+    """
+    if hasattr(labels, "__array__"):
+        labels = to_numpy(labels).tolist()
+    if isinstance(labels, str | bytes | Mapping | Set) or not isinstance(labels, Sequence):
+        raise InputError(
+            f"{name} must be a list or array with one label an item, in the order of the items, found "
+            f"{type(labels).__name__}."
+        )
     if len(labels) != n:
-        raise InputError(f"permutations: {name} has {len(labels)} labels for {n} items; one each is needed.")
+        raise InputError(f"{name} has {len(labels)} entries but there are {n} items; one each is needed.")
+    for i, label in enumerate(labels):
+        if not isinstance(label, Hashable) or label is None or (isinstance(label, float) and math.isnan(label)):
+            raise InputError(
+                f"{name}[{i}] is {label!r}: a label must be a text or a number, and none may be missing. Leave that "
+                "item out, or give it a label of its own."
+            )
+    return list(labels)
+
+
+def _codes(labels: Labels, n: int, name: str) -> Orders:
     seen: dict[Hashable, int] = {}
-    return np.array([seen.setdefault(label, len(seen)) for label in labels], dtype=np.int64)
+    return np.array([seen.setdefault(label, len(seen)) for label in as_labels(labels, n, name)], dtype=np.int64)
 
 
 def _members(codes: Orders) -> list[Orders]:

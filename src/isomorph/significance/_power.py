@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._arrays import as_pair, take_rows, to_numpy
-from .._checks import as_seed
+from .._checks import as_count, as_seed, is_share
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric
@@ -176,10 +176,11 @@ def gallery_curve(
     metric = make_metric(metric)
     x, y = as_pair(x, y, min_items=metric.min_items)
     n = int(x.shape[0])
+    seed, repeats = as_seed(seed), as_count(repeats, "repeats")
     design = Design(groups, strata, circular, within)
     design.orders(n, 0, seed)
     least = max(metric.min_items, 32)
-    wanted = sorted(sizes) if sizes is not None else sorted({n >> k for k in range(12) if n >> k >= least} | {n})
+    wanted = sorted({n >> k for k in range(12) if n >> k >= least} | {n}) if sizes is None else _sizes(sizes)
     if not wanted or wanted[0] < metric.min_items or wanted[-1] > n:
         raise InputError(f"gallery_curve: sizes must lie between {metric.min_items} and {n}, found {list(wanted)}.")
     best = metric.range[0] if metric.distance else metric.range[1]
@@ -187,8 +188,13 @@ def gallery_curve(
     points = []
     for size in wanted:
         drawn = [_subset(n, size, design, rng) for _ in range(1 if size == n else repeats)]
-        if sizes is None and size < n and not all(_usable(rows, design, metric) for rows in drawn):
-            continue
+        if not all(_usable(rows, design, metric) for rows in drawn):
+            if sizes is None and size < n:
+                continue
+            raise InputError(
+                f"gallery_curve: of {size} items, {design}, some subsets have too few that can change places (or fewer "
+                f"than the {metric.min_items} that {metric.spec} needs). Use larger sizes."
+            )
         values, chances = [], []
         for rows in drawn:
             xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
@@ -201,6 +207,12 @@ def gallery_curve(
         if advance is not None:
             advance(1)
     return points
+
+
+def _sizes(sizes: Any) -> list[int]:
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise InputError(f"gallery_curve: sizes={sizes!r} must be a list of numbers of items, or None.")
+    return sorted(as_count(v, f"gallery_curve: sizes[{i}]") for i, v in enumerate(sizes))
 
 
 def _subset(n: int, size: int, design: Design, rng: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -279,16 +291,14 @@ def _chance(metric: Metric[Any], xs: list[Any], ys: list[Any], n: int, seed: int
 def _check_power(
     metric: Metric[Any], n: int, d1: int, d2: int, rank: int, alpha: float, target: float, pairs: int, trials: int
 ) -> None:
-    if n < metric.min_items:
+    for name, value in (("d1", d1), ("d2", d2), ("rank", rank), ("pairs", pairs), ("trials", trials)):
+        as_count(value, f"power: {name}")
+    if as_count(n, "power: n") < metric.min_items:
         raise InputError(f"power: {metric} needs at least {metric.min_items} items, found n={n}.")
-    if min(d1, d2, rank, pairs, trials) < 1:
-        raise InputError(
-            f"power: d1={d1}, d2={d2}, rank={rank}, pairs={pairs} and trials={trials} must each be at least 1."
-        )
     if rank > min(d1, d2):
         raise InputError(
             f"power: rank={rank} dimensions cannot be shared by sides of d1={d1} and d2={d2} features; use at most "
             f"{min(d1, d2)}."
         )
-    if not (0 < alpha < 1 and 0 < target < 1):
-        raise InputError(f"power: alpha={alpha} and target={target} must lie between 0 and 1.")
+    if not (is_share(alpha) and is_share(target)):
+        raise InputError(f"power: alpha={alpha!r} and target={target!r} must lie between 0 and 1.")

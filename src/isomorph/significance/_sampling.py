@@ -105,6 +105,7 @@ def sequential(
     exceedances: int = 10,
     maximum: bool = True,
     block: int = 16,
+    least: int = 1,
     budget: float | None = None,
     advance: Advance | None = None,
 ) -> Sequential:
@@ -128,6 +129,7 @@ def sequential(
             a third where it is large, and costs nothing where it is small.
         maximum: Also settle the best score of all against the best of each permutation.
         block: Permutations between two looks at which layers are settled.
+        least: Permutations that are drawn even where `budget` runs out before: a p of alpha needs 1 / alpha - 1.
         budget: Seconds after which to stop, or None.
         advance: Called with the number of permutations after each block.
 
@@ -148,7 +150,7 @@ def sequential(
         whole = maximum and not top.settled.all()
         rows = range(len(xs)) if whole else _open(cells, 1)
         columns = range(len(ys)) if whole else _open(cells, 0)
-        if not rows or not columns or (deadline is not None and sampled and time.perf_counter() > deadline):
+        if not rows or not columns or (deadline is not None and sampled >= least and time.perf_counter() > deadline):
             break
         part = orders[start : start + block]
         null = sign * sampled_null(metric, [xs[i] for i in rows], [ys[j] for j in columns], part)
