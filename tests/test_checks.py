@@ -39,7 +39,7 @@ def test_counts_shares_and_flags_are_of_their_type():
     assert as_count(np.int64(3), "k") == 3
     assert as_count(0, "k", 0) == 0
     for bad in (0, -1, 1.0, "3", None, True):
-        with pytest.raises(InputError, match="k=.*at least 1"):
+        with pytest.raises(InputError, match=r"k=.*at least 1"):
             as_count(bad, "k")
     assert is_share(0.5)
     assert not any(map(is_share, (0, 1, True, "0.5", None, float("nan"), 95)))
@@ -47,5 +47,5 @@ def test_counts_shares_and_flags_are_of_their_type():
     assert not any(map(is_finite, (float("inf"), float("nan"), True, "2", None, [2])))
     check_flag(np.True_, "within")
     for bad in ("no", 1, None):
-        with pytest.raises(InputError, match="within=.*True or False"):
+        with pytest.raises(InputError, match=r"within=.*True or False"):
             check_flag(bad, "within")

@@ -464,7 +464,7 @@ def test_torch_arrays_are_scanned_where_they_are(planted):
     [
         ({"metrics": "ckaa"}, "Did you mean 'cka'"),
         ({"metrics": []}, "at least one"),
-        ({"permutations": -1}, "cannot be negative"),
+        ({"permutations": -1}, "permutations=-1: a whole number"),
         ({"memory": "much"}, "much"),
         ({"alpha": 1.5}, "between 0 and 1"),
         ({"y": np.zeros((N + 1, 3))}, "row i of both"),

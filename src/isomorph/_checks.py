@@ -50,7 +50,7 @@ def is_finite(value: Any) -> bool:
 
 def is_share(value: Any) -> bool:
     """Whether a value is a number between 0 and 1, both excluded."""
-    return not isinstance(value, bool) and isinstance(value, numbers.Real) and 0 < value < 1
+    return is_finite(value) and 0 < float(value) < 1
 
 
 def check_flag(value: Any, name: str) -> None:

@@ -130,7 +130,7 @@ class Registry(Generic[T]):
             raise InputError(f"A {self.kind} is given by its name or as an object, found {type(spec).__name__}.")
         alias = self.aliases.get(spec.strip())
         name = spec.partition("(")[0].strip()
-        if name and not _readable(name):  # such as "cka=1": the name that it begins with says what was meant
+        if alias is None and name and not _readable(name):  # such as "cka=1": what it begins with says what was meant
             raise self._unknown(name)
         name, args, kwargs = parse_spec(alias or spec, self.kind)
         if alias is None and name in self.aliases:

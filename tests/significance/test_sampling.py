@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from isomorph.errors import InputError
+from isomorph.metrics import metric
 from isomorph.significance import (
     maximum_p,
     permutations,

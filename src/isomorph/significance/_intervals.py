@@ -365,7 +365,8 @@ def _pair(metric: Metric[Any], pair: Any, name: str) -> tuple[Array, Array]:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         found = f"{len(pair)} entries" if isinstance(pair, tuple | list) else type(pair).__name__
         raise InputError(f"{name} must be two representations, such as {name}=(x, y), found {found}.")
-    return as_pair(*pair, (f"{name}[0]", f"{name}[1]"), min_items=metric.min_items)
+    x, y = pair
+    return as_pair(x, y, (f"{name}[0]", f"{name}[1]"), min_items=metric.min_items)
 
 
 def _subsets(
