@@ -55,10 +55,11 @@ def measured(path: Path, arguments: list[str]) -> tuple[str, int]:
     return "".join(lines).rstrip() + f"\n({minutes:.1f} min)", process.returncode
 
 
-def section(path: Path, printed: str) -> str:
+def section(path: Path, arguments: str, printed: str) -> str:
     """One benchmark on the page: what it claims, then what it printed."""
     claim = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return f"## {path.stem}\n\n{claim}\n\n{machine()}.\n\n```text\n{printed}\n```\n\n"
+    command = f"`python benchmarks/{path.stem}.py{f' {arguments}' if arguments else ''}`"
+    return f"## {path.stem}\n\n{claim}\n\n{command} on {machine()}:\n\n```text\n{printed}\n```\n\n"
 
 
 def main() -> None:
@@ -66,6 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="benchmarks to run; all if none is named")
     parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
+    parser.add_argument("--arguments", default="", help="what to pass on to each, such as '--rounds 1'")
     options = parser.parse_args()
     files = {p.stem: p for p in sorted(HERE.glob("*.py")) if p.stem not in STUDIES and not p.stem.startswith("_")}
     if unknown := set(options.names) - set(files):
@@ -79,8 +81,8 @@ def main() -> None:
         if options.names and name not in options.names:
             continue
         print(f"\n== {name}", flush=True)
-        printed, code = measured(path, [])
-        sections[name] = section(path, printed)
+        printed, code = measured(path, options.arguments.split())
+        sections[name] = section(path, options.arguments, printed)
         failed += [name] if code else []
         if options.write:
             text = HEAD + "".join(sections[n] for n in files if n in sections)
