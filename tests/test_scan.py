@@ -226,7 +226,7 @@ def test_groups_move_together(planted):
     groups = np.repeat(np.arange(N // 5), 5)
     grouped = scan(x, y, "cka", permutations=50, groups=groups)["cka"]
     assert "sampled" in grouped.null
-    with pytest.raises(InputError, match="groups has 3 entries"):
+    with pytest.raises(InputError, match="groups has 3 labels for 60 items"):
         scan(x, y, "cka", groups=[1, 2, 3])
 
 
@@ -320,7 +320,7 @@ def test_labels_and_groups_of_items_are_found_by_id(planted):
         ({"groups": np.arange(N) // 5, "permutations": 0}, "permutations=0"),
         ({"circular": True, "strata": [0, 1] * 30, "permutations": 50}, "exclude each other"),
         ({"circular": True, "permutations": 50, "alpha": 0.001}, "cannot give a p of alpha=0.001"),
-        ({"strata": [0, 1]}, "strata has 2 entries"),
+        ({"strata": [0, 1]}, "strata has 2 labels for"),
         ({"strata": range(N)}, "nothing can move"),
         ({"gallery": [3]}, "numbers of items between 4"),
         ({"gallery": []}, "numbers of items between 4"),

@@ -189,7 +189,7 @@ def test_labels_of_another_array_library_are_equal_by_value():
     )
 
 
-@pytest.mark.parametrize("bad", ["abcd", dict.fromkeys(range(4), 0), {1, 2, 3, 4}, 3, [1, 1, None, 1], [[1]] * 4])
+@pytest.mark.parametrize("bad", [b"abcd", dict.fromkeys(range(4), 0), {1, 2, 3, 4}, 3, [1, 1, None, 1], [[1]] * 4])
 def test_labels_that_would_be_misread_are_refused(bad):
     with pytest.raises(InputError, match=r"groups(\[\d\] is| must be a list)"):
         permutations(4, 1, 0, groups=bad)

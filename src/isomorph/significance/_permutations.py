@@ -216,7 +216,8 @@ def as_labels(labels: Any, n: int, name: str) -> list[Hashable]:
     """One label an item, checked: equal labels are equal values, whatever they came in.
 
     Args:
-        labels: A list, tuple or array, also of another array library, whose elements would not equal each other.
+        labels: A list, tuple or array, also of another array library, whose elements would not equal each other; a text
+            is one label a letter.
         n: Number of items.
         name: The argument's name, for messages.
 
@@ -225,13 +226,13 @@ def as_labels(labels: Any, n: int, name: str) -> list[Hashable]:
     """
     if hasattr(labels, "__array__"):
         labels = to_numpy(labels).tolist()
-    if isinstance(labels, str | bytes | Mapping | Set) or not isinstance(labels, Sequence):
+    if isinstance(labels, bytes | Mapping | Set) or not isinstance(labels, Sequence):
         raise InputError(
             f"{name} must be a list or array with one label an item, in the order of the items, found "
             f"{type(labels).__name__}."
         )
     if len(labels) != n:
-        raise InputError(f"{name} has {len(labels)} entries but there are {n} items; one each is needed.")
+        raise InputError(f"{name} has {len(labels)} labels for {n} items; one each is needed.")
     for i, label in enumerate(labels):
         if not isinstance(label, Hashable) or label is None or (isinstance(label, float) and math.isnan(label)):
             raise InputError(
