@@ -402,9 +402,9 @@ def null_table(cells: list[Cell]) -> list[str]:
         f"against {', '.join(map(str, STACKS))} of x, {draws} permutations. Each entry is the least and the greatest "
         f"share over these settings; the binomial 99 % band of one share is [{low:.3f}, {high:.3f}]. *naive* calls 32 "
         "layers significant if any alone is. *Calibrated* is the greatest mean calibrated score of any setting, of "
-        "single pairs or of the maximum. *Outside* counts shares above the band, below it, and all. Every cell, and "
-        "why one was not run (wide layers on which a metric refuses to answer, or minutes of computing), is in "
-        "[calibration.csv](calibration.csv).",
+        "single pairs or of the maximum (of scores without a best value, as HSIC, the excess itself). *Outside* counts "
+        "shares above the band, below it, and all. Every cell, and why one was not run (wide layers on which a metric "
+        "refuses to answer, minutes of computing, or not yet), is in [calibration.csv](calibration.csv).",
         "",
         f"**{above} of {tested} shares lie above the band and {below} below; {0.005 * tested:.0f} on either side are "
         "expected if all is right.** Below is careful: scores that tie, as counts do, give p-values that are too "
@@ -480,6 +480,23 @@ def interval_table(cells: list[Cell]) -> list[str]:
     return lines
 
 
+READING = """
+## Reading
+
+- **p-values keep their level**, single ones, exact ones and those of the maximum over 32 layers. What lies below the
+  band are scores that tie, and stacks that share their first layers, so that one careful draw shows in several entries.
+- **Calling a scan significant because one of its 32 pairs is** (*naive*) is wrong in four of five scans of noise.
+- **The calibrated score of noise is 0** but for some thousandths, at every d / n, where biased CKA itself is near 1.
+- **Power rises to 1** with the strength of a shared signal, and fastest where it is concentrated (rank 1), but for
+  SVCCA: its mean over all kept axes dilutes a signal of few dimensions, and with as many features as items nothing is
+  left of it.
+- **Intervals from influence functions** (CKA, mutual kNN; those that a scan shows) hold the truth in 93 to 97 % of
+  trials. Those from subsets, for all other metrics, are up to √2 too wide where the score is chance, and too narrow
+  for metrics that fit a map to few items a feature: 0.87 to 0.93 for Procrustes on 128 items of 32 features, right at
+  512.
+"""
+
+
 def document(results: list[Cell], arguments: str) -> str:
     """The page, of whatever parts there are."""
     parts = {p: [c for c in results if c["part"] == p] for p in PARTS}
@@ -493,7 +510,7 @@ def document(results: list[Cell], arguments: str) -> str:
     for name, cells in parts.items():
         if cells:
             texts += [titles[name], *tables[name](cells)]
-    return "\n".join(texts) + "\n"
+    return "\n".join(texts) + "\n" + READING
 
 
 def main() -> None:
@@ -520,8 +537,8 @@ def main() -> None:
     if args.metrics:
         cells = [c for c in cells if c["metric"] in {metric(m).spec for m in args.metrics}]
     if args.no_run:
-        done = kept(args.cache)
-        results = [done[key(c)] for c in cells if key(c) in done]
+        done, missing = kept(args.cache), {"stacks": [], "left_out": "not run yet"}
+        results = [done.get(key(c), c | missing) for c in cells if key(c) in done or c["part"] == "null"]
     else:
         results = run(cells, args.workers, args.cache)
     given = f"--quick --trials {trials}" if args.quick else f"--trials {trials}"
