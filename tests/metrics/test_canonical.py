@@ -288,3 +288,12 @@ def test_eigenspace_overlap_is_resis_value_where_ranks_equal_numbers_of_features
     assert metric("eigenspace_overlap")(*reference) == pytest.approx(np.sum((u.T @ v) ** 2) / 48, abs=1e-12)
     with pytest.raises(InputError, match="spans every layer"):
         metric("eigenspace_overlap")(reference[0][:32], reference[1][:32])
+
+
+def test_axes_of_nearly_the_same_variance_are_no_tie_in_single_precision() -> None:
+    rng = np.random.default_rng(0)  # neighbouring singular values come as near as 1e-5 of the first
+    x, y = (rng.standard_normal((300, 120)).astype(np.float32) / np.sqrt(1 + np.arange(120.0)) for _ in range(2))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    for count in range(2, 119):
+        m = metric(f"svcca(count={count})")
+        assert m(x, y) == pytest.approx(m(x.astype(np.float64), y.astype(np.float64)), abs=1e-6)

@@ -243,7 +243,8 @@ class SVCCA(Metric[Axes]):
         axes = principal_axes(x)
         k = self._kept(axes, x.shape[1])
         s = axes.s[max(0, k - 1) : k + 1]
-        if k < axes.rank and number(s[0] - s[1]) <= 1e3 * axes.eps * number(axes.s[0]):
+        # axes are found in double precision whatever the features are: neighbours that it tells apart are apart
+        if k < axes.rank and number(s[0] - s[1]) <= 1e3 * np.finfo(np.float64).eps * number(axes.s[0]):
             raise InputError(
                 f"svcca: the layer's axes {k} and {k + 1} hold the same variance, so which of them is kept is "
                 "arbitrary, and so is the score. Change variance or count, so that both are kept or neither, or use "
