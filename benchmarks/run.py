@@ -25,8 +25,8 @@ STUDIES = ("run", "calibration", "nulls")
 HEAD = """# Benchmarks
 
 What `python benchmarks/run.py --write` printed (`make bench` prints the same and writes nothing). Every ratio is
-between programs that took turns in one process on the same threads; peers are run in full. Seconds
-are of the machine named with each result; the ratios are what to compare.
+between programs that took turns in one process on the same threads; peers are run in full. Seconds are of the machine
+named with each result, a shared one on which other programs ran at times; the ratios are what to compare.
 
 """
 
