@@ -17,7 +17,7 @@ import csv
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache as cached
 from pathlib import Path
@@ -129,7 +129,7 @@ def null_cell(cell: Cell) -> Cell:
                 first = number // 2 * max(STACKS)
                 xs = [m.prepare(draws.layer("x", first + i, reduced=reduced)) for i in range(layers)]
             ys = [m.prepare(draws.layer("y", start + j, reduced=reduced)) for j in range(min(BATCH, trials - start))]
-            null_batch(m, xs, ys, permutations(n, cell["permutations"], start), counts)
+            null_batch(m, xs, ys, permutations(n, cell["permutations"], start), counts, stopped=dear(m))
     except IsomorphError as error:
         return cell | {"stacks": [], "left_out": str(error).split(". ")[0]}
     shares = [{"layers": s} | c.means() for s, c in zip(STACKS, counts, strict=True) if c.single]
@@ -141,25 +141,95 @@ def affordable(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> tuple[int,
 
     A single pair may take four budgets, 1024 items two.
     """
-    left_out = ""
+    left_out, plan = "", (stopped_seconds if dear(m) else shared_seconds)(m, draws, cell, reduced)
     for layers in reversed(STACKS):
         budget = cell["budget"] * (4 if layers == 1 else 1) * max(1, draws.n / 512)
+        expected = plan(layers, budget)
+        if expected <= budget:
+            return layers, left_out
+        left_out = f"{layers} layers would take {max(1, round(expected / 60))} min"
+    return 0, left_out
+
+
+Plan = Callable[[int, float], float]
+
+
+def shared_seconds(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> Plan:
+    """Seconds of a cell whose permutations share their products, by ever larger pilots until they exceed the budget."""
+
+    def plan(layers: int, budget: float) -> float:
         drawn = [draws.layer("x", i, reduced=reduced) for i in range(layers)]
         start = time.process_time()
         xs = [m.prepare(x) for x in drawn]
         once = (time.process_time() - start) / layers * (cell["trials"] + layers * cell["trials"] / BATCH / 2)
-        for some, orders in ((2, 2), (8, 5), (BATCH, cell["permutations"])):  # sharing products makes many cheaper
+        expected = np.inf
+        for some, orders in ((2, 2), (8, 5), (BATCH, cell["permutations"])):  # sharing makes many cheaper
             ys = [m.prepare(draws.layer("y", j, reduced=reduced)) for j in range(some)]
             start = time.process_time()
             sampled_null(m, xs, ys, permutations(draws.n, orders, 0))
             each = (time.process_time() - start) / (some * orders)
             expected = once + each * cell["trials"] * (cell["permutations"] + 1)
-            if expected <= budget:
-                return layers, left_out
-            if expected > (4 if draws.n > 512 else 16) * budget:
+            if expected <= budget or expected > (4 if draws.n > 512 else 16) * budget:
                 break
-        left_out = f"{layers} layers would take {max(1, round(expected / 60))} min"
-    return 0, left_out
+        return expected
+
+    return plan
+
+
+def stopped_seconds(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> Plan:
+    """Seconds of a cell whose permutations each cost a score and are stopped where the decision is made."""
+    drawn = [draws.layer(side, 0, reduced=reduced) for side in "xy"]
+    start = time.process_time()
+    x, y = map(m.prepare, drawn)
+    prepared = (time.process_time() - start) / 2
+    start = time.process_time()
+    sampled_null(m, [x], [y], permutations(draws.n, 2, 0))
+    score = (time.process_time() - start) / 2
+
+    def plan(layers: int, budget: float) -> float:
+        bests = sum(size <= layers for size in STACKS)  # that a layer has a part in, at most
+        after = np.arange(1, cell["permutations"] + 1) / settling(cell["permutations"])
+        scores = 1 + np.minimum(1, bests / after).sum()  # after k permutations one of k + 1 is still the best of them
+        once = prepared * cell["trials"] * (1 + layers / BATCH / 2)
+        return float(once + score * scores * layers * cell["trials"])
+
+    return plan
+
+
+def settling(draws: int) -> int:
+    """How many permuted scores at least as good make p exceed alpha, whatever the others are."""
+    return round(ALPHA * (draws + 1))
+
+
+def dear(m: Metric) -> bool:
+    """Whether permutations share nothing, so that each costs as much as the score."""
+    return type(m).compare_permuted is Metric.compare_permuted
+
+
+def stopped_null(m: Metric, xs: list[Any], ys: list[Any], values: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """The scores under permutations that decide which of `values` and of their bests are significant.
+
+    A score that enough permutations have reached is not significant, and its calibrated score is 0, whatever further
+    permutations give: those are not computed, and stand as equal to the best score of all. Every outcome that is
+    counted is the same as of all permutations.
+    """
+    sign, enough = (-1.0 if m.distance else 1.0), settling(len(orders))
+    null = np.full((len(orders), *values.shape), np.nan)
+    sizes = [size for size in STACKS if size <= len(xs)]
+    for j, y in enumerate(ys):
+        observed = sign * values[:, j]
+        cells, bests = np.zeros(len(xs), dtype=int), np.zeros(len(sizes), dtype=int)
+        for k in range(len(orders)):
+            reach = max((size for size, c in zip(sizes, bests, strict=True) if c < enough), default=0)
+            needed = np.flatnonzero((cells < enough) | (np.arange(len(xs)) < reach))
+            if not len(needed):
+                break
+            null[k, needed, j] = sampled_null(m, [xs[i] for i in needed], [y], orders[k : k + 1])[0, :, 0]
+            scores = sign * null[k, :, j]
+            cells += scores >= observed
+            bests += [bool(np.nanmax(scores[:s]) >= observed[:s].max()) if s <= reach else False for s in sizes]
+    every = sign * np.concatenate([values.ravel(), null[~np.isnan(null)]])
+    return np.where(np.isnan(null), sign * every.max(), null)
 
 
 @dataclasses.dataclass
@@ -178,9 +248,12 @@ class Counts:
         return {k: round(float(np.mean(v)), 5) for k, v in dataclasses.asdict(self).items() if v}
 
 
-def null_batch(m: Metric, xs: list[Any], ys: list[Any], orders: np.ndarray, counts: list[Counts]) -> None:
+def null_batch(
+    m: Metric, xs: list[Any], ys: list[Any], orders: np.ndarray, counts: list[Counts], *, stopped: bool
+) -> None:
     """One trial for each layer of y against the stack of x, counted for every smaller stack as well."""
-    values, null = np.asarray(m.compare(xs, ys), dtype=np.float64), sampled_null(m, xs, ys, orders)
+    values = np.asarray(m.compare(xs, ys), dtype=np.float64)
+    null = stopped_null(m, xs, ys, values, orders) if stopped else sampled_null(m, xs, ys, orders)
     best = m.range[0] if m.distance else m.range[1]
     known = m.null_moments(xs[:1], ys)
     exact = None
@@ -334,19 +407,14 @@ def kept(cache: Path) -> dict[str, Cell]:
     return done
 
 
-def _dear(cell: Cell) -> bool:
-    """Whether permutations share nothing, so that a cell takes long; such cells come last."""
-    return type(metric(cell["metric"])).compare_permuted is Metric.compare_permuted
-
-
 def run(cells: Iterable[Cell], workers: int, cache: Path) -> list[Cell]:
     """Results of all cells that are kept afterwards; those in the cache are not run again."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     done, cells = kept(cache), list(cells)
     settings: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in sorted(cells, key=_dear):
+    for cell in sorted(cells, key=lambda c: dear(metric(c["metric"]))):
         if key(cell) not in done:
-            settings.setdefault((_dear(cell), *(cell.get(k) for k in SETTING)), []).append(cell)
+            settings.setdefault((dear(metric(cell["metric"])), *(cell.get(k) for k in SETTING)), []).append(cell)
     todo = sum(map(len, settings.values()))
     print(f"{len(cells)} cells, {len(cells) - todo} of them done before", flush=True)
     finished, begin = 0, time.perf_counter()

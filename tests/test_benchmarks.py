@@ -81,3 +81,23 @@ def test_an_interrupted_run_goes_on_and_its_page_has_every_part(tmp_path: Path) 
 
 def _run(cell: dict[str, object]) -> dict[str, object]:
     return CALIBRATION.PARTS[cell["part"]](cell)
+
+
+@pytest.mark.parametrize("spec", ["procrustes", "riemannian_distance", "edit_knn(k=3)"])
+@pytest.mark.parametrize("draws", [19, 39])
+def test_permutations_stopped_early_decide_as_all_of_them(spec: str, draws: int) -> None:
+    m, rng = metric(spec), np.random.default_rng(draws)
+    assert CALIBRATION.dear(m)
+    xs, ys = ([m.prepare(rng.standard_normal((14, 3))) for _ in range(count)] for count in (12, 40))
+    orders = CALIBRATION.permutations(14, draws, 0)
+    outcomes = []
+    for stopped in (True, False):
+        counts = [CALIBRATION.Counts() for _ in CALIBRATION.STACKS]
+        CALIBRATION.null_batch(m, xs, ys, orders, counts, stopped=stopped)
+        outcomes.append(counts)
+    assert outcomes[0] == outcomes[1]
+    assert sum(outcomes[0][2].naive) > 0, "some are called significant, so that the comparison means something"
+    values = np.asarray(m.compare(xs[:1], ys), dtype=np.float64)
+    null = CALIBRATION.stopped_null(m, xs[:1], ys, values, orders)
+    computed = CALIBRATION.sampled_null(m, xs[:1], ys, orders) == null
+    assert computed.mean() < 0.6, "most permutations need not be computed"
