@@ -5,6 +5,7 @@ import pytest
 
 from isomorph.errors import InputError
 from isomorph.metrics import metric
+from isomorph.metrics.rdm import compute_rdm
 from isomorph.significance import (
     difference,
     interval,
@@ -47,6 +48,57 @@ def test_influences_on_cka_are_the_derivatives_by_the_items_weights(spec):
                 down[item] -= step
                 slope = (weighted(a, b, up) - weighted(a, b, down)) / (2 * step)
                 assert influence.values[item, i, j] == pytest.approx(12 * slope, abs=1e-7)
+
+
+RSAS = [
+    "rsa",
+    "rsa(comparison='pearson')",
+    "rsa(comparison='rho_a')",
+    "rsa(dissimilarity='cosine', comparison='cosine')",
+]
+
+
+@pytest.mark.parametrize("spec", RSAS)
+@pytest.mark.parametrize("tied", [False, True])
+def test_influences_on_rsa_are_the_derivatives_by_the_items_weights(spec, tied):
+    m = metric(spec)
+    x, y = data(0, n=12)
+    if tied:  # few distinct dissimilarities, 0 among them
+        x, y = (np.round(v[:, :3]) + np.array([0.5, 0.0, -4.0]) for v in (x, y))
+        x[4], y[7] = x[2], y[2]
+    influence = m.influence(prepared(m, x), prepared(m, y))
+    kind = m.dissimilarity
+    first, second = (np.asarray(compute_rdm(v, kind)).round(12) for v in (x, y))
+    rows, columns = np.triu_indices(12, 1)
+    ranked, centred = m.comparison in ("spearman", "rho_a"), m.comparison != "cosine"
+
+    def weighted(w):
+        ww = w[rows] * w[columns]
+        ww = ww / ww.sum()
+        a, b = first, second
+        if ranked:  # the share of pairs below, ties by half
+            a, b = ((ww * (np.sign(v[:, None] - v[None, :]) + 1) / 2).sum(axis=1) for v in (a, b))
+        if centred:
+            a, b = a - ww @ a, b - ww @ b
+        if m.comparison == "rho_a":
+            return 12 * np.sum(ww * a * b)
+        return np.sum(ww * a * b) / np.sqrt(np.sum(ww * a * a) * np.sum(ww * b * b))
+
+    step = 1e-5
+    for item in range(12):
+        up, down = np.ones(12), np.ones(12)
+        up[item] += step
+        down[item] -= step
+        slope = (weighted(up) - weighted(down)) / (2 * step)
+        # ranks are 1 … m where shares are (rank - 1/2) / m: ρ-a divides by m³ - m, not m³
+        slope *= 66**3 / (66**3 - 66) if m.comparison == "rho_a" else 1.0
+        assert influence.values[item, 0, 0] == pytest.approx(12 * slope, abs=1e-7)
+
+
+@pytest.mark.parametrize("spec", ["rsa(comparison='kendall')", "rsa(dissimilarity='mahalanobis')"])
+def test_rsa_gives_no_influences_where_an_item_moves_what_all_others_are_measured_by(spec):
+    m = metric(spec)
+    assert m.influence(prepared(m, data(0)[0]), prepared(m, data(0)[1])) is None
 
 
 def test_the_second_order_part_is_the_sum_over_pairs_of_items():
@@ -122,7 +174,7 @@ def test_neighbour_overlap_has_influences_at_the_ends_of_the_range_of_k(spec):
         assert 0 <= i.low[0, 0] <= i.values[0, 0] <= i.high[0, 0] <= 1
 
 
-@pytest.mark.parametrize("spec", ["cka", "cka(estimator='biased')", "mutual_knn(k=4)"])
+@pytest.mark.parametrize("spec", ["cka", "cka(estimator='biased')", "mutual_knn(k=4)", *RSAS])
 def test_what_pairs_of_items_add_is_what_the_second_order_part_is_made_of(spec):
     m = metric(spec)
     x, y = data(6, n=40)
@@ -157,7 +209,7 @@ def test_the_standard_error_of_neighbour_overlap_is_its_spread_over_samples(stre
     assert np.mean(errors) / np.std(values) == pytest.approx(1.0, abs=0.2)  # the spread alone is known to 6 %
 
 
-@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)"])
+@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "rsa"])
 def test_intervals_cover_the_expected_score_about_as_often_as_they_say(spec):
     m = metric(spec)
     rng = np.random.default_rng(3)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial.distance import squareform
 
 from .._arrays import to_numpy
 from ._gram import Kernel
@@ -252,3 +253,83 @@ def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
             k += u[start:stop, None] + u[None, :]
         k[np.arange(stop - start), np.arange(start, stop)] = 0.0
     return np.asarray(k)
+
+
+def rdm_influence(xs: Sequence[Floats], ys: Sequence[Floats], n: int, *, ranked: bool, rescaled: bool) -> Influence:
+    """Influence of every item on every correlation of two RDMs, all of whose n - 1 dissimilarities it moves.
+
+    The score is r = Σ_p a_p b_p over pairs of items p, of unit vectors. A pair moves it by
+    g_p = c_p(a, b) - r (c_p(a, a) + c_p(b, b)) / 2 with c_p(a, b) = a_p b_p, and item i by ψ_i = n Σ_j g_ij. Of ranks
+    the others change too where a pair is added: by u, the step between two ranks, for all above it, so that
+    c_p(a, b) = a_p b_p + u_a Σ_{q: a_q > a_p} b_q + u_b Σ_{q: b_q > b_p} a_q, ties by half. Every g_p is there for both
+    of its items, so that the variance of Σ_p g_p is Σ_i (Σ_j g_ij)² - Σ_p g_p².
+
+    Args:
+        xs: What the comparison reads of the condensed RDMs of one side, in double precision.
+        ys: The same of the other side.
+        n: Number of items.
+        ranked: Whether they hold ranks.
+        rescaled: Whether their norm is made one, and not left what it is without ties.
+    """
+    left, right = ([_Ranked.of(v) if ranked else _Valued(v) for v in side] for side in (xs, ys))
+    own = [[a.with_other(a) if rescaled else 3.0 / len(a.vector) for a in side] for side in (left, right)]
+    values, second = np.empty((n, len(xs), len(ys))), np.empty((len(xs), len(ys)))
+    first: Any = None
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            g = a.with_other(b) - float(a.vector @ b.vector) / 2 * (own[0][i] + own[1][j])
+            values[:, i, j] = n * squareform(g, checks=False).sum(axis=1)
+            second[i, j] = g @ g
+            first = g if first is None else first
+    return Influence(values, second, lambda s, e: squareform(first, checks=False)[s:e])
+
+
+class _Valued(NamedTuple):
+    """A vector that is compared as it is."""
+
+    vector: Floats
+
+    def with_other(self, other: _Valued) -> Floats:
+        """What each entry moves the product with another vector by."""
+        return np.asarray(self.vector * other.vector)
+
+
+class _Ranked(NamedTuple):
+    """A vector of ranks.
+
+    Attributes:
+        vector: Its entries.
+        order: Where they are in ascending order.
+        first: Where in that order entries begin that tie with none before.
+        step: What one rank more adds to an entry.
+    """
+
+    vector: Floats
+    order: np.ndarray[Any, Any]
+    first: np.ndarray[Any, Any]
+    step: float
+
+    @classmethod
+    def of(cls, vector: Floats) -> _Ranked:
+        order = np.argsort(vector)
+        rising = vector[order]
+        first = np.flatnonzero(np.concatenate([[True], rising[1:] > rising[:-1]]))
+        size = np.diff(np.append(first, len(vector)))
+        ranks = len(vector) - 1 - (size[0] + size[-1] - 2) / 2  # from the first rank to the last
+        return cls(vector, order, first, float(rising[-1] - rising[0]) / ranks)
+
+    def with_other(self, other: _Ranked) -> Floats:
+        """What each entry moves the product with another vector by, as itself and by moving the ranks above it."""
+        return self.vector * other.vector + self._above(other.vector) + other._above(self.vector)
+
+    def _above(self, weight: Floats) -> Floats:
+        """The sum of a weight over all entries above each, half of those that tie with it, times the step."""
+        sums = weight[self.order]
+        if len(self.first) < len(sums):
+            sums = np.add.reduceat(sums, self.first)
+        above = np.cumsum(sums[::-1])[::-1] - sums / 2
+        if len(self.first) < len(weight):
+            above = np.repeat(above, np.diff(np.append(self.first, len(weight))))
+        out = np.empty_like(above)
+        out[self.order] = above * self.step
+        return out

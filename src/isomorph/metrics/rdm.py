@@ -18,6 +18,7 @@ from ..errors import InputError
 from ._base import Metric, Null, choice
 from ._crossnobis import crossnobis
 from ._graphs import Home
+from ._influence import Influence, rdm_influence
 from ._pcm import PcmFit, fit_pcm, pcm_log_likelihood
 from ._rdm_files import Rdms, read_rdms, write_rdms
 from ._rdms import (
@@ -202,6 +203,13 @@ class Rsa(Metric[Pattern]):
         weights = leading_weights([x.leading for x in xs], [y.leading for y in ys], n) / 2
         weights = weights / np.where(std > 0, std, 1.0)[:, :, None]
         return Null(mean, std, skewness(m), True, n, source, weights=weights)
+
+    def influence(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Influence | None:
+        if self.comparison in ("kendall", "whitened_cosine", "whitened_pearson") or self.dissimilarity == "mahalanobis":
+            return None  # one item also moves the covariance or the weights of all others
+        left, right = ([to_numpy(p.vector).astype(np.float64) for p in side] for side in (xs, ys))
+        ranked = self.comparison in RANKED
+        return rdm_influence(left, right, xs[0].n, ranked=ranked, rescaled=self.comparison != "rho_a")
 
 
 def compute_rdm(x: Any, dissimilarity: str = "correlation", *, shrinkage: float = 0.1) -> Array:
