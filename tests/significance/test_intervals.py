@@ -101,6 +101,59 @@ def test_rsa_gives_no_influences_where_an_item_moves_what_all_others_are_measure
     assert m.influence(prepared(m, data(0)[0]), prepared(m, data(0)[1])) is None
 
 
+@pytest.mark.parametrize("widths", [(6, 6), (7, 3), (2, 5)])
+def test_influences_on_procrustes_are_derivatives_to_the_second_order(widths):
+    m, n, step = metric("procrustes"), 24, 1e-4
+    x, y = (v[:, :d] for v, d in zip(data(3, n=n), widths, strict=True))
+    influence = m.influence(prepared(m, x), prepared(m, y))
+    together = influence.products(np.eye(n))
+
+    def weighted(p, q, up, side):
+        w = np.ones(n)
+        w[p] += up * step
+        w[q] += side * step
+        a, b = (v - np.average(v, axis=0, weights=w) for v in (x, y))
+        nuclear = np.linalg.svd((a * w[:, None]).T @ b, compute_uv=False).sum()
+        return nuclear / np.sqrt(np.sum(w[:, None] * a * a) * np.sum(w[:, None] * b * b))
+
+    for p, q in ((0, 1), (5, 20), (23, 2)):
+        slope = (weighted(p, q, 1, 0) - weighted(p, q, -1, 0)) / (2 * step)
+        assert influence.values[p, 0, 0] == pytest.approx(n * slope, abs=1e-6)
+        corners = [weighted(p, q, *c) * c[0] * c[1] for c in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+        # that all weights together change nothing is no doing of a pair
+        own = influence.values[[p, q], 0, 0].sum() / n**2
+        assert together[p, q] == pytest.approx(sum(corners) / (4 * step**2) + own, abs=1e-6)
+    np.testing.assert_allclose(together, together.T, atol=1e-15)
+    np.testing.assert_allclose(np.diag(together), 0.0, atol=1e-15)
+    away = together[~np.eye(n, dtype=bool)]
+    assert influence.second[0, 0] == pytest.approx(np.sum((away - away.mean()) ** 2) / 2)
+
+
+def test_what_pairs_of_many_items_add_is_estimated_by_probes():
+    m, n = metric("procrustes"), 100
+    x, y = data(3, n=n)
+    influence = m.influence(prepared(m, x), prepared(m, y))
+    away = influence.products(np.eye(n))[~np.eye(n, dtype=bool)]
+    assert influence.second[0, 0] == pytest.approx(np.sum((away - away.mean()) ** 2) / 2, rel=0.25)
+
+
+def test_differences_of_procrustes_take_out_what_pairs_of_items_add():
+    m = metric("procrustes")
+    x, y = data(5, n=48)
+    one, two = (m.influence(prepared(m, v), prepared(m, y)) for v in (x, x[:, :5]))
+    gap = one.minus(two)
+    np.testing.assert_array_equal(gap.values, one.values - two.values)
+    assert 0 < gap.second[0, 0] < 2 * (one.second + two.second)[0, 0]
+    assert gap.variance[0, 0] < np.sum(gap.values**2) / 48**2
+    assert one.minus(one).variance[0, 0] == 0.0
+
+
+def test_procrustes_gives_no_interval_where_features_are_as_many_as_items():
+    m = metric("procrustes")
+    x, y = data(3, n=30)
+    assert interval(m, prepared(m, x), prepared(m, y)) is None
+
+
 def test_the_second_order_part_is_the_sum_over_pairs_of_items():
     m = metric("cka")
     x, y = data(1, n=15)
@@ -174,7 +227,7 @@ def test_neighbour_overlap_has_influences_at_the_ends_of_the_range_of_k(spec):
         assert 0 <= i.low[0, 0] <= i.values[0, 0] <= i.high[0, 0] <= 1
 
 
-@pytest.mark.parametrize("spec", ["cka", "cka(estimator='biased')", "mutual_knn(k=4)", *RSAS])
+@pytest.mark.parametrize("spec", ["cka", "cka(estimator='biased')", "mutual_knn(k=4)", "jaccard_knn(k=4)", *RSAS])
 def test_what_pairs_of_items_add_is_what_the_second_order_part_is_made_of(spec):
     m = metric(spec)
     x, y = data(6, n=40)
@@ -193,9 +246,17 @@ def test_what_pairs_of_items_add_is_what_the_second_order_part_is_made_of(spec):
     assert influence.minus(influence).second[0, 0] == 0.0
 
 
+def test_influences_on_jaccard_are_those_on_the_overlap_where_all_items_share_as_many():
+    x = np.random.default_rng(0).standard_normal((30, 4))
+    overlap, bent = (metric(f"{name}(k=5)") for name in ("mutual_knn", "jaccard_knn"))
+    one, two = (m.influence(prepared(m, x), prepared(m, x)) for m in (overlap, bent))
+    np.testing.assert_allclose(two.values, 2 * one.values, atol=1e-12)  # o / (2k - o) rises by 2 / k at o = k
+
+
+@pytest.mark.parametrize("spec", ["mutual_knn(k=8)", "jaccard_knn(k=8)"])
 @pytest.mark.parametrize("strength", [0.0, 0.4])
-def test_the_standard_error_of_neighbour_overlap_is_its_spread_over_samples(strength):
-    m = metric("mutual_knn(k=8)")
+def test_the_standard_error_of_neighbour_overlap_is_its_spread_over_samples(strength, spec):
+    m = metric(spec)
     rng = np.random.default_rng(5)
     mixing = rng.standard_normal((2, 4, 16)) / 2
     centres = rng.standard_normal((5, 4))  # clusters, where a chance that is the same everywhere overstates it by half
@@ -209,7 +270,7 @@ def test_the_standard_error_of_neighbour_overlap_is_its_spread_over_samples(stre
     assert np.mean(errors) / np.std(values) == pytest.approx(1.0, abs=0.2)  # the spread alone is known to 6 %
 
 
-@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "rsa"])
+@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "rsa", "procrustes"])
 def test_intervals_cover_the_expected_score_about_as_often_as_they_say(spec):
     m = metric(spec)
     rng = np.random.default_rng(3)
@@ -330,7 +391,7 @@ def test_too_few_models_or_broken_scores_are_refused(scores):
         model_interval(scores)
 
 
-@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "procrustes"])
+@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "rsa", "procrustes", "decoding"])
 def test_a_real_difference_is_found_and_has_the_right_sign(spec):
     x, y = planted(150, 12, 12, 3, 0.7, np.random.default_rng(0))
     worse = x + 2 * np.random.default_rng(1).standard_normal(x.shape)
@@ -384,7 +445,7 @@ def test_a_difference_names_arguments_of_a_wrong_kind():
     wrong = ({"level": "a"}, {"fraction": "h"}, {"fraction": 1.0}, {"seed": -1}, {"repeats": 2.5})
     for given in wrong:
         with pytest.raises(InputError, match=f"{next(iter(given))}="):
-            difference("procrustes", (x, y), (y, x), **given)
+            difference("svcca", (x, y), (y, x), **given)
 
 
 def test_scores_that_are_equal_to_rounding_do_not_differ():

@@ -16,6 +16,8 @@ from ._graphs import Neighbours
 Floats = np.ndarray[Any, Any]
 
 BLOCK_BYTES = 64 << 20  # working memory for the rows of all layers' kernels
+PROBES = 24  # random signs that a sum of squares is estimated from, to some 10 %
+FEW_ITEMS = 64  # that are probed one by one
 
 
 class Influence(NamedTuple):
@@ -29,21 +31,37 @@ class Influence(NamedTuple):
         pairs: What that is made of, for the first score of the block: gives rows start to stop, dense or sparse, of the
             symmetric matrix of what two items add together, up to a constant outside the diagonal. Its sum of squares
             about the mean is twice `second`. None where items do not interact.
+        products: The same where rows would be dear: gives the products of that matrix, without its diagonal, with
+            columns.
+        higher: Whether more than two items also add something together, as beneath a root. The share of the variance
+            that is counted k times over in sum(values ** 2) is then counted k (k - 1) / 2 times in `second`, and so on
+            with changing signs; first / (1 + second / first) is taken for the sum of that series.
     """
 
     values: Floats
     second: Floats
     pairs: Callable[[int, int], Any] | None = None
+    products: Callable[[Floats], Floats] | None = None
+    higher: bool = False
 
     @property
     def variance(self) -> Floats:
         """Variance of the score over samples of items."""
         first = np.sum(self.values**2, axis=0) / self.values.shape[0] ** 2
+        if self.higher:
+            return np.asarray(first / (1 + self.second / np.where(first > 0, first, 1.0)))
         return np.asarray(np.maximum(first - self.second, self.second))
 
     def minus(self, other: Influence) -> Influence:
         """Influence on the difference of two scores over the same items, blocks of one score each."""
         values, n = self.values - other.values, self.values.shape[0]
+        if self.products is not None and other.products is not None:
+            one, two = self.products, other.products
+
+            def products(z: Floats) -> Floats:
+                return one(z) - two(z)
+
+            return Influence(values, np.full((1, 1), _probed(products, n) / 2), products=products, higher=True)
         if self.pairs is None or other.pairs is None:
             return Influence(values, np.zeros((1, 1)))
         first, second = self.pairs, other.pairs
@@ -67,6 +85,15 @@ def _about_mean(squares: float, total: float, n: int) -> float:
     return max(squares - total**2 / (n * (n - 1)), 0.0)
 
 
+def _probed(products: Callable[[Floats], Floats], n: int) -> float:
+    """Sum of squares about the mean of a matrix without its diagonal; of many items from products with random signs."""
+    if n <= FEW_ITEMS:
+        return _about_mean(*_sums(products(np.eye(n))), n)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(n, PROBES))
+    found = products(np.column_stack([signs, np.ones(n)]))
+    return _about_mean(float(np.sum(found[:, :-1] ** 2)) / PROBES, float(found[:, -1].sum()), n)
+
+
 def mean_influence(item_scores: Any) -> Influence:
     """Influence on scores that are means over items, with everything that an item is compared to held fixed.
 
@@ -77,7 +104,12 @@ def mean_influence(item_scores: Any) -> Influence:
     return Influence(scores - scores.mean(axis=0), np.zeros(scores.shape[1:]))
 
 
-def overlap_influence(xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> Influence:
+def overlap_influence(
+    xs: Sequence[Neighbours],
+    ys: Sequence[Neighbours],
+    score: Callable[[Floats], Floats],
+    slope: Callable[[Floats], Any],
+) -> Influence:
     """Influence of every item on every neighbour overlap, as the one who looks and as the one who is looked at.
 
     The overlap is p = Σ_ij A_ij B_ij / (n k). An item that is taken away takes its own list with it and leaves a place
@@ -101,6 +133,8 @@ def overlap_influence(xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> Inf
     Args:
         xs: Graphs of one side.
         ys: Graphs of the other side.
+        score: What an item with that many common neighbours o_i scores: o / k above, of which all else is made.
+        slope: By how much more with one more, which e_ji is weighted by, for item j that looks.
     """
     n = xs[0].n
     left, right = [_Lists.of(g) for g in xs], [_Lists.of(g) for g in ys]
@@ -108,7 +142,7 @@ def overlap_influence(xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> Inf
     first: Any = None
     for i, a in enumerate(left):
         for j, b in enumerate(right):
-            values[:, i, j], pairs = _overlap_terms(a, b)
+            values[:, i, j], pairs = _overlap_terms(a, b, score, slope)
             second[i, j] = _about_mean(*_sums(pairs), n) / 2
             first = pairs if first is None else first
     return Influence(values, second, lambda s, e: first[s:e])
@@ -175,7 +209,9 @@ class _Lists(NamedTuple):
         return np.asarray(np.clip(local / mean * behind, 0.0, 1.0))
 
 
-def _overlap_terms(a: _Lists, b: _Lists) -> tuple[Floats, Any]:
+def _overlap_terms(
+    a: _Lists, b: _Lists, score: Callable[[Floats], Floats], slope: Callable[[Floats], Any]
+) -> tuple[Floats, Any]:
     """Influences on the overlap of two graphs, and what pairs of items add together (`Influence.pairs`)."""
     n, k = a.graph.shape[0], a.k
     shared = a.graph.multiply(b.graph).tocsr()
@@ -186,8 +222,9 @@ def _overlap_terms(a: _Lists, b: _Lists) -> tuple[Floats, Any]:
         held = np.asarray(other.graph[one.source, one.graph.indices])
         filled = one.refill(held, p) * one.graph.data
         edges = edges - sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=edges.shape)
-    seen = edges.sum(axis=0)
-    return (looking - looking.mean() + seen - seen.mean()) / k, (edges + edges.T).tocsr() / (n * k)
+    edges = sparse.diags_array(np.broadcast_to(slope(looking), n)) @ edges
+    looks, seen = score(looking), edges.sum(axis=0)
+    return looks - looks.mean() + seen - seen.mean(), (edges + edges.T).tocsr() / n
 
 
 def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
@@ -333,3 +370,68 @@ class _Ranked(NamedTuple):
         out = np.empty_like(above)
         out[self.order] = above * self.step
         return out
+
+
+def rotation_influence(xs: Sequence[Floats], ys: Sequence[Floats]) -> Influence:
+    """Influence of every item on every Procrustes similarity, to the second order.
+
+    The score is s = |C|_* / sqrt(A B) with C = X'Y, A = |X|², B = |Y|² of centred layers. With C = U diag(σ) V', the
+    singular vectors as axes of both layers (a = U'x, b = V'y for each item), and the layers scaled to A = B = n:
+
+    - item p moves the nuclear norm by t_p = a_p'b_p - s, and s by ψ_p = t_p - s (|x_p|² + |y_p|² - 2) / 2;
+    - items p and q together move the nuclear norm by Σ_{i<j} α^p_ij α^q_ij / (σ_i + σ_j) - a_p'b_q - a_q'b_p, where
+      α_ij = a_i b_j - a_j b_i: its second derivative, and that of centring; A and B likewise by -2 x_p'x_q.
+
+    Near chance σ is small, the norm is bent there, and first-order standard errors are up to √2 too wide.
+
+    Args:
+        xs: Centred layers of unit norm of one side.
+        ys: The same of the other side.
+    """
+    n = xs[0].shape[0]
+    values, second = np.empty((n, len(xs), len(ys))), np.empty((len(xs), len(ys)))
+    first: Any = None
+    for i, x in enumerate(xs):
+        for j, y in enumerate(ys):
+            values[:, i, j], products = _rotation_terms(x * np.sqrt(n), y * np.sqrt(n))
+            second[i, j] = _probed(products, n) / 2
+            first = products if first is None else first
+    return Influence(values, second, products=first, higher=True)
+
+
+def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
+    """Influences on the similarity of two layers, and the products of what pairs of items add together."""
+    n = len(x)
+    if x.shape[1] > y.shape[1]:
+        x, y = y, x
+    u, sigma, vt = np.linalg.svd(x.T @ y / n)
+    wider = y.shape[1] - x.shape[1]  # as if the narrower layer were padded with zeros
+    a, b = np.pad(x @ u, ((0, 0), (0, wider))), y @ vt.T
+    sigma = np.pad(sigma, (0, wider))
+    score = float(sigma.sum())
+    sums = sigma[:, None] + sigma[None, :]
+    bend = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 1e-12 * score)
+    t, size = np.sum(a * b, axis=1) - score, np.sum(x * x, axis=1) + np.sum(y * y, axis=1) - 2
+    sizes = [np.sum(v * v, axis=1) - 1 for v in (x, y)]
+    values = t - score / 2 * size
+
+    def outer(z: Floats, column: Floats) -> Floats:
+        return np.asarray(column[:, None] * (column @ z))
+
+    def whole(z: Floats) -> Floats:
+        bent = np.empty_like(z)
+        for k in range(z.shape[1]):
+            w = (a * z[:, k, None]).T @ b
+            bent[:, k] = np.sum((a @ (bend * (w - w.T))) * b, axis=1)
+        norms = bent - a @ (b.T @ z) - b @ (a.T @ z) - outer(z, t) / score + outer(z, values) / score
+        scales = [v @ (v.T @ z) + outer(z, s) / 2 for v, s in zip((x, y), sizes, strict=True)]
+        return np.asarray(norms + score * (scales[0] + scales[1]))
+
+    diagonal = np.sum((a**2 @ bend) * b**2, axis=1) - np.sum(((a * b) @ bend) * a * b, axis=1)
+    diagonal += -2 * np.sum(a * b, axis=1) - t**2 / score + values**2 / score
+    diagonal += score * sum(np.sum(v * v, axis=1) + s**2 / 2 for v, s in zip((x, y), sizes, strict=True))
+
+    def products(z: Floats) -> Floats:
+        return (whole(z) - diagonal[:, None] * z) / n**2
+
+    return values, products

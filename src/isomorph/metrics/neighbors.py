@@ -179,7 +179,7 @@ class MutualKnn(EdgeMetric):
         )
 
     def influence(self, xs: Graphs, ys: Graphs) -> Influence:
-        return overlap_influence(xs, ys)
+        return overlap_influence(xs, ys, lambda o: o / self.k, lambda o: 1 / self.k)
 
     def _score(self, hits: Hits, n: int) -> Floats:
         return total_overlap(hits) / (n * self.k)
@@ -246,6 +246,10 @@ class JaccardKnn(EdgeMetric):
             step=spacing(n, values) / n,
             exact_skewness=False,
         )
+
+    def influence(self, xs: Graphs, ys: Graphs) -> Influence:
+        union = 2 * self.k
+        return overlap_influence(xs, ys, lambda o: o / (union - o), lambda o: union / (union - o) ** 2)
 
     def _score(self, hits: Hits, n: int) -> Floats:
         out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
