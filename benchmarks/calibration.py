@@ -536,9 +536,9 @@ def power_table(cells: list[Cell]) -> list[str]:
 def interval_table(cells: list[Cell]) -> list[str]:
     """One row a cell; coverage outside [0.92, 0.98] is bold."""
     lines = [
-        f"Share of {cells[0]['trials']} intervals of nominal 95 % that hold the truth: the population value for unbiased "
-        "CKA, the mean of 400 independent samples of the same size for the others. Outside [0.92, 0.98] is bold. "
-        "*different* is the share of paired tests at 0.05 that call two equally noisy twins different. Queries: "
+        f"Share of {cells[0]['trials']} intervals of nominal 95 % that hold the truth: the population value for "
+        "unbiased CKA, the mean of 400 independent samples of the same size for the others. Outside [0.92, 0.98] is "
+        "bold. *different* is the share of paired tests at 0.05 that call two equally noisy twins different. Queries: "
         "gallery fixed, so not meant to cover a truth in which the gallery varies too.",
         "",
         "| metric | n | d | strength | truth | influence | width | subsets | queries | different |",

@@ -26,6 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from ._memory import block_bytes
+
+_STRIP_BYTES = 64 << 20
+_WALK_BYTES = 24  # a place, a weight, and the same again while they are sorted
+
 Edges = tuple[tuple[int, int], ...]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -127,7 +132,7 @@ def _unconstrained(matrix: Any) -> Floats:
     out, into = a @ ones, transposed @ ones
     out2, into2 = squared @ ones, squared.T @ ones
     mutual = times(a, transposed) @ ones
-    walks = a @ a
+    cycles, shortcuts = _closed_walks(a, transposed)
     total = float(out.sum())
     s = {
         "edge": total,
@@ -144,8 +149,8 @@ def _unconstrained(matrix: Any) -> Floats:
         "parallel, into target": into2 @ into,
         "reciprocal, out": mutual @ out,
         "reciprocal, in": mutual @ into,
-        "cycle": times(walks, transposed).sum(),
-        "transitive": times(walks, a).sum(),
+        "cycle": cycles,
+        "transitive": shortcuts,
         "star 3 out": (out**3).sum(),
         "star 2 out": (out**2) @ into,
         "star 1 out": out @ (into**2),
@@ -159,6 +164,27 @@ def _unconstrained(matrix: Any) -> Floats:
     }
     s |= {f"{name} + edge": s[name] * total for name in ("parallel", "reciprocal", "fork", "join", "chain")}
     return np.array([float(s[name]) for name in _NAMES])
+
+
+def _closed_walks(a: Any, transposed: Any) -> tuple[float, float]:
+    """Sums over walks of two edges times the edge that leads back, and the edge that leads the same way.
+
+    In strips of rows: of a million lists of ten, all walks of two edges would take over a gigabyte.
+    """
+    n = a.shape[0]
+    each = a.nnz**2 / n**2 if sparse.issparse(a) else n  # walks from a row, about
+    rows = max(1, int(block_bytes(_STRIP_BYTES) // (_WALK_BYTES * max(each, 1))))
+    back = along = 0.0
+    for begin in range(0, n, rows):
+        end = min(n, begin + rows)
+        walks = a[begin:end] @ a
+        if sparse.issparse(a):
+            back += float(walks.multiply(transposed[begin:end]).sum())
+            along += float(walks.multiply(a[begin:end]).sum())
+        else:
+            back += float(np.sum(walks * transposed[begin:end]))
+            along += float(np.sum(walks * a[begin:end]))
+    return back, along
 
 
 # ---- combinatorial tables, made once -----------------------------------------------------------------------
