@@ -92,6 +92,25 @@ def test_damaged_and_foreign_files_are_refused(planted, tmp_path):
         Alignment.load(path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("alignments", ["cka"], "alignments"),
+        ("alignments", {"cka": 0.4}, "alignments"),
+        ("n", "forty", "n='forty'"),
+        ("notes", {"a": 1}, "notes"),
+        ("baselines", None, "baselines"),
+        ("made_up", 1, "made_up"),
+    ],
+)
+def test_a_file_edited_by_hand_into_what_is_no_scan_is_refused(planted, tmp_path, field, value, message):
+    path = scan(*planted, "cka", permutations=19).save(tmp_path / "r.json")
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {field: value}))
+    with pytest.raises(InputError, match=f"damaged: .*{message}"):
+        load_result(path)
+
+
 def test_layers_are_joined_by_id_never_by_row(planted):
     x, y = planted
     ids = [f"i{k}" for k in range(N)]

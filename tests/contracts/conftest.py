@@ -8,6 +8,7 @@ variants are read from the classes, options from what a metric's own error says 
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import re
@@ -38,6 +39,14 @@ def options(m: Metric[Any], field: str) -> list[Any]:
     return list(ast.literal_eval(f"[{named[1]}]")) if named else []
 
 
+def changed_by(name: str, field: str, value: Any) -> Metric[Any]:
+    """The metric's default with one parameter changed, or the first main variant to which it does anything."""
+    for spec in (name, *REGISTRY.classes[name].variants):
+        with contextlib.suppress(InputError):
+            return dataclasses.replace(metric(spec), **{field: value})  # type: ignore[type-var]
+    return dataclasses.replace(metric(name), **{field: value})  # type: ignore[type-var]
+
+
 def options_beside(variants: list[str]) -> Iterator[str]:
     """Of each metric's default, whatever one parameter can change that no main variant has."""
     known = {metric(s) for s in variants}
@@ -45,7 +54,7 @@ def options_beside(variants: list[str]) -> Iterator[str]:
         default = metric(name)
         for field in dataclasses.fields(default):
             for value in [getattr(default, field.name), *options(default, field.name)]:
-                changed = dataclasses.replace(default, **{field.name: value})
+                changed = changed_by(name, field.name, value)
                 if changed not in known:
                     known.add(changed)
                     yield changed.spec

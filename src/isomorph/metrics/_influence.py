@@ -308,7 +308,8 @@ def rdm_influence(xs: Sequence[Floats], ys: Sequence[Floats], n: int, *, ranked:
         ranked: Whether they hold ranks.
         rescaled: Whether their norm is made one, and not left what it is without ties.
     """
-    left, right = ([_Ranked.of(v) if ranked else _Valued(v) for v in side] for side in (xs, ys))
+    made: Callable[[Floats], Any] = _Ranked.of if ranked else _Valued
+    left, right = ([made(v) for v in side] for side in (xs, ys))
     own = [[a.with_other(a) if rescaled else 3.0 / len(a.vector) for a in side] for side in (left, right)]
     values, second = np.empty((n, len(xs), len(ys))), np.empty((len(xs), len(ys)))
     first: Any = None
@@ -357,7 +358,7 @@ class _Ranked(NamedTuple):
 
     def with_other(self, other: _Ranked) -> Floats:
         """What each entry moves the product with another vector by, as itself and by moving the ranks above it."""
-        return self.vector * other.vector + self._above(other.vector) + other._above(self.vector)
+        return np.asarray(self.vector * other.vector + self._above(other.vector) + other._above(self.vector))
 
     def _above(self, weight: Floats) -> Floats:
         """The sum of a weight over all entries above each, half of those that tie with it, times the step."""
@@ -369,7 +370,7 @@ class _Ranked(NamedTuple):
             above = np.repeat(above, np.diff(np.append(self.first, len(weight))))
         out = np.empty_like(above)
         out[self.order] = above * self.step
-        return out
+        return np.asarray(out)
 
 
 def rotation_influence(xs: Sequence[Floats], ys: Sequence[Floats]) -> Influence:
@@ -432,6 +433,6 @@ def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Callable[[Floats], Fl
     diagonal += score * sum(np.sum(v * v, axis=1) + s**2 / 2 for v, s in zip((x, y), sizes, strict=True))
 
     def products(z: Floats) -> Floats:
-        return (whole(z) - diagonal[:, None] * z) / n**2
+        return np.asarray((whole(z) - diagonal[:, None] * z) / n**2)
 
     return values, products

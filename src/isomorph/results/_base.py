@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from types import UnionType
+from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -101,6 +104,38 @@ def _decode(value: Any) -> Any:
     if kind == "array" and "shape" in value:
         return np.array(value["data"], dtype=value["dtype"]).reshape(value["shape"])
     if isinstance(kind, str) and kind in _KINDS:
-        cls = _KINDS[kind]
-        return cls(**{k: _decode(v) for k, v in value.items() if k != "kind"})
+        cls: Any = _KINDS[kind]  # for the cache, as a class that can be hashed
+        fields = {k: _decode(v) for k, v in value.items() if k != "kind"}
+        for name, hint in _hints(cls).items():
+            if name in fields and not _is(fields[name], hint):
+                raise ValueError(f"{kind}.{name}={fields[name]!r} cannot be".replace("\n", " "))
+        return cls(**fields)
     return {k: _decode(v) for k, v in value.items()}
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    names = {f.name for f in dataclasses.fields(cls)}
+    return {k: v for k, v in get_type_hints(cls).items() if k in names}
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value has the shape that a field's type says, as far as results go."""
+    origin: Any = get_origin(hint) or hint
+    args: tuple[Any, ...] = get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_is(value, a) for a in args)
+    if isinstance(value, bool) and origin in (int, float):
+        return False
+    if origin is float:
+        return isinstance(value, int | float)
+    if origin is Any or not isinstance(origin, type):
+        return True
+    if not isinstance(value, origin):
+        return False
+    if isinstance(value, Mapping) and args:
+        return all(_is(v, args[1]) for v in value.values())
+    if isinstance(value, tuple) and args:
+        inner = args[:1] * len(value) if args[-1] is Ellipsis else args
+        return len(inner) == len(value) and all(map(_is, value, inner))
+    return True

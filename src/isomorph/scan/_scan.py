@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..metrics import Metric, working_memory
 from ..metrics import metric as make_metric
 from ..results import Scan
-from ..significance import Design, family
+from ..significance import Design, family, gallery_subsets
 from ._align import BASELINE, CEILING, MAIN, Condition, Found, Plan, align_all
 from ._design import check_shifts, design_of
 from ._neighborhoods import neighborhoods
@@ -114,6 +114,9 @@ def scan(
     if not permutations and not design.free:
         raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
     gallery = _sizes(gallery, left.n, chosen)
+    if not isinstance(gallery, bool):
+        for m in chosen:  # before the permutations, not after them
+            gallery_subsets(m, left.n, gallery, design, seed=seed)
     conditions = [
         Condition(MAIN, "", left, right),
         *(_in_place(BASELINE, k, "x", s, right) for k, s in _sides(x_baselines, "x_baselines")),

@@ -31,7 +31,7 @@ from ._intervals import (
 )
 from ._items import Duplicates, duplicates
 from ._permutations import Design, log10_distinct, permutations
-from ._power import GalleryPoint, Power, gallery_curve, planted, power
+from ._power import GalleryPoint, Power, gallery_curve, gallery_subsets, planted, power
 from ._sampling import Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import Split, select_split
 
@@ -55,6 +55,7 @@ __all__ = [
     "false_discovery",
     "family",
     "gallery_curve",
+    "gallery_subsets",
     "input_statistics",
     "interval",
     "log10_distinct",

@@ -179,22 +179,9 @@ def gallery_curve(
     seed, repeats = as_seed(seed), as_count(repeats, "repeats")
     design = Design(groups, strata, circular, within)
     design.orders(n, 0, seed)
-    least = max(metric.min_items, 32)
-    wanted = sorted({n >> k for k in range(12) if n >> k >= least} | {n}) if sizes is None else _sizes(sizes)
-    if not wanted or wanted[0] < metric.min_items or wanted[-1] > n:
-        raise InputError(f"gallery_curve: sizes must lie between {metric.min_items} and {n}, found {list(wanted)}.")
     best = metric.range[0] if metric.distance else metric.range[1]
-    rng = np.random.default_rng(seed)
     points = []
-    for size in wanted:
-        drawn = [_subset(n, size, design, rng) for _ in range(1 if size == n else repeats)]
-        if not all(_usable(rows, design, metric) for rows in drawn):
-            if sizes is None and size < n:
-                continue
-            raise InputError(
-                f"gallery_curve: of {size} items, {design}, some subsets have too few that can change places (or fewer "
-                f"than the {metric.min_items} that {metric.spec} needs). Use larger sizes."
-            )
+    for drawn in gallery_subsets(metric, n, sizes, design, repeats=repeats, seed=seed):
         values, chances = [], []
         for rows in drawn:
             xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
@@ -207,6 +194,40 @@ def gallery_curve(
         if advance is not None:
             advance(1)
     return points
+
+
+def gallery_subsets(
+    metric: Metric[Any], n: int, sizes: Sequence[int] | None, design: Design, *, repeats: int = 5, seed: int = 0
+) -> list[list[np.ndarray[Any, Any]]]:
+    """The subsets that a gallery curve is made of, those of one size together.
+
+    Args:
+        metric: The metric.
+        n: Number of items.
+        sizes: Numbers of items, or None, see `gallery_curve`.
+        design: How items may be permuted.
+        repeats: Subsets of each size.
+        seed: Seed of the subsets.
+
+    Raises:
+        InputError: if a size is too small, larger than n, or leaves too few items that can change places.
+    """
+    least = max(metric.min_items, 32)
+    wanted = sorted({n >> k for k in range(12) if n >> k >= least} | {n}) if sizes is None else _sizes(sizes)
+    if not wanted or wanted[0] < metric.min_items or wanted[-1] > n:
+        raise InputError(f"gallery_curve: sizes must lie between {metric.min_items} and {n}, found {list(wanted)}.")
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for size in wanted:
+        drawn = [_subset(n, size, design, rng) for _ in range(1 if size == n else repeats)]
+        if all(_usable(rows, design, metric) for rows in drawn):
+            chosen.append(drawn)
+        elif sizes is not None or size == n:
+            raise InputError(
+                f"gallery_curve: of {size} items, {design}, some subsets have too few that can change places (or fewer "
+                f"than the {metric.min_items} that {metric.spec} needs). Use larger sizes."
+            )
+    return chosen
 
 
 def _sizes(sizes: Any) -> list[int]:
