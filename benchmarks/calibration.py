@@ -416,13 +416,22 @@ def kept(cache: Path) -> dict[str, Cell]:
     return done
 
 
+def settled(cell: Cell, done: dict[str, Cell]) -> bool:
+    """Whether a cell need not be run: it was, and what it was left out for would leave it out again."""
+    found = done.get(key(cell))
+    if found is None:
+        return False
+    too_dear = found["part"] == "null" and not found["stacks"] and "would take" in found["left_out"]
+    return not too_dear or cell["budget"] <= found["budget"]
+
+
 def run(cells: Iterable[Cell], workers: int, cache: Path) -> list[Cell]:
-    """Results of all cells that are kept afterwards; those in the cache are not run again."""
+    """Results of all cells that are kept afterwards; those in the cache are not run again, but with a larger budget."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     done, cells = kept(cache), list(cells)
     settings: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in sorted(cells, key=lambda c: dear(metric(c["metric"]))):
-        if key(cell) not in done:
+        if not settled(cell, done):
             settings.setdefault((dear(metric(cell["metric"])), *(cell.get(k) for k in SETTING)), []).append(cell)
     todo = sum(map(len, settings.values()))
     print(f"{len(cells)} cells, {len(cells) - todo} of them done before", flush=True)

@@ -57,9 +57,14 @@ def test_a_cell_counts_every_stack_and_says_what_it_leaves_out() -> None:
     refused = CALIBRATION.null_cell(cell | {"metric": "cca", "ratio": 4.0})
     assert refused["stacks"] == []
     assert refused["left_out"]
-    starved = CALIBRATION.null_cell(cell | {"metric": "procrustes", "budget": 0.0})
+    poor = cell | {"metric": "procrustes", "budget": 0.0}
+    starved = CALIBRATION.null_cell(poor)
     assert starved["stacks"] == []
     assert "would take" in starved["left_out"]
+    for kept, asked, again in ((starved, poor, False), (starved, poor | {"budget": 9.0}, True), (found, cell, False)):
+        assert CALIBRATION.settled(asked, {CALIBRATION.key(asked): kept}) is not again
+    assert CALIBRATION.settled(cell | {"budget": 1e9}, {CALIBRATION.key(cell): found})
+    assert not CALIBRATION.settled(cell, {})
 
 
 def test_an_interrupted_run_goes_on_and_its_page_has_every_part(tmp_path: Path) -> None:
