@@ -218,6 +218,7 @@ def test_a_setting_of_the_wrong_type_is_named_before_anything_is_computed(tmp_pa
     [
         ("metrics = 3", "metrics must be a list of texts"),
         ("metrics = []", "metrics is empty"),
+        ("metrics = ['cka(bandwidth=2)']", r"toml, \[\[scans\]\]: metrics: cka: bandwidth=2 does nothing"),
         ("permutations = 'many'", "permutations must be a whole number"),
         ("permutations = true", "permutations must be a whole number"),
         ("permutations = 5", "at least 19"),

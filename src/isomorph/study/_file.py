@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from .._checks import as_seed
 from ..datasets import REGISTRY as DATASETS
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, IsomorphError, UnknownNameError
 from ..maps import make_map
 from ..metrics import metric as make_metric
 from ..scan import DEFAULT_METRICS
@@ -276,7 +276,7 @@ def _specs(value: Any, check: Callable[[str], Any], where: str) -> tuple[str, ..
     """Specs of metrics or maps, each of which can be made.
 
     Raises:
-        InputError: if there is none, or they are no texts.
+        InputError: if there is none, they are no texts, or one cannot be made.
     """
     if not isinstance(value, str | list):
         raise InputError(f"{where} must be a list of texts, found {value!r}.")
@@ -284,7 +284,10 @@ def _specs(value: Any, check: Callable[[str], Any], where: str) -> tuple[str, ..
     if not specs:
         raise InputError(f"{where} is empty; name at least one, or leave it out.")
     for spec in specs:
-        check(spec)
+        try:
+            check(spec)
+        except IsomorphError as error:
+            raise InputError(f"{where}: {error}") from error
     return specs
 
 
