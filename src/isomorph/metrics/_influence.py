@@ -302,7 +302,7 @@ def rdm_influence(xs: Sequence[Floats], ys: Sequence[Floats], n: int, *, ranked:
     of its items, so that the variance of Σ_p g_p is Σ_i (Σ_j g_ij)² - Σ_p g_p².
 
     Args:
-        xs: What the comparison reads of the condensed RDMs of one side, in double precision.
+        xs: What the comparison reads of the condensed RDMs of one side.
         ys: The same of the other side.
         n: Number of items.
         ranked: Whether they hold ranks.
@@ -310,16 +310,27 @@ def rdm_influence(xs: Sequence[Floats], ys: Sequence[Floats], n: int, *, ranked:
     """
     made: Callable[[Floats], Any] = _Ranked.of if ranked else _Valued
     left, right = ([made(v) for v in side] for side in (xs, ys))
-    own = [[a.with_other(a) if rescaled else 3.0 / len(a.vector) for a in side] for side in (left, right)]
     values, second = np.empty((n, len(xs), len(ys))), np.empty((len(xs), len(ys)))
     first: Any = None
     for i, a in enumerate(left):
         for j, b in enumerate(right):
-            g = a.with_other(b) - float(a.vector @ b.vector) / 2 * (own[0][i] + own[1][j])
-            values[:, i, j] = n * squareform(g, checks=False).sum(axis=1)
+            g = a.with_other(b)
+            r = float(a.vector @ b.vector)
+            g -= r / 2 * (a.with_itself() + b.with_itself()) if rescaled else 3 * r / len(g)
+            values[:, i, j] = n * _item_sums(g, n)
             second[i, j] = g @ g
             first = g if first is None else first
     return Influence(values, second, lambda s, e: squareform(first, checks=False)[s:e])
+
+
+def _item_sums(vector: Floats, n: int) -> Floats:
+    """Sums over all pairs with each item, of a condensed triangle."""
+    lengths = np.arange(n - 1, 0, -1)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    sums = np.append(np.add.reduceat(vector, starts), 0.0)
+    for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        sums[i + 1 :] += vector[start : start + length]
+    return sums
 
 
 class _Valued(NamedTuple):
@@ -329,7 +340,11 @@ class _Valued(NamedTuple):
 
     def with_other(self, other: _Valued) -> Floats:
         """What each entry moves the product with another vector by."""
-        return np.asarray(self.vector * other.vector)
+        return np.multiply(self.vector, other.vector, dtype=np.float64)
+
+    def with_itself(self) -> Floats:
+        """What each entry moves the squared norm by."""
+        return self.with_other(self)
 
 
 class _Ranked(NamedTuple):
@@ -338,35 +353,43 @@ class _Ranked(NamedTuple):
     Attributes:
         vector: Its entries.
         order: Where they are in ascending order.
-        first: Where in that order entries begin that tie with none before.
+        first: Where in that order entries begin that tie with none before; None if there are no ties.
         step: What one rank more adds to an entry.
     """
 
     vector: Floats
     order: np.ndarray[Any, Any]
-    first: np.ndarray[Any, Any]
+    first: np.ndarray[Any, Any] | None
     step: float
 
     @classmethod
     def of(cls, vector: Floats) -> _Ranked:
-        order = np.argsort(vector)
+        size = len(vector)
+        order = np.argsort(vector).astype(np.int32 if size < 2**31 else np.int64)
         rising = vector[order]
         first = np.flatnonzero(np.concatenate([[True], rising[1:] > rising[:-1]]))
-        size = np.diff(np.append(first, len(vector)))
-        ranks = len(vector) - 1 - (size[0] + size[-1] - 2) / 2  # from the first rank to the last
-        return cls(vector, order, first, float(rising[-1] - rising[0]) / ranks)
+        ends = first[1] - first[0] + size - first[-1]  # how many share the lowest and the highest rank
+        step = (float(rising[-1]) - float(rising[0])) / (size - ends / 2)
+        return cls(vector, order, None if len(first) == size else first, step)
 
     def with_other(self, other: _Ranked) -> Floats:
         """What each entry moves the product with another vector by, as itself and by moving the ranks above it."""
-        return np.asarray(self.vector * other.vector + self._above(other.vector) + other._above(self.vector))
+        moved = self._above(other.vector)
+        moved += other._above(self.vector)
+        moved += np.multiply(self.vector, other.vector, dtype=np.float64)
+        return moved
+
+    def with_itself(self) -> Floats | float:
+        """What each entry moves the squared norm by: without ties all entries by as much."""
+        return 3.0 / len(self.vector) if self.first is None else self.with_other(self)
 
     def _above(self, weight: Floats) -> Floats:
         """The sum of a weight over all entries above each, half of those that tie with it, times the step."""
-        sums = weight[self.order]
-        if len(self.first) < len(sums):
+        sums = weight[self.order].astype(np.float64)
+        if self.first is not None:
             sums = np.add.reduceat(sums, self.first)
         above = np.cumsum(sums[::-1])[::-1] - sums / 2
-        if len(self.first) < len(weight):
+        if self.first is not None:
             above = np.repeat(above, np.diff(np.append(self.first, len(weight))))
         out = np.empty_like(above)
         out[self.order] = above * self.step

@@ -207,7 +207,7 @@ class Rsa(Metric[Pattern]):
     def influence(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Influence | None:
         if self.comparison in ("kendall", "whitened_cosine", "whitened_pearson") or self.dissimilarity == "mahalanobis":
             return None  # one item also moves the covariance or the weights of all others
-        left, right = ([to_numpy(p.vector).astype(np.float64) for p in side] for side in (xs, ys))
+        left, right = ([to_numpy(p.vector) for p in side] for side in (xs, ys))
         ranked = self.comparison in RANKED
         return rdm_influence(left, right, xs[0].n, ranked=ranked, rescaled=self.comparison != "rho_a")
 
