@@ -65,6 +65,7 @@ INTERVAL_METRICS = (
     "mutual_knn(k=10)",
     "jaccard_knn(k=10)",
     "rsa",
+    "distance_correlation(estimator='unbiased')",
     "procrustes",
     "svcca",
 )

@@ -50,6 +50,19 @@ def test_influences_on_cka_are_the_derivatives_by_the_items_weights(spec):
                 assert influence.values[item, i, j] == pytest.approx(12 * slope, abs=1e-7)
 
 
+@pytest.mark.parametrize("estimator", ["unbiased", "biased_squared"])
+def test_influences_on_distance_correlation_are_those_on_cka_of_the_distances(estimator):
+    x, y = data(0, n=14)
+    m = metric(f"distance_correlation(estimator={estimator!r})")
+    influence = m.influence(prepared(m, x), prepared(m, y))
+    a, b = (m.prepare(v).matrix for v in (x, y))
+    c = np.sum(a * b)
+    g = a * b - c / 2 * (a * a + b * b)
+    np.testing.assert_allclose(influence.values[:, 0, 0], 2 * 14 * g.sum(axis=1), atol=1e-12)
+    assert influence.second[0, 0] == pytest.approx(2 * np.sum(g * g))
+    assert metric("dcor").influence(prepared(m, x), prepared(m, y)) is None
+
+
 RSAS = [
     "rsa",
     "rsa(comparison='pearson')",
@@ -270,7 +283,7 @@ def test_the_standard_error_of_neighbour_overlap_is_its_spread_over_samples(stre
     assert np.mean(errors) / np.std(values) == pytest.approx(1.0, abs=0.2)  # the spread alone is known to 6 %
 
 
-@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "rsa", "procrustes"])
+@pytest.mark.parametrize("spec", ["cka", "mutual_knn(k=5)", "rsa", "procrustes", "distance_correlation"])
 def test_intervals_cover_the_expected_score_about_as_often_as_they_say(spec):
     m = metric(spec)
     rng = np.random.default_rng(3)

@@ -14,6 +14,8 @@ from .._arrays import Array, take_rows
 from .._linalg import double_centre, u_centre
 from ..errors import InputError
 from ._base import Metric, Null, choice
+from ._gram import Kernel
+from ._influence import Influence, kernel_influence
 from ._memory import require
 from ._projections import SHARED_BYTES
 from ._spectra import block, compressed, wide_centred
@@ -142,6 +144,12 @@ class DistanceCorrelation(Metric[Centred]):
         exact = moments([of[id(x)] for x in xs], [of[id(y)] for y in ys])
         n = int(xs[0].matrix.shape[0])
         return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, "exact moments over all re-pairings")
+
+    def influence(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Influence | None:
+        if self.estimator == "biased":
+            return None  # a root bends where the score is near 0
+        sides = ([Kernel(self.estimator, None, s.matrix) for s in side] for side in (xs, ys))
+        return kernel_influence(*sides)
 
     def compare_permuted(
         self, xs: Sequence[Centred], ys: Sequence[Centred], orders: np.ndarray[Any, Any]

@@ -80,10 +80,11 @@ def interval(
     """Confidence intervals of all layer pairs over items, from how much each item moves each score.
 
     Infinitesimal jackknife with its second-order bias taken out, quantiles of Student's t whose degrees of freedom
-    follow from the kurtosis of the influences, on the logit of the score's range. CKA, mutual and Jaccard k-nearest
-    neighbours, RSA whose dissimilarities and comparison leave other pairs alone, and `procrustes` of three items a
-    feature or more have them. Costs a few times the scores of CKA, about as much as the exact null for neighbour
-    overlap, some sums over all pairs of items and their ranks for RSA, and fifty products of a layer for `procrustes`.
+    follow from the kurtosis of the influences, on the logit of the score's range. CKA, distance correlation but for
+    its root, mutual and Jaccard k-nearest neighbours, RSA whose dissimilarities and comparison leave other pairs
+    alone, and `procrustes` of three items a feature or more have them. Costs a few times the scores of CKA, about as
+    much as the exact null for neighbour overlap, some sums over all pairs of items and their ranks for RSA, and fifty
+    products of a layer for `procrustes`.
 
     Args:
         metric: The metric.
