@@ -216,11 +216,6 @@ def test_a_result_without_a_section_is_refused_by_name(tmp_path, make_alignment)
         report(make_alignment(), tmp_path / "r.html")
 
 
-def test_a_scan_without_metrics_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no metric"):
-        report(Scan("a", "b", {}, 3), tmp_path / "r.html")
-
-
 def test_a_folder_in_place_of_a_page_is_refused(tmp_path, make_scan):
     with pytest.raises(InputError, match="is a folder"):
         report(make_scan(), tmp_path)

@@ -150,6 +150,19 @@ def test_what_pairs_of_many_items_add_is_estimated_by_probes():
     assert influence.second[0, 0] == pytest.approx(np.sum((away - away.mean()) ** 2) / 2, rel=0.25)
 
 
+def test_intervals_of_procrustes_are_numbers_where_the_score_is_zero():
+    m = metric("procrustes")
+    x, y = np.tile([0.0, 1.0], 20)[:, None], np.repeat([0.0, 1.0], 20)[:, None]
+    i = interval(m, prepared(m, x), prepared(m, y))
+    assert (i.low[0, 0], i.values[0, 0]) == (0.0, 0.0)
+    assert i.high[0, 0] == pytest.approx(2.02 / np.sqrt(40), rel=0.05)  # a correlation of 40 items at zero
+    grouped = interval(m, prepared(m, x), prepared(m, y), groups=np.arange(40) // 2)
+    assert 0 < grouped.standard_error[0, 0] < 1
+    found = difference("procrustes", (x, x), (x, y))
+    assert found.p_value < 0.01
+    assert np.isfinite([found.low, found.high]).all()
+
+
 def test_differences_of_procrustes_take_out_what_pairs_of_items_add():
     m = metric("procrustes")
     x, y = data(5, n=48)
@@ -184,8 +197,9 @@ def slow_overlap_influence(a, b, places_a, places_b, k):
     """Item by item, as `overlap_influence` says; adjacency matrices and the places in the lists."""
     n = len(a)
     p = np.sum(a * b) / (n * k)
-    edges = a * b
+    edges, fills = a * b, []
     for own, other, places in ((a, b, places_a), (b, a, places_b)):
+        fills.append(np.zeros((n, n)))
         shares = [
             np.mean([other[i, j] for i in range(n) for j in range(n) if places[i, j] == r]) for r in range(1, k + 1)
         ]
@@ -196,7 +210,9 @@ def slow_overlap_influence(a, b, places_a, places_b, k):
             rows = [r for r in range(n) if (r == j or own[j, r]) and r != i]
             rest = outer[rows].copy()
             rest[:, i] = 0
-            edges[j, i] -= min(chance * np.sum(rest * other[rows]) / rest.sum(), 1)
+            fills[-1][j, i] = min(chance * np.sum(rest * other[rows]) / rest.sum(), 1)
+    places_left = k + 1 - np.sum(a * b, axis=1, keepdims=True)
+    edges = edges - fills[0] - fills[1] + a * b * np.minimum(*fills) / places_left
     looking, seen = np.sum(a * b, axis=1), edges.sum(axis=0)
     both = (edges + edges.T)[~np.eye(n, dtype=bool)] / (n * k)
     return (looking - looking.mean() + seen - seen.mean()) / k, np.sum((both - both.mean()) ** 2) / 2
@@ -257,6 +273,26 @@ def test_what_pairs_of_items_add_is_what_the_second_order_part_is_made_of(spec):
     np.testing.assert_array_equal(gap.values, influence.values - other.values)
     assert 0 < gap.second[0, 0] < 2 * (influence.second[0, 0] + other.second[0, 0])
     assert influence.minus(influence).second[0, 0] == 0.0
+
+
+@pytest.mark.parametrize("name", ["mutual_knn", "jaccard_knn"])
+def test_intervals_of_lists_that_are_nearly_the_same_are_narrow(name):
+    m, rng = metric(f"{name}(k=10)"), np.random.default_rng(0)
+    x = rng.standard_normal((200, 8))
+    same = m.influence(prepared(m, x), prepared(m, x))
+    np.testing.assert_allclose(same.values, 0.0, atol=1e-12)  # whoever is taken away, they stay the same
+    i = interval(m, prepared(m, x), prepared(m, x + 0.005 * rng.standard_normal(x.shape)))
+    assert 0.9 < i.low[0, 0] < i.values[0, 0] < 1
+
+
+@pytest.mark.parametrize("spec", ["mutual_knn(k=1)", "jaccard_knn(k=1)"])
+def test_no_shared_neighbour_at_all_may_be_chance(spec):
+    m, rng = metric(spec), np.random.default_rng(0)
+    held = 0
+    for _ in range(100):
+        i = interval(m, *(prepared(m, rng.standard_normal((30, 5))) for _ in range(2)))
+        held += i.low[0, 0] <= 1 / 29 <= i.high[0, 0]
+    assert held > 85
 
 
 def test_influences_on_jaccard_are_those_on_the_overlap_where_all_items_share_as_many():

@@ -120,6 +120,8 @@ def overlap_influence(
 
         ψ_i = (Σ_j A_ij B_ij - k p + Σ_j e_ji - mean of the same) / k.
 
+    Where both lists lose the item, one and the same item may fill both places: of the k - o + 1 items that the one that
+    fills a place can be shared as, o shared before, one is that; its share of the lesser chance is added back to e_ij.
     Leaving the chances out, or taking p / 2 for them, counts every item by how often it is a neighbour at all, and
     makes the standard error up to twice as large where hubs or clusters are.
     Where many clusters are no larger than k, an item more or less is no small change, and standard errors come out up
@@ -217,11 +219,13 @@ def _overlap_terms(
     shared = a.graph.multiply(b.graph).tocsr()
     looking = shared.sum(axis=1)
     p = float(looking.sum()) / (n * k)
-    edges = shared
+    fills = []
     for one, other in ((a, b), (b, a)):
         held = np.asarray(other.graph[one.source, one.graph.indices])
         filled = one.refill(held, p) * one.graph.data
-        edges = edges - sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=edges.shape)
+        fills.append(sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=shared.shape))
+    twice = sparse.diags_array(1 / (k + 1 - looking)) @ fills[0].minimum(fills[1])
+    edges = shared - fills[0] - fills[1] + twice
     edges = sparse.diags_array(np.broadcast_to(slope(looking), n)) @ edges
     looks, seen = score(looking), edges.sum(axis=0)
     return looks - looks.mean() + seen - seen.mean(), (edges + edges.T).tocsr() / n
@@ -433,6 +437,8 @@ def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Callable[[Floats], Fl
     a, b = np.pad(x @ u, ((0, 0), (0, wider))), y @ vt.T
     sigma = np.pad(sigma, (0, wider))
     score = float(sigma.sum())
+    if score < 1e-9:  # the norm has a corner at 0, so no derivative: what an item can move it by at the most
+        return np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1)), np.zeros_like
     sums = sigma[:, None] + sigma[None, :]
     bend = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 1e-12 * score)
     t, size = np.sum(a * b, axis=1) - score, np.sum(x * x, axis=1) + np.sum(y * y, axis=1) - 2

@@ -64,18 +64,23 @@ def load_result(path: str | os.PathLike[str]) -> Any:
         InputError: if the file cannot be read as a result.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
     except ValueError as error:
         raise InputError(f"{path} is not a saved result: it is not JSON ({error}).") from error
-    if not isinstance(data, dict) or data.get("isomorph") != FORMAT or data.get("kind") not in _KINDS:
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or data.get("isomorph") != FORMAT or kind not in _KINDS:
         raise InputError(f"{path} is not a result of this version of Isomorph (format {FORMAT}).")
     data.pop("isomorph")
     try:
         return _decode(data)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(f"{path} is damaged: {error}. Make it again with the command in its provenance.") from error
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that a result can hold")
 
 
 def _encode(value: Any) -> Any:
@@ -102,7 +107,10 @@ def _decode(value: Any) -> Any:
         return value
     kind = value.get("kind")
     if kind == "array" and "shape" in value:
-        return np.array(value["data"], dtype=value["dtype"]).reshape(value["shape"])
+        array = np.array(value["data"], dtype=value["dtype"]).reshape(value["shape"])
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"an array holds {array.dtype}, not numbers")
+        return array
     if isinstance(kind, str) and kind in _KINDS:
         cls: Any = _KINDS[kind]  # for the cache, as a class that can be hashed
         fields = {k: _decode(v) for k, v in value.items() if k != "kind"}

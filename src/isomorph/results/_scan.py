@@ -94,6 +94,15 @@ class Alignment(Result):
     maximum_from: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("values", "chance", "p_value", "p_family", "calibrated", "threshold", "interval"):
+            array = getattr(self, name)
+            wanted = (*self.shape, 2) if name == "interval" else self.shape
+            if array is not None and array.shape != wanted:
+                raise InputError(f"{self.metric}: {name} of shape {array.shape} does not fit layers {wanted}.")
+        if not self.values.size:
+            raise InputError(f"{self.metric}: an alignment needs at least one pair of layers.")
+
     @property
     def shape(self) -> tuple[int, int]:
         """(number of x layers, number of y layers)."""
@@ -228,6 +237,10 @@ class Scan(Result, Mapping[str, Alignment]):
     ceilings: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
     design: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.alignments:
+            raise InputError("The scan holds no metric; it needs at least one alignment.")
 
     def __getitem__(self, metric: str) -> Alignment:
         if metric in self.alignments:

@@ -92,7 +92,7 @@ def align_all(metric: Metric[Any], conditions: Sequence[Condition], plan: Plan) 
 def _align(metric: Metric[Any], condition: Condition, states: tuple[list[Any], list[Any]], plan: Plan) -> Found:
     left, right = condition.left, condition.right
     xs, ys = states
-    values = to_numpy(metric.compare(xs, ys)).astype(np.float64)
+    values = to_numpy(metric.compare(xs, ys)).astype(np.float64).clip(*metric.range)  # rounding may lead out of it
     plan.advance(1)
     exact = metric.null_moments(xs, ys) if plan.design.free else None
     # the exact tails are those of high scores
@@ -207,15 +207,19 @@ def _against(
 ) -> dict[str, Any]:
     """The best pair of the scan against the best pair of a baseline: paired over the same items."""
     first, second = best_of.best(), b.best()
-    found = difference(
-        metric,
-        (main.left.layers[first.x_layer], main.right.layers[first.y_layer]),
-        (other.left.layers[second.x_layer], other.right.layers[second.y_layer]),
-        level=1 - plan.alpha,
-        groups=plan.design.groups,
-        seed=plan.seed,
-    )
     named = {"value": second.value, "chance": second.chance, "x_layer": second.x_layer, "y_layer": second.y_layer}
+    try:
+        found = difference(
+            metric,
+            (main.left.layers[first.x_layer], main.right.layers[first.y_layer]),
+            (other.left.layers[second.x_layer], other.right.layers[second.y_layer]),
+            level=1 - plan.alpha,
+            groups=plan.design.groups,
+            seed=plan.seed,
+        )
+    except InputError as error:  # the scan is done and stands; only this test has no answer
+        gap = first.value - second.value
+        return named | {"difference": gap, "low": gap, "high": gap, "p_value": 1.0, "method": f"no test: {error}"}
     return named | {
         "difference": found.value,
         "low": found.low,
@@ -241,20 +245,24 @@ def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> dict[s
     }
 
 
-def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, plan: Plan) -> dict[str, Floats]:
-    """The score of the best pair against the number of items."""
+def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, plan: Plan) -> dict[str, Floats] | None:
+    """The score of the best pair against the number of items; None, said aloud, if some of the subsets have none."""
     best, design = alignment.best(), plan.design
-    points = gallery_curve(
-        metric,
-        condition.left.layers[best.x_layer],
-        condition.right.layers[best.y_layer],
-        None if isinstance(plan.gallery, bool) else plan.gallery,
-        seed=plan.seed,
-        groups=design.groups,
-        strata=design.strata,
-        circular=design.circular,
-        within=design.within,
-    )
+    try:
+        points = gallery_curve(
+            metric,
+            condition.left.layers[best.x_layer],
+            condition.right.layers[best.y_layer],
+            None if isinstance(plan.gallery, bool) else plan.gallery,
+            seed=plan.seed,
+            groups=design.groups,
+            strata=design.strata,
+            circular=design.circular,
+            within=design.within,
+        )
+    except InputError as error:  # the scan is done and stands
+        notice(f"{metric.spec}: no gallery curve for {best.x_layer} × {best.y_layer}. {error}")
+        return None
     names = ("n", "value", "spread", "chance", "above_chance")
     return {name: np.array([getattr(p, name) for p in points]) for name in names}
 

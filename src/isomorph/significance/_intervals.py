@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from scipy import special, stats
 
 from .._arrays import Array, as_features, as_pair, take_rows, to_numpy
@@ -25,6 +26,8 @@ from ._permutations import Labels, _codes
 Floats = np.ndarray[Any, Any]
 Advance = Callable[[int], object]
 
+_STRETCH = 3  # how much further than the plain bound one on the logit may lie
+_ULPS = 16  # to which scores of features of one precision agree
 _HALF = 0.5  # the share of the items at which subsets come in pairs
 
 
@@ -92,7 +95,7 @@ def interval(
         ys: Prepared layers of the other side.
         level: Coverage.
         groups: One group an item, where whole groups were sampled (captions of one image). The second-order bias is
-            then left in, so that intervals near chance are up to √2 too wide.
+            then left in, so that intervals near chance are too wide, by √2 where items interact in pairs.
 
     Returns:
         The intervals, or None if the metric has no influence function for these layers: use `subsample_interval`.
@@ -106,6 +109,10 @@ def interval(
         return None
     values = np.asarray(to_numpy(metric.compare(xs, ys)), dtype=np.float64)
     error, degrees = _spread(influence, groups)
+    none_found = (error == 0) & (values == metric.range[0])  # of few things that could be shared none was: by chance?
+    if none_found.any() and not metric.distance:
+        null = metric.null_moments(xs, ys)
+        error = np.where(none_found, 0.0 if null is None or null.std is None else null.std, error)
     low, high = _bounds(values, error, stats.t.ppf((1 + level) / 2, degrees), metric.range)
     return Interval(values, low, high, error, level, "items", "infinitesimal jackknife")
 
@@ -295,7 +302,8 @@ def difference(
         error, method = float(spread[0, 0]), _subset_method(len(sample), fraction)
     value = values[0] - values[1]
     # scores that are equal to rounding, such as those of a space with itself, are equal
-    rounding = 1e-12 * max(map(abs, values))
+    eps = max(float(array_namespace(z).finfo(z.dtype).eps) for pair in (a, b) for z in pair)
+    rounding = max(1e-12, _ULPS * eps) * max(map(abs, values))
     value, error = (0.0 if abs(v) <= rounding else v for v in (value, error))
     if error == 0 and value != 0:
         raise InputError(
@@ -313,8 +321,7 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
         InputError: if there is one group only.
     """
     n = influence.values.shape[0]
-    values, second = influence.values, influence.second
-    units = n
+    values, units = influence.values, n
     if groups is not None:
         code = _codes(groups, n, "groups")
         units = int(code.max()) + 1
@@ -323,8 +330,7 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
         summed = np.zeros((units, *values.shape[1:]))
         np.add.at(summed, code, values)
         values = summed
-        first = np.sum(values**2, axis=0) * units / (units - 1) / n**2
-        variance = np.maximum(first, second)  # inside groups pairs of items are no longer independent
+        variance = np.sum(values**2, axis=0) * units / (units - 1) / n**2
     else:
         variance = influence.variance
     squares, fourth = np.sum(values**2, axis=0), np.sum(values**4, axis=0)
@@ -334,7 +340,10 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
 
 
 def _bounds(values: Floats, error: Floats, reach: Floats, span: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Bounds on the logit of a finite range, so that they stay inside it; plain where the score is at its end."""
+    """Bounds on the logit of a finite range, so that they stay inside it; plain where the score is at its end.
+
+    Near an end the logit is so steep that an error of the size of what is left would reach across the whole range.
+    """
     low, high = span
     if not (np.isfinite(low) and np.isfinite(high)):
         return values - reach * error, values + reach * error
@@ -343,10 +352,12 @@ def _bounds(values: Floats, error: Floats, reach: Floats, span: tuple[float, flo
     inside = (share > 0) & (share < 1)
     safe = np.where(inside, share, 0.5)
     step = reach * error / width / (safe * (1 - safe))
-    bounds = [low + width * special.expit(special.logit(safe) + sign * step) for sign in (-1, 1)]
+    bent = [low + width * special.expit(special.logit(safe) + sign * step) for sign in (-1, 1)]
     plain = [np.clip(values + sign * reach * error, low, high) for sign in (-1, 1)]
-    lower, upper = (np.where(inside, b, p) for b, p in zip(bounds, plain, strict=True))
-    return lower, upper
+    far = [values + sign * _STRETCH * reach * error for sign in (-1, 1)]
+    lower = np.where(inside, np.maximum(bent[0], far[0]), plain[0])
+    upper = np.where(inside, np.minimum(bent[1], far[1]), plain[1])
+    return np.minimum(lower, values), np.maximum(upper, values)
 
 
 def _scores(metric: Metric[Any], xs: Sequence[Array], ys: Sequence[Array]) -> Floats:

@@ -184,9 +184,16 @@ def gallery_curve(
     for drawn in gallery_subsets(metric, n, sizes, design, repeats=repeats, seed=seed):
         values, chances = [], []
         for rows in drawn:
-            xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
-            values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
-            chances.append(_chance(metric, xs, ys, len(rows), seed, design.take(rows)))
+            try:
+                xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
+                values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
+                chances.append(_chance(metric, xs, ys, len(rows), seed, design.take(rows)))
+            except InputError as error:
+                if len(rows) == n:
+                    raise
+                raise InputError(
+                    f"gallery_curve: a subset of {len(rows)} of the {n} items has no score; use larger sizes. ({error})"
+                ) from error
         value, chance = float(np.mean(values)), float(np.mean(chances))
         above = (value - chance) / (best - chance) if np.isfinite(best) else value - chance
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...errors import InputError
 from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from ...significance import false_discovery
@@ -53,11 +52,6 @@ class ScanSection(Section):
         return result.x_name, result.y_name
 
     def show(self, results: Sequence[Scan], context: Context) -> Shown:
-        for scan in results:
-            if not scan.alignments:
-                raise InputError(
-                    f"The scan of {scan.x_name} × {scan.y_name} holds no metric, so there is nothing to show."
-                )
         scans = [in_order(scan) for scan in results]
         alone = len(scans) == 1
         blocks = tuple(_block(scan, k, context, alone=alone) for k, scan in enumerate(scans, start=1))
