@@ -40,8 +40,8 @@ def options(m: Metric[Any], field: str) -> list[Any]:
 
 
 def changed_by(name: str, field: str, value: Any) -> Metric[Any]:
-    """The metric's default with one parameter changed, or the first main variant to which it does anything."""
-    for spec in (name, *REGISTRY.classes[name].variants):
+    """The metric's default with one parameter changed, or the last main variant to which it does anything."""
+    for spec in (name, *reversed(REGISTRY.classes[name].variants)):
         with contextlib.suppress(InputError):
             return dataclasses.replace(metric(spec), **{field: value})  # type: ignore[type-var]
     return dataclasses.replace(metric(name), **{field: value})  # type: ignore[type-var]

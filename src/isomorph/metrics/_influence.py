@@ -25,45 +25,54 @@ class Influence(NamedTuple):
 
     Attributes:
         values: (n, len(xs), len(ys)); n times the change of the score per weight given to an item. They sum to zero
-            over items, and sum(values ** 2) / n ** 2 is the first-order variance of the score.
-        second: (len(xs), len(ys)); what pairs of items add to that sum twice, once for each of their items, though
-            they vary once. It is also the least that the variance can be. Zero where items do not interact.
+            over items.
+        second: (len(xs), len(ys)); what pairs of items add to the first-order variance twice, once for each of their
+            items, though they vary once. It is also the least that the variance can be. Zero where items do not
+            interact.
         pairs: What that is made of, for the first score of the block: gives rows start to stop, dense or sparse, of the
-            symmetric matrix of what two items add together, up to a constant outside the diagonal. Its sum of squares
+            symmetric matrix of what two items add together, up to a constant, zero on the diagonal. Its sum of squares
             about the mean is twice `second`. None where items do not interact.
-        products: The same where rows would be dear: gives the products of that matrix, without its diagonal, with
-            columns.
+        products: The same where rows would be dear: gives the products of that matrix with columns.
+        own: (n, len(xs), len(ys)); n times half the second derivative by an item's own weight: what the score does not
+            lose when the item is left out. None where it is nothing.
         higher: Whether more than two items also add something together, as beneath a root. The share of the variance
-            that is counted k times over in sum(values ** 2) is then counted k (k - 1) / 2 times in `second`, and so on
-            with changing signs; first / (1 + second / first) is taken for the sum of that series.
+            that the first order counts k times over is then counted k (k - 1) / 2 times in `second`, and so on with
+            changing signs; 1 / (1 + second / first) is taken for the sum of that series.
     """
 
     values: Floats
     second: Floats
     pairs: Callable[[int, int], Any] | None = None
     products: Callable[[Floats], Floats] | None = None
+    own: Floats | None = None
     higher: bool = False
+
+    @property
+    def left_out(self) -> Floats:
+        """What the score loses when an item is left out, times n, about its mean."""
+        return self.values if self.own is None else np.asarray(self.values - self.own + self.own.mean(axis=0))
 
     @property
     def variance(self) -> Floats:
         """Variance of the score over samples of items."""
-        first = np.sum(self.values**2, axis=0) / self.values.shape[0] ** 2
+        first, lost = (np.sum(v**2, axis=0) / len(v) ** 2 for v in (self.values, self.left_out))
         if self.higher:
-            return np.asarray(first / (1 + self.second / np.where(first > 0, first, 1.0)))
-        return np.asarray(np.maximum(first - self.second, self.second))
+            return np.asarray(lost / (1 + self.second / np.where(first > 0, first, 1.0)))
+        return np.asarray(np.maximum(lost - self.second, self.second))
 
     def minus(self, other: Influence) -> Influence:
         """Influence on the difference of two scores over the same items, blocks of one score each."""
         values, n = self.values - other.values, self.values.shape[0]
+        own = None if self.own is None or other.own is None else self.own - other.own
         if self.products is not None and other.products is not None:
             one, two = self.products, other.products
 
             def products(z: Floats) -> Floats:
                 return one(z) - two(z)
 
-            return Influence(values, np.full((1, 1), _probed(products, n) / 2), products=products, higher=True)
+            return Influence(values, np.full((1, 1), _probed(products, n) / 2), None, products, own, higher=True)
         if self.pairs is None or other.pairs is None:
-            return Influence(values, np.zeros((1, 1)))
+            return Influence(values, np.zeros((1, 1)), own=own)
         first, second = self.pairs, other.pairs
 
         def pairs(start: int, stop: int) -> Any:
@@ -72,7 +81,7 @@ class Influence(NamedTuple):
         width = max(1, min(n, BLOCK_BYTES // (4 * n * 8)))
         blocks = (pairs(s, min(n, s + width)) for s in range(0, n, width))
         squares, sums = np.sum([_sums(block) for block in blocks], axis=0)
-        return Influence(values, np.full((1, 1), _about_mean(squares, sums, n) / 2), pairs)
+        return Influence(values, np.full((1, 1), _about_mean(squares, sums, n) / 2), pairs, own=own)
 
 
 def _sums(block: Any) -> tuple[float, float]:
@@ -238,6 +247,8 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     effect (a centred kernel sums to zero along each item), item i moves it by ψ_i = 2 n Σ_j g_ij with
     g = K L / (|K| |L|) - c (K² / |K|² + L² / |L|²) / 2. The variance of Σ_ij g_ij is, in expectation,
     4 Σ_i (Σ_j g_ij)² - 2 Σ_ij g_ij²; without the second term intervals of unrelated representations are √2 too wide.
+    A diagonal, which only biased kernels have, is of single items: g_ii counts once in what item i takes with it, and
+    not among the pairs.
 
     Args:
         xs: Kernels of one side, all of one estimator.
@@ -248,7 +259,7 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     starts = range(0, n, width)
     left, right = len(xs), len(ys)
     rows = np.empty((n, left, right))
-    own = np.empty((n, left + right))
+    own, diagonal = np.empty((n, left + right)), np.empty((n, left + right))
     s22, s31, s13 = (np.zeros((left, right)) for _ in range(3))
     s4 = np.zeros(left + right)
     for s in starts:
@@ -258,6 +269,7 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
         square = k * k
         rows[s:e] = np.matmul(a.transpose(1, 0, 2), b.transpose(1, 2, 0))
         own[s:e] = square.sum(axis=2, dtype=np.float64).T
+        diagonal[s:e] = k[:, np.arange(e - s), np.arange(s, e)].T
         flat, flat2 = (v.reshape(len(every), -1) for v in (k, square))
         s22 += flat2[:left] @ flat2[left:].T
         flat3 = flat * flat2
@@ -273,12 +285,19 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     fourth = s4 / h**2
     squares = (1 + c**2 / 2) * s22 / norm**2 + c**2 / 4 * (fourth[:left, None] + fourth[None, left:])
     squares -= c * (s31 / (hx * norm) + s13 / (hy * norm))
+    itself = None
+    if xs[0].estimator == "biased":  # the others have no diagonal
+        a, b = diagonal[:, :left, None], diagonal[:, None, left:]
+        itself = a * b / norm - c / 2 * (a * a / hx + b * b / hy)
+        squares = squares - np.sum(itself**2, axis=0) - itself.sum(axis=0) ** 2 / (n * (n - 1))
 
     def pairs(s: int, e: int) -> Floats:
         a, b = _rows(xs[0], s, e), _rows(ys[0], s, e)
-        return np.asarray(2 * a * b / norm[0, 0] - c[0, 0] * (a * a / h[0] + b * b / h[left]))
+        added = 2 * a * b / norm[0, 0] - c[0, 0] * (a * a / h[0] + b * b / h[left])
+        added[np.arange(e - s), np.arange(s, e)] = 0.0
+        return np.asarray(added)
 
-    return Influence(values, 2 * np.maximum(squares, 0.0), pairs)
+    return Influence(values, 2 * np.maximum(squares, 0.0), pairs, own=None if itself is None else n * itself)
 
 
 def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
@@ -417,18 +436,19 @@ def rotation_influence(xs: Sequence[Floats], ys: Sequence[Floats]) -> Influence:
         ys: The same of the other side.
     """
     n = xs[0].shape[0]
-    values, second = np.empty((n, len(xs), len(ys))), np.empty((len(xs), len(ys)))
+    values, own = np.empty((2, n, len(xs), len(ys)))
+    second = np.empty((len(xs), len(ys)))
     first: Any = None
     for i, x in enumerate(xs):
         for j, y in enumerate(ys):
-            values[:, i, j], products = _rotation_terms(x * np.sqrt(n), y * np.sqrt(n))
+            values[:, i, j], own[:, i, j], products = _rotation_terms(x * np.sqrt(n), y * np.sqrt(n))
             second[i, j] = _probed(products, n) / 2
             first = products if first is None else first
-    return Influence(values, second, products=first, higher=True)
+    return Influence(values, second, None, first, own, higher=True)
 
 
-def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
-    """Influences on the similarity of two layers, and the products of what pairs of items add together."""
+def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:
+    """Influences on the similarity of two layers, what they leave, and the products of what pairs add together."""
     n = len(x)
     if x.shape[1] > y.shape[1]:
         x, y = y, x
@@ -438,7 +458,7 @@ def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Callable[[Floats], Fl
     sigma = np.pad(sigma, (0, wider))
     score = float(sigma.sum())
     if score < 1e-9:  # the norm has a corner at 0, so no derivative: what an item can move it by at the most
-        return np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1)), np.zeros_like
+        return np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1)), np.zeros(n), np.zeros_like
     sums = sigma[:, None] + sigma[None, :]
     bend = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 1e-12 * score)
     t, size = np.sum(a * b, axis=1) - score, np.sum(x * x, axis=1) + np.sum(y * y, axis=1) - 2
@@ -464,4 +484,4 @@ def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Callable[[Floats], Fl
     def products(z: Floats) -> Floats:
         return np.asarray((whole(z) - diagonal[:, None] * z) / n**2)
 
-    return values, products
+    return values, diagonal / (2 * n), products

@@ -148,7 +148,8 @@ class DistanceCorrelation(Metric[Centred]):
     def influence(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Influence | None:
         if self.estimator == "biased":
             return None  # a root bends where the score is near 0
-        sides = ([Kernel(self.estimator, None, s.matrix) for s in side] for side in (xs, ys))
+        kind = "unbiased" if self.estimator == "unbiased" else "biased"
+        sides = ([Kernel(kind, None, s.matrix) for s in side] for side in (xs, ys))
         return kernel_influence(*sides)
 
     def compare_permuted(

@@ -321,7 +321,7 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
         InputError: if there is one group only.
     """
     n = influence.values.shape[0]
-    values, units = influence.values, n
+    values, units = influence.left_out, n
     if groups is not None:
         code = _codes(groups, n, "groups")
         units = int(code.max()) + 1
