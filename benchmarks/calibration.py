@@ -132,32 +132,36 @@ def null_cell(cell: Cell) -> Cell:
     counts = [Counts() for _ in STACKS]
     begin, left_out, xs = time.perf_counter(), "", []
     try:
-        layers, left_out = affordable(m, draws, cell, reduced)
+        layers, stopped, left_out = affordable(m, draws, cell, reduced)
         for number, start in enumerate(range(0, trials if layers else 0, BATCH)):
             if number % 2 == 0:  # a stack of x meets two batches of y
                 first = number // 2 * max(STACKS)
                 xs = [m.prepare(draws.layer("x", first + i, reduced=reduced)) for i in range(layers)]
             ys = [m.prepare(draws.layer("y", start + j, reduced=reduced)) for j in range(min(BATCH, trials - start))]
-            null_batch(m, xs, ys, permutations(n, cell["permutations"], start), counts, stopped=dear(m))
+            null_batch(m, xs, ys, permutations(n, cell["permutations"], start), counts, stopped=stopped)
     except IsomorphError as error:
         return cell | {"stacks": [], "left_out": str(error).split(". ")[0]}
     shares = [{"layers": s} | c.means() for s, c in zip(STACKS, counts, strict=True) if c.single]
     return cell | {"stacks": shares, "left_out": left_out, "seconds": round(time.perf_counter() - begin, 1)}
 
 
-def affordable(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> tuple[int, str]:
-    """The largest stack whose trials fit the budget by a timed pilot, and what is left out of the larger ones.
+def affordable(m: Metric, draws: Draws, cell: Cell, reduced: bool) -> tuple[int, bool, str]:
+    """The largest stack whose trials fit the budget by a timed pilot, whether to stop early, and what is left out.
 
-    A single pair may take four budgets, 1024 items two.
+    A single pair may take four budgets, 1024 items two. Permutations that share something are stopped early where
+    only that fits.
     """
-    left_out, plan = "", (stopped_seconds if dear(m) else shared_seconds)(m, draws, cell, reduced)
+    left_out, stopped = "", dear(m)
+    plan = (stopped_seconds if stopped else shared_seconds)(m, draws, cell, reduced)
     for layers in reversed(STACKS):
         budget = cell["budget"] * (4 if layers == 1 else 1) * max(1, draws.n / 512)
         expected = plan(layers, budget)
+        if layers == 1 and expected > budget and not stopped:
+            expected, stopped = stopped_seconds(m, draws, cell, reduced)(1, budget), True
         if expected <= budget:
-            return layers, left_out
+            return layers, stopped, left_out
         left_out = f"{layers} layers would take {max(1, round(expected / 60))} min"
-    return 0, left_out
+    return 0, stopped, left_out
 
 
 Plan = Callable[[int, float], float]
@@ -431,7 +435,7 @@ def settled(cell: Cell, done: dict[str, Cell]) -> bool:
     found = done.get(key(cell))
     if found is None:
         return False
-    too_dear = found["part"] == "null" and not found["stacks"] and "would take" in found["left_out"]
+    too_dear = found["part"] == "null" and not found["stacks"] and _not_run(found)
     return not too_dear or cell["budget"] <= found["budget"]
 
 
@@ -487,8 +491,10 @@ def null_table(cells: list[Cell]) -> list[str]:
         worst = max((max(s["calibrated"], s["best"]) for s in stacks), default=None)
         most = max((s["layers"] for s in stacks), default=0)
         ran = sum(bool(c["stacks"]) for c in own)
+        refused = sum(not c["stacks"] and not _not_run(c) for c in own)
+        settings = f"{ran} of {len(own) - refused}" + (f", {refused} refused" if refused else "")
         lines.append(
-            f"| {name} | {ran} of {len(own)} | {most} | {_span(shares['single'])} | {_span(shares['exact'])} | "
+            f"| {name} | {settings} | {most} | {_span(shares['single'])} | {_span(shares['exact'])} | "
             f"{_span(shares['maximum'])} | {_span(naive)} | {'–' if worst is None else f'{worst:.4f}'} | "
             f"{high_ones} / {low_ones} / {len(every)} |"
         )
@@ -499,8 +505,10 @@ def null_table(cells: list[Cell]) -> list[str]:
         f"share over these settings; the binomial 99 % band of one share is [{low:.3f}, {high:.3f}]. *naive* calls 32 "
         "layers significant if any alone is. *Calibrated* is the greatest mean calibrated score of any setting, of "
         "single pairs or of the maximum (of scores without a best value, as HSIC, the excess itself). *Outside* counts "
-        "shares above the band, below it, and all. Every cell, and why one was not run (wide layers on which a metric "
-        "refuses to answer, minutes of computing, or not yet), is in [calibration.csv](calibration.csv).",
+        "shares above the band, below it, and all. *Settings* are those that were run; *refused* are wide layers on "
+        "which a metric has no answer and says so. Permutations of metrics that share nothing stop where the decision "
+        "is made, which changes no outcome. Every cell, and how many minutes one would take that was not run, is in "
+        "[calibration.csv](calibration.csv).",
         "",
         f"**{above} of {tested} shares lie above the band and {below} below; {0.005 * tested:.0f} on either side are "
         "expected if all is right.** Below is careful: scores that tie, as counts do, give p-values that are too "
@@ -510,6 +518,11 @@ def null_table(cells: list[Cell]) -> list[str]:
         "|" + "---|" * 9,
         *lines,
     ]
+
+
+def _not_run(cell: Cell) -> bool:
+    """Whether a cell without results is one that would take too long, and not one that the metric refuses."""
+    return "would take" in cell["left_out"] or "not run" in cell["left_out"]
 
 
 def _span(shares: list[float]) -> str:
