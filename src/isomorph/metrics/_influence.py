@@ -247,8 +247,7 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     effect (a centred kernel sums to zero along each item), item i moves it by ψ_i = 2 n Σ_j g_ij with
     g = K L / (|K| |L|) - c (K² / |K|² + L² / |L|²) / 2. The variance of Σ_ij g_ij is, in expectation,
     4 Σ_i (Σ_j g_ij)² - 2 Σ_ij g_ij²; without the second term intervals of unrelated representations are √2 too wide.
-    A diagonal, which only biased kernels have, is of single items: g_ii counts once in what item i takes with it, and
-    not among the pairs.
+    A diagonal, which only biased kernels have, is of single items and none of the pairs.
 
     Args:
         xs: Kernels of one side, all of one estimator.
@@ -285,11 +284,10 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     fourth = s4 / h**2
     squares = (1 + c**2 / 2) * s22 / norm**2 + c**2 / 4 * (fourth[:left, None] + fourth[None, left:])
     squares -= c * (s31 / (hx * norm) + s13 / (hy * norm))
-    itself = None
     if xs[0].estimator == "biased":  # the others have no diagonal
         a, b = diagonal[:, :left, None], diagonal[:, None, left:]
-        itself = a * b / norm - c / 2 * (a * a / hx + b * b / hy)
-        squares = squares - np.sum(itself**2, axis=0) - itself.sum(axis=0) ** 2 / (n * (n - 1))
+        single = a * b / norm - c / 2 * (a * a / hx + b * b / hy)
+        squares = squares - np.sum(single**2, axis=0) - single.sum(axis=0) ** 2 / (n * (n - 1))
 
     def pairs(s: int, e: int) -> Floats:
         a, b = _rows(xs[0], s, e), _rows(ys[0], s, e)
@@ -297,7 +295,7 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
         added[np.arange(e - s), np.arange(s, e)] = 0.0
         return np.asarray(added)
 
-    return Influence(values, 2 * np.maximum(squares, 0.0), pairs, own=None if itself is None else n * itself)
+    return Influence(values, 2 * np.maximum(squares, 0.0), pairs)
 
 
 def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
