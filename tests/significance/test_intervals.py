@@ -171,7 +171,7 @@ def test_differences_of_procrustes_take_out_what_pairs_of_items_add():
     gap = one.minus(two)
     np.testing.assert_array_equal(gap.values, one.values - two.values)
     assert 0 < gap.second[0, 0] < 2 * (one.second + two.second)[0, 0]
-    assert gap.variance[0, 0] < np.sum(gap.values**2) / 48**2
+    assert gap.variance[0, 0] < np.sum(gap.left_out**2) / 48**2
     assert one.minus(one).variance[0, 0] == 0.0
 
 
