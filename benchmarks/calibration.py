@@ -396,6 +396,11 @@ def grid(quick: bool, trials: int, draws: int, budget: float, every_variant: boo
         for n in (() if quick else (128, 512))
         for m in INTERVAL_METRICS
     ]
+    cells += [
+        {"part": "interval", "metric": metric(m).spec, "n": 24, "d": 6, "strength": 0.4}
+        | {"trials": trials, "halves": True}
+        for m in (() if quick else INTERVAL_METRICS)
+    ]
     return cells
 
 
