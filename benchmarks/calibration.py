@@ -605,16 +605,16 @@ READING = """
 - **Power rises to 1** with the strength of a shared signal, and fastest where it is concentrated (rank 1), but for
   SVCCA: its mean over all kept axes dilutes a signal of few dimensions, and with as many features as items nothing is
   left of it.
-- **Intervals from influence functions**, those that a scan shows (CKA, distance correlation, mutual and Jaccard kNN, RSA,
-  Procrustes), hold the truth in 0.93 to 0.98 of trials with Gaussian features on 128 and 512 items; Procrustes in 0.985
-  where 128 items score chance. With items as far out as Student's t with 3 degrees of freedom puts them, those of CKA
-  and Procrustes are a little too narrow (0.90 to 0.94), and on 24 items those of CKA, distance correlation and RSA
-  (0.85 to 0.90; biased CKA is an exception).
-- **Tests of differences** keep their level on 128 and 512 items (Procrustes is careful where scores are chance), but not
-  unbiased CKA on 24 (0.11).
-- **Intervals from subsets**, for all other metrics, are up to √2 too wide where the score is chance, and too narrow where
-  half of the items are few: for metrics that fit a map to few items a feature, with items far out, or with k near the
-  size of the subset.
+- **Intervals from influence functions**, those that a scan shows (CKA, distance correlation, mutual and Jaccard kNN,
+  RSA, Procrustes), hold the truth in 0.93 to 0.98 of trials with Gaussian features on 128 and 512 items; Procrustes
+  in 0.985 where 128 items score chance. With items as far out as Student's t with 3 degrees of freedom puts them,
+  those of CKA and Procrustes are a little too narrow (0.90 to 0.94), and on 24 items those of CKA, distance
+  correlation and RSA (0.85 to 0.90; biased CKA is an exception).
+- **Tests of differences** keep their level on 128 and 512 items (Procrustes is careful where scores are chance), but
+  not unbiased CKA on 24 (0.11).
+- **Intervals from subsets**, for all other metrics, are up to √2 too wide where the score is chance, and too narrow
+  where half of the items are few: for metrics that fit a map to few items a feature, with items far out, or with k
+  near the size of the subset.
 """
 
 
