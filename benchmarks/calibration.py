@@ -624,7 +624,9 @@ def document(results: list[Cell], arguments: str) -> str:
     texts = [
         "# Calibration\n",
         "Whether p-values, calibrated scores and intervals keep what they promise, on data whose truth is known. Made "
-        f"by `python benchmarks/calibration.py {arguments}`; every cell is seeded.\n",
+        f"by `python benchmarks/calibration.py {arguments}`; every cell is seeded. What would take longer than "
+        "`--budget` allows is left out, and run when the command is given a larger one: this page has grown over "
+        "several runs.\n",
     ]
     tables = {"null": null_table, "power": power_table, "interval": interval_table}
     titles = {"null": "## No signal\n", "power": "\n## Planted signal\n", "interval": "\n## Intervals\n"}
