@@ -5,7 +5,7 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def peers_data() -> tuple[np.ndarray, np.ndarray]:
+def reference() -> tuple[np.ndarray, np.ndarray]:
     """The data on which the values of the other tools were measured."""
     rng = np.random.RandomState(0)  # the published values belong to this generator
     n = 200

@@ -11,17 +11,6 @@ from isomorph.metrics import metric
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-@pytest.fixture(scope="module")
-def reference() -> Pair:
-    """The data on which the values of the peers were taken."""
-    rng = np.random.RandomState(0)
-    n = 200
-    z = rng.randn(n, 10)
-    x = z @ rng.randn(10, 32) + 0.7 * rng.randn(n, 32) + 1.5
-    y = np.tanh(z @ rng.randn(10, 48)) + 0.5 * rng.randn(n, 48) - 0.5
-    return x, y
-
-
 def centred(a: np.ndarray) -> np.ndarray:
     return a - a.mean(axis=0)
 

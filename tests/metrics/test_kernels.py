@@ -53,15 +53,15 @@ def gretton(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741  # K and L are
         ("cka-kernel=linear-hsic=lange-score", 0.6362956108),
     ],
 )
-def test_linear_cka_gives_the_fields_reference_values(peers_data: Any, spec: str, value: float) -> None:
-    x, y = peers_data
+def test_linear_cka_gives_the_fields_reference_values(reference: Any, spec: str, value: float) -> None:
+    x, y = reference
     assert metric(spec)(x, y) == pytest.approx(value, abs=1e-10)
     assert metric(spec)(x.astype("f4"), y.astype("f4")) == pytest.approx(value, abs=1e-6)
 
 
-def test_rbf_cka_gives_the_reference_values_of_both_medians(peers_data: Any) -> None:
-    assert metric("cka(estimator='biased', kernel='rbf')")(*peers_data) == pytest.approx(0.6876125200, abs=1e-9)
-    assert metric("cka(estimator='biased', kernel='rbf', median='all')")(*peers_data) == pytest.approx(
+def test_rbf_cka_gives_the_reference_values_of_both_medians(reference: Any) -> None:
+    assert metric("cka(estimator='biased', kernel='rbf')")(*reference) == pytest.approx(0.6876125200, abs=1e-9)
+    assert metric("cka(estimator='biased', kernel='rbf', median='all')")(*reference) == pytest.approx(
         0.6876666661, abs=1e-9
     )
 
@@ -183,8 +183,8 @@ def test_platonic_reps_constant_in_the_denominator_destroys_normalised_anisotrop
     assert metric("unbiased_cka")(x.astype("f4"), y.astype("f4")) == pytest.approx(right, abs=1e-4)
 
 
-def test_net2brain_z_scores_features_first(peers_data: Any) -> None:
-    scored = [(a - a.mean(0)) / a.std(0) for a in peers_data]
+def test_net2brain_z_scores_features_first(reference: Any) -> None:
+    scored = [(a - a.mean(0)) / a.std(0) for a in reference]
     assert metric("biased_cka")(*scored) == pytest.approx(0.6716545390, abs=1e-9)
 
 

@@ -18,15 +18,15 @@ def data(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("size", "value"), [(200, 0.6362311), (50, 0.6378315), (20, 0.6389878), (10, 0.6498188)])
-def test_minibatch_cka_gives_the_reference_values(peers_data: Any, size: int, value: float) -> None:
-    assert metric(f"minibatch_cka(batch_size={size})")(*peers_data) == pytest.approx(value, abs=1e-7)
+def test_minibatch_cka_gives_the_reference_values(reference: Any, size: int, value: float) -> None:
+    assert metric(f"minibatch_cka(batch_size={size})")(*reference) == pytest.approx(value, abs=1e-7)
 
 
 @pytest.mark.parametrize("size", [200, 50, 20, 10])
-def test_minibatch_cka_agrees_with_ckatorch_on_equal_batches(peers_data: Any, size: int) -> None:
+def test_minibatch_cka_agrees_with_ckatorch_on_equal_batches(reference: Any, size: int) -> None:
     core, torch = pytest.importorskip("ckatorch.core"), pytest.importorskip("torch")
-    theirs = core.cka_batch(*(torch.tensor(a.reshape(200 // size, size, -1)) for a in peers_data))
-    assert metric(f"minibatch_cka(batch_size={size})")(*peers_data) == pytest.approx(float(theirs), abs=1e-10)
+    theirs = core.cka_batch(*(torch.tensor(a.reshape(200 // size, size, -1)) for a in reference))
+    assert metric(f"minibatch_cka(batch_size={size})")(*reference) == pytest.approx(float(theirs), abs=1e-10)
 
 
 def test_batches_without_structure_are_refused() -> None:

@@ -26,17 +26,6 @@ Floats = np.ndarray
 Pair = tuple[Floats, Floats]
 
 
-@pytest.fixture(scope="module")
-def reference() -> Pair:
-    """The data on which the values of the peers were taken."""
-    rng = np.random.RandomState(0)  # the recorded values belong to this generator
-    n = 200
-    z = rng.randn(n, 10)
-    x = z @ rng.randn(10, 32) + 0.7 * rng.randn(n, 32) + 1.5
-    y = np.tanh(z @ rng.randn(10, 48)) + 0.5 * rng.randn(n, 48) - 0.5
-    return x, y
-
-
 def noise(n: int, d: int = 6, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).standard_normal((n, d))
 

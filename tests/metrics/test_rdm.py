@@ -15,17 +15,6 @@ from isomorph.metrics import _rdms, metric
 from isomorph.metrics import rdm as r
 
 
-@pytest.fixture(scope="module")
-def reference() -> tuple[np.ndarray, np.ndarray]:
-    """The data on which the peers' values were recorded."""
-    rng = np.random.RandomState(0)  # the recorded values are on this generator's numbers
-    n = 200
-    z = rng.randn(n, 10)
-    x = z @ rng.randn(10, 32) + 0.7 * rng.randn(n, 32) + 1.5
-    y = np.tanh(z @ rng.randn(10, 48)) + 0.5 * rng.randn(n, 48) - 0.5
-    return x, y
-
-
 def noise(n: int, d: int = 6, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, d))
 

@@ -104,16 +104,6 @@ def _probed(products: Callable[[Floats], Floats], n: int) -> float:
     return _about_mean(float(np.sum(found[:, :-1] ** 2)) / PROBES, float(found[:, -1].sum()), n)
 
 
-def mean_influence(item_scores: Any) -> Influence:
-    """Influence on scores that are means over items, with everything that an item is compared to held fixed.
-
-    Args:
-        item_scores: (n, len(xs), len(ys)).
-    """
-    scores = np.asarray(item_scores, dtype=np.float64)
-    return Influence(scores - scores.mean(axis=0), np.zeros(scores.shape[1:]))
-
-
 def overlap_influence(
     xs: Sequence[Neighbours],
     ys: Sequence[Neighbours],
