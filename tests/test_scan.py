@@ -149,6 +149,16 @@ def test_a_baseline_that_is_the_layer_turned_is_no_different_and_ends_no_scan(sp
     assert 0.999 < low <= near.values[0, 0] <= high <= 1
 
 
+def test_a_baseline_that_cannot_be_tested_is_said_aloud_and_ends_no_scan(capsys):
+    rng = np.random.default_rng(0)
+    x, y, other = (rng.standard_normal((5, d)) for d in (3, 3, 2))
+    found = scan(x, y, "procrustes", x_baselines={"other": other}, permutations=19)["procrustes"]
+    tested = found.against["other x"]
+    assert (tested["p_value"], tested["low"]) == (1.0, tested["high"])
+    assert tested["method"].startswith("no test")
+    assert "no test against other x" in capsys.readouterr().err
+
+
 def test_a_gallery_whose_subsets_are_constant_ends_no_scan(capsys):
     rng = np.random.default_rng(0)
     x = (np.arange(60) < 6).astype(float)[:, None]

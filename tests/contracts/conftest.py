@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,10 +41,12 @@ def options(m: Metric[Any], field: str) -> list[Any]:
 
 def changed_by(name: str, field: str, value: Any) -> Metric[Any]:
     """The metric's default with one parameter changed, or the last main variant to which it does anything."""
+    takers: list[Any] = []  # as dataclasses, which every metric is
     for spec in (name, *reversed(REGISTRY.classes[name].variants)):
         with contextlib.suppress(InputError):
-            return dataclasses.replace(metric(spec), **{field: value})  # type: ignore[type-var]
-    return dataclasses.replace(metric(name), **{field: value})  # type: ignore[type-var]
+            takers.append(dataclasses.replace(cast("Any", metric(spec)), **{field: value}))
+    assert takers, f"no variant of {name} takes {field}={value!r}"
+    return cast("Metric[Any]", takers[0])
 
 
 def options_beside(variants: list[str]) -> Iterator[str]:

@@ -218,6 +218,7 @@ def _against(
             seed=plan.seed,
         )
     except InputError as error:  # the scan is done and stands; only this test has no answer
+        notice(f"{metric.spec}: no test against {other.name}. {error}")
         gap = first.value - second.value
         return named | {"difference": gap, "low": gap, "high": gap, "p_value": 1.0, "method": f"no test: {error}"}
     return named | {
