@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
 
 import numpy as np
 import pytest
 
-from isomorph.errors import InputError, MissingExtraError
-from isomorph.metrics import metric, statistics, topology
+from isomorph.errors import InputError
+from isomorph.metrics import metric, statistics
 
 
 def cloud(n: int = 60, d: int = 5, seed: int = 0) -> np.ndarray:
@@ -226,31 +225,8 @@ def test_imd_needs_a_number_of_neighbours() -> None:
 # ---- RTD ----------------------------------------------------------------------------------------------------------
 
 
-def test_rtd_bars_of_two_items_are_the_distance_by_which_they_merge_later() -> None:
-    pytest.importorskip("ripser", reason="the optional package ripser is not installed")
-    far, near = (np.array([[0.0, d], [d, 0.0]]) for d in (5.0, 2.0))
-    assert topology.cross_bars(far, near) == pytest.approx(3.0)
-    assert topology.cross_bars(near, far) == 0
-
-
-def test_rtd_bars_of_three_items_are_the_difference_of_minimum_spanning_trees() -> None:
-    pytest.importorskip("ripser", reason="the optional package ripser is not installed")
-    tree = pytest.importorskip("scipy.sparse.csgraph").minimum_spanning_tree
-    for seed in range(5):
-        w, other = distances(cloud(3, 2, seed)), distances(cloud(3, 2, seed + 9))
-        expected = tree(w).sum() - tree(np.minimum(w, other)).sum()
-        assert topology.cross_bars(w, other) == pytest.approx(expected, abs=1e-6)
-
-
 def test_rtd_sees_a_ring_cut_open() -> None:
-    pytest.importorskip("ripser", reason="the optional package ripser is not installed")
     angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     ring = np.c_[np.cos(angle), np.sin(angle)]
     assert metric("rtd")(ring, np.c_[angle, angle]) > 0.5
-    assert metric("rtd")(ring, 3 * ring[:, ::-1]) == pytest.approx(0, abs=1e-6)
-
-
-def test_without_ripser_the_message_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ripser", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'isomorph\[topology\]'"):
-        metric("rtd")(cloud(), cloud())
+    assert metric("rtd")(ring, 3 * ring[:, ::-1]) == pytest.approx(0, abs=1e-12)
