@@ -112,6 +112,17 @@ def test_the_order_of_the_items_plays_no_part() -> None:
         assert sorted(map(tuple, bars)) == sorted(map(tuple, moved))
 
 
+def test_matrices_that_rounding_makes_asymmetric_lose_no_bar() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        exact = [distances(rng.standard_t(2, (30, 3))) for _ in range(2)]
+        rounded = [
+            np.where(np.tri(30, dtype=bool), np.nextafter(w, rng.choice([-9.0, 9.0], (30, 30))), w) for w in exact
+        ]
+        for bars, expected in zip(cross_barcodes(*rounded), cross_barcodes(*exact), strict=True):
+            np.testing.assert_allclose(np.sort(bars, axis=0), np.sort(expected, axis=0), rtol=1e-12)
+
+
 def test_the_spanning_tree_is_the_least_one_with_copies_too() -> None:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((40, 3))

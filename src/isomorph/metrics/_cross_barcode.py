@@ -36,7 +36,8 @@ SEED = 20221  # of the fingerprints: the same bars every time
 def cross_barcodes(w: Matrix, other: Matrix) -> tuple[Matrix, Matrix]:
     """Bars (birth, death) of the one-dimensional R-Cross-Barcode of `w` against `other`, and of `other` against `w`.
 
-    Bars of length 0 are left out. Both matrices are of shape ``(n, n)``, symmetric, and zero on the diagonal.
+    Bars of length 0 are left out. Both matrices are of shape ``(n, n)``, symmetric but for rounding, and zero on the
+    diagonal.
     """
     edges = Edges(np.minimum(w, other))
     cones = Cone(edges, w), Cone(edges, other)
@@ -114,9 +115,11 @@ class Edges:
     def triangles(self, start: int, stop: int) -> Triangles:
         """All triangles whose latest edge is among those from `start` to `stop`."""
         i, j, near = self.i[start:stop], self.j[start:stop], self._nearer_than(stop)
-        row, k = np.divmod(np.flatnonzero(near[i] & near[j]), self.n)
-        sides = np.stack([self.number[i[row], k], self.number[j[row], k]])
-        earlier = np.maximum(sides[0], sides[1])
+        common = near[i] & near[j]
+        each, places = np.count_nonzero(common, axis=1), np.arange(stop - start)
+        k = np.flatnonzero(common) - np.repeat(places * self.n, each)
+        sides = np.stack([self.number.ravel()[np.repeat(end * self.n, each) + k] for end in (i, j)])
+        row, earlier = np.repeat(places, each), np.maximum(sides[0], sides[1])
         real = np.flatnonzero(earlier < start + row)
         row, sides, earlier = row[real], sides[:, real], earlier[real]
         begins = np.flatnonzero(np.diff(row, prepend=-1))
@@ -332,6 +335,7 @@ def spanning_tree(w: Matrix) -> tuple[Matrix, Matrix, Matrix]:
         nearest[closer], parent[closer] = w[item, closer], item
         item = int(np.argmin(nearest))
         ends[:, step] = parent[item], item
+    ends.sort(axis=0)  # lengths are read above the diagonal everywhere: rounding may make those below differ
     lengths = w[ends[0], ends[1]]
     order = np.argsort(lengths)
     return ends[0, order], ends[1, order], lengths[order]
