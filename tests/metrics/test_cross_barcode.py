@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
 
+from isomorph.metrics import working_memory
 from isomorph.metrics._cross_barcode import cross_barcodes, spanning_tree
 
 
@@ -121,6 +123,21 @@ def test_matrices_that_rounding_makes_asymmetric_lose_no_bar() -> None:
         ]
         for bars, expected in zip(cross_barcodes(*rounded), cross_barcodes(*exact), strict=True):
             np.testing.assert_allclose(np.sort(bars, axis=0), np.sort(expected, axis=0), rtol=1e-12)
+
+
+def test_steps_shrink_to_the_working_memory_and_the_bars_stay() -> None:
+    rng = np.random.default_rng(7)
+    w, other = (distances(CLOUDS["clusters"](300, rng)) for _ in range(2))
+    expected, peaks = cross_barcodes(w, other), []
+    for limit in ("16MB", "8GB"):
+        tracemalloc.start()
+        with working_memory(limit):
+            found = cross_barcodes(w, other)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        for bars, same in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(np.sort(bars, axis=0), np.sort(same, axis=0))
+    assert peaks[0] < 16e6 < peaks[1]
 
 
 def test_the_spanning_tree_is_the_least_one_with_copies_too() -> None:

@@ -26,9 +26,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._memory import block_bytes
+
 Matrix = np.ndarray[Any, Any]
 
-STEP = 1 << 21  # triangles that one step should hold
+STEP = 1 << 27  # bytes that the triangles of one step may take
+TRIANGLE = 64  # bytes of one, with what is computed of it
 GROWTH = 4  # a step adds at most this fraction of what there is
 SEED = 20221  # of the fingerprints: the same bars every time
 
@@ -50,10 +53,10 @@ def cross_barcodes(w: Matrix, other: Matrix) -> tuple[Matrix, Matrix]:
         step = edges.n // 8 + 1 if start > done else min(2 * step, edges.step(start))
         for cone in cones:
             cone.wait(edges.length[start])
-        done = min(start + step, len(edges))
-        triangles = edges.triangles(start, done)
+        triangles = edges.triangles(start, min(start + step, len(edges)))
         for cone in cones:
             cone.advance(triangles)
+        done = triangles.stop
     for cone in cones:
         cone.wait(np.inf)
     return cones[0].bars(), cones[1].bars()
@@ -87,9 +90,8 @@ class Edges:
         return len(self.i)
 
     def step(self, start: int) -> int:
-        """How many edges from `start` on one step may add, so that fingerprints stay fresh and memory is kept."""
-        degree = 2 * start // self.n + 1
-        return min(max(self.n, start // GROWTH), max(1, STEP // degree), max(1, 16 * STEP // self.n))
+        """How many edges from `start` on one step should add, so that fingerprints stay fresh and memory is kept."""
+        return min(max(self.n, start // GROWTH), max(1, block_bytes(STEP) // (4 * self.n)))
 
     def first_open(self, start: int) -> int:
         """The first edge from `start` on whose ends have no common neighbour by edges before `start`."""
@@ -106,17 +108,20 @@ class Edges:
         return int(self._open[0]) if len(self._open) else len(self)
 
     def _nearer_than(self, edge: int) -> Matrix:
-        """Which items are joined by edges before one; it must not go back."""
-        i, j = self.i[self._joined : edge], self.j[self._joined : edge]
-        self._near[i, j] = self._near[j, i] = True
+        """Which items are joined by edges before one."""
+        change = slice(*sorted((self._joined, edge)))
+        i, j = self.i[change], self.j[change]
+        self._near[i, j] = self._near[j, i] = edge > self._joined
         self._joined = edge
         return self._near
 
     def triangles(self, start: int, stop: int) -> Triangles:
-        """All triangles whose latest edge is among those from `start` to `stop`."""
+        """All triangles whose latest edge is among those from `start` to `stop`, or fewer as memory allows."""
         i, j, near = self.i[start:stop], self.j[start:stop], self._nearer_than(stop)
         common = near[i] & near[j]
-        each, places = np.count_nonzero(common, axis=1), np.arange(stop - start)
+        each = np.count_nonzero(common, axis=1)
+        fit = max(1, int(np.searchsorted(np.cumsum(each), block_bytes(STEP) // TRIANGLE)))
+        i, j, common, each, places = i[:fit], j[:fit], common[:fit], each[:fit], np.arange(min(fit, stop - start))
         k = np.flatnonzero(common) - np.repeat(places * self.n, each)
         sides = np.stack([self.number.ravel()[np.repeat(end * self.n, each) + k] for end in (i, j)])
         row, earlier = np.repeat(places, each), np.maximum(sides[0], sides[1])
@@ -126,7 +131,7 @@ class Edges:
         if len(row):  # of all triangles of an edge the earliest, so that few edges of a step rest on one another
             best = np.minimum.reduceat((earlier.astype(np.int64) << 32) + np.arange(len(row)), begins)
             begins = best & 0xFFFFFFFF
-        return Triangles(start, stop, start + row, sides, begins)
+        return Triangles(start, start + len(places), start + row, sides, begins)
 
 
 class Classes:
@@ -324,7 +329,10 @@ def earliest(prints: Matrix) -> Matrix:
 
 
 def spanning_tree(w: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    """The edges (i, j) of the minimum spanning tree and their lengths, in their order, by Prim's algorithm."""
+    """The edges (i, j) of the minimum spanning tree and their lengths, in their order, by Prim's algorithm.
+
+    SciPy's takes items at one place for items without an edge.
+    """
     n = len(w)
     joined, nearest, parent = np.zeros(n, dtype=bool), np.full(n, np.inf), np.zeros(n, dtype=np.intp)
     ends, item = np.zeros((2, n - 1), dtype=np.intp), 0

@@ -171,7 +171,7 @@ class RTD(Metric[Array]):
     def prepare(self, x: Array) -> Array:
         n = x.shape[0]
         require(
-            80 * n * n,  # what is kept of each pair of items
+            100 * n * n,  # what is kept of each pair of items
             f"The barcode of {n:,} items",
             "Use fewer items: some thousand are practical.",
         )
