@@ -246,14 +246,15 @@ def checkpoint(tmp_path_factory):
 
     def folder(kind: str) -> Path:
         if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind)
+            path = tmp_path_factory.mktemp(kind)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(7)
-                model = _BUILDERS[kind](made[kind]).eval()
+                model = _BUILDERS[kind](path).eval()
                 with torch.no_grad():  # initial biases and norms are trivial and would hide errors
                     for parameter in model.parameters():
                         parameter.add_(0.2 * torch.randn_like(parameter))
-                model.save_pretrained(made[kind])
+                model.save_pretrained(path)
+            made[kind] = path  # only when it is whole
         return made[kind]
 
     return folder

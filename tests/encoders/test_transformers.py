@@ -338,6 +338,7 @@ def test_an_empty_batch_is_refused(checkpoint):
 
 
 def test_without_transformers_the_message_names_the_command(checkpoint, monkeypatch):
+    checkpoint("bert")  # building it needs the library that is hidden next
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'isomorph\[models\]'"):
         load(checkpoint, "bert")
