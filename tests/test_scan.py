@@ -131,6 +131,26 @@ def test_scores_edited_by_hand_into_another_shape_are_refused(planted, tmp_path,
         load_result(path)
 
 
+@pytest.mark.parametrize("part", ["held_out", "against", "ceilings", "permuted", "gallery"])
+def test_what_stands_beside_a_score_is_checked_name_by_name(planted, tmp_path, part):
+    x, y = planted
+    options = {"x_baselines": {"noise": x}, "x_ceilings": {"same": x}, "selection": "split", "gallery": True}
+    path = scan(x, y, "cka", permutations=19, **options).save(tmp_path / "r.json")
+    whole = path.read_text()
+
+    def found(data):
+        inner = next(iter(data["alignments"].values()))[part]
+        return next(iter(inner.values())) if part in {"against", "ceilings"} else inner
+
+    for name in found(json.loads(whole)):
+        for change in ("lost", "another type"):
+            data = json.loads(whole)
+            found(data).pop(name) if change == "lost" else found(data).update({name: ["no such"]})
+            path.write_text(json.dumps(data))
+            with pytest.raises(InputError, match=f"damaged: alignment.{part}"):
+                load_result(path)
+
+
 def test_a_kind_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "r.json").write_text('{"isomorph": 1, "kind": []}')
     with pytest.raises(InputError, match="not a result"):

@@ -317,9 +317,16 @@ def _buddy_share(mutual: np.ndarray[Any, Any]) -> float:
 def _buddies(c: Floats, k: int) -> np.ndarray[Any, Any]:
     if k > min(c.shape):
         raise InputError(f"best_buddies: k={k} partners were asked for, but the layers have {c.shape} units that vary.")
-    by_row = np.partition(c, c.shape[1] - k, axis=1)[:, c.shape[1] - k]
-    by_column = np.partition(c, c.shape[0] - k, axis=0)[c.shape[0] - k, :]
+    by_row, by_column = _kth_best(c, k), _kth_best(c.T, k)
     return np.asarray((c >= by_row[:, None] - TIE) & (c >= by_column[None, :] - TIE))
+
+
+def _kth_best(c: Floats, k: int) -> Floats:
+    if k == 1:
+        return np.asarray(c.max(axis=1))
+    return np.partition(np.ascontiguousarray(c), c.shape[1] - k, axis=1)[
+        :, c.shape[1] - k
+    ]  # along memory: many times faster
 
 
 def best_buddy_pairs(x: Any, y: Any, *, k: int = 1, absolute: bool = False) -> list[tuple[int, int, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import numpy as np
 
@@ -133,6 +133,9 @@ def _is(value: Any, hint: Any) -> bool:
     args: tuple[Any, ...] = get_args(hint)
     if origin in (Union, UnionType):
         return any(_is(value, a) for a in args)
+    if is_typeddict(origin):
+        hints = get_type_hints(origin)
+        return isinstance(value, dict) and all(k in value and _is(value[k], h) for k, h in hints.items())
     if isinstance(value, bool) and origin in (int, float):
         return False
     if origin is float:

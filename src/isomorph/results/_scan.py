@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -28,6 +28,72 @@ class Best(NamedTuple):
     calibrated: float | None
 
 
+class HeldOut(TypedDict):
+    """The pair of layers chosen on one part of the items and scored on the other.
+
+    ``value``, ``chance`` and ``p_value`` are of the ``n_score`` items that judged; one pair was tested, so the p needs
+    no correction. ``selection_value`` is the score on the ``n_selection`` items that chose, too good by having been
+    the best.
+    """
+
+    x_layer: str
+    y_layer: str
+    value: float
+    chance: float
+    p_value: float
+    selection_value: float
+    n_selection: int
+    n_score: int
+    null: str
+
+
+class Tested(TypedDict):
+    """The best pair of a baseline, and the difference of the scan's best to it: bounds and two-sided p, paired."""
+
+    value: float
+    chance: float
+    x_layer: str
+    y_layer: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    method: str
+
+
+class Ceiling(TypedDict):
+    """The best pair of a ceiling.
+
+    ``share``: which part of the way from chance to it the scan's best pair goes; None if the ceiling is no more than
+    chance itself.
+    """
+
+    value: float
+    chance: float
+    x_layer: str
+    y_layer: str
+    p_maximum: float
+    share: float | None
+
+
+class Permuted(TypedDict):
+    """The best of all pairs with the items paired at random: ``quantile`` is reached with probability 1 - ``level``."""
+
+    mean: float
+    quantile: float
+    level: float
+
+
+class Gallery(TypedDict):
+    """The score of the best pair against the number of items ``n``: arrays of one number a size."""
+
+    n: Matrix
+    value: Matrix
+    spread: Matrix
+    chance: Matrix
+    above_chance: Matrix
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Alignment(Result):
     """One metric over all pairs of layers; every array has shape (len(x_layers), len(y_layers)).
@@ -45,16 +111,13 @@ class Alignment(Result):
             null and the observation (Aristotelian, ICML 2026), or None where it was not sampled.
         threshold: That τ, or None.
         interval: Lower and upper confidence bounds, shape (…, 2), or None.
-        held_out: The pair chosen on one part of the items and scored on the other (layers, value, chance, p_value,
-            n_selection, n_score, …), or None if it was not asked for.
-        against: Baseline -> its best pair beside that of the scan: its value, chance and layers, and the difference
-            with bounds and two-sided p, paired over the items.
-        ceilings: Ceiling -> its best pair: value, chance, layers, p of its maximum, and ``share``: which part of the
-            way from chance to it the scan's best pair goes, or None if the ceiling is no more than chance itself.
-        permuted: The best of all pairs of layers with the items paired at random: ``mean``, and ``quantile``, which is
-            reached with probability 1 - ``level``; None where it was not sampled.
-        gallery: The score of the best pair against the number of items: arrays ``n``, ``value``, ``spread``,
-            ``chance`` and ``above_chance``, or None if it was not asked for.
+        held_out: The pair chosen on one part of the items and scored on the other (`HeldOut`), or None if it was not
+            asked for.
+        against: Baseline -> its best pair beside that of the scan (`Tested`).
+        ceilings: Ceiling -> its best pair, and which share of the way to it the scan's goes (`Ceiling`).
+        permuted: The best of all pairs of layers with the items paired at random (`Permuted`); None where it was not
+            sampled.
+        gallery: The score of the best pair against the number of items (`Gallery`), or None if it was not asked for.
         n: Number of items.
         x_dims: Features of each layer of `x`.
         y_dims: Features of each layer of `y`.
@@ -85,11 +148,11 @@ class Alignment(Result):
     calibrated: Matrix | None = None
     threshold: Matrix | None = None
     interval: Matrix | None = None
-    held_out: Mapping[str, Any] | None = None
-    against: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    ceilings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    permuted: Mapping[str, float] | None = None
-    gallery: Mapping[str, Matrix] | None = None
+    held_out: HeldOut | None = None
+    against: Mapping[str, Tested] = dataclasses.field(default_factory=dict)
+    ceilings: Mapping[str, Ceiling] = dataclasses.field(default_factory=dict)
+    permuted: Permuted | None = None
+    gallery: Gallery | None = None
     null: str = ""
     maximum_from: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -75,7 +75,8 @@ def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
         reach = f"{100 * level:g} % {side} {_number(end)}"
         yield ("permuted pairs", _number(mean), reach, "", "", "", "", "best of all pairs")
     for name, ceiling in scan.ceilings.items():
-        top, share = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name, {}).get("share")
+        top, reached = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name)
+        share = None if reached is None else reached["share"]
         if top is not None:
             yield _best(f"ceiling: {name}", top, "; itself no more than chance" if share is None else "")
             if share is not None:

@@ -14,7 +14,7 @@ from .._progress import duration, notice
 from .._sides import Side
 from ..errors import InputError
 from ..metrics import Metric, Null
-from ..results import Alignment
+from ..results import Alignment, Ceiling, Gallery, HeldOut, Permuted, Tested
 from ..significance import (
     Design,
     calibrate,
@@ -77,7 +77,7 @@ def align_all(metric: Metric[Any], conditions: Sequence[Condition], plan: Plan) 
         out.append(_align(metric, c, (states[0], states[1]), plan))
     main, best_of = conditions[0], out[0].alignment
     others = list(zip(conditions, (f.alignment for f in out), strict=True))[1:]
-    against: dict[str, Any] = {}
+    against: dict[str, Tested] = {}
     if not plan.design.series:  # no difference can be tested over items of which none is independent of the others
         against = {c.name: _against(metric, main, best_of, c, a, plan) for c, a in others if c.role == BASELINE}
     alignment = dataclasses.replace(
@@ -164,7 +164,7 @@ def _sampled(
     }
 
 
-def _permuted(null: Floats, alpha: float, distance: bool) -> dict[str, float]:
+def _permuted(null: Floats, alpha: float, distance: bool) -> Permuted:
     """The best of all layer pairs with the items paired at random: its mean, and what a share alpha reaches."""
     sign = -1.0 if distance else 1.0
     bests = (sign * null).reshape(len(null), -1).max(axis=1)
@@ -204,10 +204,21 @@ def _too_long(metric: Metric[Any], xs: list[Any], ys: list[Any], plan: Plan) -> 
 
 def _against(
     metric: Metric[Any], main: Condition, best_of: Alignment, other: Condition, b: Alignment, plan: Plan
-) -> dict[str, Any]:
+) -> Tested:
     """The best pair of the scan against the best pair of a baseline: paired over the same items."""
     first, second = best_of.best(), b.best()
-    named = {"value": second.value, "chance": second.chance, "x_layer": second.x_layer, "y_layer": second.y_layer}
+    gap = first.value - second.value
+    tested: Tested = {
+        "value": second.value,
+        "chance": second.chance,
+        "x_layer": second.x_layer,
+        "y_layer": second.y_layer,
+        "difference": gap,
+        "low": gap,
+        "high": gap,
+        "p_value": 1.0,
+        "method": "",
+    }
     try:
         found = difference(
             metric,
@@ -219,9 +230,8 @@ def _against(
         )
     except InputError as error:  # the scan is done and stands; only this test has no answer
         notice(f"{metric.spec}: no test against {other.name}. {error}")
-        gap = first.value - second.value
-        return named | {"difference": gap, "low": gap, "high": gap, "p_value": 1.0, "method": f"no test: {error}"}
-    return named | {
+        return tested | {"method": f"no test: {error}"}
+    return tested | {
         "difference": found.value,
         "low": found.low,
         "high": found.high,
@@ -230,7 +240,7 @@ def _against(
     }
 
 
-def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> dict[str, Any]:
+def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> Ceiling:
     """The best pair of a ceiling, and which share of the way from chance to it the scan's best pair goes."""
     best, top = main.best(), ceiling.best()
     sign = -1.0 if metric.distance else 1.0
@@ -246,7 +256,7 @@ def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> dict[s
     }
 
 
-def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, plan: Plan) -> dict[str, Floats] | None:
+def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, plan: Plan) -> Gallery | None:
     """The score of the best pair against the number of items; None, said aloud, if some of the subsets have none."""
     best, design = alignment.best(), plan.design
     try:
@@ -264,11 +274,16 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, pl
     except InputError as error:  # the scan is done and stands
         notice(f"{metric.spec}: no gallery curve for {best.x_layer} × {best.y_layer}. {error}")
         return None
-    names = ("n", "value", "spread", "chance", "above_chance")
-    return {name: np.array([getattr(p, name) for p in points]) for name in names}
+    return {
+        "n": np.array([p.n for p in points]),
+        "value": np.array([p.value for p in points]),
+        "spread": np.array([p.spread for p in points]),
+        "chance": np.array([p.chance for p in points]),
+        "above_chance": np.array([p.above_chance for p in points]),
+    }
 
 
-def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> dict[str, Any]:
+def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> HeldOut:
     xs, ys = list(left.layers.values()), list(right.layers.values())
     design = plan.design
     found = select_split(
@@ -282,9 +297,17 @@ def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> dict[
         within=design.within,
         permutations=max(len(plan.orders), 199),
     )
-    fields = dataclasses.asdict(found)
-    i, j = fields.pop("x_index"), fields.pop("y_index")
-    return {"x_layer": list(left.layers)[i], "y_layer": list(right.layers)[j], **fields}
+    return {
+        "x_layer": list(left.layers)[found.x_index],
+        "y_layer": list(right.layers)[found.y_index],
+        "value": found.value,
+        "chance": found.chance,
+        "p_value": found.p_value,
+        "selection_value": found.selection_value,
+        "n_selection": found.n_selection,
+        "n_score": found.n_score,
+        "null": found.null,
+    }
 
 
 def _prepare(metric: Metric[Any], side: Side) -> list[Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...metrics import metric as make_metric
-from ...results import Alignment, Scan
+from ...results import Alignment, HeldOut, Scan, Tested
 from .._section import Context
 from .._text import DASH, listed, number, p_text, percent, printable, short_names, signed, times_chance
 
@@ -170,7 +169,7 @@ def permuted_pairs(alignment: Alignment) -> Against | None:
     )
 
 
-def _tested(label: str, tested: Mapping[str, Any], alignment: Alignment) -> Against:
+def _tested(label: str, tested: Tested, alignment: Alignment) -> Against:
     gain = float(tested["difference"]) * (-1 if make_metric(alignment.variant).distance else 1)
     p = float(tested["p_value"])
     # a p that is not a number is no evidence, so it must not pass
@@ -293,7 +292,7 @@ def _whole(words: str) -> str:
     return words.replace(" ", "\u00a0")
 
 
-def _held_out(held: Mapping[str, Any], alpha: float) -> Check:
+def _held_out(held: HeldOut, alpha: float) -> Check:
     value, chance, p = (float(held[k]) for k in ("value", "chance", "p_value"))
     ratio = times_chance(value, chance)
     beyond = f"{number(value)}, chance {number(chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})")

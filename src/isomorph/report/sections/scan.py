@@ -263,24 +263,30 @@ def _table(scans: Sequence[Scan]) -> list[list[Any]]:
     adjusted = iter(false_discovery(scans))
     for scan in scans:
         for metric, a in scan.alignments.items():
-            best, held = a.best(), a.held_out or {}
+            best = a.best()
             row = [scan.x_name, scan.y_name, a.variant, a.n, a.permutations, best.x_layer, best.y_layer]
             row += [_finite(v) for v in (best.value, *(best_interval(a) or (None, None)), best.chance)]
             row += [_finite(v) for v in (best.p_value, best.p_maximum, scan.p_maximum, best.calibrated)]
-            q, permuted = next(adjusted), a.permuted or {}
+            q = next(adjusted)
             row += [_finite(q.hochberg), _finite(q.yekutieli), scan.design]
-            row += [_finite(permuted.get(k)) for k in ("mean", "quantile")]
-            row += [_finite(held.get(k)) for k in ("value", "chance", "p_value")]
+            row += _picked(a.permuted, ("mean", "quantile"))
+            row += _picked(a.held_out, ("value", "chance", "p_value"))
             for name in names:
-                tested = a.against.get(name, {})
+                tested = a.against.get(name)
                 twin = scan.baselines[name].alignments.get(metric) if name in scan.baselines else None
-                row.append(_finite(tested.get("value", None if twin is None else twin.best().value)))
-                row += [_finite(tested.get(suffix[1:])) for suffix in _TESTED]
+                row += (
+                    [_finite(twin.best().value)] if tested is None and twin is not None else _picked(tested, ["value"])
+                )
+                row += _picked(tested, [suffix[1:] for suffix in _TESTED])
             for name in tops:
-                top = a.ceilings.get(name, {})
-                row += [_finite(top.get(suffix[1:] or "value")) for suffix in _CEILING]
+                row += _picked(a.ceilings.get(name), [suffix[1:] or "value" for suffix in _CEILING])
             table.append([printable(v) if isinstance(v, str) else v for v in row])
     return table
+
+
+def _picked(found: Mapping[str, Any] | None, names: Sequence[str]) -> list[Any]:
+    """Some numbers of what was found, or as many empty cells."""
+    return [_finite(None if found is None else found[name]) for name in names]
 
 
 def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
@@ -448,7 +454,7 @@ def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
     if scan.p_maximum is not None:
         rows.append(("p of the best over all metrics and layers", p_text(scan.p_maximum)))
     for alignment in scan.alignments.values():
-        methods = {str(t["method"]) for t in alignment.against.values() if "method" in t}
+        methods = {t["method"] for t in alignment.against.values()}
         if methods:
             rows.append((f"differences of {printable(alignment.metric)}", printable(listed(sorted(methods)))))
     return pair_title(scan, context), rows + flatten(scan.provenance)
