@@ -67,6 +67,18 @@ def test_a_cell_counts_every_stack_and_says_what_it_leaves_out() -> None:
     assert not CALIBRATION.settled(cell, {})
 
 
+def test_metrics_that_are_one_and_the_same_are_run_once(tmp_path: Path) -> None:
+    common = {"part": "null", "features": "Gaussian", "n": 16, "ratio": 0.5}
+    common |= {"trials": 40, "permutations": 19, "budget": 60.0}
+    for same, first in CALIBRATION.SAME.items():
+        cells = [common | {"metric": m} for m in (first, same)]
+        CALIBRATION.computed(cells, tmp_path / "cells.jsonl")
+        done = CALIBRATION.kept(tmp_path / "cells.jsonl")
+        one, other = (done[CALIBRATION.key(c)] for c in cells)
+        assert other == one | {"metric": same}, "taken over, time and all"
+        assert CALIBRATION.null_cell(cells[1])["stacks"] == one["stacks"] != [], "and rightly so"
+
+
 def test_an_interrupted_run_goes_on_and_its_page_has_every_part(tmp_path: Path) -> None:
     common = {"trials": 40, "permutations": 19, "budget": 60.0}
     cells = [{"part": "null", "metric": "cka", "features": "Gaussian", "n": 16, "ratio": 0.5} | common]
