@@ -520,8 +520,8 @@ def null_table(cells: list[Cell]) -> list[str]:
         "shares above the band, below it, and all. *Settings* are those that were run; *refused* are wide layers on "
         "which a metric has no answer and says so. Permutations of metrics that share nothing stop where the decision "
         "is made, which changes no outcome. Layers of equal width, as all are here, make `unit_matching` and "
-        "`soft_matching` one and the same, so that one is run for both. Every cell, and how many minutes one would take "
-        "that was not run, is in [calibration.csv](calibration.csv).",
+        "`soft_matching` one and the same, so that one is run for both. Every cell, and how many minutes one would "
+        "take that was not run, is in [calibration.csv](calibration.csv).",
         "",
         f"**{above} of {tested} shares lie above the band and {below} below; {0.005 * tested:.0f} on either side are "
         "expected if all is right.** Below is careful: scores that tie, as counts do, give p-values that are too "
