@@ -291,6 +291,27 @@ def test_the_scan_is_tested_against_its_baseline(planted):
     assert same["p_value"] == 1
 
 
+def test_pairs_of_layers_without_an_interval_are_empty_in_every_form(planted, tmp_path):
+    x, y = planted
+    wide = np.random.default_rng(0).normal(size=(N, 3 * N))
+    found = scan({**x, "wide": wide}, y, "procrustes", permutations=19)
+    path = found.save(tmp_path / "r.json")
+    back = Scan.load(path)
+    assert back.to_json() == found.to_json() == path.read_text()
+    for alignment in (found["procrustes"], back["procrustes"]):
+        empty = [[name == "wide"] * len(y) for name in (*x, "wide")]
+        np.testing.assert_array_equal(np.isnan(alignment.interval[..., 0]), empty)
+        record = alignment.at("wide", "y1")
+        assert (record["low"], record["high"]) == (None, None)
+        assert record["value"] > 0
+        assert alignment.at("x2", "y1")["low"] < alignment.at("x2", "y1")["high"]
+    data = json.loads(path.read_text())
+    data["alignments"]["procrustes"]["values"]["data"][0] = None
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="null, no number"):
+        load_result(path)
+
+
 def test_the_best_over_all_metrics_has_one_p(planted):
     x, y = planted
     assert scan(x, y, ["cka", "mutual_knn"], permutations=99).p_maximum == pytest.approx(0.01)

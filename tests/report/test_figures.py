@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import sys
 from xml.etree import ElementTree as ET
@@ -138,3 +139,23 @@ def test_five_baselines_are_told_apart_by_shape():
     root = ET.fromstring(dot_plot("f", "t", "h", rows).standalone())
     marks = {e.get("class") for e in root.iter() if (e.get("class") or "").startswith("m")}
     assert {"m0", "m1", "m2", "m3", "m4", "m5"} <= marks
+
+
+def test_layers_without_an_interval_part_the_band_and_have_none_in_their_words(make_scan):
+    whole = make_scan(specs=("cka",), interval=True)["cka"]
+    interval = whole.interval.copy()
+    interval[1, :] = interval[3:, :] = np.nan  # of five layers of x the first and the third keep theirs
+    found = dataclasses.replace(whole, interval=interval)
+    assert "interval" in describe(whole, 1, 0, True)
+    assert "interval" in describe(found, 0, 0, True)
+    assert "interval" not in describe(found, 1, 0, True)
+    values = found.values[:, 0].tolist()
+    low, high = (found.interval[:, 0, k].tolist() for k in (0, 1))
+    series = Series("cka", np.linspace(0, 1, 5).tolist(), values, band=(low, high))
+    drawn = line_chart("name", "title", "heading", [series], "depth").body
+    assert "nan" not in drawn
+    assert drawn.count('class="whisker"') == 2, "two layers by themselves"
+    interval[3:, :] = whole.interval[3:, :]
+    low, high = (interval[:, 0, k].tolist() for k in (0, 1))
+    drawn = line_chart("name", "title", "heading", [dataclasses.replace(series, band=(low, high))], "depth").body
+    assert (drawn.count('class="band"'), drawn.count('class="whisker"')) == (1, 1)

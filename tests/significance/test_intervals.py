@@ -181,6 +181,19 @@ def test_procrustes_gives_no_interval_where_features_are_as_many_as_items():
     assert interval(m, prepared(m, x), prepared(m, y)) is None
 
 
+def test_a_layer_too_wide_takes_no_interval_from_the_others():
+    m = metric("procrustes")
+    x, y = data(3, n=60)
+    wide = np.random.default_rng(0).normal(size=(60, 40))
+    alone = interval(m, prepared(m, x), prepared(m, y))
+    beside = interval(m, prepared(m, wide, x), prepared(m, y, wide))
+    for name in ("low", "high", "standard_error"):
+        found = getattr(beside, name)
+        np.testing.assert_array_equal(np.isnan(found), [[True, True], [False, True]])
+        assert found[1, 0] == getattr(alone, name)[0, 0]
+    assert np.isfinite(beside.values).all()
+
+
 def test_the_second_order_part_is_the_sum_over_pairs_of_items():
     m = metric("cka")
     x, y = data(1, n=15)

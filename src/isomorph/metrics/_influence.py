@@ -38,6 +38,7 @@ class Influence(NamedTuple):
         higher: Whether more than two items also add something together, as beneath a root. The share of the variance
             that the first order counts k times over is then counted k (k - 1) / 2 times in `second`, and so on with
             changing signs; 1 / (1 + second / first) is taken for the sum of that series.
+        known: (len(xs), len(ys)); which scores have influences. None if all have.
     """
 
     values: Floats
@@ -46,6 +47,7 @@ class Influence(NamedTuple):
     products: Callable[[Floats], Floats] | None = None
     own: Floats | None = None
     higher: bool = False
+    known: np.ndarray[Any, np.dtype[np.bool_]] | None = None
 
     @property
     def left_out(self) -> Floats:
@@ -408,7 +410,9 @@ class _Ranked(NamedTuple):
         return np.asarray(out)
 
 
-def rotation_influence(xs: Sequence[Floats], ys: Sequence[Floats]) -> Influence:
+def rotation_influence(
+    xs: Sequence[Floats], ys: Sequence[Floats], known: np.ndarray[Any, np.dtype[np.bool_]]
+) -> Influence:
     """Influence of every item on every Procrustes similarity, to the second order.
 
     The score is s = |C|_* / sqrt(A B) with C = X'Y, A = |X|², B = |Y|² of centred layers. With C = U diag(σ) V', the
@@ -423,17 +427,17 @@ def rotation_influence(xs: Sequence[Floats], ys: Sequence[Floats]) -> Influence:
     Args:
         xs: Centred layers of unit norm of one side.
         ys: The same of the other side.
+        known: (len(xs), len(ys)); for which pairs that holds.
     """
     n = xs[0].shape[0]
-    values, own = np.empty((2, n, len(xs), len(ys)))
-    second = np.empty((len(xs), len(ys)))
+    values, own = np.zeros((2, n, *known.shape))
+    second = np.zeros(known.shape)
     first: Any = None
-    for i, x in enumerate(xs):
-        for j, y in enumerate(ys):
-            values[:, i, j], own[:, i, j], products = _rotation_terms(x * np.sqrt(n), y * np.sqrt(n))
-            second[i, j] = _probed(products, n) / 2
-            first = products if first is None else first
-    return Influence(values, second, None, first, own, higher=True)
+    for i, j in np.argwhere(known):
+        values[:, i, j], own[:, i, j], products = _rotation_terms(xs[i] * np.sqrt(n), ys[j] * np.sqrt(n))
+        second[i, j] = _probed(products, n) / 2
+        first = products if first is None else first
+    return Influence(values, second, None, first, own, higher=True, known=None if known.all() else known)
 
 
 def _rotation_terms(x: Floats, y: Floats) -> tuple[Floats, Floats, Callable[[Floats], Floats]]:

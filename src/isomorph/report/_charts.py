@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 from ._svg import Figure, fit, line, path, tag, text, text_width, tick_text, ticks
 
@@ -21,7 +22,7 @@ class Series:
         y: Heights.
         style: ``"chance"`` or the number of a line style, 0 to 5.
         filled: Which markers are filled; none are drawn for chance.
-        band: Lower and upper bounds, or None.
+        band: Lower and upper bounds, NaN where a point has none, or None.
     """
 
     label: str
@@ -132,9 +133,14 @@ def _draw(series: Series, xs: list[float], ys: list[float], py: object) -> str:
     style = "chance" if series.style == "chance" else f"s{series.style}"
     parts = []
     if series.band is not None and callable(py):
-        low, high = ([py(v) for v in side] for side in series.band)
-        outline = [*zip(xs, high, strict=True), *reversed(list(zip(xs, low, strict=True)))]
-        parts.append(tag("path", d=path(outline) + "z", class_="band"))
+        bounds = [(x, py(a), py(b)) for x, a, b in zip(xs, *series.band, strict=True)]
+        for known, run in groupby(bounds, key=lambda b: math.isfinite(b[1]) and math.isfinite(b[2])):
+            part = list(run)
+            if known and len(part) == 1:
+                parts.append(line(part[0][0], part[0][1], part[0][0], part[0][2], "whisker"))
+            elif known:  # points without bounds part the band
+                outline = [*((x, b) for x, _, b in part), *((x, a) for x, a, _ in reversed(part))]
+                parts.append(tag("path", d=path(outline) + "z", class_="band"))
     parts.append(tag("path", d=path(points), class_=style))
     if series.style != "chance":
         filled = series.filled or [True] * len(points)

@@ -46,9 +46,9 @@ def describe(alignment: Alignment, i: int, j: int, passing: bool) -> str:
         words.append(f"among all pairs {p_equals(float(alignment.p_family[i, j]))}")
     if alignment.calibrated is not None:
         words.append(f"calibrated {number(float(alignment.calibrated[i, j]))}")
-    if alignment.interval is not None:
-        low, high = map(float, alignment.interval[i, j])
-        words.append(f"{100 * (1 - alignment.alpha):g} % interval {number(low)} to {number(high)}")
+    bounds = alignment.bounds(i, j)
+    if bounds is not None:
+        words.append(f"{100 * (1 - alignment.alpha):g} % interval {number(bounds[0])} to {number(bounds[1])}")
     return ", ".join(words) + ("" if passing else "; does not pass")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -83,12 +84,19 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number that a result can hold")
 
 
-def _encode(value: Any) -> Any:
+def _has_gaps(field: dataclasses.Field[Any]) -> bool:
+    """Whether an array may have no number at some places: NaN in memory, null in the file."""
+    return bool(field.metadata.get("gaps", False))
+
+
+def _encode(value: Any, gaps: bool = False) -> Any:
     if isinstance(value, Result):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]  # every Result is a dataclass
-        return {"kind": value.kind, **{f.name: _encode(getattr(value, f.name)) for f in fields}}
+        return {"kind": value.kind, **{f.name: _encode(getattr(value, f.name), _has_gaps(f)) for f in fields}}
     if isinstance(value, np.ndarray):
-        return {"kind": "array", "dtype": value.dtype.str, "shape": list(value.shape), "data": value.ravel().tolist()}
+        data = value.ravel().tolist()
+        data = [None if math.isnan(v) else v for v in data] if gaps else data
+        return {"kind": "array", "dtype": value.dtype.str, "shape": list(value.shape), "data": data}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):
@@ -100,20 +108,23 @@ def _encode(value: Any) -> Any:
     raise TypeError(f"A result cannot hold a {type(value).__name__}.")
 
 
-def _decode(value: Any) -> Any:
+def _decode(value: Any, gaps: bool = False) -> Any:
     if isinstance(value, list):
         return tuple(_decode(v) for v in value)
     if not isinstance(value, dict):
         return value
     kind = value.get("kind")
     if kind == "array" and "shape" in value:
+        if None in value["data"] and not gaps:
+            raise ValueError("an array holds null, no number")
         array = np.array(value["data"], dtype=value["dtype"]).reshape(value["shape"])
         if array.dtype.kind not in "biuf":
             raise ValueError(f"an array holds {array.dtype}, not numbers")
         return array
     if isinstance(kind, str) and kind in _KINDS:
         cls: Any = _KINDS[kind]  # for the cache, as a class that can be hashed
-        fields = {k: _decode(v) for k, v in value.items() if k != "kind"}
+        may = {f.name for f in dataclasses.fields(cls) if _has_gaps(f)}
+        fields = {k: _decode(v, k in may) for k, v in value.items() if k != "kind"}
         for name, hint in _hints(cls).items():
             if name in fields and not _is(fields[name], hint):
                 raise ValueError(f"{kind}.{name}={fields[name]!r} cannot be".replace("\n", " "))

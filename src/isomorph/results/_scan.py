@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypedDict
 
@@ -110,7 +111,7 @@ class Alignment(Result):
         calibrated: Score over the chance threshold, max((s - τ) / (s_max - τ), 0) with τ the (1 - α) quantile of the
             null and the observation (Aristotelian, ICML 2026), or None where it was not sampled.
         threshold: That τ, or None.
-        interval: Lower and upper confidence bounds, shape (…, 2), or None.
+        interval: Lower and upper confidence bounds, shape (…, 2), NaN for single pairs without; None if all are.
         held_out: The pair chosen on one part of the items and scored on the other (`HeldOut`), or None if it was not
             asked for.
         against: Baseline -> its best pair beside that of the scan (`Tested`).
@@ -147,7 +148,7 @@ class Alignment(Result):
     p_family: Matrix | None = None
     calibrated: Matrix | None = None
     threshold: Matrix | None = None
-    interval: Matrix | None = None
+    interval: Matrix | None = dataclasses.field(default=None, metadata={"gaps": True})
     held_out: HeldOut | None = None
     against: Mapping[str, Tested] = dataclasses.field(default_factory=dict)
     ceilings: Mapping[str, Ceiling] = dataclasses.field(default_factory=dict)
@@ -222,8 +223,13 @@ class Alignment(Result):
         for name in ("values", "chance", "p_value", "p_family", "calibrated", "threshold"):
             array = getattr(self, name)
             record["value" if name == "values" else name] = None if array is None else float(array[i, j])
-        low, high = (None, None) if self.interval is None else map(float, self.interval[i, j])
+        low, high = self.bounds(i, j) or (None, None)
         return record | {"low": low, "high": high, "permutations": self.permutations}
+
+    def bounds(self, i: int, j: int) -> tuple[float, float] | None:
+        """Confidence bounds of the pair of the i-th layer of x and the j-th of y, or None if it has none."""
+        low, high = (math.nan, math.nan) if self.interval is None else map(float, self.interval[i, j])
+        return None if math.isnan(low) or math.isnan(high) else (low, high)
 
     def __repr__(self) -> str:
         b = self.best()

@@ -96,10 +96,8 @@ def _gallery(alignment: Alignment) -> Iterator[Row]:
 
 def _best(label: str, alignment: Alignment, words: str = "") -> Row:
     best = alignment.best()
-    bounds = ""
-    if alignment.interval is not None:
-        i, j = alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer)
-        bounds = _span(*alignment.interval[i, j])
+    found = alignment.bounds(alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer))
+    bounds = "" if found is None else _span(*found)
     return (
         label,
         _number(best.value),

@@ -99,7 +99,9 @@ def interval(
             then left in, so that intervals near chance are too wide, by √2 where items interact in pairs.
 
     Returns:
-        The intervals, or None if the metric has no influence function for these layers: use `subsample_interval`.
+        The intervals, or None if the metric has no influence function for any of these pairs: use
+        `subsample_interval`. Bounds and errors of single pairs that have none (`procrustes` with a layer too wide) are
+        NaN.
 
     Raises:
         InputError: if `level` or `groups` do not fit.
@@ -114,6 +116,8 @@ def interval(
     if none_found.any() and not metric.distance:
         null = metric.null_moments(xs, ys)
         error = np.where(none_found, 0.0 if null is None or null.std is None else null.std, error)
+    if influence.known is not None:
+        error = np.where(influence.known, error, np.nan)
     low, high = _bounds(values, error, stats.t.ppf((1 + level) / 2, degrees), metric.range)
     return Interval(values, low, high, error, level, "items", "infinitesimal jackknife")
 

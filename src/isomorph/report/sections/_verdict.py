@@ -122,12 +122,8 @@ def span(low: float | None, high: float | None) -> str:
 
 def best_interval(alignment: Alignment) -> tuple[float, float] | None:
     """Confidence bounds of the best pair of layers."""
-    if alignment.interval is None:
-        return None
     best = alignment.best()
-    i, j = alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer)
-    low, high = map(float, alignment.interval[i, j])
-    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+    return alignment.bounds(alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer))
 
 
 def passing(alignment: Alignment) -> bool:
