@@ -78,6 +78,11 @@ def test_an_instance_passes_through_and_other_things_do_not() -> None:
         metric(3)  # type: ignore[arg-type]  # the mistake that is tested
 
 
+def test_what_an_alias_stands_for_is_said_where_its_parameters_do_not_fit() -> None:
+    with pytest.raises(InputError, match=r"median='all' does nothing .*\(rbf_cka stands for cka\(.*median='all'\)\.\)"):
+        REGISTRY.make("rbf_cka(kernel='linear')")
+
+
 def test_an_alias_takes_further_parameters() -> None:
     assert metric("biased_cka(kernel='rbf')") == metric("cka(estimator='biased', kernel='rbf')")
     assert metric(" unbiased_cka ") == metric("cka")

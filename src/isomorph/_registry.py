@@ -133,13 +133,19 @@ class Registry(Generic[T]):
         if alias is None and name and not _readable(name):  # such as "cka=1": what it begins with says what was meant
             raise self._unknown(name)
         name, args, kwargs = parse_spec(alias or spec, self.kind)
-        if alias is None and name in self.aliases:
-            name, args0, kwargs0 = parse_spec(self.aliases[name], self.kind)
+        stands_for = self.aliases.get(name) if alias is None else None
+        if stands_for is not None:
+            short, (name, args0, kwargs0) = name, parse_spec(stands_for, self.kind)
             args, kwargs = args0 + args, kwargs0 | kwargs
         cls = self.classes.get(name)
         if cls is None:
             raise self._unknown(name)
-        return bind(cls, self.kind, spec, args, kwargs)
+        try:
+            return bind(cls, self.kind, spec, args, kwargs)
+        except InputError as error:
+            if stands_for is None:
+                raise
+            raise InputError(f"{str(error).rstrip('.')}. ({short} stands for {stands_for}.)") from error
 
     def _unknown(self, name: str) -> UnknownNameError:
         known = [*self.classes, *self.aliases]
