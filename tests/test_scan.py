@@ -312,6 +312,35 @@ def test_pairs_of_layers_without_an_interval_are_empty_in_every_form(planted, tm
         load_result(path)
 
 
+@pytest.mark.parametrize("argument", ["x_baselines", "y_baselines", "x_ceilings", "y_ceilings"])
+@pytest.mark.parametrize("design", [{}, {"strata": [i % 4 for i in range(N)]}, {"groups": [i // 5 for i in range(N)]}])
+def test_baselines_and_ceilings_in_another_order_are_those_in_order(planted, argument, design):
+    x, y = planted
+    other = np.random.default_rng(3).normal(size=(N, 6)) + np.arange(N)[:, None] % 4
+    ids, order = [f"i{k}" for k in range(N)], np.random.default_rng(4).permutation(N)
+    left, right = (Layers.from_arrays(v, ids=ids) for v in (x, y))
+    in_order = Layers.from_arrays({"a": other}, ids=ids)
+    shuffled = Layers.from_arrays({"a": other[order]}, ids=[ids[k] for k in order])
+    one, two = (
+        scan(left, right, "cka", permutations=39, gallery=not design, **{argument: {"t": v}}, **design)
+        for v in (in_order, shuffled)
+    )
+    for a, b in (
+        (one, two),
+        *((one.baselines[k], two.baselines[k]) for k in one.baselines),
+        *((one.ceilings[k], two.ceilings[k]) for k in one.ceilings),
+    ):
+        for name in ("values", "chance", "p_value", "p_family", "interval"):
+            np.testing.assert_allclose(getattr(a["cka"], name), getattr(b["cka"], name), atol=1e-9, err_msg=name)
+        assert a["cka"].p_maximum == b["cka"].p_maximum
+    assert one["cka"].against.keys() == two["cka"].against.keys()
+    for name, tested in one["cka"].against.items():
+        assert tested["low"] == pytest.approx(two["cka"].against[name]["low"], abs=1e-9)
+    assert [c["share"] for c in one["cka"].ceilings.values()] == pytest.approx(
+        [c["share"] for c in two["cka"].ceilings.values()]
+    )
+
+
 def test_the_best_over_all_metrics_has_one_p(planted):
     x, y = planted
     assert scan(x, y, ["cka", "mutual_knn"], permutations=99).p_maximum == pytest.approx(0.01)

@@ -119,10 +119,10 @@ def scan(
             gallery_subsets(m, left.n, gallery, design, seed=seed)
     conditions = [
         Condition(MAIN, "", left, right),
-        *(_in_place(BASELINE, k, "x", s, right) for k, s in _sides(x_baselines, "x_baselines")),
+        *(_in_place(BASELINE, k, "x", right, s, turned=True) for k, s in _sides(x_baselines, "x_baselines")),
         *(_in_place(BASELINE, k, "y", left, s) for k, s in _sides(y_baselines, "y_baselines")),
         *(_in_place(CEILING, k, "x", left, s) for k, s in _sides(x_ceilings, "x_ceilings")),
-        *(_in_place(CEILING, k, "y", s, right) for k, s in _sides(y_ceilings, "y_ceilings")),
+        *(_in_place(CEILING, k, "y", right, s, turned=True) for k, s in _sides(y_ceilings, "y_ceilings")),
     ]
     for c in conditions[1:]:
         if c.left.n != left.n:
@@ -164,11 +164,19 @@ def _sides(given: Mapping[str, Any] | None, argument: str) -> list[tuple[str, Si
     return [(k, as_side(v, k, None)) for k, v in given.items()]
 
 
-def _in_place(role: str, name: str, side: str, left: Side, right: Side) -> Condition:
+def _in_place(role: str, name: str, side: str, kept: Side, other: Side, *, turned: bool = False) -> Condition:
+    """A side of the scan with another in place of its partner, on the left if `turned`.
+
+    Items stay in the order of the scan, which that of groups, strata and series is, and of paired differences.
+
+    Raises:
+        InputError: if the two cannot be joined.
+    """
     try:
-        return Condition(role, f"{name} {side}", *joined(left, right))
+        pair = joined(kept, other)
     except InputError as error:
         raise InputError(f"The {role} {name!r} in {side}_{role}s: {error}") from error
+    return Condition(role, f"{name} {side}", *(reversed(pair) if turned else pair))
 
 
 def _facts(design: Design) -> dict[str, Any]:
