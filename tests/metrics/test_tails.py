@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from isomorph.metrics import metric
 from isomorph.metrics._base import pearson3_sf
-from isomorph.metrics._tails import far_tail, leading_eigenvalues, leading_weights, saddlepoint_sf
+from isomorph.metrics._tails import far_tail, leading_eigenvalues, leading_weights, mixed_tail, saddlepoint_sf
+from isomorph.metrics._ucentred import invariants, moments
 
 
 def test_the_saddlepoint_tail_is_that_of_a_sum_of_chi_squares():
@@ -84,3 +87,117 @@ def test_far_p_values_of_cka_do_not_claim_more_than_sampling_shows():
     assert np.sum(scores >= plain) > 50  # Pearson III alone: 40 are meant
     assert np.sum(scores >= ours) <= 55
     assert np.sum(scores >= ours) >= 20
+
+
+def symmetric(n, rng, kind):
+    m = rng.normal(size=(n, n))
+    m = m + m.T
+    if kind == "u-centred":
+        np.fill_diagonal(m, 0)
+        r = m.sum(axis=1)
+        m = m - (r[:, None] + r[None]) / (n - 2) + r.sum() / ((n - 1) * (n - 2))
+        np.fill_diagonal(m, 0)
+    return m
+
+
+def squared_effects(m):
+    """Of items, squared, and of pairs, squared, as `Moments.scale` defines them."""
+    n = len(m)
+    a, w = np.diag(m) - np.trace(m) / n, m - m[~np.eye(n, dtype=bool)].mean()
+    np.fill_diagonal(w, 0)
+    u = w.sum(axis=1) / (n - 2)
+    w = w - u[:, None] - u[None]
+    np.fill_diagonal(w, 0)
+    return a**2 + 2 * (n - 2) * u**2, w**2
+
+
+@pytest.mark.parametrize("kind", ["any", "u-centred"])
+@pytest.mark.parametrize("n", [4, 6, 7])
+def test_the_scale_is_the_variance_over_all_pairings_of_what_meets(n, kind):
+    rng = np.random.default_rng(n)
+    a, b = (symmetric(n, rng, kind) for _ in range(2))
+    (own_a, pair_a), (own_b, pair_b) = squared_effects(a), squared_effects(b)
+    orders = [list(p) for p in itertools.permutations(range(n))]
+    v = np.array([own_a @ own_b[p] + 2 * np.sum(pair_a * pair_b[np.ix_(p, p)]) for p in orders])
+    of = [[invariants(m, u_centred=kind == "u-centred")] for m in (a, b)]
+    assert moments(*of).scale[0, 0] == pytest.approx(v.var() / v.mean() ** 2, abs=1e-10)
+
+
+def test_the_mixed_tail_is_that_of_a_normal_variable_of_random_scale():
+    rng = np.random.default_rng(0)
+    for scale in (0.05, 0.5, 3.0):
+        draws = np.sqrt(rng.gamma(1 / scale, scale, 2_000_000)) * rng.standard_normal(2_000_000)
+        for z in (1.0, 2.5, 4.0):
+            found = mixed_tail(np.zeros(1), np.array([z]), np.array([0.0]), np.array([scale]))[0]
+            share = np.mean(draws >= z)
+            assert found == pytest.approx(share, abs=4 * np.sqrt(share / 2e6) + 1e-7)
+
+
+def test_the_mixed_tail_leaves_alone_what_has_no_random_scale_and_scores_below_chance():
+    p, z = np.array([0.2, 0.01, 0.7]), np.array([0.8, 2.3, -0.5])
+    assert mixed_tail(p, z, np.zeros(3), np.array([0.0, 1e-6, 1.0])).tolist() == p.tolist()
+
+
+def item_scales(n, rng):
+    return rng.normal(size=(n, 16)) * np.exp(0.75 * rng.normal(size=(n, 1)))
+
+
+def three_far(n, rng):
+    return rng.normal(size=(n, 16)) * np.where(np.arange(n) < 3, 5.0, 1.0)[:, None]
+
+
+@pytest.mark.parametrize(
+    "spec", ["cka", "cka(estimator='biased')", "rsa(dissimilarity='euclidean', comparison='pearson')"]
+)
+@pytest.mark.parametrize("make", [item_scales, three_far])
+def test_p_keeps_its_level_where_some_items_are_far_out(spec, make):
+    n, count, m, rng = 64, 20_000, metric(spec), np.random.default_rng(2)
+    states = [[m.prepare(make(n, rng))] for _ in range(2)]
+    null = m.null_moments(*states)
+    orders = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
+    scores = np.array([s[0, 0] for s in m.compare_permuted(*states, orders)])[:, None, None]
+    p = null.p_value(scores)
+    for level, most in ((0.05, 1.35), (0.01, 1.4), (0.001, 2.0)):
+        assert np.mean(p <= level) <= most * level
+    plain = pearson3_sf((scores - null.mean) / null.std, null.skewness)
+    if null.tail_known.all() and spec == "cka":
+        assert np.mean(plain <= 0.001) > 0.002, "three moments alone claim too much"
+
+
+def test_where_a_few_items_decide_p_is_a_bound_that_always_holds():
+    n, rng, m = 60, np.random.default_rng(0), metric("cka")
+    x, y = rng.normal(size=(n, 8)), rng.normal(size=(n, 8))
+    x[:3] *= 30
+    y[10:13] *= 30
+    null = m.null(x, y)
+    assert null.tail_known is False
+    for z in (0.5, 3.0, 20.0):
+        assert null.p_value(null.mean + z * null.std) == pytest.approx(1 / (1 + z * z))
+    assert null.p_value(null.mean - null.std) == 1.0
+    assert m.null(rng.normal(size=(n, 8)), y).tail_known is True
+
+
+def test_a_score_below_its_chance_level_has_a_large_p_whatever_the_data():
+    for seed in range(30):
+        rng = np.random.default_rng([9, 282 + seed])
+        x, y = rng.standard_cauchy((128, 8)), rng.standard_cauchy((128, 8))
+        null = metric("cka").null(x, y)
+        assert null.p_value(null.mean - 0.1 * null.std) > 0.3
+
+
+def test_p_of_a_sampled_null_is_counted_among_the_sample_and_looks_the_right_way():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 5))
+    y = x + 0.1 * rng.normal(size=(30, 5))
+    for name in ("procrustes", "procrustes_distance"):
+        m = metric(name)
+        null = m.null(x, y, permutations=99)
+        assert null.p_value(m(x, y)) == 0.01, "the least that 99 permutations can give"
+        scores = [s[0, 0] for s in m.compare_permuted([m.prepare(x)], [m.prepare(y)], _orders(30, 99))]
+        at_least = np.sum(np.array(scores) <= null.mean if m.distance else np.array(scores) >= null.mean)
+        assert null.p_value(null.mean) == pytest.approx((1 + at_least) / 100)
+
+
+def _orders(n, count):
+    rng = np.random.default_rng(0)
+    return np.stack([rng.permutation(n) for _ in range(count)])

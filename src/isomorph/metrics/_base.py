@@ -18,7 +18,7 @@ from .._arrays import Array, as_features, as_pair, to_numpy
 from .._registry import format_spec
 from ..errors import InputError
 from ._influence import Influence
-from ._tails import far_tail
+from ._tails import far_tail, is_known, mixed_tail, pearson3_sf
 
 State = TypeVar("State")
 
@@ -53,6 +53,10 @@ class Null:
             `std`, along a last axis; see `metrics/_tails.py`.
         exact_skewness: False where the skewness beside an exact mean and deviation is an approximation; `source` says
             which.
+        scale: How much the spread of the score varies with how the largest entries of the two matrices meet, where
+            that is known: the relative variance of its square, large where few items are far out.
+        sample: The sampled scores where moments were sampled: p is then counted among them.
+        distance: Whether lower scores are more alike: p is then the chance of a score at most as high.
     """
 
     mean: Any
@@ -64,41 +68,54 @@ class Null:
     step: float = 0.0
     weights: Any = None
     exact_skewness: bool = True
+    scale: Any = None
+    sample: Any = None
+    distance: bool = False
+
+    @property
+    def tail_known(self) -> Any:
+        """Whether the tail can be told from these moments; False where a few items decide nearly all of the score."""
+        known = is_known(self.skewness, self.scale)
+        return bool(known) if known.ndim == 0 else known
 
     def p_value(self, score: Any) -> Any:
-        """One-sided p: the chance of a score at least this high, never below 1/n!.
+        """One-sided p: the chance of a score at least this high (for a distance, this low), never below 1/n!.
 
-        With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. Below 0.01
-        Pearson III claims too much where few directions carry the score; with `weights` p is then the larger of its
-        tail and a saddlepoint approximation that keeps those directions.
+        Where permutations were sampled p is (1 + #{sampled >= score}) / (K + 1), as it stands in scans.
+
+        With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. It claims
+        too much where few directions carry the score, and where few items do: with `weights` p is at least, below 0.01,
+        a saddlepoint approximation that keeps those directions, with `scale` the tail of the same variable with a
+        random scale. Where a few items decide nearly all (`tail_known` is False), no tail is right, and p is the bound
+        that holds for every distribution of this mean and deviation (Cantelli): 1 / (1 + z²).
 
         Raises:
             InputError: if only the mean is known, so that permutations must be sampled.
         """
         if self.std is None:
             raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
+        sign = -1.0 if self.distance else 1.0
         std = np.asarray(self.std, dtype=np.float64)
-        excess = np.asarray(score, dtype=np.float64) - self.mean - self.step / 2
+        excess = sign * (np.asarray(score, dtype=np.float64) - self.mean) - self.step / 2
+        if self.sample is not None:
+            drawn = sign * (np.asarray(self.sample) - self.mean)
+            slack = 1e-12 * np.max(np.abs(drawn), initial=0.0)  # scores that are equal differ by rounding
+            reached = np.sum(drawn >= np.asarray(excess)[..., None] - slack, axis=-1)
+            p = (1.0 + reached) / (len(drawn) + 1)
+            return float(p) if p.ndim == 0 else p
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(std > 0, excess / std, 0.0)
         # a degenerate null (every re-pairing scores the same) can reject nothing
-        p = np.where(std > 0, pearson3_sf(z, 0.0 if self.skewness is None else self.skewness), 1.0)
+        skewness = sign * np.asarray(0.0 if self.skewness is None else self.skewness, dtype=np.float64)
+        p = np.where(std > 0, pearson3_sf(z, skewness), 1.0)
         if self.weights is not None and self.skewness is not None:
-            p = far_tail(p, z, np.asarray(self.skewness, dtype=np.float64), np.asarray(self.weights))
+            p = far_tail(p, z, skewness, np.asarray(self.weights))
+        if self.scale is not None and self.skewness is not None:
+            p = mixed_tail(p, z, skewness, np.asarray(self.scale))
+        p = np.where(self.tail_known | (std == 0), p, 1 / (1 + np.maximum(z, 0.0) ** 2))
         least = np.exp(-special.gammaln(self.n + 1)) if self.n else 0.0
         p = np.clip(p, max(least, np.finfo(np.float64).tiny), 1.0)
         return float(p) if p.ndim == 0 else p
-
-
-def pearson3_sf(z: Any, skewness: Any) -> np.ndarray[Any, Any]:
-    """Upper tail of the standardised Pearson III (shifted gamma) distribution, normal where the skewness is tiny."""
-    z, skewness = np.broadcast_arrays(np.asarray(z, dtype=np.float64), np.asarray(skewness, dtype=np.float64))
-    use = np.abs(skewness) > 1e-6
-    shape = 4 / np.where(use, skewness, 1.0) ** 2
-    # a gamma variable of that shape, standardised; a negative skewness mirrors it
-    gamma = np.maximum(shape + np.sqrt(shape) * z * np.sign(skewness), 0.0)
-    tail = np.where(skewness > 0, special.gammaincc(shape, gamma), special.gammainc(shape, gamma))
-    return np.asarray(np.where(use, tail, special.ndtr(-z)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,9 +264,9 @@ class Metric(ABC, Generic[State]):
         xs, ys = [self.prepare(x)], [self.prepare(y)]
         exact = self.null_moments(xs, ys)
         if exact is not None and exact.std is not None:
-            scalars = {f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness")}
+            scalars = {f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness", "scale")}
             weights = None if exact.weights is None else np.reshape(exact.weights, (-1,))
-            return dataclasses.replace(exact, **scalars, weights=weights)
+            return dataclasses.replace(exact, **scalars, weights=weights, distance=self.distance)
         n, rng = x.shape[0], np.random.default_rng(seed)
         orders = np.stack([rng.permutation(n) for _ in range(permutations)])
         sample = np.array([s[0, 0] for s in self.compare_permuted(xs, ys, orders)])
@@ -257,7 +274,8 @@ class Metric(ABC, Generic[State]):
         std = float(sample.std(ddof=1))
         if std <= 1e-12 * float(np.abs(sample).max()):  # a score that no re-pairing changes varies by rounding alone
             std = 0.0
-        return Null(mean, std, _skewness(sample), False, n, f"{permutations} sampled permutations")
+        source = f"{permutations} sampled permutations"
+        return Null(mean, std, _skewness(sample), False, n, source, sample=sample, distance=self.distance)
 
     @property
     def parameters(self) -> dict[str, Any]:

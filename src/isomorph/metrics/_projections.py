@@ -49,6 +49,7 @@ def projection_null(xs: Sequence[Axes], ys: Sequence[Axes], weigh: Weigh, norm: 
         True,
         xs[0].n,
         "exact moments over all re-pairings (Kazi-Aoual et al. 1995)",
+        scale=exact.scale,
     )
 
 

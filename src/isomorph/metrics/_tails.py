@@ -21,6 +21,9 @@ Floats = np.ndarray[Any, Any]
 
 LEADING = 4  # eigenvalues kept of each matrix: three already give the same tail as ten
 _FAR = 0.01  # below it the two tails part
+_SCALED = 1e-4  # a scale that varies less changes no tail
+_NODES = 48
+_MOST_SCALE, _MOST_SKEWNESS = 10.0, 3.5  # measured (docs/nulls.md); directions make a skewness of √8 at the most
 _SPARE, _ROUNDS = 8, 6  # further vectors that speed the iteration up, and how often it is done
 _MOST = 0.98  # of the variance that the leading products may take, so that something is left for the rest
 
@@ -50,6 +53,57 @@ def leading_weights(xs: Sequence[Floats], ys: Sequence[Floats], n: int) -> Float
     return np.asarray(np.einsum("ai,bj->abij", np.stack(xs), np.stack(ys)).reshape(len(xs), len(ys), -1) / (n - 1))
 
 
+def pearson3_sf(z: Any, skewness: Any) -> np.ndarray[Any, Any]:
+    """Upper tail of the standardised Pearson III (shifted gamma) distribution, normal where the skewness is tiny."""
+    z, skewness = np.broadcast_arrays(np.asarray(z, dtype=np.float64), np.asarray(skewness, dtype=np.float64))
+    use = np.abs(skewness) > 1e-6
+    shape = 4 / np.where(use, skewness, 1.0) ** 2
+    # a gamma variable of that shape, standardised; a negative skewness mirrors it
+    gamma = np.maximum(shape + np.sqrt(shape) * z * np.sign(skewness), 0.0)
+    tail = np.where(skewness > 0, special.gammaincc(shape, gamma), special.gammainc(shape, gamma))
+    return np.asarray(np.where(use, tail, special.ndtr(-z)))
+
+
+def is_known(skewness: Any, scale: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether moments tell the tail: they do not where a few items decide nearly all of the score."""
+    skewness, scale = (np.asarray(0.0 if v is None else v, dtype=np.float64) for v in (skewness, scale))
+    return np.asarray((np.abs(skewness) <= _MOST_SKEWNESS) & (scale * (1 + skewness**2) <= _MOST_SCALE))
+
+
+def mixed_tail(p: Floats, z: Floats, skewness: Floats, scale: Floats) -> Floats:
+    """p-values, raised to the tail of a variable of random scale where that is larger.
+
+    The variable is √V S, with V a gamma variable of mean 1 and variance `scale` and S of Pearson's type III such that
+    the skewness of the whole is the given one.
+
+    Args:
+        p: Tails of the variable with a fixed scale.
+        z: Standardised scores of the same shape.
+        skewness: Third standardised moments, of a shape that broadcasts to it.
+        scale: Relative variances of the squared scale, of a shape that broadcasts to it.
+    """
+    shape = np.shape(p)
+    out = np.array(p, dtype=np.float64).reshape(-1)
+    z, skewness, scale = (np.broadcast_to(v, shape).reshape(-1) for v in (z, skewness, scale))
+    chosen = np.flatnonzero((z > 0) & np.isfinite(z) & (scale > _SCALED) & is_known(skewness, scale))
+    for start in range(0, len(chosen), 4096):
+        at = chosen[start : start + 4096]
+        out[at] = np.maximum(out[at], _random_scale_sf(z[at], skewness[at], scale[at]))
+    return out.reshape(shape)
+
+
+def _random_scale_sf(z: Floats, skewness: Floats, scale: Floats) -> Floats:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    rest = ((1 - nodes) / 2) ** 4  # upper tail of V, finest where it is largest
+    weights = 2 * weights * ((1 - nodes) / 2) ** 3
+    a = 1 / scale
+    v = special.gammainccinv(a[:, None], rest) / a[:, None]
+    bent = np.exp(special.gammaln(a + 1.5) - special.gammaln(a) - 1.5 * np.log(a))  # E V^1.5
+    with np.errstate(divide="ignore"):
+        tails = pearson3_sf(z[:, None] / np.sqrt(v), (skewness / bent)[:, None])
+    return np.asarray(tails @ weights)
+
+
 def far_tail(p: Floats, z: Floats, skewness: Floats, weights: Floats) -> Floats:
     """p-values, those below 0.01 raised to the saddlepoint tail where that is larger (up to 0.01, to stay monotone).
 
@@ -64,7 +118,7 @@ def far_tail(p: Floats, z: Floats, skewness: Floats, weights: Floats) -> Floats:
     z, skewness = (np.broadcast_to(v, shape).reshape(-1) for v in (z, skewness))
     lead = np.broadcast_to(weights.reshape(weights.shape[-1:]) if shape == () else weights, (*shape, weights.shape[-1]))
     lead = lead.reshape(-1, weights.shape[-1])
-    for i in np.flatnonzero((out < _FAR) & np.isfinite(z)):
+    for i in np.flatnonzero((out < _FAR) & np.isfinite(z) & (z > 0)):
         out[i] = max(out[i], min(saddlepoint_sf(float(z[i]), float(skewness[i]), lead[i]), _FAR))
     return out.reshape(shape)
 

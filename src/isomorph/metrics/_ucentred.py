@@ -67,20 +67,30 @@ class Invariants(NamedTuple):
         trace: Sum of its diagonal.
         off: Sum of its off-diagonal entries.
         sums: The 17 sums of `INVARIANTS`, after the mean of the diagonal and that of the rest were subtracted.
+        squares: Of the matrix of squared effects of items and of pairs (see `Moments.scale`): its trace, the sum of the
+            rest, and sums 2 to 5 of `INVARIANTS` after both means were subtracted.
     """
 
     n: int
     trace: float
     off: float
     sums: Floats
+    squares: Floats
 
 
 class Moments(NamedTuple):
-    """Mean, variance and third central moment of <A, P B P'> for every A and B: arrays (len(as), len(bs))."""
+    """Mean, variance and third central moment of <A, P B P'> for every A and B: arrays (len(as), len(bs)).
+
+    ``scale`` is the relative variance of what the variance would be, given how large effects meet, were their signs
+    drawn anew. With A_ij = u_i + u_j + W_ij off the diagonal, less the mean, and likewise B, that variance is
+    V = Σ_i l_i² l'_π(i)² + 2 Σ_i≠j W_ij² W'_π(i)π(j)², l_i² = A_ii² + 2 (n - 2) u_i². Where a few items are far out, V
+    varies much: the score is small mostly, and large when far items meet, a tail that three moments do not know.
+    """
 
     mean: Floats
     variance: Floats
     third: Floats
+    scale: Floats
 
 
 def invariants(matrix: Array, *, u_centred: bool = False) -> Invariants:
@@ -94,8 +104,11 @@ def invariants(matrix: Array, *, u_centred: bool = False) -> Invariants:
     n = matrix.shape[0]
     if u_centred:
         sums = np.zeros(len(INVARIANTS))
-        sums[[4, 12, 14]] = _squares_cubes_triangles(matrix)
-        return Invariants(n, 0.0, 0.0, sums)
+        *sums[[4, 12, 14]], fourth, rows = _powers(matrix)
+        # W is the matrix itself, and the squares have the row sums √2 q
+        total = math.sqrt(2.0) * sums[4]
+        inner, outer = 2 * fourth - total**2 / (n * (n - 1)), 2 * rows - total**2 / n
+        return Invariants(n, 0.0, 0.0, sums, np.array([0.0, total, 0.0, 0.0, max(0.0, inner), max(0.0, outer)]))
     a = xp.astype(xp.linalg.diagonal(matrix), xp.float64)
     trace = float(xp.sum(a))
     off = float(xp.sum(matrix, dtype=xp.float64)) - trace
@@ -115,7 +128,7 @@ def invariants(matrix: Array, *, u_centred: bool = False) -> Invariants:
     ]
     sums = np.array([float(p) for p in parts])
     sums[:2] = 0.0
-    return Invariants(n, trace, off, sums)
+    return Invariants(n, trace, off, sums, _squares(m))
 
 
 def moments(xs: Sequence[Invariants], ys: Sequence[Invariants]) -> Moments:
@@ -125,7 +138,38 @@ def moments(xs: Sequence[Invariants], ys: Sequence[Invariants]) -> Moments:
     mean += np.outer([x.off for x in xs], [y.off for y in ys]) / (n * (n - 1))
     hx, hy = np.stack([x.sums for x in xs]), np.stack([y.sums for y in ys])
     second, third = (_raw_moment(hx, hy, n, order) for order in (2, 3))
-    return Moments(mean, np.maximum(second, 0.0), third)  # the mean was taken out: raw moments are central
+    return Moments(mean, np.maximum(second, 0.0), third, _scale(xs, ys))  # the mean was taken out: they are central
+
+
+def _scale(xs: Sequence[Invariants], ys: Sequence[Invariants]) -> Floats:
+    n = xs[0].n
+    mean = np.outer([x.squares[0] for x in xs], [y.squares[0] for y in ys]) / n
+    mean += np.outer([x.squares[1] for x in xs], [y.squares[1] for y in ys]) / (n * (n - 1))
+    hx, hy = np.zeros((2, max(len(xs), len(ys)), len(INVARIANTS)))
+    for h, side in ((hx, xs), (hy, ys)):
+        h[: len(side), 2:6] = [v.squares[2:] for v in side]
+    variance = np.maximum(_raw_moment(hx[: len(xs)], hy[: len(ys)], n, 2), 0.0)
+    return np.asarray(np.where(mean > 0, variance / np.where(mean > 0, mean, 1.0) ** 2, 0.0))
+
+
+def _squares(m: Array) -> Floats:
+    """`Invariants.squares` of a symmetric matrix in float64, the means of its diagonal and of the rest taken out."""
+    xp = array_namespace(m)
+    n = m.shape[0]
+    a = xp.linalg.diagonal(m)
+    effects = (xp.sum(m, axis=1) - a) / (n - 2) if n > 2 else xp.zeros_like(a)
+    size = a * a + 2 * (n - 2) * effects * effects
+    rest = m - effects[:, None] - effects[None, :]
+    rest = xp.reshape(rest * rest, (-1,))
+    rest = xp.reshape(xpx.at(rest)[:: n + 1].set(0.0), (n, n))
+    root = math.sqrt(2.0)
+    rows = xp.sum(rest, axis=1)
+    total, level = root * float(xp.sum(rows)), root * float(xp.sum(rows)) / (n * (n - 1))
+    size, mean = size - xp.sum(size) / n, float(xp.sum(size)) / n
+    rows = root * rows - (n - 1) * level + size
+    own = float(xp.sum(size * size))
+    inner = max(0.0, 2 * float(xp.sum(xp.vecdot(rest, rest))) - total * level)
+    return np.array([n * mean, total, own, float(xp.sum(size * rows)), inner + own, float(xp.sum(rows * rows))])
 
 
 def skewness(moment: Moments) -> Floats:
@@ -191,20 +235,27 @@ def _upper_strip(matrices: Sequence[Array], s: int, e: int, dtype: Any) -> Array
     return xp.stack(rows)
 
 
-def _squares_cubes_triangles(matrix: Array, block: int = 512) -> tuple[float, float, float]:
-    """Sum of squares, sum of cubes and trace of the cube, summed in float64 over blocks of rows."""
+def _powers(matrix: Array, block: int = 512) -> tuple[float, float, float, float, float]:
+    """Sums of squares and cubes, the trace of the cube, sums of fourth powers and of squared row sums of squares.
+
+    All are summed in float64 over blocks of rows.
+    """
     xp = array_namespace(matrix)
-    squares = cubes = triangles = 0.0
+    squares = cubes = triangles = fourth = rows_squared = 0.0
     whole = matrix @ matrix.T if matrix.shape[0] <= 4096 else None  # symmetric, so BLAS does half the work
     for s in range(0, matrix.shape[0], block):
         e = min(matrix.shape[0], s + block)
         rows = matrix[s:e, :]
         product = rows @ matrix if whole is None else whole[s:e, :]
         square = rows * rows
-        squares += float(xp.sum(xp.astype(square, xp.float64)))
+        wide = xp.astype(square, xp.float64)  # fourth powers leave the range of single precision
+        of_rows = xp.sum(wide, axis=1)
+        squares += float(xp.sum(of_rows))
+        rows_squared += float(xp.sum(of_rows * of_rows))
+        fourth += float(xp.sum(xp.vecdot(wide, wide)))
         cubes += float(xp.sum(xp.astype(square * rows, xp.float64)))
         triangles += float(xp.sum(xp.astype(product * rows, xp.float64)))
-    return squares, cubes, triangles
+    return squares, cubes, triangles, fourth, rows_squared
 
 
 # ---- the combinatorics, done once ------------------------------------------------------------------------------

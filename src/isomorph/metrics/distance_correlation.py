@@ -143,7 +143,8 @@ class DistanceCorrelation(Metric[Centred]):
         of = {id(a): invariants(a.matrix, u_centred=special) for a in {id(a): a for a in (*xs, *ys)}.values()}
         exact = moments([of[id(x)] for x in xs], [of[id(y)] for y in ys])
         n = int(xs[0].matrix.shape[0])
-        return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, "exact moments over all re-pairings")
+        source = "exact moments over all re-pairings"
+        return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, source, scale=exact.scale)
 
     def influence(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Influence | None:
         if self.estimator == "biased":

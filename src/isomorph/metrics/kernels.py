@@ -140,6 +140,7 @@ class KernelMetric(Metric[Kernel]):
             xs[0].n,
             "exact moments over all re-pairings",
             weights=weights * (factor / np.where(std > 0, std, 1.0))[:, :, None],
+            scale=moment.scale,
         )
 
     def compare_permuted(

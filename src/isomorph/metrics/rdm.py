@@ -202,7 +202,7 @@ class Rsa(Metric[Pattern]):
         std = np.sqrt(m.variance) / 2
         weights = leading_weights([x.leading for x in xs], [y.leading for y in ys], n) / 2
         weights = weights / np.where(std > 0, std, 1.0)[:, :, None]
-        return Null(mean, std, skewness(m), True, n, source, weights=weights)
+        return Null(mean, std, skewness(m), True, n, source, weights=weights, scale=m.scale)
 
     def influence(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Influence | None:
         if self.comparison in ("kendall", "whitened_cosine", "whitened_pearson") or self.dissimilarity == "mahalanobis":

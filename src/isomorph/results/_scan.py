@@ -49,7 +49,10 @@ class HeldOut(TypedDict):
 
 
 class Tested(TypedDict):
-    """The best pair of a baseline, and the difference of the scan's best to it: bounds and two-sided p, paired."""
+    """The best pair of a baseline, and the difference of the scan's best to it, paired over the items.
+
+    Bounds and two-sided p hold for all pairs of layers at once, of which these were chosen on the same items.
+    """
 
     value: float
     chance: float
@@ -107,7 +110,8 @@ class Alignment(Result):
         values: Scores; higher means more alike unless the metric is named a distance.
         chance: Expected score when the items are paired at random.
         p_value: One-sided p of each pair alone.
-        p_family: p of each pair adjusted for having looked at all pairs (maximum statistic), or None.
+        p_family: p of each pair adjusted for having looked at all pairs (maximum statistic; Bonferroni where the exact
+            null alone was used), or None.
         calibrated: Score over the chance threshold, max((s - τ) / (s_max - τ), 0) with τ the (1 - α) quantile of the
             null and the observation (Aristotelian, ICML 2026), or None where it was not sampled.
         threshold: That τ, or None.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from .._arrays import as_features, to_numpy
 from .._progress import duration, notice
@@ -31,6 +32,7 @@ from ..significance import (
 
 Floats = np.ndarray[Any, Any]
 
+_REFUTED = 1e-4
 MAIN, BASELINE, CEILING = "main", "baseline", "ceiling"
 
 
@@ -135,13 +137,42 @@ def _align(metric: Metric[Any], condition: Condition, states: tuple[list[Any], l
 
 def _exact_only(values: Floats, exact: Null) -> dict[str, Any]:
     p = np.asarray(exact.p_value(values))
+    told = np.broadcast_to(exact.tail_known, values.shape)
     return {
         "chance": _spread_over(exact.mean, values),
         "p_value": p,
         "p_maximum": float(min(1.0, p.size * p.min())),
-        "null": exact.source,
+        "p_family": np.minimum(1.0, p.size * p),
+        "null": exact.source + ("" if told.all() else f"; {_FEW.format(_pairs(~told))}the bound 1 / (1 + z²)"),
         "maximum_from": f"Bonferroni bound over {p.size} layer pairs",
     }
+
+
+_FEW = "a few items decide the score of {}, so p there is "
+
+
+def _pairs(which: Floats) -> str:
+    return "all pairs of layers" if which.all() else f"{int(which.sum())} of {which.size} pairs of layers"
+
+
+def _told(exact: Null | None, known: bool, values: Floats, sampled: Floats, count: int) -> tuple[Floats, str]:
+    """The p of each pair, exact where its tail is known and no sample speaks against it, else as sampled; its source.
+
+    A sample speaks against an exact p if so many permutations reach the score as chance would let in one of ten
+    thousand samples, were that p right.
+    """
+    if exact is None or not known:
+        return sampled, f"{count} sampled permutations"
+    p = np.broadcast_to(np.asarray(exact.p_value(values)), values.shape)
+    told = np.broadcast_to(exact.tail_known, values.shape)
+    reached = np.round(sampled * (count + 1)) - 1
+    refuted = told & (stats.binom.sf(reached - 1, count, p) < _REFUTED)
+    source = exact.source
+    if not told.all():
+        source += f"; {_FEW.format(_pairs(~told))}sampled ({count} permutations)"
+    if refuted.any():
+        source += f"; {_pairs(refuted)} reach their score more often in {count} permutations, so p there is sampled"
+    return np.where(told & ~refuted, p, sampled), source
 
 
 def _sampled(
@@ -150,16 +181,17 @@ def _sampled(
     distance = metric.distance
     best = metric.range[0] if distance else metric.range[1]
     calibration = calibrate(values, null, alpha=alpha, s_max=best, distance=distance)
+    p, source = _told(exact, known, values, np.asarray(calibration.p_value), len(null))
     return {
         "chance": _spread_over(null.mean(axis=0) if exact is None else exact.mean, values),
-        "p_value": np.asarray(exact.p_value(values)) if exact is not None and known else calibration.p_value,
+        "p_value": p,
         "p_maximum": float(maximum_p(values, null, distance=distance)),
         "p_family": np.asarray(step_down_p(values, null, studentized=False, distance=distance)),
         "calibrated": calibration.calibrated,
         "threshold": calibration.threshold,
         "permuted": _permuted(null, alpha, distance),
         "permutations": len(null),
-        "null": exact.source if exact is not None and known else f"{len(null)} sampled permutations",
+        "null": source,
         "maximum_from": f"maximum over all layer pairs in {len(null)} shared permutations",
     }
 
@@ -180,12 +212,19 @@ def _sequential(
     assert found.p_maximum is not None  # asked for by default
     few = plan.orders[: min(19, len(plan.orders))]
     mean = sampled_null(metric, xs, ys, few).mean(axis=0) if exact is None else exact.mean
+    p, source, adjusted = found.p_value, f"up to {found.sampled} permutations, sequentially", None
+    if exact is not None and known:
+        told = np.broadcast_to(exact.tail_known, values.shape)
+        p = np.where(told, exact.p_value(values), p)
+        adjusted = np.minimum(1.0, p.size * p)
+        source = exact.source + ("" if told.all() else f"; {_FEW.format(_pairs(~told))}from {source}")
     return {
         "chance": _spread_over(mean, values),
-        "p_value": np.asarray(exact.p_value(values)) if exact is not None and known else found.p_value,
+        "p_value": p,
+        "p_family": adjusted,
         "p_maximum": found.p_maximum,
         "permutations": found.sampled,
-        "null": exact.source if exact is not None and known else f"up to {found.sampled} permutations, sequentially",
+        "null": source,
         "maximum_from": f"maximum over all layer pairs in {found.used_maximum} shared permutations, sequentially",
     }
 
@@ -205,8 +244,13 @@ def _too_long(metric: Metric[Any], xs: list[Any], ys: list[Any], plan: Plan) -> 
 def _against(
     metric: Metric[Any], main: Condition, best_of: Alignment, other: Condition, b: Alignment, plan: Plan
 ) -> Tested:
-    """The best pair of the scan against the best pair of a baseline: paired over the same items."""
+    """The best pair of the scan against the best pair of a baseline: paired over the same items.
+
+    Both were chosen on these items, which alone makes the side with more pairs of layers look better: bounds and p are
+    those of all its pairs at once.
+    """
     first, second = best_of.best(), b.best()
+    many = max(best_of.values.size, b.values.size)
     gap = first.value - second.value
     tested: Tested = {
         "value": second.value,
@@ -224,7 +268,7 @@ def _against(
             metric,
             (main.left.layers[first.x_layer], main.right.layers[first.y_layer]),
             (other.left.layers[second.x_layer], other.right.layers[second.y_layer]),
-            level=1 - plan.alpha,
+            level=1 - plan.alpha / many,
             groups=plan.design.groups,
             seed=plan.seed,
         )
@@ -235,8 +279,8 @@ def _against(
         "difference": found.value,
         "low": found.low,
         "high": found.high,
-        "p_value": found.p_value,
-        "method": found.method,
+        "p_value": min(1.0, many * found.p_value),
+        "method": found.method + (f", for {many} pairs of layers at once (Bonferroni)" if many > 1 else ""),
     }
 
 
@@ -296,6 +340,7 @@ def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> HeldO
         circular=design.circular,
         within=design.within,
         permutations=max(len(plan.orders), 199),
+        budget=plan.budget,
     )
     return {
         "x_layer": list(left.layers)[found.x_index],

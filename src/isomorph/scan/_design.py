@@ -47,7 +47,15 @@ def design_of(
             raise InputError(f"items holds {len(items)} items but the features have {n} rows and no ids to join by.")
         if groups is None and strata != GROUPS:
             groups = items.groups
-    design = Design(_labels(items, groups, n, "groups"), _labels(items, strata, n, "strata"), circular, within)
+    own = _labels(items, groups, n, "groups")
+    if circular and own is not None and len(set(own)) == 1:
+        own = None  # one group that is one series is a series
+    if not within and own is None:
+        raise InputError(
+            "within=False keeps the order of the items inside their groups, but there are no groups. Give groups=, or "
+            "circular=True if all items are one series in time."
+        )
+    design = Design(own, _labels(items, strata, n, "strata"), circular, within)
     design.orders(n, 0, 0)
     return design
 

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..metrics import Metric, working_memory
 from ..metrics import metric as make_metric
 from ..results import Scan
-from ..significance import Design, family, gallery_subsets
+from ..significance import Design, family, gallery_subsets, split_rows
 from ._align import BASELINE, CEILING, MAIN, Condition, Found, Plan, align_all
 from ._design import check_shifts, design_of
 from ._neighborhoods import neighborhoods
@@ -108,11 +108,15 @@ def scan(
     seed = as_seed(seed)
     check_flag(intervals, "intervals")
     as_count(neighbors, "neighbors", 0)
-    left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
+    given = as_side(x, "x", x_name), as_side(y, "y", y_name)
+    left, right = joined(*given)
     design = design_of(items, left.ids, left.n, groups=groups, strata=strata, circular=circular, within=within)
     check_shifts(design, left.n, alpha)
     if not permutations and not design.free:
         raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
+    if selection == "split":
+        for m in chosen:  # before the permutations, not after them
+            split_rows(m, left.n, design, seed=seed)
     gallery = _sizes(gallery, left.n, chosen)
     if not isinstance(gallery, bool):
         for m in chosen:  # before the permutations, not after them
@@ -143,7 +147,7 @@ def scan(
         scans[0],
         baselines={c.name: s for c, s in zip(conditions, scans, strict=True) if c.role == BASELINE},
         ceilings={c.name: s for c, s in zip(conditions, scans, strict=True) if c.role == CEILING},
-        notes=notes(left, right, design, alpha),
+        notes=notes(given, left, right, design, alpha),
         neighborhoods=neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
         design="" if design.free else str(design),
         dataset=items.name if items is not None else scans[0].dataset,

@@ -33,7 +33,7 @@ from ._items import Duplicates, duplicates
 from ._permutations import Design, log10_distinct, permutations
 from ._power import GalleryPoint, Power, gallery_curve, gallery_subsets, planted, power
 from ._sampling import Sequential, sampled_null, seconds_per_permutation, sequential
-from ._selection import Split, select_split
+from ._selection import Split, select_split, split_rows
 
 __all__ = [
     "Calibration",
@@ -71,6 +71,7 @@ __all__ = [
     "select_split",
     "sequential",
     "single_step",
+    "split_rows",
     "step_down_p",
     "studentize",
     "subsample_interval",

@@ -14,7 +14,7 @@ from ..metrics import Metric
 from ._decisions import sampled_p
 from ._intervals import _features, _scores
 from ._permutations import Design, Labels
-from ._sampling import sampled_null
+from ._sampling import sampled_null, seconds_per_permutation, sequential
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,7 @@ def select_split(
     circular: bool = False,
     within: bool = True,
     permutations: int = 1000,
+    budget: float | None = None,
 ) -> Split:
     """Choose the best layer pair on a part of the items, score it on the rest.
 
@@ -72,6 +73,7 @@ def select_split(
         within: Whether items inside a group are shuffled as well.
         permutations: Re-pairings to sample where the metric has no exact null, or items are not permuted freely; of one
             series, at most all its shifts.
+        budget: Seconds for these, after which the score is sampled only until it is settled, or None.
 
     Raises:
         InputError: if the sides do not fit each other, or a part has too few items for the metric.
@@ -81,6 +83,26 @@ def select_split(
     if right[0].shape[0] != n:
         raise InputError(f"xs has {n} items and ys has {right[0].shape[0]}; row i of both must be the same item.")
     design = Design(groups, strata, circular, within)
+    first, rest = split_rows(metric, n, design, fraction=fraction, seed=seed)
+    scores = _scores(metric, _rows(left, first), _rows(right, first))
+    best = int(np.argmin(scores) if metric.distance else np.argmax(scores))
+    i, j = (int(k) for k in np.unravel_index(best, scores.shape))
+    x, y = (metric.prepare(take_rows(side[k], rest)) for side, k in ((left, i), (right, j)))
+    value = np.asarray(to_numpy(metric.compare([x], [y])), dtype=np.float64)
+    count = min(permutations, len(rest) - 1) if design.series else permutations
+    orders = design.take(rest).orders(len(rest), count, seed)
+    chance, p, source = _judged(metric, x, y, value, orders, design.free, budget)
+    return Split(i, j, float(value[0, 0]), chance, p, float(scores[i, j]), len(first), len(rest), source)
+
+
+def split_rows(
+    metric: Metric[Any], n: int, design: Design, *, fraction: float = 0.5, seed: int = 0
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The rows that choose the layers, and those that score them.
+
+    Raises:
+        InputError: if either are too few for the metric, or nothing of the latter can change places.
+    """
     chooses = design.part(n, fraction, seed)
     first, rest = np.flatnonzero(chooses), np.flatnonzero(~chooses)
     if min(len(first), len(rest)) < metric.min_items:
@@ -88,26 +110,37 @@ def select_split(
             f"A split of {n} items into {len(first)} and {len(rest)} is too small: {metric} needs "
             f"{metric.min_items} in each part."
         )
-    scores = _scores(metric, _rows(left, first), _rows(right, first))
-    best = int(np.argmin(scores) if metric.distance else np.argmax(scores))
-    i, j = (int(k) for k in np.unravel_index(best, scores.shape))
-    x, y = (metric.prepare(take_rows(side[k], rest)) for side, k in ((left, i), (right, j)))
-    value = np.asarray(to_numpy(metric.compare([x], [y])), dtype=np.float64)
-    count = min(permutations, len(rest) - 1) if design.series else permutations
-    chance, p, source = _judged(metric, x, y, value, design.take(rest), count, seed, len(rest))
-    return Split(i, j, float(value[0, 0]), chance, p, float(scores[i, j]), len(first), len(rest), source)
+    try:
+        design.take(rest).orders(len(rest), 0, seed)
+    except InputError as error:
+        raise InputError(
+            f"A split of the {n} items leaves {len(rest)} that score the layers, {design}, and these cannot be "
+            f"permuted by themselves: {str(error).removeprefix('permutations: ')} Or score on all items "
+            "(selection='all')."
+        ) from error
+    return first, rest
 
 
 def _judged(
-    metric: Metric[Any], x: Any, y: Any, value: np.ndarray[Any, Any], design: Design, count: int, seed: int, n: int
+    metric: Metric[Any],
+    x: Any,
+    y: Any,
+    value: np.ndarray[Any, Any],
+    orders: np.ndarray[Any, Any],
+    free: bool,
+    budget: float | None,
 ) -> tuple[float, float, str]:
-    exact = metric.null_moments([x], [y]) if design.free else None
-    if exact is not None and exact.std is not None and not metric.distance:
+    exact = metric.null_moments([x], [y]) if free else None
+    if exact is not None and exact.std is not None and not metric.distance and np.all(exact.tail_known):
         mean = float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
         return mean, float(np.asarray(exact.p_value(value)).reshape(-1)[0]), exact.source
-    null = sampled_null(metric, [x], [y], design.orders(n, count, seed))
+    if budget is not None and seconds_per_permutation(metric, [x], [y], orders) * len(orders) > budget:
+        found = sequential(metric, [x], [y], value, orders, maximum=False, least=min(19, len(orders)), budget=budget)
+        few = sampled_null(metric, [x], [y], orders[: min(19, len(orders))])
+        return float(few.mean()), float(found.p_value[0, 0]), f"up to {found.sampled} permutations, sequentially"
+    null = sampled_null(metric, [x], [y], orders)
     p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
-    return float(null.mean()), p, f"{count} sampled permutations"
+    return float(null.mean()), p, f"{len(orders)} sampled permutations"
 
 
 def _rows(layers: Sequence[Array], rows: np.ndarray[Any, Any]) -> list[Array]:
