@@ -27,7 +27,8 @@ Each number is the **actual** share of random re-pairings beyond the point where
 lies, over that nominal share: 1 is right, above 1 claims too much, below 1 too little. Its relative error is one over
 the square root of samples × nominal × number. *normal*: mean and variance. *t*: Székely and Rizzo (2013),
 n(n-3)/2 - 1 degrees of freedom. *Pearson III*: mean, variance, skewness. *ours*: what `Null.p_value` gives where it
-also knows the leading eigenvalues, the larger of Pearson III and a saddlepoint tail (`metrics/_tails.py`).
+also knows the leading eigenvalues and how much the spread hangs on which items meet: the largest of Pearson III, a
+saddlepoint tail and that of a variable of random scale (`metrics/_tails.py`).
 
 """
 
@@ -43,8 +44,18 @@ def spectrum(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def heavy(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Student-t noise with 3 degrees of freedom, a few items far from all others."""
+    """Student-t noise with 3 degrees of freedom in every feature."""
     return rng.standard_t(3, (n, d))
+
+
+def item_scales(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise whose items are of very different size, some far from all others."""
+    return rng.standard_normal((n, d)) * np.exp(0.75 * rng.standard_normal((n, 1)))
+
+
+def three_far(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise in which three items are five times as large as the rest."""
+    return rng.standard_normal((n, d)) * np.where(np.arange(n) < 3, 5.0, 1.0)[:, None]
 
 
 def clusters(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
@@ -58,6 +69,8 @@ CASES: tuple[Case, ...] = (
     ("1/k spectrum", spectrum, 64, 64),
     ("Student t₃", heavy, 64, 64),
     ("8 clusters", clusters, 64, 32),
+    ("items of all sizes", item_scales, 64, 32),
+    ("3 far items", three_far, 64, 32),
 )
 METRICS = ("cka(estimator='unbiased')", "cka(estimator='biased')", "rsa(comparison='pearson')", "mutual_knn(k=10)")
 
@@ -108,7 +121,7 @@ def thresholds(null: object, n: int, normed: bool) -> dict[str, np.ndarray]:
         t = stats.t.isf(levels, degrees)
         out["t"] = t / np.sqrt(degrees + t * t)
     out["Pearson III"] = mean + std * stats.pearson3.isf(levels, null.skewness) + null.step / 2
-    if null.weights is not None:  # the p-value that users get, turned around
+    if null.weights is not None or null.scale is not None:  # the p-value that users get, turned around
         grid = mean + std * np.linspace(0.5, 40, 4000)
         p = np.array([null.p_value(s) for s in grid])
         out["ours"] = np.interp(-np.log(levels), -np.log(np.maximum(p, 1e-300)), grid)
@@ -144,10 +157,11 @@ def tails(samples: int, specs: Sequence[str] = METRICS, cases: Sequence[Case] = 
 
 
 def far_tails(samples: int) -> list[str]:
-    """The cases whose far tail is hardest: few directions carry the score, or overlap comes in blocks."""
-    spectral, clustered = CASES[1:2], CASES[3:]
+    """The cases whose far tail is hardest: few directions or few items carry the score, or overlap comes in blocks."""
+    spectral, clustered, sized = CASES[1:2], CASES[3:4], CASES[4:5]
     lines = tails(samples, METRICS[:1], spectral)
-    for spec, cases in ((METRICS[0], clustered), (METRICS[2], spectral), (METRICS[3], clustered)):
+    runs = (METRICS[0], clustered), (METRICS[0], sized), (METRICS[2], spectral), (METRICS[3], clustered)
+    for spec, cases in runs:
         lines += tails(samples, (spec,), cases)[2:]
     return lines
 

@@ -9,8 +9,11 @@ import pytest
 
 from isomorph.datasets import PairedItems
 from isomorph.errors import InputError, UnknownNameError
+from isomorph.metrics import Null
 from isomorph.results import Alignment, Scan, load_result
 from isomorph.scan import scan
+from isomorph.scan._align import _told
+from isomorph.significance import difference
 from isomorph.store import Layers
 
 N = 60
@@ -45,7 +48,7 @@ def test_noise_does_not_pass(planted):
 
 
 def test_values_equal_the_metric_called_on_each_pair(planted):
-    from isomorph.metrics import metric
+    from isomorph.metrics import Null
 
     x, y = planted
     for spec in ("mutual_knn(k=5)", "cka", "procrustes", "rsa"):
@@ -361,9 +364,107 @@ def test_duplicated_items_are_noted(planted):
     twice = {k: np.concatenate([v[:-1], v[:1]]) for k, v in y.items()}
     result = scan(x, twice, "cka", permutations=19)
     assert "0 = 59" in result.notes[0]
-    assert "leave 1 of the 60 items out" in result.notes[0]
+    assert "p-values are not concerned" in result.notes[1]
     assert "Note" in repr(result)
+    both = scan({k: np.concatenate([v[:-1], v[:1]]) for k, v in x.items()}, twice, "cka", permutations=19)
+    assert "1 of the 60 items are copies" in both.notes[2]
     assert scan(x, y, "cka", permutations=19).notes == ()
+
+
+def test_items_are_copies_only_if_every_layer_gives_them_the_same(planted):
+    x, y = planted
+    label = (np.arange(N) % 2)[:, None] * 1.0
+    for layers in ({"x2": x["x2"], "label": label}, {"label": label, "x2": x["x2"]}):
+        assert scan(layers, y, "cka", permutations=19).notes == ()
+    assert "0 = 2" in scan(label, y, "cka", permutations=19).notes[0]
+
+
+def test_items_without_a_partner_are_counted_aloud(planted):
+    x, y = planted
+    left = Layers.from_arrays(x, ids=[f"i{k}" for k in range(N)])
+    right = Layers.from_arrays(y, ids=[f"i{k + 10}" for k in range(N)])
+    found = scan(left, right, "cka", permutations=19)
+    assert found.n == 50
+    assert "10 of the 60 items of" in found.notes[0]
+    assert "no partner by id" in found.notes[0]
+
+
+def rare(step, first, n=100):
+    return (np.arange(n) % step == first)[:, None] * 1.0
+
+
+def test_where_a_few_items_decide_p_is_that_of_the_sample():
+    found = scan((np.arange(100) < 3)[:, None] * 1.0, rare(40, 5), "cka", permutations=999)["cka"]
+    assert found.p_value[0, 0] == found.p_maximum > 0.5
+    assert "a few items decide the score of all pairs of layers, so p there is sampled" in found.null
+    hurried = scan((np.arange(100) < 3)[:, None] * 1.0, rare(40, 5), "cka", permutations=999, budget=1e-6)["cka"]
+    assert hurried.p_value[0, 0] > 0.05
+    assert "from up to" in hurried.null
+
+
+def test_with_the_exact_null_alone_p_is_a_bound_where_a_few_items_decide():
+    rng = np.random.default_rng(0)
+    x = {
+        "far": rng.normal(size=(80, 6)) * np.where(np.arange(80) < 3, 40, 1)[:, None],
+        "near": rng.normal(size=(80, 6)),
+    }
+    y = rng.normal(size=(80, 5)) * np.where(np.arange(80) > 76, 40, 1)[:, None]
+    found = scan(x, y, "cka", permutations=0)["cka"]
+    assert "of 1 of 2 pairs of layers, so p there is the bound 1 / (1 + z²)" in found.null
+    np.testing.assert_allclose(found.p_family, np.minimum(1, 2 * found.p_value))
+    assert found.p_maximum == found.p_family.min()
+
+
+def test_an_exact_p_that_the_sample_speaks_against_is_not_shown():
+    null = Null(0.0, 0.01, 0.0, True, 100, "exact moments")
+    values, count = np.array([[0.03, 0.03]]), 999
+    p, source = _told(null, True, values, np.array([[0.002, 0.05]]), count)  # one, and 49 permutations reach them
+    assert p[0, 0] == null.p_value(0.03)
+    assert p[0, 1] == 0.05
+    assert "1 of 2 pairs of layers reach their score more often in 999 permutations" in source
+
+
+def test_a_layer_of_cauchy_noise_does_not_end_a_scan():
+    rng = np.random.default_rng([9, 282])
+    x, y = rng.standard_cauchy((128, 8)), rng.standard_cauchy((128, 8))
+    assert scan(x, y, "cka", permutations=19)["cka"].p_value[0, 0] > 0.05
+
+
+def test_differences_allow_for_the_choice_among_all_pairs_of_layers(planted):
+    x, y = planted
+    rng = np.random.default_rng(1)
+    noise = {k: rng.normal(size=v.shape) for k, v in x.items()}
+    tested = scan(x, y, "cka", permutations=19, x_baselines={"noise": noise})["cka"].against["noise x"]
+    alone = difference("cka", (x["x2"], y["y1"]), (noise[tested["x_layer"]], y[tested["y_layer"]]), level=1 - 0.05 / 6)
+    assert tested["p_value"] == pytest.approx(6 * alone.p_value)
+    assert (tested["low"], tested["high"]) == pytest.approx((alone.low, alone.high))
+    assert "6 pairs of layers at once" in tested["method"]
+
+
+def test_order_inside_groups_needs_groups(planted):
+    with pytest.raises(InputError, match="there are no groups"):
+        scan(*planted, "cka", permutations=19, within=False)
+    with pytest.raises(InputError, match="there are no groups"):
+        scan(*planted, "cka", permutations=19, within=False, strata=[k % 3 for k in range(N)])
+
+
+def test_one_series_may_be_given_as_one_group(planted):
+    found = scan(*planted, "cka", permutations=19, circular=True, groups=["subject"] * N)
+    assert found.design == scan(*planted, "cka", permutations=19, circular=True).design
+    assert found["cka"].interval is None
+
+
+def test_a_split_that_cannot_be_judged_is_refused_before_the_permutations(planted):
+    for design in ({"strata": [k // 2 for k in range(N)]}, {"groups": [k // 30 for k in range(N)]}):
+        with pytest.raises(InputError, match=r"A split of the 60 items leaves 30 that score the layers"):
+            scan(*planted, "procrustes", permutations=10**9, selection="split", **design)
+
+
+def test_a_budget_holds_for_the_held_out_pair_too(planted):
+    held = scan(*planted, "procrustes", permutations=4000, budget=1e-6, selection="split")["procrustes"].held_out
+    assert "sequentially" in held["null"]
+    assert int(held["null"].split()[2]) < 500
+    assert held["p_value"] < 0.1
 
 
 def test_groups_move_together(planted):
