@@ -127,15 +127,15 @@ def test_the_mixed_tail_is_that_of_a_normal_variable_of_random_scale():
     rng = np.random.default_rng(0)
     for scale in (0.05, 0.5, 3.0):
         draws = np.sqrt(rng.gamma(1 / scale, scale, 2_000_000)) * rng.standard_normal(2_000_000)
-        for z in (1.0, 2.5, 4.0):
+        for z in (2.5, 3.0, 4.0):
             found = mixed_tail(np.zeros(1), np.array([z]), np.array([0.0]), np.array([scale]))[0]
             share = np.mean(draws >= z)
             assert found == pytest.approx(share, abs=4 * np.sqrt(share / 2e6) + 1e-7)
 
 
 def test_the_mixed_tail_leaves_alone_what_has_no_random_scale_and_scores_below_chance():
-    p, z = np.array([0.2, 0.01, 0.7]), np.array([0.8, 2.3, -0.5])
-    assert mixed_tail(p, z, np.zeros(3), np.array([0.0, 1e-6, 1.0])).tolist() == p.tolist()
+    p, z = np.array([0.2, 0.01, 0.7, 0.04, 0.02]), np.array([0.8, 2.3, -0.5, 1.75, 0.9])
+    assert mixed_tail(p, z, np.zeros(5), np.array([0.0, 1e-6, 1.0, 1.0, 1.0])).tolist() == [0.2, 0.01, 0.7, 0.04, 0.03]
 
 
 def item_scales(n, rng):

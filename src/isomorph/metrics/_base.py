@@ -85,7 +85,7 @@ class Null:
 
         With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. It claims
         too much where few directions carry the score, and where few items do: with `weights` p is at least, below 0.01,
-        a saddlepoint approximation that keeps those directions, with `scale` the tail of the same variable with a
+        a saddlepoint approximation that keeps those directions, with `scale`, below 0.03, the tail of a variable of
         random scale. Where a few items decide nearly all (`tail_known` is False), no tail is right, and p is the bound
         that holds for every distribution of this mean and deviation (Cantelli): 1 / (1 + z²).
 

@@ -22,6 +22,7 @@ Floats = np.ndarray[Any, Any]
 LEADING = 4  # eigenvalues kept of each matrix: three already give the same tail as ten
 _FAR = 0.01  # below it the two tails part
 _SCALED = 1e-4  # a scale that varies less changes no tail
+_MIXED = 0.03  # above it three moments are right whatever the scale
 _NODES = 48
 _MOST_SCALE, _MOST_SKEWNESS = 10.0, 3.5  # measured (docs/nulls.md); directions make a skewness of √8 at the most
 _SPARE, _ROUNDS = 8, 6  # further vectors that speed the iteration up, and how often it is done
@@ -71,7 +72,7 @@ def is_known(skewness: Any, scale: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def mixed_tail(p: Floats, z: Floats, skewness: Floats, scale: Floats) -> Floats:
-    """p-values, raised to the tail of a variable of random scale where that is larger.
+    """p-values below 0.03, raised to the tail of a variable of random scale where that is larger (up to 0.03).
 
     The variable is √V S, with V a gamma variable of mean 1 and variance `scale` and S of Pearson's type III such that
     the skewness of the whole is the given one.
@@ -85,10 +86,10 @@ def mixed_tail(p: Floats, z: Floats, skewness: Floats, scale: Floats) -> Floats:
     shape = np.shape(p)
     out = np.array(p, dtype=np.float64).reshape(-1)
     z, skewness, scale = (np.broadcast_to(v, shape).reshape(-1) for v in (z, skewness, scale))
-    chosen = np.flatnonzero((z > 0) & np.isfinite(z) & (scale > _SCALED) & is_known(skewness, scale))
+    chosen = np.flatnonzero((out < _MIXED) & (z > 0) & np.isfinite(z) & (scale > _SCALED) & is_known(skewness, scale))
     for start in range(0, len(chosen), 4096):
         at = chosen[start : start + 4096]
-        out[at] = np.maximum(out[at], _random_scale_sf(z[at], skewness[at], scale[at]))
+        out[at] = np.maximum(out[at], np.minimum(_random_scale_sf(z[at], skewness[at], scale[at]), _MIXED))
     return out.reshape(shape)
 
 
