@@ -185,3 +185,12 @@ def test_an_item_that_alone_spans_a_direction_is_named() -> None:
 def test_impossible_parameters_are_refused(spec: str) -> None:
     with pytest.raises(InputError):
         metric(spec)
+
+
+@pytest.mark.parametrize("direction", ["x_to_y", "symmetric"])
+def test_a_layer_that_is_constant_without_one_fold_predicts_nothing_and_is_refused(direction):
+    x = np.zeros((60, 3))
+    x[0] = 1
+    y = np.random.default_rng(0).normal(size=(60, 5))
+    with pytest.raises(InputError, match="without the items of one fold all others have the same features"):
+        metric(f"ridge_predictivity(direction='{direction}')")(x, y)

@@ -105,7 +105,8 @@ class Predictor:
         """Weights (asked, known) by which centred outcomes of the known items predict those of the asked ones.
 
         Raises:
-            InputError: if nothing is regularised and the known items are too few for the layer's rank.
+            InputError: if nothing is regularised and the known items are too few for the layer's rank, or they are all
+                the same.
         """
         xp = array_namespace(known)
         n, d = known.shape
@@ -119,7 +120,13 @@ class Predictor:
                 )
             assert axes.vt is not None  # asked for
             return (asked @ (axes.vt.T / (axes.s * axes.scale)[None, :])) @ axes.u.T
-        ridge = self.regularization * xp.sum(known * known)
+        total = xp.sum(known * known)
+        if bool(total <= 1e-24 * xp.sum(self.centred * self.centred)):
+            raise InputError(
+                f"{self.name} is not defined here: without the items of one fold all others have the same features, so "
+                "nothing can be fitted to them. Leave the few items that differ out, or use more of them."
+            )
+        ridge = self.regularization * total
         if n <= d:
             gram = known @ known.T + ridge * xp.eye(n, dtype=known.dtype, device=device(known))
             return xp.linalg.solve(gram, known @ asked.T).T
