@@ -607,7 +607,9 @@ READING = """
 ## Reading
 
 - **p-values keep their level**, single ones, exact ones and those of the maximum over 32 layers. What lies below the
-  band are scores that tie, and stacks that share their first layers, so that one careful draw shows in several entries.
+  band are scores that tie, and stacks that share their first layers, so that one careful draw shows in several entries;
+  and exact p-values of biased CKA and `decoding` on wide Student t₃ features, where in many trials a few items decide
+  nearly all of the score: p is then a bound, in place of which a scan shows the sampled p ([nulls.md](nulls.md)).
 - **Calling a scan significant because one of its 32 pairs is** (*naive*) is wrong in 62 to 86 % of scans of noise.
 - **The calibrated score of noise is 0** but for some thousandths, at every d / n, where biased CKA itself is near 1.
 - **Power rises to 1** with the strength of a shared signal, and fastest where it is concentrated (rank 1), but for
