@@ -16,7 +16,8 @@ from .errors import InputError, IsomorphError
 
 _LEGEND = """\
 p(max): p of the best of all pairs of layers. calibrated: 0 at the threshold of chance, 1 at the best score.
-held out: layers chosen on the other items. share of a ceiling: 0 at chance, 1 at the ceiling."""
+held out: layers chosen on the other items. share of a ceiling: 0 at chance, 1 at the ceiling.
+difference: its interval and p allow for both best pairs having been chosen on these items."""
 INTERRUPTED = "Interrupted. What was committed is kept; the same command goes on from there."
 
 
