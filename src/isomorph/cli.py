@@ -110,6 +110,8 @@ def extract(
     storage: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
     batch_size: Annotated[int, typer.Option(help="Items a batch.")] = 16,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable items out.")] = False,
+    side: Annotated[str | None, typer.Option(help="Part of a model with several; `isomorph list sides MODEL`.")] = None,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Skip the self-check; the features say so.")] = False,
     export: Annotated[Path | None, typer.Option(help="Also write the features to a .npz or .safetensors file.")] = None,
 ) -> None:
     """Run an encoder over the items and keep the features of every layer."""
@@ -123,7 +125,7 @@ def extract(
     options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
     options |= {"pooling": pooling} if pooling else {}
     options |= {"seed": seed} if init == "random" else {}
-    encoder = load_encoder(model, **options)
+    encoder = load_encoder(model, side=side, check=not no_check, store=store, **options)
     layers = extract_features(
         encoder,
         items,
@@ -326,13 +328,18 @@ def report(
 
 
 @app.command("list")
-def list_(kind: Annotated[str, typer.Argument(help="models, metrics, datasets or maps.")]) -> None:
-    """What there is: models, metrics, datasets or maps."""
+def list_(
+    kind: Annotated[str, typer.Argument(help="models, sides, metrics, datasets or maps.")],
+    model: Annotated[str | None, typer.Argument(help="For sides: the model.")] = None,
+) -> None:
+    """What there is: models, metrics, datasets or maps; or the sides of one model."""
     from . import listing
 
-    if kind not in listing.KINDS:
-        raise InputError(f"There is no list of {kind!r}; choose one of {', '.join(listing.KINDS)}.")
-    columns, rows = listing.KINDS[kind]()
+    if kind not in (*listing.KINDS, "sides"):
+        raise InputError(f"There is no list of {kind!r}; choose one of {', '.join([*listing.KINDS, 'sides'])}.")
+    if (model is not None) != (kind == "sides"):
+        raise InputError("`isomorph list sides MODEL` lists the sides of one model; the other lists take no model.")
+    columns, rows = listing.list_sides(model) if model is not None else listing.KINDS[kind]()
     table = _plain_table(*columns)
     for row in rows:
         table.add_row(*row)

@@ -25,7 +25,7 @@ Rows = dict[str, "np.ndarray[Any, Any]"]
 def extract(
     encoder: Encoder,
     items: PairedItems,
-    view: str | None = None,
+    view: str | Sequence[str] | None = None,
     store: FeatureStore | str | os.PathLike[str] | None = None,
     *,
     batch_size: int = 16,
@@ -44,7 +44,8 @@ def extract(
     Args:
         encoder: The encoder, such as `load_encoder` gives.
         items: The items.
-        view: Which view of them to encode; None takes the one of the encoder's modality.
+        view: Which view of them to encode; None takes the one of the encoder's modality. An encoder of two views takes
+            both, as ``("image", "text")`` or ``"image+text"``.
         store: The store, or its folder; None keeps all features in memory.
         batch_size: Items a batch. Texts are sorted by length first, so that a batch holds texts of like length;
             the features come back in item order all the same.
@@ -66,6 +67,7 @@ def extract(
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size}: at least one item a batch is needed.")
     store = FeatureStore(store) if isinstance(store, (str, os.PathLike)) else store
+    view = view if view is None or isinstance(view, str) else "+".join(view)
     name = choose_view(encoder, items, view)
     unreadable: dict[str, str] = {}
     if skip_bad:
@@ -169,7 +171,7 @@ class _Job:
 
     @property
     def view(self) -> View:
-        return self.items.views[self.name]
+        return self.items.view(self.name)
 
     def run(self, sink: _Sink) -> None:
         """Compute what the sink lacks.
@@ -319,7 +321,7 @@ def _without_missing_files(items: PairedItems, view: str) -> tuple[PairedItems, 
     bad: dict[str, str] = {}
     for i, id_ in enumerate(items.ids):
         try:
-            items.views[view].digest(i)
+            items.view(view).digest(i)
         except InputError as error:
             bad[id_] = str(error)
     if len(bad) == len(items):

@@ -42,9 +42,26 @@ def list_models() -> Rows:
     rows += [
         ("org/name@revision", "any", "a Hugging Face model, through the Auto classes", "", ""),
         ("./folder", "any", "a local checkpoint", "", ""),
-        ("onnx:file.onnx", "any", "an ONNX file, tapped at named nodes", "", ""),
+        ("timm:name", "image", "a model of timm", "", ""),
+        ("open_clip:name/pretrained#side", "text or image", "a dual encoder of open_clip", "", ""),
+        ("sentence-transformers:name", "text", "a sentence encoder, its final embedding included", "", ""),
+        ("file.onnx", "any", "an ONNX file, tapped at named nodes", "", ""),
+        ("file.gguf", "text", "a GGUF file", "", ""),
+        ("file.tflite", "any", "a TensorFlow Lite file", "", ""),
+        ("api:…", "text", "an OpenAI-compatible embeddings endpoint", "", ""),
+        ("module:file.py:function", "any", "a torch module that a function of yours makes", "", ""),
     ]
     return ("model", "modality", "what it is", "download", "licence"), rows
+
+
+def list_sides(model: str) -> Rows:
+    """The parts of a model that can be loaded by themselves, with what each is."""
+    from .encoders import sides_of
+    from .encoders._sides import SIDES
+
+    sides = sides_of(model)
+    rows = [(side, f"{model}#{side}", SIDES.get(side, "")) for side in sides]
+    return ("side", "spec", "what it is"), rows or [("(one side only)", model, "the whole model")]
 
 
 def list_maps() -> Rows:

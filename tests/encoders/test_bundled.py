@@ -151,7 +151,7 @@ def test_whisper_twins_need_no_download(monkeypatch, tmp_path):
     assert encoder.name == "bundled:whisper-tiny.en?init=random"
     assert encoder.layers == ("embedding", "block_01", "block_02", "block_03", "block_04", "final_norm")
     assert encoder.n_parameters == 8_208_384
-    assert not list(tmp_path.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] in ([], ["certificates"])
 
 
 def test_a_bundled_model_that_cannot_be_had_is_a_fetch_error(monkeypatch, tmp_path):

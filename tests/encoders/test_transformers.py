@@ -288,9 +288,9 @@ def test_a_recording_too_short_for_one_frame_is_refused(checkpoint):
 @pytest.mark.parametrize(
     ("kind", "options", "says"),
     [
-        ("clip", {}, "dual encoder; choose side='text' or 'vision'"),
+        ("clip", {}, "has several sides; choose one by side=, or #side at the end of its name: 'text', 'vision'"),
         ("bert", {"side": "decoder"}, "has one side only"),
-        ("t5", {"side": "text"}, "side must be 'encoder' or 'decoder'"),
+        ("t5", {"side": "text"}, "Its sides: 'encoder', 'decoder'"),
         ("vit", {"max_length": 5}, "for texts"),
         ("bert", {"max_length": 99}, "20 positions"),
         ("bert", {"padding_side": "middle"}, "Unknown padding_side"),
@@ -319,11 +319,13 @@ def test_a_checkpoint_that_lacks_weights_is_refused(checkpoint, tmp_path):
         load_encoder(str(tmp_path / "part"))
 
 
-@pytest.mark.parametrize("content", [None, "{}", "no json"])
-def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "has no config.json"), ("{}", "holds no weights"), ("no json", "cannot be read")]
+)
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path, content, says):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=says):
         load_encoder(str(tmp_path))
 
 

@@ -32,7 +32,7 @@ class View(Sequence[Any], ABC):
     @property
     @abstractmethod
     def modality(self) -> str:
-        """``"text"``, ``"image"``, ``"audio"`` or ``"features"``."""
+        """``"text"``, ``"image"``, ``"audio"``, ``"video"`` or ``"features"``; ``"image+text"`` of two together."""
 
     @abstractmethod
     def digest(self, index: int) -> bytes:
@@ -72,6 +72,35 @@ class MemoryView(View):
         if isinstance(self.items, np.ndarray):
             return MemoryView(self.items[np.asarray(indices, dtype=np.intp)], self.kind)
         return MemoryView([self.items[i] for i in indices], self.kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinedView(View):
+    """Several views of the same items together; an item is a tuple.
+
+    Attributes:
+        parts: The views.
+    """
+
+    parts: tuple[View, ...]
+
+    @property
+    def modality(self) -> str:
+        return "+".join(part.modality for part in self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return tuple(part[index] for part in self.parts)
+
+    def digest(self, index: int) -> bytes:
+        return hashlib.sha256(b"".join(part.digest(index) for part in self.parts)).digest()
+
+    def take(self, indices: Sequence[int]) -> JoinedView:
+        return JoinedView(tuple(part.take(indices) for part in self.parts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,14 +196,16 @@ class PairedItems:
         return f"PairedItems({self.name}: {len(self)} items; views {views}; labels {', '.join(self.labels) or 'none'})"
 
     def view(self, name: str) -> View:
-        """One view by name.
+        """One view by name; ``"image+text"`` is two views together, whose items are pairs.
 
         Raises:
             UnknownNameError: if there is no such view.
         """
-        if name not in self.views:
-            raise UnknownNameError(f"view of {self.name}", name, self.views)
-        return self.views[name]
+        parts = name.split("+") if name not in self.views else [name]
+        for part in parts:
+            if part not in self.views:
+                raise UnknownNameError(f"view of {self.name}", part, self.views)
+        return self.views[name] if len(parts) == 1 else JoinedView(tuple(self.views[part] for part in parts))
 
     @property
     def fingerprint(self) -> str:
@@ -309,7 +340,8 @@ def as_view(values: Sequence[Any], name: str = "view") -> View:
         found = sorted({type(v).__name__ for v in values})
         raise InputError(
             f"View {name!r} holds {', '.join(found) or 'nothing'}; its items must all be texts (str), images (uint8 "
-            "arrays (h, w, 3) or PIL images), recordings (isomorph.datasets.Audio) or feature rows (1-D arrays)."
+            "arrays (h, w, 3) or PIL images), videos (uint8 arrays (frames, h, w, 3)), recordings (isomorph.datasets.Audio) "
+            "or feature rows (1-D arrays)."
         )
     return MemoryView(values, str(kinds.pop()))
 
@@ -334,6 +366,8 @@ def _kind(item: Any) -> str | None:
     shape, dtype = getattr(item, "shape", None), getattr(item, "dtype", None)
     if shape is not None and len(shape) == 3 and dtype == np.uint8:
         return "image"
+    if shape is not None and len(shape) == 4 and dtype == np.uint8:
+        return "video"
     if shape is not None and len(shape) == 1:
         return "features"
     return None

@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from .._packages import cache_dir
 from ..errors import InputError, UnknownNameError
 from ._base import Encoder, Features
+from ._check import Certificates, certificate_key, check_encoder
 from ._pooling import POOLINGS, check_pooling
 from ._provider import ModelFacts, Options, Provider, providers
 from ._spec import ModelSpec, parse_model_spec
@@ -27,6 +31,7 @@ __all__ = [
     "load_encoder",
     "parse_model_spec",
     "providers",
+    "sides_of",
 ]
 
 INITS = ("pretrained", "random")
@@ -42,6 +47,11 @@ def load_encoder(
     device: str = "cpu",
     dtype: str = "float32",
     layers: str | Iterable[str] | None = None,
+    axes: str | Mapping[str, str] | None = None,
+    side: str | None = None,
+    check: bool = True,
+    probes: Sequence[Any] | None = None,
+    store: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Encoder:
     """Load a frozen encoder that gives pooled features of every layer.
@@ -57,16 +67,25 @@ def load_encoder(
         dtype: ``"float32"``; ``"bfloat16"`` or ``"float16"`` compute in autocast (weights stay float32, pooling is done
             in float32); ``"float64"`` converts the weights. The features are float32 in any case.
         layers: Names or glob patterns of the layers to keep; all blocks if None.
-        options: Of one provider only: `side`, `max_length`, `truncate`, `padding_side`, `trust_remote_code`
+        axes: Which axis of a layer's activations is which, where that cannot be seen by running the network: a word
+            such as ``"btd"``, ``"tbd"``, ``"bct"``, ``"bchw"`` or ``"bhwc"``, or a mapping from layers to such words.
+        side: Which part of a model with several, such as ``"vision"``; the same as ``#vision`` at the end of `spec`.
+            `isomorph list sides MODEL` names them.
+        check: Whether the encoder must pass its self-check: that features are those of the item alone, whatever the
+            batch, the padding and the call. ``False`` is recorded in the encoder's identity.
+        probes: Items to check with, at least two; by default a few of the encoder's modality.
+        store: A feature store whose certificates say which encoders have passed; by default the user's cache.
+        options: Of one provider only, such as `max_length`, `truncate`, `padding_side`, `trust_remote_code`
             (transformers); `preprocess`, `modality`, `name` (module); `modality`, `size`, `mean`, `std`,
-            `tokenizer`, `threads`, … (onnx). Unknown ones are errors that name the known ones.
+            `tokenizer`, `threads` (onnx). Unknown ones are errors that name the known ones.
 
     Returns:
         The encoder.
 
     Raises:
         UnknownNameError: if there is no such provider, model, layer, pooling or option.
-        InputError: if an option does not fit the model, or the checkpoint is not complete.
+        InputError: if an option does not fit the model, the checkpoint is not complete, or the encoder fails its
+            self-check; the layer and the property are named.
         FetchError: if weights cannot be had.
         MissingExtraError: if an optional package is missing.
     """  # noqa: DOC501  # a function makes the error; its class is named above
@@ -79,6 +98,13 @@ def load_encoder(
     if not parsed.provider or parsed.provider not in providers.classes:
         raise _unknown(spec if isinstance(spec, str) else "", parsed)
     provider = providers.classes[parsed.provider]()
+    if side is not None and parsed.side is not None and side != parsed.side:
+        raise InputError(f"{spec} names the side {parsed.side!r}, and side= {side!r}; say it once.")
+    side = side if side is not None else parsed.side
+    if side is not None:
+        if "side" not in provider.extras:
+            raise InputError(f"{parsed.provider} encoders have one side only; leave {side!r} out.")
+        options["side"] = side
     for option in options:
         if option not in provider.extras:
             raise UnknownNameError(f"option of {parsed.provider} encoders", option, provider.extras)
@@ -89,8 +115,48 @@ def load_encoder(
         device=device,
         dtype=_one_of("dtype", dtype, DTYPES),
         layers=None if layers is None else (layers,) if isinstance(layers, str) else tuple(layers),
+        axes=axes,
     )
-    return provider.load(parsed.id, parsed.revision, chosen, **options)
+    encoder = provider.load(parsed.id, parsed.revision, chosen, **options)
+    if not isinstance(check, bool):
+        raise InputError(f"check={check!r} is neither True nor False.")
+    if check:
+        _certify(encoder, probes, Path(store) / "certificates" if store is not None else cache_dir() / "certificates")
+    else:
+        encoder.checkee.checked = "skipped"
+    return encoder
+
+
+def _certify(encoder: Encoder, probes: Sequence[Any] | None, root: Path) -> None:
+    """See that an encoder has passed its self-check, now or before."""
+    inner = encoder.checkee
+    items = list(probes) if probes is not None else inner.probes()
+    if len(items) < 2:
+        if probes is not None:
+            raise InputError(f"probes holds {len(items)} items; at least two unlike ones are needed.")
+        inner.checked = "awaits items"
+        return
+    certificates, key = Certificates(root), certificate_key(encoder.identity)
+    if probes is None and (mended := certificates.read(key)) is not None:
+        inner.restore(mended)
+        inner.checked = "passed"
+        return
+    check_encoder(inner, items)
+    certificates.write(key, inner)
+
+
+def sides_of(spec: str) -> tuple[str, ...]:
+    """Names of the parts of a model that can be loaded by themselves; empty where it has one only.
+
+    Raises:
+        UnknownNameError: if there is no such provider.
+        InputError: if there is no such model.
+        FetchError: if its description cannot be had.
+    """
+    parsed = parse_model_spec(spec)
+    if not parsed.provider or parsed.provider not in providers.classes:
+        raise _unknown(spec, parsed)  # noqa: DOC501  # a function makes the error; its class is named above
+    return providers.classes[parsed.provider]().sides(parsed.id, parsed.revision)
 
 
 def known_models() -> tuple[ModelFacts, ...]:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ._check import Fault, probes_of
+
 Features = Mapping[str, "np.ndarray[Any, Any]"]
 
 
@@ -69,6 +71,64 @@ class Encoder(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.description}>"
+
+    checked: str = "not yet"
+    """``"passed"``, ``"skipped"``, or ``"awaits items"`` where only the user's own items can show it."""
+    notes: tuple[str, ...] = ()
+    """What the self-check mended, in words."""
+
+    @property
+    def checkee(self) -> Encoder:
+        """The encoder that the self-check runs on: this one, or the one that it wraps."""
+        return self
+
+    @property
+    def precision(self) -> str:
+        """Type that the network computes in, such as ``"float32"``."""
+        return "float32"
+
+    @property
+    def pooling(self) -> str:
+        """How tokens become one vector, if that is known."""
+        return ""
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random ones."""
+        return self.name.endswith("?init=random")
+
+    def probes(self) -> list[Any]:
+        """A few items of its modality for the self-check, or none if only its user has such items."""
+        return probes_of(self.modality)
+
+    def alike(self, a: Any, b: Any) -> bool:
+        """Whether two items are of one size, so that neither is padded beside the other."""
+        sizes = [getattr(getattr(v, "samples", v), "shape", None) for v in (a, b)]
+        return len(a.split()) == len(b.split()) if isinstance(a, str) and isinstance(b, str) else sizes[0] == sizes[1]
+
+    def warm_up(self, probes: Sequence[Any]) -> None:
+        """Learn from probes what must be known before the first features, where this kind of encoder learns any."""
+
+    def own_fault(self, probes: Sequence[Any]) -> Fault | None:
+        """What encoders of this kind alone can find amiss; None if nothing is."""
+        return None
+
+    def mend(self, fault: Fault) -> str | None:
+        """Mend a fault of the self-check and say how, or None if there is no certain mending."""
+        return None
+
+    def mended(self) -> dict[str, Any]:
+        """JSON-able settings that the self-check changed, for `restore`."""
+        return {"notes": list(self.notes)} if self.notes else {}
+
+    def restore(self, mended: Mapping[str, Any]) -> None:
+        """Take over what an earlier self-check changed."""
+        self.notes = tuple(mended.get("notes", ()))
+
+    def check_facts(self) -> dict[str, Any]:
+        """The part of the identity that the self-check adds."""
+        skipped = {"check": "skipped"} if self.checked == "skipped" else {}
+        return skipped | ({"mended": list(self.notes)} if self.notes else {})
 
     @property
     def description(self) -> str:

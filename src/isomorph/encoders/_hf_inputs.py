@@ -1,19 +1,25 @@
-"""From texts, images and recordings to what transformers networks eat, with masks of what holds input."""
+"""From items to what transformers networks eat, with masks of what holds input: the kinds of input and their choice."""
 
 from __future__ import annotations
 
-import math
+import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ._inputs import as_pil, as_samples, as_text
+from ..errors import InputError, UnknownNameError
+from ._check import probes_of
+from ._inputs import IMAGENET_MEAN, IMAGENET_STD, as_pil, as_text
+from ._sides import Side
 from ._torch import Prepared, json_digest
 
 _NO_LIMIT = 1_000_000  # tokenisers without a limit carry a number far beyond this
+_LONG = 1024  # texts near a limit beyond this would take the check too long
+_PADDED_AS_TRAINED = ("siglip_text_model", "siglip2_text_model")  # they were trained on texts padded to the limit, without a mask
 
 
 class HfInput(ABC):
@@ -33,6 +39,14 @@ class HfInput(ABC):
     def example(self) -> Any:
         """A small item, with which the network is watched once."""
 
+    def probes(self) -> list[Any]:
+        """Items for the self-check; the first two are of unlike size where sizes may differ, two are of like size."""
+        return probes_of(self.modality)
+
+    def long_probes(self) -> list[Any]:
+        """Items near the stated limit."""
+        return []
+
     @property
     @abstractmethod
     def facts(self) -> dict[str, Any]:
@@ -49,6 +63,8 @@ class TextInput(HfInput):
         truncate: Whether longer texts are cut; otherwise they are errors.
         padding_side: Padding never changes the features, so this is a matter of taste.
         own_positions: Whether the network itself derives positions that skip padding.
+        as_trained: Whether every text is padded to the limit and padding is attended, as in training; it is not pooled.
+        prompt: What is put in front of every text.
         start: For the decoder side of an encoder-decoder: the token that starts decoding. The decoder reads the text
             itself, shifted by one (teacher forcing), as in training to reconstruct.
     """
@@ -65,6 +81,8 @@ class TextInput(HfInput):
         padding_side: str,
         own_positions: bool,
         start: int | None,
+        as_trained: bool = False,
+        prompt: str = "",
     ) -> None:
         if (
             tokenizer.pad_token is None
@@ -73,10 +91,13 @@ class TextInput(HfInput):
         tokenizer.padding_side = padding_side
         self._tokenizer, self._accepts, self._limit = tokenizer, frozenset(accepts), limit
         self._truncate, self._own_positions, self._start = truncate, own_positions, start
+        self._as_trained, self._prompt, self._side = as_trained, prompt, padding_side
+        self._known: list[str] | None = None
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
-        texts = [as_text(item, i) for i, item in enumerate(batch)]
+        texts = [self._prompt + as_text(item, i) for i, item in enumerate(batch)]
         limit = {"truncation": True, "max_length": self._limit} if self._truncate and self._limit else {}
+        self._tokenizer.padding_side = self._side  # whoever shares the tokenizer may have turned it
         encoded = self._tokenizer(texts, padding=True, return_tensors="pt", return_attention_mask=True, **limit)
         mask = encoded["attention_mask"].bool()
         for i, length in enumerate(mask.sum(1).tolist()):
@@ -87,6 +108,11 @@ class TextInput(HfInput):
                     f"Item {i} of the batch has {length} tokens but the model reads at most {self._limit}. "
                     "Shorten it, or pass truncate=True to cut long texts."
                 )
+        if self._as_trained:
+            encoded = self._tokenizer(
+                texts, padding="max_length", max_length=self._limit, return_tensors="pt", return_attention_mask=True
+            )
+            mask = encoded.pop("attention_mask").bool()
         inputs = {k: v.to(device) for k, v in encoded.items() if k in self._accepts}
         mask = mask.to(device)
         left_padded = not bool(mask[:, 0].all())
@@ -102,7 +128,49 @@ class TextInput(HfInput):
         return [Prepared(inputs, range(len(texts)), mask)]
 
     def example(self) -> Any:
-        return "a small example"
+        return " ".join(self._words()[:3])
+
+    def probes(self) -> list[Any]:
+        w = self._words()
+        some = [w[i % len(w)] for i in range(9)]  # the last two texts are of one length, and no turned copies
+        # unlike at both ends, so that the first and the last token tell them apart where a network looks one way only
+        words = [some[:4], some[4:5], [*some[5:], *some[:3]], some[6:8], [some[8], some[8]]]
+        ends: set[str] = set()
+        texts = []
+        for text in words:
+            if len(self._tokenizer(self._prompt + " ".join(text))["input_ids"]) <= (self._limit or _NO_LIMIT) and not (
+                ends & {f"^{text[0]}", f"{text[-1]}$"}
+            ):
+                ends |= {f"^{text[0]}", f"{text[-1]}$"}
+                texts.append(" ".join(text))
+        return texts if len(texts) > 1 else w[:2]
+
+    def long_probes(self) -> list[Any]:
+        if self._limit is None or self._limit > _LONG or self._truncate or self._as_trained:
+            return []
+        words = self._words()
+        special = len(self._tokenizer(self._prompt + words[0])["input_ids"])
+        text = [words[i % len(words)] for i in range(max(1, self._limit - special))]
+        while len(text) > 1 and len(self._tokenizer(self._prompt + " ".join(text))["input_ids"]) > self._limit:
+            text = text[: max(1, len(text) * 9 // 10)]
+        fits = len(self._tokenizer(self._prompt + " ".join(text))["input_ids"]) <= self._limit
+        return [" ".join(text)] if fits else []
+
+    def _words(self) -> list[str]:
+        """Words that the tokenizer knows, in the order of its vocabulary.
+
+        Raises:
+            InputError: if it knows none: its files are missing, and every text would become the same tokens.
+        """
+        if self._known is None:
+            self._known = _known_words(self._tokenizer)
+        if len(self._known) < 2:
+            raise InputError(
+                f"The tokenizer ({type(self._tokenizer).__name__}) knows {len(self._known)} words of its "
+                f"{len(self._tokenizer)} tokens, so all texts would become the same tokens. Its vocabulary files "
+                "(tokenizer.json, vocab.txt, merges.txt, *.model) are missing beside the weights; add them."
+            )
+        return self._known
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -115,11 +183,23 @@ class TextInput(HfInput):
             "max_length": self._limit,
             "truncate": self._truncate,
             "decoder_start": self._start,
+            **({"padding": "as trained"} if self._as_trained else {}),
+            **({"prompt": self._prompt} if self._prompt else {}),
+            **({"padding_side": "left"} if self._side == "left" else {}),
         }
 
 
 class ImageInput(HfInput):
-    """Pixels by the checkpoint's own image processor in its PIL form, which needs no torchvision."""
+    """Pixels by the checkpoint's own image processor in its PIL form, which needs no torchvision.
+
+    Every image is processed by itself; those whose tensors are of one shape share a pass, so that none is padded to the
+    size of another. Masks that the processor makes reach network and pooling.
+
+    Args:
+        processor: An image processor of transformers, or `OwnPixels`.
+        accepts: Names of the arguments that the network takes.
+        patch: Edge of the patches, for networks that shuffle them unless told the order (MAE).
+    """
 
     modality = "image"
 
@@ -127,152 +207,417 @@ class ImageInput(HfInput):
         self._processor, self._accepts, self._patch = processor, frozenset(accepts), patch
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
-        images = [as_pil(item, i) for i, item in enumerate(batch)]
-        encoded = self._processor(images=images, return_tensors="pt")
-        inputs = {k: v.to(device) for k, v in encoded.items() if k in self._accepts}
+        each = [self._one(as_pil(item, i), i) for i, item in enumerate(batch)]
+        return share_passes(each, device, lambda inputs: inputs.get("pixel_attention_mask"), in_tokens=True)
+
+    def _one(self, image: Any, position: int) -> dict[str, Any]:
+        import torch
+
+        try:
+            encoded = self._processor(images=[image], return_tensors="pt")
+        except ValueError as error:
+            raise InputError(f"Item {position} of the batch cannot be made into pixels: {error}") from error
+        inputs = {k: torch.as_tensor(v) for k, v in encoded.items() if k in self._accepts and v is not None}
         pixels = inputs.get("pixel_values")
-        patches = None
-        if pixels is not None and pixels.ndim == 4 and self._patch:
-            patches = (pixels.shape[2] // self._patch) * (pixels.shape[3] // self._patch)
-        return [Prepared(inputs, range(len(images)), patches=patches)]
+        if "noise" in self._accepts and self._patch and pixels is not None:
+            n = (pixels.shape[2] // self._patch) * (pixels.shape[3] // self._patch)
+            inputs["noise"] = torch.arange(n, dtype=torch.float32)[None]  # patches stay in their order
+        return inputs
 
     def example(self) -> Any:
         return np.zeros((64, 64, 3), dtype=np.uint8)
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"kind": "image", "version": 1, "backend": "pil", "processor": json_digest(self._processor.to_dict())}
+        return {"kind": "image", "version": 2, "backend": "pil", "processor": json_digest(self._processor.to_dict())}
 
 
-class WhisperInput(HfInput):
-    """Log-mel spectrograms of 30 s; pooled over the frames that hold the recording, not the silence padded after it.
+class VideoInput(ImageInput):
+    """Frames (t, h, w, 3), each made into pixels alike; videos of one length share a pass."""
 
-    Args:
-        extractor: The checkpoint's feature extractor.
-        frames: How many frames the encoder gives for a whole window.
-        start: For the decoder side: its only input, the token that starts decoding.
-    """
-
-    modality = "audio"
-
-    def __init__(self, extractor: Any, *, frames: int, start: int | None) -> None:
-        self._extractor, self._frames, self._start = extractor, frames, start
+    modality = "video"
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
+        return share_passes([self._frames(item, i) for i, item in enumerate(batch)], device)
+
+    def _frames(self, item: Any, position: int) -> dict[str, Any]:
+        frames = np.asarray(item)
+        if frames.ndim != 4 or frames.dtype != np.uint8 or frames.shape[-1] != 3 or 0 in frames.shape:
+            raise InputError(
+                f"Item {position} of the batch is {frames.dtype} of shape {frames.shape}; a video is uint8 of shape "
+                "(frames, h, w, 3)."
+            )
+        pixels = self._processor(images=[as_pil(frame, position) for frame in frames])["pixel_values"]
+        name = next(k for k in ("pixel_values_videos", "pixel_values") if k in self._accepts)
+        return {name: pixels[None]}
+
+    def example(self) -> Any:
+        return np.zeros((16, 64, 64, 3), dtype=np.uint8)
+
+
+class OwnPixels:
+    """What a preprocessor_config.json says, for processors that exist for torchvision only, and for videos.
+
+    The steps are torchvision's: rescaling and resizing of floats, with antialiasing, in the order that the class of the
+    processor has.
+
+    Raises:
+        InputError: if the file asks for a size that is not known here.
+    """
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+        size = facts.get("size") or {"height": 224, "width": 224}
+        crop = facts.get("crop_size") if facts.get("do_center_crop") else None
+        self._size = {"height": size, "width": size} if isinstance(size, int) else size
+        self._crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
+        if not ({"height", "width"} <= set(self._size) or "shortest_edge" in self._size):
+            raise InputError(f"The image processor asks for size={size}, which cannot be done without torchvision.")
+        self._mode = {0: "nearest", 2: "bilinear", 3: "bicubic"}.get(facts.get("resample", 2))
+        if self._mode is None:
+            raise InputError(f"The image processor asks for resample={facts['resample']}, which needs torchvision.")
+
+    def __call__(self, images: Sequence[Any], **_: Any) -> dict[str, Any]:
+        """Pixels (b, 3, h, w)."""
         import torch
 
-        e = self._extractor
-        waves = [as_samples(item, i, e.sampling_rate) for i, item in enumerate(batch)]
-        for i, wave in enumerate(waves):
-            if len(wave) > e.n_samples:
-                raise InputError(
-                    f"Item {i} of the batch lasts {len(wave) / e.sampling_rate:.1f} s but the model hears at most "
-                    f"{e.n_samples / e.sampling_rate:.0f} s. Cut it into pieces."
-                )
-        inputs = {
-            "input_features": e(waves, sampling_rate=e.sampling_rate, return_tensors="pt")["input_features"].to(device)
-        }
-        if self._start is not None:
-            inputs["decoder_input_ids"] = torch.full((len(waves), 1), self._start, device=device)
-            return [Prepared(inputs, range(len(waves)), prefix=0)]
-        per_frame = e.n_samples / self._frames
-        held = torch.tensor([max(1, math.ceil(len(w) / per_frame)) for w in waves], device=device)
-        mask = torch.arange(self._frames, device=device)[None] < held[:, None]
-        return [Prepared(inputs, range(len(waves)), mask, prefix=0)]
+        return {"pixel_values": torch.stack([self._one(np.asarray(image)) for image in images])}
 
-    def example(self) -> Any:
-        return _second_of_silence(self._extractor.sampling_rate)
+    def _one(self, image: Any) -> Any:
+        import torch
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        return {
-            "kind": "audio",
-            "version": 1,
-            "extractor": json_digest(self._extractor.to_dict()),
-            "start": self._start,
-        }
+        first = "DINOv3" in str(self._facts.get("image_processor_type"))  # it rescales before it resizes
+        x = torch.from_numpy(image.copy()).permute(2, 0, 1)
+        x = self._rescaled(x.float()) if first else x
+        if self._facts.get("do_resize", True):
+            x = self._resized(x)
+        if self._crop:
+            top, left = ((n - self._crop[k]) // 2 for n, k in zip(x.shape[1:], ("height", "width"), strict=True))
+            if min(top, left) < 0:
+                raise InputError(f"An image of {x.shape[1]} × {x.shape[2]} is smaller than the crop {self._crop}.")
+            x = x[:, top : top + self._crop["height"], left : left + self._crop["width"]]
+        x = x if first else self._rescaled(x.float())
+        if self._facts.get("do_normalize", True):
+            mean, std = (
+                torch.tensor(self._facts.get(k) or default)[:, None, None]
+                for k, default in (("image_mean", IMAGENET_MEAN), ("image_std", IMAGENET_STD))
+            )
+            x = (x - mean) / std
+        return x
+
+    def _rescaled(self, x: Any) -> Any:
+        return x * float(self._facts.get("rescale_factor", 1 / 255)) if self._facts.get("do_rescale", True) else x
+
+    def _resized(self, x: Any) -> Any:
+        import torch
+
+        height, width = x.shape[1:]
+        if "shortest_edge" in self._size:
+            edge = self._size["shortest_edge"]
+            short, long = min(height, width), max(height, width)
+            other = int(edge * long / short)
+            target = (edge, other) if height <= width else (other, edge)
+        else:
+            target = (self._size["height"], self._size["width"])
+        options = {} if self._mode == "nearest" else {"antialias": True, "align_corners": False}
+        return torch.nn.functional.interpolate(x[None], size=target, mode=str(self._mode), **options)[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What determines the pixels."""
+        return {"own": 1, **self._facts}
 
 
-class WaveInput(HfInput):
-    """Raw waveforms, or other features of the checkpoint's own extractor.
-
-    Nothing is padded: recordings of equal length share a pass, since padding would leak into networks that normalise
-    over time (wav2vec 2.0 base does).
+class JointInput(HfInput):
+    """An image and a text together, through the checkpoint's chat template or a prompt.
 
     Args:
-        extractor: The checkpoint's feature extractor.
-        frames: How many frames the network gives for a number of samples, if it says so.
+        processor: A processor of transformers for both.
+        accepts: Names of the arguments that the network takes.
+        image_token: Id of the token that stands for a patch of the image.
+        tokens: Which tokens of the language model are pooled: ``"image"``, ``"text"`` or ``"all"``.
+        prompt: A template with ``{text}`` and, where the checkpoint has no chat template, its own image token in front.
     """
 
-    modality = "audio"
+    modality = "image+text"
 
-    def __init__(self, extractor: Any, *, accepts: Iterable[str], frames: Any) -> None:
-        self._extractor, self._accepts, self._frames = extractor, frozenset(accepts), frames
+    def __init__(
+        self, processor: Any, *, accepts: Iterable[str], image_token: int | None, tokens: str, prompt: str | None
+    ) -> None:
+        if tokens not in ("image", "text", "all"):
+            raise UnknownNameError("tokens", str(tokens), ("image", "text", "all"))
+        if prompt is not None and "{text}" not in prompt:
+            raise InputError(f"prompt={prompt!r} does not say where the text goes; write {{text}} in it.")
+        self._processor, self._accepts, self._image_token = processor, frozenset(accepts), image_token
+        self._tokens, self._prompt = tokens, prompt
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
-        rate = self._extractor.sampling_rate
-        waves = [as_samples(item, i, rate) for i, item in enumerate(batch)]
-        by_length: dict[int, list[int]] = {}
-        for i, wave in enumerate(waves):
-            self._check(len(wave), i, rate)
-            by_length.setdefault(len(wave), []).append(i)
-        parts = []
-        for positions in by_length.values():
-            encoded = self._extractor([waves[i] for i in positions], sampling_rate=rate, return_tensors="pt")
-            # all of one length: no mask is needed, and some networks were trained without one
-            inputs = {k: v.to(device) for k, v in encoded.items() if k in self._accepts and k != "attention_mask"}
-            parts.append(Prepared(inputs, positions, prefix=0))
-        return parts
+        return share_passes([self._one(item, i) for i, item in enumerate(batch)], device, self._mask)
 
-    def _check(self, length: int, position: int, rate: int) -> None:
-        if self._frames is not None and int(self._frames(length)) < 1:
+    def _mask(self, inputs: dict[str, Any]) -> Any:
+        if self._image_token is None or "input_ids" not in inputs:
+            return None
+        mask = inputs["input_ids"] == self._image_token
+        if self._tokens == "all":
+            return None
+        return mask if self._tokens == "image" else ~mask
+
+    def _one(self, item: Any, position: int) -> dict[str, Any]:
+        import torch
+
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise InputError(
-                f"Item {position} of the batch lasts {length / rate * 1000:.0f} ms, too short for one frame."
+                f"Item {position} of the batch is of type {type(item).__name__}; a pair (image, text) is needed here: "
+                'extract(…, view=("image", "text")).'
             )
-        frames = getattr(self._extractor, "max_length", None)  # AST-like: so many frames of 10 ms, then cut off
-        if frames and length > frames * rate // 100:
-            raise InputError(
-                f"Item {position} of the batch lasts {length / rate:.1f} s "
-                f"but the model hears at most {frames / 100:.1f} s."
-            )
+        image, text = as_pil(item[0], position), as_text(item[1], position)
+        encoded = self._processor(images=[image], text=[self._written(text)], return_tensors="pt")
+        return {k: torch.as_tensor(v) for k, v in encoded.items() if k in self._accepts}
+
+    def _written(self, text: str) -> str:
+        if self._prompt is not None:
+            return self._prompt.replace("{text}", text)
+        if getattr(self._processor, "chat_template", None):
+            content = [{"type": "image"}, {"type": "text", "text": text}]
+            return str(self._processor.apply_chat_template([{"role": "user", "content": content}]))
+        token = getattr(self._processor, "image_token", "") if self._image_token is not None else ""
+        return f"{getattr(token, 'content', token)}{text}"
 
     def example(self) -> Any:
-        return _second_of_silence(self._extractor.sampling_rate)
+        return np.zeros((64, 64, 3), dtype=np.uint8), "a small example"
+
+    def probes(self) -> list[Any]:
+        images = probes_of("image")
+        words = _known_words(self._processor.tokenizer)
+        if len(words) < 2:
+            raise InputError("The tokenizer knows no words; its vocabulary files are missing beside the weights.")
+        some = [words[i % len(words)] for i in range(6)]
+        texts = [" ".join(some[:3]), some[3], " ".join(some[4:6]), " ".join(some[5:3:-1])]
+        return list(zip([images[0], images[1], images[0], images[1]], texts, strict=True))
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"kind": "audio", "version": 1, "extractor": json_digest(self._extractor.to_dict())}
+        tokenizer = getattr(self._processor.tokenizer, "backend_tokenizer", None)
+        return {
+            "kind": "image+text",
+            "version": 1,
+            "processor": json_digest(self._processor.image_processor.to_dict()),
+            "tokenizer": json_digest({"content": _without_padding(tokenizer.to_str()) if tokenizer is not None else ""}),
+            "template": self._prompt or getattr(self._processor, "chat_template", None) or "image token, then text",
+            "tokens": self._tokens,
+        }
 
 
-def token_limit(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
+def share_passes(each: Sequence[dict[str, Any]], device: str, mask: Any = None, *, in_tokens: bool = False) -> list[Prepared]:
+    """Items whose tensors are of one shape, and have an axis for items, in one pass."""
+    import torch
+
+    alike: dict[Any, list[int]] = {}
+    for i, inputs in enumerate(each):
+        shapes = tuple((k, tuple(v.shape)) for k, v in inputs.items())
+        stackable = all(v.ndim and len(v) == 1 for v in inputs.values())
+        alike.setdefault(shapes if stackable else i, []).append(i)
+    parts = []
+    for positions in alike.values():
+        inputs = {k: torch.cat([each[i][k] for i in positions]).to(device) for k in each[positions[0]]}
+        held = mask(inputs) if mask is not None else None
+        if held is not None and (held.ndim != 2 or (in_tokens and len(held) != len(positions))):
+            held = None  # a mask of pixels, not of tokens
+        parts.append(Prepared(inputs, positions, None if held is None else held.bool()))
+    return parts
+
+
+def token_limit(tokenizer: Any, config: Any, wanted: int | None, *, offset: int = 0) -> int | None:
     """The most tokens that a text may have: what is wanted, within what tokeniser and network can.
+
+    Args:
+        tokenizer: The tokeniser.
+        config: The configuration of the text network.
+        wanted: What the user wants, or None.
+        offset: Positions that the network keeps for itself.
 
     Raises:
         InputError: if more is wanted than the network can read.
     """
-    limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)]
+    positions = getattr(config, "max_position_embeddings", None)
+    positions = positions - offset if isinstance(positions, int) and positions > offset else None
+    limits = [tokenizer.model_max_length, positions]
     known = [int(n) for n in limits if isinstance(n, (int, float)) and 0 < n < _NO_LIMIT]
     limit = min(known, default=None)
     if wanted is None:
         return limit
     if not isinstance(wanted, int) or wanted < 1:
         raise InputError(f"max_length={wanted!r} is no number of tokens; an integer of at least 1 is needed.")
-    positions = limits[1]
-    if isinstance(positions, int) and wanted > positions > 0:
+    if positions is not None and wanted > positions:
         raise InputError(f"max_length={wanted} is more than the {positions} positions of this network.")
     return wanted
-
-
-def _second_of_silence(rate: int) -> Any:
-    from types import SimpleNamespace
-
-    return SimpleNamespace(samples=np.zeros(rate, dtype=np.float32), rate=rate)
 
 
 def _without_padding(content: Any) -> Any:
     """Padding and truncation are set anew by every call, so they are no part of what a tokeniser is."""
     if not isinstance(content, str):
         return content
-    import json
-
     return {k: v for k, v in json.loads(content).items() if k not in ("padding", "truncation")}
+
+
+def _known_words(tokenizer: Any) -> list[str]:
+    """Up to sixteen words that a tokenizer turns into tokens of their own, in the order of its vocabulary."""
+    special = set(tokenizer.all_special_ids)
+    unknown = tokenizer.unk_token_id
+    found: list[str] = []
+    n = len(tokenizer)
+    stride = max(1, n // 4000)
+    for start in range(0, n, stride):
+        if start in special:
+            continue
+        word = tokenizer.decode([start]).strip()
+        if not word.isalpha() or word in found:
+            continue
+        tokens = [t for t in tokenizer(word, add_special_tokens=False)["input_ids"] if t not in special]
+        if tokens and unknown not in tokens:
+            found.append(word)
+        if len(found) == 16:
+            break
+    return found
+
+
+def make_inputs(
+    parts: Any,
+    side: Side,
+    *,
+    max_length: int | None = None,
+    truncate: bool = False,
+    padding_side: str = "right",
+    prompt: str | None = None,
+    tokens: str | None = None,
+) -> HfInput:
+    """The inputs of one side of a checkpoint.
+
+    Args:
+        parts: The loaded checkpoint.
+        side: Its side.
+        max_length: Most tokens of a text.
+        truncate: Whether longer texts are cut.
+        padding_side: On which side texts are padded.
+        prompt: What stands in front of every text; for pairs, a template with ``{text}``.
+        tokens: For pairs: which tokens are pooled.
+
+    Raises:
+        InputError: if an option does not fit the modality.
+        UnknownNameError: if there is no such padding side.
+    """
+    if padding_side not in ("right", "left"):
+        raise UnknownNameError("padding_side", str(padding_side), ("right", "left"))
+    if not isinstance(truncate, bool):
+        raise InputError(f"truncate={truncate!r} is neither True nor False.")
+    if tokens is not None and side.modality != "image+text":
+        raise InputError(f"tokens= is for images and texts together (side='joint'); this side takes {side.modality}.")
+    if side.modality == "text":
+        return _text_input(parts, side, max_length, truncate, padding_side, prompt or "")
+    if max_length is not None or truncate:
+        raise InputError(f"max_length and truncate are for texts; this model takes {side.modality}.")
+    if side.modality == "image+text":
+        return _joint_input(parts, side, tokens or "all", prompt)
+    if prompt is not None:
+        raise InputError(f"prompt= is for texts; this model takes {side.modality}.")
+    if side.modality == "audio":
+        from ._hf_audio import audio_input
+
+        return audio_input(parts, side, read_part(parts, "audio", "AutoFeatureExtractor"))
+    patch = getattr(side.config, "patch_size", None)
+    kind = VideoInput if side.modality == "video" else ImageInput
+    pixels = _pixels(parts, video=side.modality == "video")
+    if "noise" in side.accepts and getattr(side.config, "mask_ratio", None):
+        for module in side.network.modules():  # all patches are seen: masking is for training
+            if getattr(getattr(module, "config", None), "mask_ratio", None):
+                module.config.mask_ratio = 0.0
+    return kind(pixels, accepts=side.accepts, patch=patch if isinstance(patch, int) else None)
+
+
+def read_part(parts: Any, kind: str, auto: str, **kwargs: Any) -> Any:
+    """A tokenizer or processor of a checkpoint, at hand already or read from its source."""
+    import transformers
+
+    return parts.processors.get(kind) or getattr(transformers, auto).from_pretrained(
+        parts.source, **parts.kwargs, **kwargs
+    )
+
+
+def _text_input(parts: Any, side: Side, max_length: Any, truncate: bool, padding_side: str, prompt: str) -> TextInput:
+    tokenizer = read_part(parts, "text", "AutoTokenizer")
+    if side.name == "decoder" and padding_side == "left":
+        raise InputError("The decoder side reads the text shifted by one, which needs padding_side='right'.")
+    own = _derives_positions(side.network)
+    limit = token_limit(tokenizer, side.config, max_length, offset=_position_offset(side.network) if own else 0)
+    trained = getattr(side.config, "model_type", "") in _PADDED_AS_TRAINED
+    return TextInput(
+        tokenizer,
+        accepts=side.accepts,
+        limit=limit,
+        truncate=truncate,
+        padding_side=padding_side,
+        own_positions=own,
+        start=side.decoder_start,
+        as_trained=trained and limit is not None,
+        prompt=prompt,
+    )
+
+
+def _joint_input(parts: Any, side: Side, tokens: str, prompt: str | None) -> JointInput:
+    import transformers
+
+    processor = transformers.AutoProcessor.from_pretrained(parts.source, backend="pil", **parts.kwargs)
+    if getattr(processor, "image_processor", None) is None or getattr(processor, "tokenizer", None) is None:
+        raise InputError(
+            f"The checkpoint {parts.source} has no processor for image and text together (processor_config.json); its "
+            "sides can be read by themselves."
+        )
+    named = (getattr(parts.config, n, None) for n in ("image_token_id", "image_token_index"))
+    token = next((t for t in named if isinstance(t, int)), None)
+    return JointInput(processor, accepts=side.accepts, image_token=token, tokens=tokens, prompt=prompt)
+
+
+def _pixels(parts: Any, *, video: bool) -> Any:
+    """The checkpoint's image processor in its PIL form; where there is none, what its configuration says.
+
+    Raises:
+        InputError: if it has no file that says how pixels are made.
+    """
+    if not video:
+        try:
+            return read_part(parts, "image", "AutoImageProcessor", backend="pil")
+        except (ImportError, ValueError) as error:
+            if "orchvision" not in str(error):
+                raise
+    facts = _processor_file(parts, ("video_preprocessor_config.json", "preprocessor_config.json")[0 if video else 1 :])
+    if facts is None:
+        raise InputError(f"The checkpoint {parts.source} has no preprocessor_config.json, which says how pixels are made.")
+    return OwnPixels(facts)
+
+
+def _processor_file(parts: Any, names: Sequence[str]) -> dict[str, Any] | None:
+    from transformers.utils import cached_file
+
+    where = {k: parts.kwargs[k] for k in ("revision", "local_files_only") if k in parts.kwargs}
+    for name in names:
+        path = cached_file(parts.source, name, _raise_exceptions_for_missing_entries=False, **where)
+        if path is not None:
+            facts = json.loads(Path(path).read_text())
+            return facts if isinstance(facts, dict) else None
+    return None
+
+
+def _derives_positions(network: Any) -> bool:
+    """Whether a text network counts its positions past padding by itself (RoBERTa's kind, from the padding token)."""
+    kind = type(network)
+    return hasattr(sys.modules.get(kind.__module__), "create_position_ids_from_input_ids") or any(
+        hasattr(type(m), "create_position_ids_from_input_ids") for m in network.modules()
+    )
+
+
+def _position_offset(network: Any) -> int:
+    """How many positions such a network keeps for padding, which no token can have."""
+    for module in network.modules():
+        pad = getattr(getattr(module, "position_embeddings", None), "padding_idx", None)
+        if isinstance(pad, int):
+            return pad + 1
+    return 0

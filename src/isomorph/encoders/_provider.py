@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .._registry import Registry
@@ -41,6 +42,7 @@ class Options:
     device: str = "cpu"
     dtype: str = "float32"
     layers: tuple[str, ...] | None = None
+    axes: str | Mapping[str, str] | None = None
 
 
 class Provider(ABC):
@@ -60,6 +62,15 @@ class Provider(ABC):
             FetchError: if the weights cannot be had.
             MissingExtraError: if an optional package is missing.
         """
+
+    def sides(self, id: str, revision: str | None = None) -> tuple[str, ...]:
+        """Names of the parts of a model that can be read by themselves; empty where it has one part only.
+
+        Raises:
+            InputError: if there is no such model.
+            FetchError: if its description cannot be had.
+        """
+        return ()
 
     def models(self) -> tuple[ModelFacts, ...]:
         """The models known by name; empty where any id will do."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ..errors import InputError
 
+_FILES = (".onnx", ".gguf", ".tflite")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
@@ -16,18 +18,20 @@ class ModelSpec:
         provider: Such as ``"transformers"``; empty for a bare name, which names nothing by itself.
         id: Hub id, path or bundled name.
         revision: Pinned revision, or None.
+        side: Which part of a model with several, or None.
     """
 
     provider: str
     id: str
     revision: str | None = None
+    side: str | None = None
 
 
 def parse_model_spec(spec: str) -> ModelSpec:
     """Split a model spec.
 
-    ``provider:id@revision`` names its provider. Of the bare forms, a file ending in ``.onnx`` goes to ``onnx``; an
-    existing folder, or what starts with ``/``, ``.`` or ``~``, is a local checkpoint; ``org/name`` is a hub id (both
+    ``provider:id@revision#side`` names its provider. Of the bare forms, a file ending in ``.onnx``, ``.gguf`` or
+    ``.tflite`` goes to the provider of that name; an existing folder, or what starts with ``/``, ``.`` or ``~``, is a local checkpoint; ``org/name`` is a hub id (both
     ``transformers``).
 
     Raises:
@@ -41,29 +45,48 @@ def parse_model_spec(spec: str) -> ModelSpec:
             raise InputError(
                 f"The model {spec!r} names no model behind the colon; expected provider:id, such as bundled:minilm-l6."
             )
-        id_, revision = _split_revision(rest)
-        return ModelSpec(provider, id_, revision)
-    id_, revision = _split_revision(text)
+        if provider == "api":  # a URL may hold what divides other specs; the provider reads it
+            return ModelSpec(provider, rest)
+        id_, side = _split(rest, "#", "side")
+        id_, revision = _split(id_, "@", "revision")
+        return ModelSpec(provider, id_, revision, side)
+    id_, side = _split(text, "#", "side")
+    id_, revision = _split(id_, "@", "revision")
     if not id_:
         raise InputError("An empty text names no model; expected provider:id@revision, org/name or a path.")
-    if id_.endswith(".onnx"):
-        return ModelSpec("onnx", id_, revision)
+    ending = Path(id_).suffix.lower()
+    if ending in _FILES and not Path(id_).expanduser().is_dir():
+        return ModelSpec(ending[1:], id_, revision, side)
     if is_path(id_) or "/" in id_:
-        return ModelSpec("transformers", id_, revision)
-    return ModelSpec("", id_, revision)
+        return ModelSpec("transformers", id_, revision, side)
+    return ModelSpec("", id_, revision, side)
 
 
 def is_path(text: str) -> bool:
     """Whether a text means a place on disk rather than a hub id."""
-    return text.startswith(("/", "./", "../", "~", ".\\")) or text in (".", "..") or Path(text).is_dir()
+    return text.startswith(("/", "./", "../", "~", ".\\")) or text in (".", "..") or _is_dir(text)
 
 
-def _split_revision(text: str) -> tuple[str, str | None]:
-    if Path(text).expanduser().exists():  # a path may hold an @
+def _is_dir(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
+
+
+def _split(text: str, mark: str, what: str) -> tuple[str, str | None]:
+    if _exists(text):  # a path may hold the mark
         return text, None
-    id_, at, revision = text.rpartition("@")
-    if not at:
+    id_, found, rest = text.rpartition(mark)
+    if not found:
         return text, None
-    if not id_ or not revision:
-        raise InputError(f"The model {text!r} lacks a part around the @; expected id@revision.")
-    return id_, revision
+    if not id_ or not rest:
+        raise InputError(f"The model {text!r} lacks a part around the {mark}; expected id{mark}{what}.")
+    return id_, rest
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long for a path, or no home to expand to
+        return False

@@ -56,9 +56,12 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
         InputError: if no list of blocks ran.
     """
     lists = dict(_block_lists(network))
-    members = {f"{name}.{c}" if name else c: name for name, blocks in lists.items() for c, _ in blocks.named_children()}
+    members = {path: name for name, blocks in lists.items() for path in _members(name, blocks)}
     after = [n for n, m in network.named_modules() if n and not _inside(n, members) and _is_norm_or_projection(n, m)]
-    events = _watch(network, [*members, *after], forward)
+    early = [
+        n for n, m in network.named_modules() if not _inside(n, members) and next(m.parameters(recurse=False), None) is not None
+    ]
+    events = _watch(network, [*members, *after, *(n for n in early if n not in after)], forward)
     ran = Counter(members[e.module] for e in events if e.module in members and e.shape)
     if not ran:
         raise InputError(
@@ -69,10 +72,11 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
     main = max(ran, key=lambda name: (ran[name] == depth, sum(p.numel() for p in lists[name].parameters())))
     blocks = [e for e in events if members.get(e.module) == main]
     digits = max(2, len(str(len(blocks))))
-    taps = [Tap("embedding", blocks[0].module, 0, is_input=True)]
+    # what enters the first block untouched by any module is the input itself, and no layer
+    taps = [Tap("embedding", blocks[0].module, 0, is_input=True)] if events[0] != blocks[0] else []
     taps += [Tap(f"block_{i:0{digits}d}", e.module, e.call) for i, e in enumerate(blocks, 1)]
     rest = [e for e in events[events.index(blocks[-1]) + 1 :] if e.module in after]
-    norms = [e for e in rest if e.shape == blocks[-1].shape and len(e.shape) == 3 and not _is_projection(e.module)]
+    norms = [e for e in rest if e.shape == blocks[-1].shape and len(e.shape) > 2 and not _is_projection(e.module)]
     taps += [Tap("final_norm", e.module, e.call) for e in norms[:1]]
     projections = [e for e in rest if _is_projection(e.module) and len(e.shape) == 2]
     taps += [Tap("projection", e.module, e.call) for e in projections[-1:]]
@@ -82,7 +86,8 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
 def choose_taps(taps: Sequence[Tap], network: Any, patterns: Sequence[str] | None) -> tuple[Tap, ...]:
     """The taps that names or glob patterns pick, in the order of the network.
 
-    Names of layers (``block_*``) are looked at first, then paths of modules (``encoder.layer.*.attention``).
+    Names of layers (``block_*``) are looked at first, then paths of modules (``encoder.layer.*.attention``). In paths a
+    ``*`` stands for one part: ``blocks.*`` are the blocks, not what is inside them; ``blocks.**`` is all below.
 
     Raises:
         UnknownNameError: if one picks nothing.
@@ -93,7 +98,7 @@ def choose_taps(taps: Sequence[Tap], network: Any, patterns: Sequence[str] | Non
     chosen: dict[str, Tap] = {}
     for pattern in patterns:
         found = [t for t in taps if fnmatch.fnmatchcase(t.layer, pattern)]
-        found = found or [Tap(n, n) for n in modules if fnmatch.fnmatchcase(n, pattern)]
+        found = found or [Tap(n, n) for n in modules if _fits(n, pattern)] or _one_call(modules, pattern)
         if not found:
             hint = "Module paths and glob patterns such as 'block_*' are understood too."
             raise UnknownNameError("layer", pattern, [*(t.layer for t in taps), *modules], hint)
@@ -151,7 +156,25 @@ def tensor_of(value: Any, layer: str) -> Any:
     for part in parts:
         if isinstance(part, torch.Tensor) and part.is_floating_point():
             return part
+    for part in parts:
+        if isinstance(part, (tuple, list)) and part and isinstance(part[0], torch.Tensor):
+            return tensor_of(part, layer)
     raise InputError(f"The layer {layer!r} gives a {type(value).__name__} without a tensor; choose another layer.")
+
+
+def _one_call(modules: Sequence[str], pattern: str) -> list[Tap]:
+    """``path@2`` is the second call of a module in one pass."""
+    path, at, number = pattern.rpartition("@")
+    if not at or not number.isdecimal() or int(number) < 1:
+        return []
+    return [Tap(f"{n}@{number}", n, int(number) - 1) for n in modules if _fits(n, path)]
+
+
+def _fits(path: str, pattern: str) -> bool:
+    if "**" in pattern:
+        return fnmatch.fnmatchcase(path, pattern)
+    parts, wanted = path.split("."), pattern.split(".")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _block_lists(network: Any) -> Iterator[tuple[str, Any]]:
@@ -164,6 +187,18 @@ def _block_lists(network: Any) -> Iterator[tuple[str, Any]]:
         if is_list and not any(_is_below(name, f) for f in found):
             found.append(name)
             yield name, module
+
+
+def _members(name: str, blocks: Any) -> Iterator[str]:
+    """Paths of the blocks in a list; of lists within it, which are never called themselves, those of their blocks."""
+    import torch
+
+    for child, module in blocks.named_children():
+        path = f"{name}.{child}" if name else child
+        if isinstance(module, torch.nn.ModuleList):
+            yield from _members(path, module)
+        else:
+            yield path
 
 
 def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> list[_Event]:

@@ -8,18 +8,22 @@ import hashlib
 import json
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, MissingExtraError
+from ._axes import Seen, find_axes, observe, parse_axes, to_items_first
 from ._base import Encoder, Features
+from ._check import Fault, check_first_batch
 from ._pooling import pool
 from ._provider import Options
 from ._taps import Tap, tapping
 
 _rng_lock = threading.Lock()
+_ENTRY = "(entry)"
+_SCHEME = 2  # how activations become features: axes, masks and prefixes; part of every identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,21 +34,35 @@ class Prepared:
         inputs: What the network is called with.
         positions: Where its items stand in the batch.
         mask: Boolean tensor (b, t), true where a token holds input; None if all do.
-        prefix: How many class and register tokens stand in front; None if not known.
-        patches: For images: how many patches they are cut into; the tokens beyond that number are the prefix.
+        prefix: How many class and register tokens stand in front, if the network's class says so; None leaves it to
+            be measured (images).
+        masks: For layers with another number of tokens than `mask`: the mask of so many tokens, or None.
     """
 
     inputs: Any
     positions: Sequence[int]
     mask: Any = None
     prefix: int | None = None
-    patches: int | None = None
+    masks: Callable[[int], Any] | None = None
 
-    def prefix_of(self, x: Any) -> int | None:
-        """How many class and register tokens the activations `x` have in front, if that is known."""
-        if self.patches is None or x.ndim != 3:
-            return self.prefix
-        return max(0, int(x.shape[1]) - self.patches)
+    def mask_of(self, x: Any) -> Any:
+        """The mask of activations (b, t, d); None if every token holds input.
+
+        Raises:
+            InputError: if padding cannot be told apart in them.
+        """
+        mask = self.mask
+        if mask is None or x.ndim != 3 or tuple(mask.shape) == tuple(x.shape[:2]):
+            return mask
+        if bool(mask.all()):
+            return None  # no padding before the strides, so none after
+        found = self.masks(int(x.shape[1])) if self.masks is not None else None
+        if found is None:
+            raise InputError(
+                f"the layer gives {x.shape[1]} tokens an item but the inputs have {mask.shape[1]}: "
+                "padding cannot be told apart. Choose another layer, or encode items one by one."
+            )
+        return found
 
 
 def import_torch(what: str) -> Any:
@@ -68,14 +86,32 @@ class TorchEncoder(Encoder):
         taps: Where activations are taken.
         options: Pooling, device, dtype, init and seed.
         call: Runs the network on prepared inputs; by default ``network(**inputs)``.
+        entry: Where the first block is entered: there class and register tokens are counted, being the tokens in
+            front that no image changes.
+        widths: Numbers of features that the configuration names.
     """
 
     def __init__(
-        self, network: Any, taps: Sequence[Tap], options: Options, call: Callable[[Any], Any] | None = None
+        self,
+        network: Any,
+        taps: Sequence[Tap],
+        options: Options,
+        call: Callable[[Any], Any] | None = None,
+        *,
+        entry: Tap | None = None,
+        widths: Iterable[int] = (),
     ) -> None:
         self._network, self._taps, self._options = network, tuple(taps), options
         self._call = call or (lambda inputs: network(**inputs))
-        self._fingerprint: str | None = None
+        self._entry = entry or (self._taps[0] if self._taps and self._taps[0].is_input else None)
+        self._widths = frozenset(widths)
+        self._said = parse_axes(options.axes, self.layers)
+        self._axes: dict[str, str] = {}
+        self._prefix: tuple[int, int] | None = None  # class tokens in front, and among how many tokens (0: any number)
+        self._grouping = "padded"
+        from ._fingerprint import WeightsWatch  # which needs this module
+
+        self._watch = WeightsWatch(network)
 
     @abstractmethod
     def prepare(self, batch: Sequence[Any]) -> list[Prepared]:
@@ -95,15 +131,38 @@ class TorchEncoder(Encoder):
         return tuple(t.layer for t in self._taps)
 
     @property
+    def precision(self) -> str:
+        return self._options.dtype
+
+    @property
+    def pooling(self) -> str:
+        return self._options.pooling
+
+    @property
+    def untrained(self) -> bool:
+        return self._options.init == "random"
+
+    def alike(self, a: Any, b: Any) -> bool:
+        return bool(_shapes(self._alone(a, 0).inputs) == _shapes(self._alone(b, 0).inputs))
+
+    @property
     def n_parameters(self) -> int:
         return sum(p.numel() for p in self._network.parameters())
 
     @property
     def weights(self) -> str:
-        """Sha256 over the names, shapes, types and values of all weights that run."""
-        if self._fingerprint is None:
-            self._fingerprint = state_fingerprint(self._network)
-        return self._fingerprint
+        """Sha256 over the names, shapes, types and values of all weights that run, as they are now."""
+        return self._watch.fingerprint()
+
+    @property
+    def grouping(self) -> str:
+        """Which items share a pass: all of a batch (``"padded"``), those of equal shape (``"equal"``), or none."""
+        return self._grouping
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """The axes of every layer, such as ``"btd"``; empty until the network has run once."""
+        return dict(self._axes)
 
     def shared_identity(self) -> dict[str, Any]:
         """The part of the identity that every torch encoder has."""
@@ -114,14 +173,49 @@ class TorchEncoder(Encoder):
             "dtype": o.dtype,
             "init": o.init,
             "layers": list(self.layers),
+            "features": _SCHEME,
         }
-        return facts | ({"seed": o.seed} if o.init == "random" else {})
+        facts |= {"axes": self._said} if self._said else {}
+        facts |= {"grouping": self._grouping} if self._grouping != "padded" else {}
+        return facts | self.check_facts() | ({"seed": o.seed} if o.init == "random" else {})
+
+    def own_fault(self, probes: Sequence[Any]) -> Fault | None:
+        said = self.prepare([probes[0]])[0].prefix
+        if said is None or self._prefix is None or not self._prefix[1] or said == self._prefix[0]:
+            return None
+        return Fault(
+            "prefix",
+            self.layers[0],
+            f"is said to have {said} class and register tokens in front, but {self._prefix[0]} tokens there are the same "
+            "for every image.",
+            "State the number that the network's class has.",
+        )
+
+    def mend(self, fault: Fault) -> str | None:
+        if fault.kind == "padding" and self._grouping == "padded":
+            self._grouping = "equal"
+            return "items of unequal length never share a pass: padding would change their features"
+        return None
+
+    def mended(self) -> dict[str, Any]:
+        seen = {"axes": dict(self._axes), "prefix": list(self._prefix) if self._prefix else None}
+        return super().mended() | seen | {"grouping": self._grouping}
+
+    def restore(self, mended: Mapping[str, Any]) -> None:
+        super().restore(mended)
+        self._grouping = mended.get("grouping", self._grouping)
+        self._axes = mended.get("axes", {}) if set(mended.get("axes", {})) == set(self.layers) else {}
+        self._prefix = tuple(mended["prefix"]) if mended.get("prefix") else None
 
     def encode(self, batch: Sequence[Any]) -> Features:
         if not len(batch):
             raise InputError(f"{self.name}: there is nothing to encode in an empty batch.")
+        if not self._axes:
+            items = self.probes() or [batch[0], batch[-1]]
+            self.find_axes(items[0], items[1])
+        check_first_batch(self, batch)
         rows: dict[str, list[Any]] = {layer: [None] * len(batch) for layer in self.layers}
-        for part in self.prepare(batch):
+        for part in self.parts(batch):
             for layer, pooled in self.forward(part).items():
                 values = [p.cpu().numpy() for p in pooled] if isinstance(pooled, list) else pooled.cpu().numpy()
                 check_finite(self.name, layer, values, part.positions)
@@ -130,6 +224,77 @@ class TorchEncoder(Encoder):
         if self._options.pooling == "none":
             return rows  # type: ignore[return-value]  # lists of (t, d), as the base class says of "none"
         return {layer: np.stack(values) for layer, values in rows.items()}
+
+    def warm_up(self, probes: Sequence[Any]) -> None:
+        self.find_axes(probes[0], probes[1])
+
+    def parts(self, batch: Sequence[Any]) -> list[Prepared]:
+        """The passes of a batch, by the grouping that this network needs."""
+        if self._grouping == "padded":
+            return self.prepare(batch)
+        alone = [self._alone(item, i) for i, item in enumerate(batch)]
+        if self._grouping == "single":
+            return alone
+        alike: dict[Any, list[int]] = {}
+        for i, part in enumerate(alone):
+            alike.setdefault(_shapes(part.inputs), []).append(i)
+        together = [(p, self.prepare([batch[i] for i in p])) for p in alike.values()]
+        return [
+            dataclasses.replace(part, positions=[p[i] for i in part.positions]) for p, parts in together for part in parts
+        ]
+
+    def _alone(self, item: Any, position: int) -> Prepared:
+        try:
+            (part,) = self.prepare([item])
+        except InputError as error:
+            raise InputError(str(error).replace("Item 0 of", f"Item {position} of")) from error
+        return dataclasses.replace(part, positions=[position])
+
+    def find_axes(self, one: Any, other: Any) -> None:
+        """Run the network on copies of two items and see which axis is which.
+
+        Raises:
+            InputError: if that cannot be told for a layer, or an item cannot be encoded.
+        """
+        entry = next((t.layer for t in self._taps if self._entry and _place(t) == _place(self._entry)), _ENTRY)
+        extra = [dataclasses.replace(self._entry, layer=_ENTRY)] if self._entry and entry == _ENTRY else []
+        taps = [*self._taps, *extra]
+
+        def run(items: list[Any]) -> dict[str, Seen]:
+            parts = self.prepare(items)
+            torch = import_torch("Running a model")
+            with torch.inference_mode(mode=False), torch.no_grad(), self._autocast(torch):
+                return observe(self._network, taps, lambda: self._evaluate(parts[0].inputs))
+
+        try:
+            if len(self.prepare([one, one])) > 1:
+                self._grouping = "single"
+            single = self._grouping == "single"
+            first = [one] if single else [one, one]
+            two, three, alone = run(first), None if single else run([one, one, one]), run([other])
+            self._refuse_unrun(two)
+            axes = find_axes(two, three, alone, self._widths, self._said, lambda: run(first))
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
+        if any("b" not in word for word in axes.values()) and self._grouping != "single":
+            self._grouping = "single"  # tokens of several items are packed: one item a pass, and all tokens are its own
+            return self.find_axes(one, other)
+        if entry in axes and self.modality in ("image", "video"):
+            tokens = [to_items_first(s[entry].value, axes[entry])[0] for s in (two, alone)]
+            self._prefix = _constant_in_front(*tokens, same=one is other)
+        self._axes = {layer: axes[layer] for layer in self.layers}
+        return None
+
+    def _refuse_unrun(self, seen: Mapping[str, Any]) -> None:
+        for layer in self.layers:
+            if layer not in seen:
+                raise InputError(f"the layer {layer!r} does not run in a forward pass; leave it out.")
+
+    def _evaluate(self, inputs: Any) -> Any:
+        """Run the network as it is meant to encode, whatever was done to it since."""
+        if any(module.training for module in self._network.modules()):
+            self._network.eval()
+        return self._call(inputs)
 
     def forward(self, part: Prepared) -> dict[str, Any]:
         """Pooled tensors of every layer for one prepared part, on the device.
@@ -142,16 +307,37 @@ class TorchEncoder(Encoder):
 
         def take(layer: str, x: Any) -> None:
             try:
-                pooled[layer] = pool(x, part.mask, self._options.pooling, part.prefix_of(x))
+                if x.ndim != len(self._axes[layer]):
+                    raise InputError(
+                        f"activations of shape {tuple(x.shape)} come where ({', '.join(self._axes[layer])}) was before."
+                    )
+                x = to_items_first(x, self._axes[layer])
+                if len(x) != len(part.positions):
+                    raise InputError(
+                        f"activations of {len(x)} items come for {len(part.positions)}; say by axes= which axis holds "
+                        "the items."
+                    )
+                pooled[layer] = pool(x, part.mask_of(x), self._options.pooling, self._prefix_of(x, part))
             except InputError as error:
                 raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
 
         with torch.inference_mode(), self._autocast(torch), tapping(self._network, self._taps, take):
-            self._call(part.inputs)
-        for layer in self.layers:
-            if layer not in pooled:
-                raise InputError(f"{self.name}: the layer {layer!r} does not run in a forward pass; leave it out.")
+            self._evaluate(part.inputs)
+        try:
+            self._refuse_unrun(pooled)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
         return {layer: pooled[layer] for layer in self.layers}
+
+    def _prefix_of(self, x: Any, part: Prepared) -> int | None:
+        """How many class and register tokens the activations `x` have in front, if that is known."""
+        if part.prefix is not None or self._prefix is None or x.ndim != 3:
+            return part.prefix
+        prefix, tokens = self._prefix
+        if not tokens or int(x.shape[1]) == tokens:
+            return prefix
+        # stages that merge places keep no class token where none came in
+        return 0 if prefix == 0 and tokens % int(x.shape[1]) == 0 else None
 
     def _autocast(self, torch: Any) -> contextlib.AbstractContextManager[Any]:
         if self._options.dtype not in ("bfloat16", "float16"):
@@ -161,6 +347,26 @@ class TorchEncoder(Encoder):
             kind, dtype=getattr(torch, self._options.dtype)
         )
         return context
+
+
+def _place(tap: Tap) -> tuple[str, int, bool]:
+    return tap.module, tap.call, tap.is_input
+
+
+def _shapes(inputs: Any) -> Any:
+    if isinstance(inputs, Mapping):
+        return tuple((k, tuple(getattr(v, "shape", ()))) for k, v in inputs.items())
+    return tuple(getattr(inputs, "shape", ()))
+
+
+def _constant_in_front(a: Any, b: Any, *, same: bool) -> tuple[int, int] | None:
+    """How many tokens in front are the same for two images, and among how many; None if that says nothing."""
+    if same or a.ndim != 2 or tuple(a.shape) != tuple(b.shape):
+        return None
+    moved = (a.float() - b.float()).abs().amax(1) > 1e-5 * max(float(a.float().abs().max()), 1e-30)
+    if not bool(moved.any()):
+        return None
+    return int(moved.int().argmax()), int(a.shape[0])
 
 
 def check_finite(name: str, layer: str, values: Sequence[Any], positions: Sequence[int]) -> None:
@@ -179,8 +385,13 @@ def check_finite(name: str, layer: str, values: Sequence[Any], positions: Sequen
             )
 
 
-def settle(network: Any, options: Options) -> Any:
+def settle(network: Any, options: Options, *, keep_dtype: bool = False) -> Any:
     """Put a network into evaluation mode, on its device, without gradients.
+
+    Args:
+        network: The module.
+        options: Device and dtype.
+        keep_dtype: Whether the weights stay in the type that they have.
 
     Raises:
         InputError: if the device is not there.
@@ -190,7 +401,8 @@ def settle(network: Any, options: Options) -> Any:
         network = network.to(torch.device(options.device))
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"The device {options.device!r} cannot be used: {str(error).splitlines()[0]}") from error
-    network = network.to(torch.float64 if options.dtype == "float64" else torch.float32)
+    if not keep_dtype:
+        network = network.to(torch.float64 if options.dtype == "float64" else torch.float32)
     return network.eval().requires_grad_(requires_grad=False)
 
 

@@ -108,6 +108,10 @@ class BundledEncoder(Encoder):
         return self._inner
 
     @property
+    def checkee(self) -> Encoder:
+        return self._inner.checkee
+
+    @property
     def revision(self) -> str:
         return "+".join(f"{p.name}=={p.version}" for p in self._model.packages)
 

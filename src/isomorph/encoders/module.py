@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import runpy
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import InputError, UnknownNameError
 from ._base import Encoder
+from . import _fingerprint
 from ._inputs import ImagePreprocessing
 from ._provider import Options, Provider
 from ._taps import Tap, choose_taps
@@ -18,7 +23,11 @@ MODALITIES = ("image", "text", "audio")
 
 
 class Module(Provider):
-    """Networks that are at hand as objects: pass one to `load_encoder` in place of a name."""
+    """Networks that are at hand as objects, or made by a function of the user's: ``module:file.py:function``.
+
+    The function is called without arguments. It gives a module, or a mapping with ``module`` and options of the
+    encoder, such as ``preprocess`` and ``modality``. Its file is run only because the user named it.
+    """
 
     name: ClassVar[str] = "module"
     extras: ClassVar[tuple[str, ...]] = (
@@ -28,37 +37,74 @@ class Module(Provider):
         "modality",
         "name",
         "named",
+        "prefix",
     )
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
         module = extra.pop("module", None)
+        if module is None and ":" in id:
+            made = made_by(id)
+            extra = {"name": id, **made, **extra}
+            module = extra.pop("module")
         if module is None:
             raise InputError(
                 "The provider 'module' takes a torch.nn.Module, which no text can name: call load_encoder(module, "
-                "preprocess=…, modality=…) from Python."
+                "preprocess=…, modality=…) from Python, or name a function that makes it: module:file.py:function."
             )
         return ModuleEncoder(module, options, **extra)
+
+
+def made_by(where: str) -> dict[str, Any]:
+    """What a function in a file of the user's makes: ``{"module": …}`` and options of the encoder.
+
+    Raises:
+        InputError: if there is no such file or function, it fails, or it makes no module.
+    """
+    file, _, function = where.rpartition(":")
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"module:{where}: there is no file {file}; write module:file.py:function.")
+    try:
+        made = runpy.run_path(str(path))
+    except Exception as error:  # whatever the user's file raises
+        raise InputError(f"module:{where}: {file} cannot be run: {type(error).__name__}: {error}") from error
+    if not callable(made.get(function)):
+        raise UnknownNameError(f"function in {file}", function, [k for k, v in made.items() if inspect.isfunction(v)])
+    try:
+        found = made[function]()
+    except Exception as error:  # whatever the user's function raises
+        raise InputError(f"module:{where}: {function}() fails: {type(error).__name__}: {error}") from error
+    options = dict(found) if isinstance(found, Mapping) else {"module": found}
+    if "module" not in options:
+        raise InputError(f"module:{where}: {function}() gives {', '.join(map(str, options))}, and no 'module'.")
+    for option in options:
+        if option not in Module.extras:
+            raise UnknownNameError(f"option given by {function}()", str(option), Module.extras)
+    return options
 
 
 class ModuleEncoder(TorchEncoder):
     """A module of the user's own.
 
-    The module itself is put into evaluation mode on the chosen device and its gradients are switched off.
+    The module itself runs, in evaluation mode and without gradients at every call, unless `device` or `dtype` ask for
+    another place or type than it has: then a copy of it does, and the user's stays as it is.
 
     Args:
         module: The network.
         options: Pooling, device, dtype and layers. Layers are module paths or glob patterns, such as
-            ``["stem", "blocks.*"]``; if None, the direct children of the module.
+            ``["stem", "blocks.*"]`` (``*`` is one part of a path), ``"attn@2"`` for the second call of a module that is
+            called several times; if None, the direct children of the module, of lists of modules their members.
         preprocess: Takes a list of items and returns a tensor (b, …), or a mapping of tensors for keyword arguments; a
             boolean or integer ``attention_mask`` (b, t) in the mapping is respected in pooling. The default for images
             is 224 × 224, centre crop, ImageNet mean and standard deviation.
         preprocessing: One line that says what `preprocess` does and its version. It is part of the identity: change it
-            whenever `preprocess` changes, since code cannot be compared. The default is the function's qualified name
-            and source, where Python can read that.
+            whenever `preprocess` changes. The default is all that the function's outcome hangs on: its code, arguments,
+            closure, globals and what these hold; what cannot be known is refused.
         modality: ``"image"``, ``"text"`` or ``"audio"``.
         name: How the encoder is called; by default the class of the module.
         named: Names for layers: layer -> module path. `options.layers` may use them; if that is None, these are the
             layers.
+        prefix: How many class and register tokens stand in front, for ``pooling="mean_no_cls"``.
         untrained: Says that the weights of `module` are the random ones that ``init="random"`` asks for.
 
     Raises:
@@ -78,6 +124,7 @@ class ModuleEncoder(TorchEncoder):
         modality: str = "image",
         name: str | None = None,
         named: Mapping[str, str] | None = None,
+        prefix: int | None = None,
         untrained: bool = False,
     ) -> None:
         torch = import_torch("Encoding with a module")
@@ -92,15 +139,21 @@ class ModuleEncoder(TorchEncoder):
         if preprocess is None and modality != "image":
             raise InputError(f"A module for {modality} needs preprocess=…, a function from a list of items to tensors.")
         self._preprocess = preprocess or ImagePreprocessing()
-        self._preprocessing = preprocessing or describe(self._preprocess)
+        self._own_items = preprocess is not None and not isinstance(preprocess, ImagePreprocessing)
+        self._preprocessing = preprocessing or _fingerprint.describe(self._preprocess)
+        if prefix is not None and (not isinstance(prefix, int) or prefix < 0):
+            raise InputError(f"prefix={prefix!r} is no number of tokens.")
+        self._said_prefix = prefix
         self._modality, self._called = modality, name or type(module).__name__
-        paths = named or {n: n for n, _ in module.named_children()}
+        paths = named or {n: n for n in _callable_children(module)}
         known = [n for n, _ in module.named_modules() if n]
         for path in paths.values():
             if path not in known:
                 raise UnknownNameError("module path", path, known)
         children = [Tap(layer, path) for layer, path in paths.items()]
         taps = choose_taps(children, module, options.layers)
+        if _must_change(module, options):
+            module = copy.deepcopy(module)
         super().__init__(settle(module, options), taps, options, functools.partial(_call, module))
 
     @property
@@ -117,8 +170,17 @@ class ModuleEncoder(TorchEncoder):
 
     @property
     def identity(self) -> dict[str, Any]:
-        who = {"provider": self.provider, "model": self.name, "architecture": repr(self._network)}
-        return who | self.shared_identity() | {"preprocessing": self._preprocessing}
+        who = {
+            "provider": self.provider,
+            "model": self.name,
+            "architecture": repr(self._network),
+            "code": code_of(self._network),
+        }
+        prefix = {} if self._said_prefix is None else {"prefix": self._said_prefix}
+        return who | self.shared_identity() | {"preprocessing": self._preprocessing} | prefix
+
+    def probes(self) -> list[Any]:
+        return [] if self._own_items else super().probes()  # what the user's own function takes, only the user knows
 
     def prepare(self, batch: Sequence[Any]) -> list[Prepared]:
         torch = import_torch("Encoding with a module")
@@ -135,20 +197,45 @@ class ModuleEncoder(TorchEncoder):
                 f"{self.name}: preprocess turned {len(batch)} items into {tuple(first.shape)}; "
                 "the first axis must be the items."
             )
-        return [Prepared(prepared, range(len(batch)), None if mask is None else mask.bool())]
+        return [Prepared(prepared, range(len(batch)), None if mask is None else mask.bool(), self._said_prefix)]
 
 
 def _call(module: Any, inputs: Any) -> Any:
     return module(**inputs) if isinstance(inputs, Mapping) else module(inputs)
 
 
-def describe(preprocess: Any) -> Any:
-    """JSON-able facts about a preprocessing function: its own, or its name and source."""
-    if isinstance(preprocess, ImagePreprocessing):
-        return preprocess.facts
-    name = f"{getattr(preprocess, '__module__', '')}.{getattr(preprocess, '__qualname__', type(preprocess).__name__)}"
+def _callable_children(module: Any, above: str = "") -> Iterator[str]:
+    """Paths of the direct children; of lists, which are never called themselves, those of their members."""
+    torch = import_torch("Encoding with a module")
+    for name, child in module.named_children():
+        path = f"{above}{name}"
+        if isinstance(child, (torch.nn.ModuleList, torch.nn.ModuleDict)):
+            yield from _callable_children(child, f"{path}.")
+        else:
+            yield path
+
+
+def code_of(network: Any) -> dict[str, Any]:
+    """What the modules of a network that are the user's own do, by class; those of installed libraries have versions."""
+    facts: dict[str, Any] = {}
+    for kind in {type(m) for m in network.modules()}:
+        try:
+            file = Path(inspect.getfile(kind)).resolve()
+        except (OSError, TypeError):
+            file = None  # from a notebook or the prompt: the user's own
+        installed = (sysconfig.get_paths()[k] for k in ("purelib", "platlib", "stdlib"))
+        if kind.__module__.startswith("isomorph.") or (file and any(file.is_relative_to(Path(p).resolve()) for p in installed)):
+            continue
+        facts[kind.__qualname__] = _fingerprint.describe(kind.forward, f"{kind.__qualname__}.forward")
+    return facts
+
+
+def _must_change(module: Any, options: Options) -> bool:
+    torch = import_torch("Encoding with a module")
+    wanted = torch.float64 if options.dtype == "float64" else torch.float32
+    tensors = [*module.parameters(), *module.buffers()]
     try:
-        source = inspect.getsource(preprocess)
-    except (OSError, TypeError):
-        source = ""
-    return {"function": name, "source": source}
+        device = torch.device(options.device)
+    except RuntimeError:
+        return False  # which `settle` refuses in words
+    return any(t.device.type != device.type or (t.is_floating_point() and t.dtype != wanted) for t in tensors)

@@ -9,25 +9,35 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .._packages import file_sha256
-from ..errors import FetchError, InputError, MissingExtraError, UnknownNameError
+from ..errors import FetchError, InputError, IsomorphError, MissingExtraError, UnknownNameError
 from ._base import Encoder
-from ._hf_inputs import HfInput, ImageInput, TextInput, WaveInput, WhisperInput, token_limit
+from ._check import Fault, find_fault
+from ._hf_files import (
+    READING,
+    WEIGHTS,
+    check_files,
+    let_go,
+    missing_weights,
+    model_class,
+    redraw,
+    with_adapter,
+    with_spread,
+    within_seconds,
+)
+from ._hf_inputs import HfInput, make_inputs
 from ._provider import Options, Provider
+from ._sides import choose_side, find_sides, width_facts
 from ._spec import is_path
 from ._taps import Tap, block_taps, choose_taps
 from ._torch import Prepared, TorchEncoder, import_torch, json_digest, seeded, settle
-
-# heads and training-time vectors that checkpoints leave out and no tapped layer depends on
-_MAY_BE_MISSING = ("pooler.", "masked_spec_embed", "mask_token", "lm_head.", "classifier.", "logit_scale")
-
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
@@ -40,6 +50,8 @@ class Parts:
         kwargs: Arguments that go with every read (revision, remote code).
         processors: Tokeniser (``"text"``), image processor (``"image"``) or feature extractor (``"audio"``) that are
             at hand already; others are read from the source.
+        missing: Names of weights that the checkpoint lacks.
+        facts: What changes the features beyond weights and preprocessing, for the identity.
     """
 
     model: Any
@@ -47,6 +59,23 @@ class Parts:
     source: str = ""
     kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     processors: dict[str, Any] = dataclasses.field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def check_complete(self, needs: Sequence[Any]) -> None:
+        """See that no weight of the modules that run is missing.
+
+        Raises:
+            InputError: if one is; it would be random.
+        """
+        running = {id(p) for module in needs for p in (*module.parameters(), *module.buffers())}
+        named = (*self.model.named_parameters(remove_duplicate=False), *self.model.named_buffers(remove_duplicate=False))
+        lacking = sorted({n for n, p in named if id(p) in running and n in self.missing})
+        if lacking:
+            raise InputError(
+                f"The checkpoint {self.source} lacks {len(lacking)} weights that the architecture has, such as "
+                f"{lacking[0]!r}; they would be random. Repair the checkpoint, or ask for init='random' as a whole."
+            )
 
 
 class Transformers(Provider):
@@ -60,16 +89,30 @@ class Transformers(Provider):
         "padding_side",
         "trust_remote_code",
         "gguf_file",
+        "weights",
+        "weights_dtype",
+        "attention",
+        "adapter",
+        "prompt",
+        "tokens",
     )
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
-        trust = bool(extra.pop("trust_remote_code", False))
-        gguf = extra.pop("gguf_file", None)
-        parts = load_parts(id, revision, options, trust_remote_code=trust, gguf_file=gguf)
+        own = {k: extra.pop(k) for k in READING if k in extra}
+        parts = load_parts(id, revision, options, **own)
         local = is_path(id)
         pinned = local_revision(Path(id).expanduser()) if local else parts.kwargs["revision"]
         name = id if local else f"{id}@{revision}" if revision else id
         return build(parts, options, name=f"transformers:{name}", revision=pinned, **extra)
+
+    def sides(self, id: str, revision: str | None = None) -> tuple[str, ...]:
+        transformers = import_transformers()
+        source, kwargs = _source(id, revision)
+        with reading(id, is_path(id)), quiet(transformers):
+            config = transformers.AutoConfig.from_pretrained(source, **kwargs)
+            with import_torch("Reading a model").device("meta"):
+                model = model_class(config)._from_config(config)
+        return tuple(name for name in find_sides(model, config) if name)
 
 
 class TransformersEncoder(TorchEncoder):
@@ -78,10 +121,23 @@ class TransformersEncoder(TorchEncoder):
     provider: ClassVar[str] = "transformers"
 
     def __init__(
-        self, network: Any, taps: Sequence[Tap], options: Options, *, call: Any, inputs: HfInput, who: _Who
+        self,
+        network: Any,
+        taps: Sequence[Tap],
+        options: Options,
+        *,
+        call: Any,
+        inputs: HfInput,
+        who: _Who,
+        entry: Tap | None = None,
+        widths: Iterable[int] = (),
+        own_width: int | None = None,
     ) -> None:
-        super().__init__(network, taps, options, call)
-        self._inputs, self._who = inputs, who
+        super().__init__(network, taps, options, call, entry=entry, widths=widths)
+        self._inputs, self._who, self._own_width = inputs, who, own_width
+        self._eager = self._redrawn = False
+        if entry is None and inputs.modality in ("image", "video"):
+            self._prefix = (0, 0)  # the first block takes in the pixels themselves
 
     @property
     def name(self) -> str:
@@ -110,7 +166,11 @@ class TransformersEncoder(TorchEncoder):
             "side": self._who.side,
         }
         return (
-            who | self.shared_identity() | {"preprocessing": self._inputs.facts, "architecture": self._who.architecture}
+            who
+            | self.shared_identity()
+            | {"preprocessing": self._inputs.facts, "architecture": self._who.architecture}
+            | {"attention": _attention(self._network)}
+            | self._who.facts
         )
 
     @property
@@ -120,6 +180,72 @@ class TransformersEncoder(TorchEncoder):
 
     def prepare(self, batch: Sequence[Any]) -> list[Prepared]:
         return self._inputs.prepare(batch, self._options.device)
+
+    @property
+    def precision(self) -> str:
+        return str(self._who.facts.get("weights_dtype", self._options.dtype))
+
+    def probes(self) -> list[Any]:
+        return self._inputs.probes()
+
+    def own_fault(self, probes: Sequence[Any]) -> Fault | None:
+        if (fault := super().own_fault(probes)) is not None:
+            return fault
+        width = self._own_width
+        if width is not None:
+            rows = self.encode([probes[0]])
+            for layer in self.layers:
+                found = int(rows[layer][0].shape[-1])
+                if layer.startswith("block_") and found != width:
+                    return Fault(
+                        "width", layer, f"has {found} features where the configuration says {width}.",
+                        "Say which axis holds the features by axes=, or name the layers yourself.",
+                    )  # fmt: skip
+        for item in self._inputs.long_probes():
+            try:
+                self.encode([item])
+            except (IndexError, RuntimeError, ValueError) as error:
+                if isinstance(error, IsomorphError):
+                    raise
+                return Fault(
+                    "run", self.layers[0], f"cannot be had for an item near the stated limit: {error}.",
+                    "State a smaller one by max_length=.",
+                )  # fmt: skip
+        return None
+
+    def mend(self, fault: Fault) -> str | None:
+        if fault.kind == "padding" and self._grouping == "padded" and not self._eager and self._eager_helps():
+            return "attention is computed without fused kernels, which treat padding in another way"
+        if fault.kind == "constant" and not self._redrawn:
+            self._redrawn = True
+            redraw(self._network, self._options.seed)
+            return "initial weights were drawn with a standard deviation of 1/√fan-in: the declared ones come to nothing"
+        return super().mend(fault)
+
+    def _eager_helps(self) -> bool:
+        """Try attention without fused kernels; it must leave what an item gives alone as it is."""
+        probes = self.probes()
+        before = self.encode([probes[0]])
+        if not _set_attention(self._network, "eager"):
+            return False
+        after = self.encode([probes[0]])
+        same = all(np.allclose(before[k][0], after[k][0], rtol=1e-4, atol=1e-4) for k in self.layers)
+        self._eager = same and find_fault(self, probes) is None
+        if not self._eager:
+            _set_attention(self._network, "sdpa")
+        return self._eager
+
+    def mended(self) -> dict[str, Any]:
+        eager = {"attention": "eager"} if self._eager and _attention(self._network) == "eager" else {}
+        return super().mended() | eager | ({"redrawn": True} if self._redrawn else {})
+
+    def restore(self, mended: Mapping[str, Any]) -> None:
+        super().restore(mended)
+        if mended.get("redrawn"):
+            self._redrawn = True
+            redraw(self._network, self._options.seed)
+        if mended.get("attention") == "eager":
+            self._eager = _set_attention(self._network, "eager")
 
     def cost(self, item: Any) -> float:
         samples = getattr(item, "samples", None)
@@ -133,6 +259,7 @@ class _Who:
     side: str
     architecture: str
     model: str = ""  # what the identity says in place of the name: the folder's path plays no part in it
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def import_transformers() -> Any:
@@ -150,41 +277,97 @@ def import_transformers() -> Any:
 
 
 def load_parts(
-    id: str, revision: str | None, options: Options, *, trust_remote_code: bool = False, gguf_file: str | None = None
+    id: str,
+    revision: str | None,
+    options: Options,
+    *,
+    trust_remote_code: bool = False,
+    gguf_file: str | None = None,
+    weights: str = "safetensors",
+    weights_dtype: str | None = None,
+    attention: str | None = None,
+    adapter: str | bool | None = None,
 ) -> Parts:
     """Read a configuration, and the weights unless they are drawn at random.
+
+    Args:
+        id: Hub id or folder.
+        revision: Branch, tag or commit of a hub id.
+        options: Those that every provider understands.
+        trust_remote_code: Whether code of the checkpoint's own may run.
+        gguf_file: A GGUF file in it, read in place of its weights.
+        weights: ``"safetensors"``, or ``"bin"`` for pickled files, which torch then reads with ``weights_only``.
+        weights_dtype: ``"bfloat16"`` or ``"float16"`` to hold the weights in half the memory and compute in it.
+        attention: An attention implementation of transformers, such as ``"eager"``.
+        adapter: Folder or hub id of a PEFT adapter that is merged into the weights; True for one in the same folder.
 
     Raises:
         InputError: if a local folder is no checkpoint, or weights are missing from it.
         FetchError: if the hub cannot be reached or has no such model.
     """
     transformers = import_transformers()
-    local = is_path(id)
-    source = str(Path(id).expanduser()) if local else id
-    if local and not Path(source).is_dir():
-        raise InputError(f"There is no folder {id}; a local checkpoint is a folder with a config.json.")
-    kwargs: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    kwargs |= {"local_files_only": True} if local else {}
+    source, kwargs = _source(id, None if is_path(id) else revision, trust_remote_code=bool(trust_remote_code))
     kwargs |= {"gguf_file": gguf_file} if gguf_file else {}
-    with reading(id, local), quiet(transformers):
-        if not local:
-            kwargs["revision"] = _commit(transformers, id, revision)  # all files from one state of the repository
+    if weights not in WEIGHTS:
+        raise UnknownNameError("weights", str(weights), WEIGHTS)
+    if weights_dtype not in (None, "bfloat16", "float16", "float32"):
+        raise UnknownNameError("weights_dtype", str(weights_dtype), ("bfloat16", "float16", "float32"))
+    facts: dict[str, Any] = {} if weights_dtype in (None, "float32") else {"weights_dtype": weights_dtype}
+    if is_path(id):
+        check_files(Path(source), weights, adapter, random=options.init == "random", gguf=gguf_file)
+    with reading(id, is_path(id)), quiet(transformers):
         config = transformers.AutoConfig.from_pretrained(source, **kwargs)
+        quantized = getattr(config, "quantization_config", None) is not None
+        given = {"attn_implementation": attention} if attention else {}
         if options.init == "random":
-            model = random_model(config, options.seed, trust_remote_code=trust_remote_code)
-        else:
-            model, info = transformers.AutoModel.from_pretrained(
-                source, config=config, dtype="float32", output_loading_info=True, **kwargs
+            config, mended = with_spread(config)
+            facts |= {"initial_spread": mended} if mended else {}
+            model = random_model(config, options.seed, trust_remote_code=bool(trust_remote_code), **given)
+            return Parts(model, config, source, kwargs, facts=facts)
+        kind = transformers.AutoModel if trust_remote_code else model_class(config, whole=bool(adapter))
+        with seeded(0):  # heads that checkpoints leave out are drawn: the same ones at every call
+            model, info = kind.from_pretrained(
+                source,
+                config=config,
+                dtype="auto" if quantized else weights_dtype or "float32",
+                output_loading_info=True,
+                use_safetensors=weights == "safetensors",
+                **given,
+                **kwargs,
             )
-            _check_complete(id, info)
-    return Parts(model, config, source, kwargs)
+        if adapter:
+            model, facts["adapter"] = with_adapter(model, source if adapter is True else str(adapter))
+            model = getattr(model, model.base_model_prefix, model)
+        facts |= {"quantized": True} if quantized else {}
+    return Parts(model, config, source, kwargs, missing=missing_weights(id, info), facts=facts)
 
 
-def random_model(config: Any, seed: int, *, trust_remote_code: bool = False) -> Any:
+def _source(id: str, revision: str | None, *, trust_remote_code: bool = False) -> tuple[str, dict[str, Any]]:
+    """Where a checkpoint is read from, and the arguments that go with every read.
+
+    Raises:
+        InputError: if there is no such folder.
+        FetchError: if the hub cannot be reached, or has no such model.
+    """
+    transformers = import_transformers()
+    kwargs: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if is_path(id):
+        folder = Path(id).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {id}; a local checkpoint is a folder with a config.json.")
+        return str(folder), kwargs | {"local_files_only": True}
+    with reading(id, local=False), quiet(transformers), within_seconds(id):
+        return id, kwargs | {"revision": _commit(transformers, id, revision)}  # all files from one state of it
+
+
+def random_model(config: Any, seed: int, *, trust_remote_code: bool = False, **given: Any) -> Any:
     """The architecture of a configuration with the library's own initial weights, drawn with a seed."""
     transformers = import_transformers()
     with seeded(seed):
-        return transformers.AutoModel.from_config(config, dtype="float32", trust_remote_code=trust_remote_code)
+        if trust_remote_code:
+            return transformers.AutoModel.from_config(config, dtype="float32", trust_remote_code=True, **given)
+        torch = import_torch("Drawing random weights")
+        return model_class(config)._from_config(config, dtype=torch.float32, **given)
 
 
 def build(
@@ -194,23 +377,32 @@ def build(
     name: str,
     revision: str,
     side: str | None = None,
-    max_length: int | None = None,
-    truncate: bool = False,
-    padding_side: str = "right",
+    **given: Any,
 ) -> TransformersEncoder:
     """Choose the side of a loaded checkpoint, its inputs and its taps.
 
+    Args:
+        parts: What was loaded.
+        options: Those that every provider understands.
+        name: How the encoder is called.
+        revision: Its pinned revision.
+        side: Which part of the model; see `isomorph.encoders._sides.SIDES`.
+        given: Options of the inputs: `max_length`, `truncate`, `padding_side`, `prompt`, `tokens`.
+
     Raises:
-        InputError: if the side, or another option, does not fit.
-        UnknownNameError: if there is no such padding side.
+        InputError: if the side, or another option, does not fit, or weights of the side are missing.
+        UnknownNameError: if there is no such side or padding side.
     """
-    if padding_side not in ("right", "left"):
-        raise UnknownNameError("padding_side", str(padding_side), ("right", "left"))
     transformers = import_transformers()
-    model = settle(parts.model, options)
-    chosen = _choose_side(model, parts.config, side)
+    kind = type(parts.model).__name__
+    chosen = choose_side(parts.model, parts.config, side)
+    parts.check_complete(chosen.needs)
+    let_go(parts.model, chosen.needs)
+    settle(chosen.network, options, keep_dtype=bool({"weights_dtype", "quantized"} & set(parts.facts)))
+    for module in chosen.needs:
+        settle(module, options, keep_dtype=bool({"weights_dtype", "quantized"} & set(parts.facts)))
     with quiet(transformers), reading(name, local=True):
-        inputs = _make_inputs(parts, chosen, max_length=max_length, truncate=truncate, padding_side=padding_side)
+        inputs = make_inputs(parts, chosen, **given)
 
     def run() -> None:
         torch = import_torch("Running a model")
@@ -218,139 +410,53 @@ def build(
             chosen.call(inputs.prepare([inputs.example()], options.device)[0].inputs)
 
     depth = next((d for d in (getattr(chosen.config, a, None) for a in chosen.depth) if isinstance(d, int)), None)
-    taps = choose_taps(block_taps(chosen.network, run, depth), chosen.network, options.layers)
-    architecture = type(model).__name__ + (f" ({chosen.side} side)" if chosen.side else "")
-    who = _Who(name, revision, chosen.side, architecture, Path(parts.source).name if is_path(parts.source) else "")
-    return TransformersEncoder(chosen.network, taps, options, call=chosen.call, inputs=inputs, who=who)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Side:
-    network: Any
-    call: Any
-    config: Any
-    modality: str
-    side: str = ""
-    accepts: tuple[str, ...] = ()
-    decoder_start: int | None = None
-    depth: tuple[str, ...] = ("num_hidden_layers", "encoder_layers", "num_layers")
-
-
-def _choose_side(model: Any, config: Any, side: str | None) -> _Side:
-    towers = {"text": "get_text_features", "vision": "get_image_features", "audio": "get_audio_features"}
-    towers = {s: getattr(model, f) for s, f in towers.items() if hasattr(model, f)}
-    if len(towers) > 1 or side in towers:
-        if side not in towers:
-            raise InputError(
-                f"{type(model).__name__} is a dual encoder; choose side={' or '.join(map(repr, towers))}, "
-                f"found {side!r}."
-            )
-        return _tower(model, config, side, towers[side])
-    modality = _modality(getattr(model, "main_input_name", "input_ids"), type(model).__name__)
-    if getattr(config, "is_encoder_decoder", False):
-        side = side or "encoder"
-        if side not in ("encoder", "decoder"):
-            raise InputError(
-                f"{type(model).__name__} is an encoder-decoder; side must be 'encoder' or 'decoder', found {side!r}."
-            )
-        if side == "encoder":
-            encoder = model.get_encoder()
-            return _Side(encoder, lambda inputs: encoder(**inputs), config, modality, side, _accepts(encoder.forward))
-        return _decoder(model, config, modality)
-    if side is not None:
-        raise InputError(f"{type(model).__name__} has one side only; leave side={side!r} out.")
-    return _Side(model, lambda inputs: model(**inputs), config, modality, accepts=_accepts(model.forward))
-
-
-def _tower(model: Any, config: Any, side: str, features: Any) -> _Side:
-    """The part of a dual encoder that its own feature function runs, projection included."""
-    torch = import_torch("Running a model")
-    own = getattr(config, f"{side}_config", config)
-    words = {"text": ("text", "language"), "vision": ("vis", "image"), "audio": ("audio", "speech")}[side]
-    children = {n: m for n, m in model.named_children() if n.startswith(words)}
-    modality = {"text": "text", "vision": "image", "audio": "audio"}[side]
-    accepts = _accepts(features)
-    network = torch.nn.ModuleDict(children).eval()
-    return _Side(network, lambda inputs: features(**inputs), own, modality, side, accepts)
-
-
-def _decoder(model: Any, config: Any, modality: str) -> _Side:
-    decoder = model.get_decoder()
-    start = config.decoder_start_token_id
-    if start is None:
-        start = config.bos_token_id if config.bos_token_id is not None else config.pad_token_id
-    if start is None:
-        raise InputError(f"{type(model).__name__} names no decoder_start_token_id; its decoder side cannot be run.")
-    names = ("decoder_layers", "num_decoder_layers", "num_hidden_layers")
-    return _Side(
-        decoder, lambda inputs: model(**inputs), config, modality, "decoder", _accepts(model.forward), int(start), names
+    with reading(name, local=True):
+        every = chosen.taps or block_taps(chosen.network, run, depth)
+        if chosen.shared:
+            every = (*(t for t in every if t.layer != "projection"), Tap("projection", ""))
+    taps = choose_taps(every, chosen.network, options.layers)
+    architecture = kind + (f" ({chosen.name} side)" if chosen.name else "")
+    model = Path(parts.source).name if is_path(parts.source) else ""
+    facts = {k: v for k, v in parts.facts.items() if v}
+    return TransformersEncoder(
+        chosen.network,
+        taps,
+        options,
+        call=chosen.call,
+        inputs=inputs,
+        who=_Who(name, revision, chosen.name, architecture, model, facts),
+        entry=every[0] if every[0].is_input else None,
+        widths=width_facts(chosen.config),
+        own_width=_own_width(chosen.config, chosen.name),
     )
 
 
-def _make_inputs(parts: Parts, side: _Side, *, max_length: int | None, truncate: bool, padding_side: str) -> HfInput:
-    transformers = import_transformers()
-
-    def read(kind: str, auto: str, **kwargs: Any) -> Any:
-        return parts.processors.get(kind) or getattr(transformers, auto).from_pretrained(
-            parts.source, **parts.kwargs, **kwargs
-        )
-
-    if side.modality == "text":
-        tokenizer = read("text", "AutoTokenizer")
-        if side.side == "decoder" and padding_side == "left":
-            raise InputError("The decoder side reads the text shifted by one, which needs padding_side='right'.")
-        return TextInput(
-            tokenizer,
-            accepts=side.accepts,
-            limit=token_limit(tokenizer, side.config, max_length),
-            truncate=truncate,
-            padding_side=padding_side,
-            own_positions=_derives_positions(side.network),
-            start=side.decoder_start,
-        )
-    if max_length is not None or truncate:
-        raise InputError(f"max_length and truncate are for texts; this model takes {side.modality}.")
-    if side.modality == "image":
-        patch = getattr(side.config, "patch_size", None)
-        processor = read("image", "AutoImageProcessor", backend="pil")
-        return ImageInput(processor, accepts=side.accepts, patch=patch if isinstance(patch, int) else None)
-    extractor = read("audio", "AutoFeatureExtractor")
-    if isinstance(extractor, transformers.WhisperFeatureExtractor):
-        return WhisperInput(extractor, frames=side.config.max_source_positions, start=side.decoder_start)
-    if side.decoder_start is not None:
-        raise InputError("The decoder side of a speech model can be read for Whisper only; use side='encoder'.")
-    frames = getattr(parts.model, "_get_feat_extract_output_lengths", None)
-    return WaveInput(extractor, accepts=side.accepts, frames=frames)
+def _own_width(config: Any, side: str) -> int | None:
+    """The width of every block, where the configuration names one for all."""
+    if side in ("projector", "multimodal") or any(
+        isinstance(getattr(config, n, None), (list, tuple)) for n in ("depths", "hidden_sizes", "embed_dims", "layer_dims")
+    ):
+        return None
+    width, heads = getattr(config, "hidden_size", None), getattr(config, "num_attention_heads", None)
+    return width if isinstance(width, int) and isinstance(heads, int) else None
 
 
-def _accepts(function: Any) -> tuple[str, ...]:
-    return tuple(inspect.signature(function).parameters)
+def _attention(network: Any) -> str:
+    """The attention implementation that the network uses, as transformers calls it."""
+    found = (getattr(getattr(m, "config", None), "_attn_implementation", None) for m in network.modules())
+    return next((str(f) for f in found if f), "")
 
 
-def _derives_positions(network: Any) -> bool:
-    """Whether a text network counts its positions past padding by itself (RoBERTa's kind, from the padding token)."""
-    kind = type(network)
-    return hasattr(sys.modules.get(kind.__module__), "create_position_ids_from_input_ids") or any(
-        hasattr(type(m), "create_position_ids_from_input_ids") for m in network.modules()
-    )
-
-
-def _modality(main_input: str, model: str) -> str:
-    known = {"input_ids": "text", "pixel_values": "image", "input_values": "audio", "input_features": "audio"}
-    if main_input not in known:
-        raise InputError(
-            f"{model} takes {main_input!r}; models of {', '.join(known)} can be loaded. Wrap it as a module encoder."
-        )
-    return known[main_input]
-
-
-def _check_complete(id: str, info: Any) -> None:
-    missing = sorted(k for k in info["missing_keys"] if not any(word in k for word in _MAY_BE_MISSING))
-    if missing:
-        raise InputError(
-            f"The checkpoint {id} lacks {len(missing)} weights that the architecture has, such as {missing[0]!r}; "
-            "they would be random. Repair the checkpoint, or ask for init='random' as a whole."
-        )
+def _set_attention(network: Any, implementation: str) -> bool:
+    """Switch every part to an attention implementation; False if it is that already or there is none to switch."""
+    changed = False
+    for module in network.modules():
+        config = getattr(module, "config", None)
+        now = getattr(config, "_attn_implementation", None)
+        if config is not None and now is not None and now != implementation:
+            config._attn_implementation = implementation  # modules read it at every call
+            changed = True
+    return changed
 
 
 def _commit(transformers: Any, id: str, revision: str | None) -> str:
@@ -398,13 +504,16 @@ def reading(id: str, local: bool) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, MissingExtraError):
+    except (IsomorphError, MemoryError):
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        text = " ".join(str(error).split())
+    except Exception as error:  # readers of damaged files raise classes of their own, pickle's and safetensors' among them
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         if local or not isinstance(error, OSError):
-            raise InputError(f"The checkpoint {id} cannot be read: {text}") from error
+            raise InputError(
+                f"The checkpoint {id} cannot be read ({text}). Is it complete, and are config.json, tokenizer and "
+                "processor files of the same model?"
+            ) from error
         raise FetchError(
-            f"The model {id} cannot be had from the hub: {text} Check the name and the connection, "
+            f"The model {id} cannot be had from the hub ({text}). Check the name and the connection, "
             "or use a bundled model (`isomorph list models`)."
         ) from error

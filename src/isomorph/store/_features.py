@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -226,6 +227,9 @@ def choose_view(encoder: Encoder, items: PairedItems, view: str | None = None) -
         InputError: if the view is of another modality, none is of the encoder's, or several are and none is named so.
     """
     fitting = [name for name, v in items.views.items() if v.modality == encoder.modality]
+    if "+" in encoder.modality and not fitting:  # an encoder of several views: one of each modality, together
+        each = [[n for n, v in items.views.items() if v.modality == kind] for kind in encoder.modality.split("+")]
+        fitting = ["+".join(names) for names in itertools.product(*each)]
     shown = ", ".join(f"{name!r} ({v.modality})" for name, v in items.views.items()) or "none"
     if view is not None:
         found = items.view(view).modality

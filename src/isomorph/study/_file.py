@@ -227,6 +227,11 @@ def _encoder_entry(name: str, table: Any, path: Path) -> EncoderEntry:
     if not name or name.startswith(".") or set(name) & set("/\\\0"):
         raise InputError(f"{path}: encoders.{name!r}: a name is part of file names; use letters, digits and dashes.")
     table = dict(_table(table, f"encoders.{name}"))
+    if "module" in table and "model" not in table:  # module = "file.py:function", beside the study file
+        where = str(table.pop("module"))
+        table["model"] = f"module:{where if Path(where).is_absolute() else path.parent / where}"
+    if isinstance(table.get("view"), list) and all(isinstance(v, str) for v in table["view"]):
+        table["view"] = "+".join(table["view"])
     if "model" not in table:
         raise InputError(f"{path}: encoders.{name} has no 'model'.")
     _check_types(table, EncoderEntry, f"{path}, encoders.{name}")

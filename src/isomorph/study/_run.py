@@ -294,7 +294,7 @@ def _runs(study: Study) -> list[tuple[EncoderEntry, str]]:
 def _load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
     extra = {"init": init, "seed": study.seed} if init == "random" else {}
     try:
-        return load_encoder(entry.model, **{**entry.options, **extra})
+        return load_encoder(entry.model, store=study.store.root, **{**entry.options, **extra})
     except TypeError as error:
         raise InputError(f"encoders.{entry.name}: {error}.") from error
 

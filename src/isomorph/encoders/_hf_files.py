@@ -1,0 +1,223 @@
+"""What is done before and around transformers' own reading of a checkpoint: files that are no weights, classes,
+initial spreads, adapters."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from .._packages import file_sha256
+from ..errors import FetchError, InputError, MissingExtraError
+from ._spec import is_path
+from ._torch import import_torch, json_digest, seeded
+
+WEIGHTS = ("safetensors", "bin")
+READING = ("trust_remote_code", "gguf_file", "weights", "weights_dtype", "attention", "adapter")
+_SPREAD = 0.02
+_HEADS = ("pooler.", "masked_spec_embed", "mask_token", "lm_head.", "classifier.", "logit_scale")
+_POINTER = b"version https://git-lfs"
+
+
+def check_files(folder: Path, weights: str, adapter: Any, *, random: bool, gguf: str | None) -> None:
+    """See that a folder is a checkpoint whose weights may be read.
+
+    Raises:
+        InputError: naming what is there and what is missing.
+    """
+    names = {p.name for p in folder.iterdir()}
+    if "adapter_config.json" in names and not adapter:
+        raise InputError(
+            f"{folder} holds a PEFT adapter; say adapter=True to merge it into the weights beside it, or load its base "
+            f"model with adapter={str(folder)!r}. It is never applied unasked."
+        )
+    if "config.json" not in names and gguf is None:
+        raise InputError(f"{folder} has no config.json; a checkpoint of transformers is a folder with one.")
+    try:
+        whole = gguf is not None or isinstance(json.loads((folder / "config.json").read_text()), dict)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    if not whole:
+        raise InputError(f"{folder / 'config.json'} cannot be read: it holds no table of settings.")
+    if random or gguf is not None:
+        return
+    safe = sorted(n for n in names if n.endswith(".safetensors") and not n.startswith("adapter"))
+    pickled = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth")) and "training_args" not in n)
+    if weights == "safetensors" and not safe:
+        if pickled:
+            raise InputError(
+                f"{folder} holds its weights in {pickled[0]}, a pickled file; nothing is unpickled unless asked for by "
+                "name: pass weights='bin' (torch then reads it with weights_only), or save it as safetensors."
+            )
+        raise InputError(f"{folder} holds no weights (*.safetensors); complete the download, or use init='random'.")
+    if weights == "bin" and not pickled:
+        raise InputError(f"{folder} holds no .bin file; leave weights='bin' out.")
+    for name in safe if weights == "safetensors" else pickled:
+        refuse_pointer(folder / name)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Refuse a file that stands for one that was never downloaded.
+
+    Raises:
+        InputError: if it is a git-lfs pointer.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise InputError(
+                f"{path} is a git-lfs pointer: the weights themselves were not downloaded. Run `git lfs pull` there."
+            )
+
+
+def missing_weights(id: str, info: Any) -> tuple[str, ...]:
+    """Weights that a checkpoint lacks, but for heads and training-time vectors that no tapped layer depends on.
+
+    Raises:
+        InputError: if some are of another size than the configuration says.
+    """
+    wrong = sorted(str(k[0] if isinstance(k, tuple) else k) for k in info.get("mismatched_keys") or ())
+    if wrong:
+        raise InputError(
+            f"The checkpoint {id} holds {len(wrong)} weights of another size than its config.json says, such as "
+            f"{wrong[0]!r}. Weights and configuration are not of one model."
+        )
+    return tuple(sorted(k for k in info["missing_keys"] if not any(word in k for word in _HEADS)))
+
+
+def model_class(config: Any, *, whole: bool = False) -> Any:
+    """The class that holds the parts that a checkpoint has: the bare model, or its own where that is no head upon it.
+
+    Args:
+        config: The configuration.
+        whole: Whether the checkpoint's own class is wanted in any case.
+    """
+    import transformers
+
+    try:
+        bare = transformers.AutoModel._model_mapping[type(config)]
+    except KeyError:
+        bare = None
+    bare = bare[0] if isinstance(bare, (tuple, list)) else bare
+    named = (getattr(config, "architectures", None) or [""])[0]
+    own = getattr(transformers, named, None)
+    if own is None or not hasattr(own, "from_pretrained"):
+        if bare is None:
+            raise InputError(f"transformers knows no bare model for {type(config).__name__}; its layers cannot be read.")
+        return bare
+    if whole or bare is None:
+        return own
+    made = inspect.getsource(own.__init__)
+    inside = {own.base_model_prefix, "model"} - {""}
+    return bare if own is bare or any(f"self.{prefix} =" in made for prefix in inside) else own
+
+
+def with_spread(config: Any) -> tuple[Any, list[str]]:
+    """A configuration whose untrained twin is a network, and what was changed: some declare initial weights of nothing."""
+    changed: list[str] = []
+    config = copy.deepcopy(config)
+    for where, part in _configs("", config):
+        for key in ("initializer_range", "init_std", "initializer_factor"):
+            value = getattr(part, key, None)
+            if isinstance(value, float) and 0 <= value < 1e-4:
+                setattr(part, key, 1.0 if key == "initializer_factor" else _SPREAD)
+                changed.append(f"{where}{key}={value:g} was taken as {getattr(part, key):g}")
+    return config, changed
+
+
+def redraw(network: Any, seed: int) -> None:
+    """Draw the weights of all linear maps and convolutions anew, in place, with a standard deviation of 1/√fan-in."""
+    torch = import_torch("Drawing random weights")
+    with seeded(seed), torch.no_grad():
+        for module in network.modules():
+            weight = getattr(module, "weight", None)
+            if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)):
+                weight.normal_(std=(weight[0].numel()) ** -0.5)
+
+
+def let_go(model: Any, needs: Sequence[Any]) -> None:
+    """Forget the modules that do not run, so that their memory is freed."""
+    used = {id(m) for module in needs for m in module.modules()}
+
+    def forget(module: Any) -> None:
+        for name, child in list(module.named_children()):
+            if id(child) in used:
+                continue
+            if any(id(m) in used for m in child.modules()):
+                forget(child)
+            elif next(child.parameters(), None) is not None:
+                module._modules[name] = None
+
+    if id(model) not in used:
+        forget(model)
+
+
+def with_adapter(model: Any, source: str) -> tuple[Any, str]:
+    """A model with a PEFT adapter merged into its weights, and the adapter's digest.
+
+    Raises:
+        InputError: if it does not fit the model.
+        MissingExtraError: if peft is not installed.
+    """
+    try:
+        import peft
+    except ImportError as error:
+        raise MissingExtraError("Merging an adapter", "peft", "adapters") from error
+    if is_path(source) and not (Path(source).expanduser() / "adapter_config.json").is_file():
+        raise InputError(f"adapter={source!r} holds no adapter_config.json; a PEFT adapter is a folder with one.")
+    import warnings
+
+    before = json_digest({n: float(p.detach().double().sum()) for n, p in model.named_parameters()})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        merged = peft.PeftModel.from_pretrained(model, str(Path(source).expanduser()) if is_path(source) else source)
+    lost = [str(w.message) for w in said if "missing" in str(w.message).lower() and "adapter" in str(w.message).lower()]
+    if lost:
+        raise InputError(f"The adapter {source} does not fit this model: {' '.join(lost[0].split())[:200]}")
+    merged = merged.merge_and_unload()
+    if json_digest({n: float(p.detach().double().sum()) for n, p in merged.named_parameters()}) == before:
+        raise InputError(f"The adapter {source} changes no weight of this model: it was made for another, or is untrained.")
+    digest = (
+        json_digest({p.name: file_sha256(p) for p in sorted(Path(source).expanduser().iterdir()) if p.is_file()})
+        if is_path(source)
+        else source
+    )
+    return merged, digest
+
+
+@contextlib.contextmanager
+def within_seconds(id: str, seconds: float = 3.0) -> Iterator[None]:
+    """Answer soon where the hub cannot be reached: its client would try for minutes.
+
+    Raises:
+        FetchError: if it cannot be reached and nothing is in the cache.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if constants.HF_HUB_OFFLINE or try_to_load_from_cache(id, "config.json") is not None:
+        yield
+        return
+    url = urlparse(os.environ.get("HF_ENDPOINT", constants.ENDPOINT))
+    if not any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            socket.create_connection((url.hostname or "", port), timeout=seconds).close()
+        except OSError as error:
+            raise FetchError(
+                f"The model {id} cannot be had: {url.hostname} cannot be reached ({error}). Check the connection, give "
+                "the folder of a local checkpoint, or use a bundled model (`isomorph list models`)."
+            ) from error
+    yield
+
+
+def _configs(where: str, config: Any) -> Iterator[tuple[str, Any]]:
+    yield where, config
+    for key, value in list(vars(config).items()):
+        if hasattr(value, "to_dict") and not key.startswith("_"):
+            yield from _configs(f"{where}{key}.", value)
