@@ -8,10 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check bench docs clean help
+.PHONY: demo test test-blas test-encoders check bench docs clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make test    run all tests"
+	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make bench   run the benchmarks: every claim about speed, measured here"
 	@echo "make docs    write the generated pages of docs/"
@@ -29,6 +30,10 @@ $(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready-demo
 	$(PIP) install -c constraints.txt --group dev
+	# timm and open_clip ask for torchvision, whose compiled part fails beside the CPU build of torch: it lies in a folder
+	# of its own, which only the tests that need it put on their path
+	$(PIP) install -c constraints.txt --no-deps timm open_clip_torch
+	$(PIP) install -c constraints.txt --no-deps --upgrade --target $(VENV)/torchvision torchvision
 	@touch $@
 
 demo: $(VENV)/.ready-demo
@@ -36,6 +41,10 @@ demo: $(VENV)/.ready-demo
 
 test: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+test-encoders: $(VENV)/.ready-dev
+	$(TEST_ENV) ISOMORPH_RECORD=docs/encoders.json $(BIN)/python -m pytest -m "families or not families" -n 2 --dist loadgroup tests/encoders/test_families.py $(ARGS)
+	$(BIN)/python docs/generate.py
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

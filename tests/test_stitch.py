@@ -377,3 +377,13 @@ def test_networks_trained_apart_are_stitched_by_relative_and_orthogonal_maps_but
     assert result["relative(100)"]["probe"].value >= 0.85 * native
     curve = next(c for c in result.pairs_curves if c.map == "orthogonal" and c.score == "probe")
     assert dict(zip(curve.sizes, curve.values, strict=True))[100] >= 0.97 * native
+
+
+def test_the_mean_is_as_good_on_permuted_pairs_whatever_rounding_leaves_of_it():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 8)), rng.normal(size=(60, 5)) + 3.0
+    labels = [k % 4 for k in range(60)]
+    found = stitch(x, y, "mean", labels=labels, repeats=2, permutations=5, draws=50, curves=False)["mean"]
+    for name in ("cosine", "overlap", "zero_shot", "mrr"):
+        assert found.p_value[name] == 1.0, name
+        assert found.controls["permuted pairs"][name].value == pytest.approx(found.scores[name].value, abs=1e-12), name

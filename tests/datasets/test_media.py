@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image
+from PIL import EpsImagePlugin, Image, ImageFile, features
 
-from isomorph.datasets._media import read_audio, read_image
+from isomorph.datasets import _media
+from isomorph.datasets._media import FORMATS, IMAGE_SUFFIXES, MAX_PIXELS, read_audio, read_image
+from isomorph.datasets.table import Table
 from isomorph.errors import InputError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
@@ -61,7 +66,7 @@ def test_the_orientation_that_a_camera_wrote_down_is_applied() -> None:
     np.testing.assert_array_equal(turned, np.rot90(NOISE, -1))
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "BMP"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
 def test_a_truncated_image_is_named(tmp_path: Path, format: str) -> None:
     path = tmp_path / "cut.img"
     whole = encoded(Image.fromarray(NOISE), format)
@@ -78,6 +83,129 @@ def test_a_file_that_is_no_image_or_not_there_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.png")
     with pytest.raises(InputError, match="Cannot read item 7 as an image"):
         read_image(b"", name="item 7")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+
+
+def programs() -> dict[str, bytes]:
+    pdf = encoded(Image.fromarray(NOISE), "PDF")
+    return {"PostScript": POSTSCRIPT, "PDF": pdf, "dos": b"\xc5\xd0\xd3\xc6" + struct.pack("<I", 30) + POSTSCRIPT}
+
+
+@pytest.mark.parametrize("what", programs())
+def test_a_picture_that_is_a_program_starts_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def started(*args: object, **kwargs: object) -> None:
+        pytest.fail("an outside program was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    path = tmp_path / "e.png"
+    path.write_bytes(programs()[what])
+    for source in (path, path.read_bytes()):
+        with pytest.raises(InputError, match="as an image: cannot identify it as one of PNG, JPEG"):
+            read_image(source, name="e.png")
+    (tmp_path / "e.csv").write_text("id,image\na b,e.png\n")
+    view = Table(path=str(tmp_path / "e.csv")).load().views["image"]
+    with pytest.raises(InputError, match=r"^Item 'a b': Cannot read .*e\.png as an image"):
+        view[0]
+    with pytest.raises(InputError, match=r"^Item 'a b': Cannot read"):
+        view.take([0])[0:1]
+    with pytest.raises(InputError, match=r"item 'a b', column 'image': Cannot read .*e\.png as an image"):
+        Table(path=str(tmp_path / "e.csv"), skip_bad=True).load()
+
+
+@pytest.mark.parametrize("format", ["ICO", "TGA", "PCX", "PDF", "EPS"])
+def test_other_formats_are_refused_and_the_readable_ones_named(format: str) -> None:
+    with pytest.raises(InputError, match="cannot identify it as one of PNG, JPEG, WEBP, GIF, BMP, TIFF, PPM"):
+        read_image(encoded(Image.fromarray(NOISE), format))
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG", "AVIF", "MPO"])
+def test_every_format_of_pictures_is_read_whatever_the_file_is_called(tmp_path: Path, format: str) -> None:
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    path = tmp_path / "picture.txt"
+    path.write_bytes(encoded(Image.fromarray(NOISE), format, **({"lossless": True} if format == "WEBP" else {})))
+    image = read_image(path)
+    assert image.shape == NOISE.shape
+    if format in ("PNG", "WEBP", "BMP", "TIFF", "PPM"):
+        np.testing.assert_array_equal(image, NOISE)
+
+
+def test_every_ending_that_is_taken_for_a_picture_is_of_a_format_that_is_read() -> None:
+    Image.init()
+    assert {Image.EXTENSION[suffix] for suffix in IMAGE_SUFFIXES if suffix in Image.EXTENSION} <= set(FORMATS)
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    frames = [Image.new("RGB", (4, 3), color) for color in ("red", "blue")]
+    for format, options in (("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
+        whole = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+        assert Image.open(io.BytesIO(whole)).n_frames == 2
+        assert read_image(whole).tolist() == [[[255, 0, 0]] * 4] * 3
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """The head of a huge picture, and a few rows of it."""
+    whole = bytearray(encoded(Image.new("L", (8, 8))))
+    whole[16:24] = struct.pack(">II", width, height)
+    whole[29:33] = struct.pack(">I", zlib.crc32(whole[12:29]))
+    return bytes(whole)
+
+
+def heads(width: int, height: int) -> dict[str, bytes]:
+    bmp = bytearray(encoded(Image.new("L", (8, 8)), "BMP"))
+    bmp[18:26] = struct.pack("<ii", width, height)
+    gif = bytearray(encoded(Image.new("L", (8, 8)), "GIF"))
+    at = gif.index(b",\0\0\0\0")
+    gif[at + 5 : at + 9] = struct.pack(
+        "<HH", min(width, 65535), min(height, 65535)
+    )  # the frame, larger than the screen
+    return {
+        "PNG": png_of_size(width, height), "BMP": bytes(bmp), "GIF": bytes(gif),
+        "PPM": b"P6 %d %d 255\n" % (width, height) + b"\0" * 50,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(8193, 8192), (9000, 10000), (60000, 60000)])
+@pytest.mark.parametrize("format", ["PNG", "BMP", "GIF", "PPM"])
+# of pictures of more than 89 megapixels Pillow itself warns
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_bomb_is_refused_by_its_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, size: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("it was decoded"))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(heads(*size)[format])
+    with pytest.raises(
+        InputError, match=rf"bomb\.png is too large: .*at most {MAX_PIXELS:,} pixels are read.*Scale it down"
+    ):
+        read_image(path)
+
+
+def test_the_bound_itself_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_media, "MAX_PIXELS", NOISE.shape[0] * NOISE.shape[1])
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(NOISE))), NOISE)
+    monkeypatch.setattr(_media, "MAX_PIXELS", NOISE.shape[0] * NOISE.shape[1] - 1)
+    with pytest.raises(InputError, match="30 × 40 pixels"):
+        read_image(encoded(Image.fromarray(NOISE)))
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", tmp_path, Path("/dev/zero")):
+        with pytest.raises(InputError, match="it is no regular file"):
+            read_image(path)
+    for path in ("a" * 5000, "a\0b"):
+        with pytest.raises(InputError, match="Cannot read"):
+            read_image(path)
+
+
+def test_16_bit_greys_are_rounded_to_the_nearest() -> None:
+    grey = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    image = read_image(encoded(Image.fromarray(grey)))
+    np.testing.assert_array_equal(image[:, :, 2], np.round(grey / 257).astype(np.uint8))
 
 
 def tone(n: int = 4000) -> np.ndarray:

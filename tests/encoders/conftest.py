@@ -46,6 +46,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _own_certificates(tmp_path_factory, monkeypatch):
+    """No check is spared because an earlier version of the code certified the same checkpoint on this machine."""
+    monkeypatch.setattr("isomorph.encoders.cache_dir", lambda: tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(scope="session")
 def texts():
     return TEXTS

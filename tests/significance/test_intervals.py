@@ -153,15 +153,25 @@ def test_what_pairs_of_many_items_add_is_estimated_by_probes():
 
 def test_intervals_of_procrustes_are_numbers_where_the_score_is_zero():
     m = metric("procrustes")
-    x, y = np.tile([0.0, 1.0], 20)[:, None], np.repeat([0.0, 1.0], 20)[:, None]
+    # 64 items: their unit rows are ±1/8, whose products cancel exactly in any order of summation
+    x, y = np.tile([0.0, 1.0], 32)[:, None], np.repeat([0.0, 1.0], 32)[:, None]
     i = interval(m, prepared(m, x), prepared(m, y))
     assert (i.low[0, 0], i.values[0, 0]) == (0.0, 0.0)
-    assert i.high[0, 0] == pytest.approx(2.02 / np.sqrt(40), rel=0.05)  # a correlation of 40 items at zero
-    grouped = interval(m, prepared(m, x), prepared(m, y), groups=np.arange(40) // 2)
+    assert i.high[0, 0] == pytest.approx(2.0 / np.sqrt(64), rel=0.05)  # a correlation of 64 items at zero
+    grouped = interval(m, prepared(m, x), prepared(m, y), groups=np.arange(64) // 2)
     assert 0 < grouped.standard_error[0, 0] < 1
     found = difference("procrustes", (x, x), (x, y))
     assert found.p_value < 0.01
     assert np.isfinite([found.low, found.high]).all()
+
+
+def test_bounds_at_an_end_of_the_range_do_not_turn_on_rounding():
+    m = metric("procrustes")
+    x, y = np.tile([0.0, 1.0], 32)[:, None], np.repeat([0.0, 1.0], 32)[:, None]
+    exact = interval(m, prepared(m, x), prepared(m, y))
+    rounded = interval(m, prepared(m, x), prepared(m, y + 1e-14 * x))
+    assert 0 < rounded.values[0, 0] < 1e-13
+    assert rounded.high[0, 0] == pytest.approx(exact.high[0, 0], abs=1e-12)
 
 
 def test_differences_of_procrustes_take_out_what_pairs_of_items_add():
@@ -190,7 +200,7 @@ def test_a_layer_too_wide_takes_no_interval_from_the_others():
     for name in ("low", "high", "standard_error"):
         found = getattr(beside, name)
         np.testing.assert_array_equal(np.isnan(found), [[True, True], [False, True]])
-        assert found[1, 0] == getattr(alone, name)[0, 0]
+        assert found[1, 0] == pytest.approx(getattr(alone, name)[0, 0], rel=1e-12)  # blocks of another shape
     assert np.isfinite(beside.values).all()
 
 

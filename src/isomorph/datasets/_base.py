@@ -111,11 +111,13 @@ class FileView(View):
         paths: One path an item.
         kind: The modality.
         read: Turns a path into the item; raises `InputError` naming an unreadable file.
+        ids: What the items are called in such an error.
     """
 
     paths: Sequence[Any]
     kind: str
     read: Callable[[Any], Any]
+    ids: Sequence[str] | None = None
 
     @property
     def modality(self) -> str:
@@ -126,8 +128,17 @@ class FileView(View):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return [self.read(p) for p in self.paths[index]]
-        return self.read(self.paths[index])
+            return [self._item(i) for i in range(*index.indices(len(self)))]
+        return self._item(index)
+
+    def _item(self, index: int) -> Any:
+        path = self.paths[index]
+        try:
+            return self.read(path)
+        except InputError as error:
+            if self.ids is None:
+                raise
+            raise InputError(f"Item {self.ids[index]!r}: {error}") from error
 
     def digest(self, index: int) -> bytes:
         try:
@@ -137,7 +148,8 @@ class FileView(View):
             raise InputError(f"Cannot read {self.paths[index]}: {error.strerror or error}.") from error
 
     def take(self, indices: Sequence[int]) -> FileView:
-        return FileView([self.paths[i] for i in indices], self.kind, self.read)
+        ids = None if self.ids is None else [self.ids[i] for i in indices]
+        return FileView([self.paths[i] for i in indices], self.kind, self.read, ids)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)  # compare fingerprints instead
@@ -340,8 +352,8 @@ def as_view(values: Sequence[Any], name: str = "view") -> View:
         found = sorted({type(v).__name__ for v in values})
         raise InputError(
             f"View {name!r} holds {', '.join(found) or 'nothing'}; its items must all be texts (str), images (uint8 "
-            "arrays (h, w, 3) or PIL images), videos (uint8 arrays (frames, h, w, 3)), recordings (isomorph.datasets.Audio) "
-            "or feature rows (1-D arrays)."
+            "arrays (h, w, 3) or PIL images), videos (uint8 arrays (frames, h, w, 3)), recordings "
+            "(isomorph.datasets.Audio) or feature rows (1-D arrays)."
         )
     return MemoryView(values, str(kinds.pop()))
 

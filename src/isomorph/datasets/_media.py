@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,15 @@ import numpy as np
 from ..errors import InputError, MissingExtraError
 from ._base import Audio
 
+MAX_PIXELS = 2**26
+"""Largest picture that is read, 67 megapixels (8192 × 8192): decoding and converting one takes up to 1 GB."""
+
+_TOO_LARGE = (
+    f"The image {{}} is too large: {{}}, and at most {MAX_PIXELS:,} pixels are read, since decoding takes that memory. "
+    "Scale it down first, or leave it out."
+)
+# What Pillow may decode: pictures only, nothing that starts a program (PostScript) or reads another file
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif")
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 
@@ -20,30 +30,43 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray[Any, Any]:
     """Decode an image to uint8 RGB of shape (h, w, 3).
 
     Transparent pixels are composited on white, the EXIF orientation is applied, 16-bit greys are scaled to 8 bits,
-    and of an animation the first frame is taken.
+    and of an animation the first frame is taken. What is read is told by the content, whatever the file is called: one
+    of `FORMATS`, of at most `MAX_PIXELS`, which is seen in the file's head before anything is decoded.
 
     Args:
         source: A path, or the bytes of an image file.
         name: What to call it in messages when bytes are given.
 
     Raises:
-        InputError: if it cannot be read, is truncated, or holds floating-point or 32-bit values.
+        InputError: if it cannot be read, is of no such format, too large, truncated, or holds floating-point or 32-bit
+            values.
         MissingExtraError: if Pillow is not installed.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise MissingExtraError("Reading images", "Pillow", "data") from error
 
     is_bytes = isinstance(source, bytes | bytearray | memoryview)
     where = name if is_bytes else str(source)
+    Image.init()  # makes all formats known; unknown ones cannot be asked for
+    formats = [f for f in FORMATS if f in Image.OPEN]
     try:
-        with Image.open(io.BytesIO(source) if is_bytes else source) as image:
+        if not is_bytes:
+            _refuse_endless(Path(source))
+        with Image.open(io.BytesIO(source) if is_bytes else source, formats=formats) as image:
+            _refuse_large(image, where)
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image), where)
     except InputError:
         raise
-    # Pillow's decoders raise many kinds of errors on damaged files; all of them mean the same to the user
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"Cannot read {where} as an image: cannot identify it as one of {', '.join(formats)}. "
+            "Repair, convert or leave it out."
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # Pillow's own, wider bound
+        raise InputError(_TOO_LARGE.format(where, str(error).strip("."))) from error
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
         raise InputError(
             f"Cannot read {where} as an image: {_reason(error, where)}. Repair or leave it out."
@@ -82,11 +105,22 @@ def read_audio(path: Any) -> Audio:
     return Audio(np.ascontiguousarray(mono), int(rate))
 
 
+def _refuse_endless(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):  # devices and pipes
+        raise InputError(f"Cannot read {path} as an image: it is no regular file. Repair or leave it out.")
+
+
+def _refuse_large(image: Any, where: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(_TOO_LARGE.format(where, f"it has {width} × {height} pixels"))
+
+
 def _to_rgb(image: Any, where: str) -> np.ndarray[Any, Any]:
     from PIL import Image
 
     if image.mode.startswith("I;16"):  # Pillow's own conversion would clip these instead of scaling them
-        grey = (np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8)
+        grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise InputError(f"{where} holds 32-bit pixel values, whose scale is unknown. Convert it to 8-bit RGB first.")

@@ -84,7 +84,9 @@ class Emoji(Dataset):
         pictures = _pictures()
         tables: list[dict[str, Any]] = [pictures, *names.values()]
         chosen = self._draw([c for c in groups if all(c in table for table in tables)], groups)
-        views: dict[str, View] = {"image": FileView([pictures[c] for c in chosen], "image", read_image)}
+        views: dict[str, View] = {
+            "image": FileView([pictures[c] for c in chosen], "image", read_image, [_identifier(c) for c in chosen])
+        }
         for view, table in names.items():
             views[view] = MemoryView([table[c] for c in chosen], "text")
         if self.speech:

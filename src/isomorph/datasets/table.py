@@ -98,7 +98,10 @@ class Table(Dataset):
         return PairedItems(
             name=path.stem,
             ids=tuple(ids[i] for i in keep),
-            views={c: _view(kind, [columns[c][i] for i in keep], path.parent) for c, kind in roles.items()},
+            views={
+                c: _view(kind, [columns[c][i] for i in keep], path.parent, [ids[i] for i in keep])
+                for c, kind in roles.items()
+            },
             labels={c: _marks(c, columns, ids, keep, path) for c in label},
             groups=_marks(group, columns, ids, keep, path) if group else None,
             source=self._source(),
@@ -319,7 +322,7 @@ def _problem(value: Any, kind: str, base: Path, *, decode: bool) -> str | None:
     return None
 
 
-def _view(kind: str, values: list[Any], base: Path) -> View:
+def _view(kind: str, values: list[Any], base: Path, ids: list[str]) -> View:
     if kind == "text":
         return MemoryView(values, "text")
-    return FileView([base / v for v in values], kind, _READERS[kind])
+    return FileView([base / v for v in values], kind, _READERS[kind], ids)

@@ -83,8 +83,7 @@ def observe(network: Any, taps: Sequence[Tap], run: Callable[[], Any]) -> dict[s
         for handle in handles:
             handle.remove()
     for name in sorted(tapped):
-        said = {t.call for t in taps if t.module == name and not t.is_input}
-        if calls[name] > 1 and said == {0} and not any(t.layer.startswith("block_") or "@" in t.layer for t in taps if t.module == name):
+        if calls[name] > 1 and any(t.layer == name for t in taps):  # named by its path, without a word on which call
             raise InputError(
                 f"layer {name!r} is called {calls[name]} times in one pass; say which call, such as layers=['{name}@1'] for "
                 f"the first or ['{name}@{calls[name]}'] for the last."

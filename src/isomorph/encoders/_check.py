@@ -25,6 +25,10 @@ VERSION = 1
 _TOLERANCE = {"float64": 1e-5, "float32": 1e-4, "float16": 0.03, "bfloat16": 0.15}
 _ALIKE = 1e-6  # rows that differ by less, relative to their size, are the same features
 
+_LIBRARIES = (
+    *("torch", "transformers", "onnxruntime", "timm", "open_clip_torch", "sentence-transformers", "diffusers"),
+    *("ai-edge-litert", "peft", "gguf"),
+)
 _NOTHING = 1e-5  # activations of an untrained network that are smaller on average have dwindled away
 
 
@@ -309,7 +313,7 @@ def certificate_key(identity: Mapping[str, Any]) -> str:
     from importlib import metadata
 
     versions = {}
-    for name in ("torch", "transformers", "onnxruntime"):
+    for name in _LIBRARIES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -94,15 +94,18 @@ def library_version(root: str) -> str | None:
 
 
 def _version(root: str) -> str:
-    try:
-        return importlib.metadata.version(root)
-    except importlib.metadata.PackageNotFoundError:
-        own = getattr(sys.modules.get(root), "__version__", None)
-    if isinstance(own, str):
-        return own
-    for distribution in importlib.metadata.packages_distributions().get(root, []):
-        return importlib.metadata.version(distribution)
-    return "unknown"
+    names = [root]
+    own = getattr(sys.modules.get(root), "__version__", None)
+    if not isinstance(own, str):  # slow: it reads what every installed package holds
+        names += importlib.metadata.packages_distributions().get(root, [])
+    for name in names:
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if found:  # a damaged installation names none
+            return found
+    return own if isinstance(own, str) else "unknown"
 
 
 def _is_installed(folder: Path, root: str) -> bool:

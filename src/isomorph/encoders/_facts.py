@@ -31,7 +31,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._code import code_digest, library_version, references
-from ._facts_libraries import library_facts
+from ._facts_libraries import PASSING, library_facts
 from ._facts_plain import (
     SCALARS,
     canonical,
@@ -55,7 +55,7 @@ _NOT_COVERED = "the content of files, the environment, what is looked up by a co
 _OF_CLASSES = frozenset((
     "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__static_attributes__", "__qualname__",
     "__firstlineno__", "_abc_impl", "__abstractmethods__", "__dataclass_fields__", "__dataclass_params__",
-    "__match_args__", "__orig_bases__", "__parameters__", "__type_params__", "__slots__",
+    "__match_args__", "__orig_bases__", "__parameters__", "__type_params__", "__slots__", "__slotnames__",
 ))  # fmt: skip
 
 _OWN_ACCOUNT = ("__reduce_ex__", "__reduce__", "__getstate__")
@@ -290,6 +290,8 @@ class Walker:
         slots = [s for c in type(x).__mro__ for s in slots_of(c) if hasattr(x, s)]
         slots += [s for s in ("default_factory", "maxlen") if isinstance(x, dict | collections.deque) and hasattr(x, s)]
         own = {s: getattr(x, s) for s in slots} | dict(getattr(x, "__dict__", {}))
+        if self.library(type(x).__module__):
+            own = {k: v for k, v in own.items() if not PASSING.search(k)}
         return facts | ({"state": self.values(own.items(), "attribute", place)} if own else {})
 
     def _member(self, x: enum.Enum, place: Place) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from ._facts_plain import name_of, sha
 if TYPE_CHECKING:
     from ._facts import Place, Walker
 
-# what networks keep beside what was set: caches that a forward pass fills, and where they were loaded from
-_PASSING = re.compile(r"cached|(^|_)cache$|name_or_path|warnings_issued|_is_hf_initialized|_commit_hash")
+# what networks and a library's objects keep beside what was set: caches that their use fills, and where they came from
+PASSING = re.compile(r"cached|(^|_)cache$|name_or_path|warnings_issued|_is_hf_initialized|_commit_hash")
 # what a configuration says of where it came from and by what it was written
 _ORIGINS = frozenset((
     "_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "_diffusers_version", "architectures",
@@ -59,7 +59,7 @@ def module_facts(walker: Walker, network: Any, place: Place, *, training: bool) 
         own = [
             (k, v)
             for k, v in vars(module).items()
-            if k not in _module_internals() and not _PASSING.search(k)
+            if k not in _module_internals() and not PASSING.search(k)
             if not (library and not walker.deep and k.startswith("_"))
         ]
         code = getattr(module, "code", None) if library else None  # of traced and exported networks

@@ -131,12 +131,22 @@ def _weighted(words: Any, level: int) -> int:
         return int((words * weights[:count]).sum())
     rows = count // _WIDTH
     table, rest = words[: rows * _WIDTH].view(rows, _WIDTH), words[rows * _WIDTH :]
-    if table.device.type == "cpu":  # einsum passes over them once, which torch does not with integers
-        sums = torch.from_numpy(np.einsum("ij,j->i", table.numpy(), weights.numpy()))
-    else:
-        sums = torch.cat([(part * weights).sum(1) for part in table.split(_ROWS)])
+    sums = _row_sums_cpu(table, weights) if table.device.type == "cpu" else _row_sums(table, weights)
     last = (rest * weights[: rest.numel()]).sum().reshape(1)
     return _weighted(torch.cat([sums, last]), level + 1)
+
+
+def _row_sums_cpu(table: Any, weights: Any) -> Any:
+    import torch
+
+    # einsum passes over whole numbers once, which torch does not
+    return torch.from_numpy(np.einsum("ij,j->i", table.numpy(), weights.numpy()))
+
+
+def _row_sums(table: Any, weights: Any) -> Any:
+    import torch
+
+    return torch.cat([(part * weights).sum(1) for part in table.split(_ROWS)])
 
 
 @functools.lru_cache(maxsize=16)

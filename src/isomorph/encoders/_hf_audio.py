@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ._check import probes_of
 from ._hf_inputs import HfInput
 from ._inputs import as_samples
 from ._sides import Side
@@ -69,7 +70,7 @@ class WhisperInput(HfInput):
         return [Prepared(inputs, range(len(waves)), mask, prefix=0)]
 
     def example(self) -> Any:
-        return _second_of_silence(self._extractor.sampling_rate)
+        return _silence(self._extractor.sampling_rate, self._extractor.sampling_rate)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class WaveInput(HfInput):
                 # all of one length: no mask is needed, and some networks were trained without one
                 inputs = {k: v for k, v in inputs.items() if k not in ("attention_mask", "padding_mask")}
                 mask = None
-            parts.append(Prepared(inputs, positions, None if mask is None else mask.to(device), prefix=0))
+            parts.append(Prepared(inputs, positions, None if mask is None else mask.to(device)))
         return parts
 
     def _check(self, length: int, position: int, rate: int) -> None:
@@ -134,13 +135,26 @@ class WaveInput(HfInput):
                 f"but the model hears at most {frames / 100:.1f} s."
             )
 
+    def _most(self) -> int:
+        """How many samples a recording may have, as far as the extractor says."""
+        rate = self._extractor.sampling_rate
+        frames, most = getattr(self._extractor, "max_length", None), getattr(self._extractor, "nb_max_samples", None)
+        known = [frames * rate // 100 if frames else None, most if isinstance(most, int) else None]
+        return min((n for n in known if n), default=60 * rate)
+
     def example(self) -> Any:
-        return _second_of_silence(self._extractor.sampling_rate)
+        rate = self._extractor.sampling_rate
+        return _silence(min(rate, self._most()), rate)
+
+    def probes(self) -> list[Any]:
+        clips = probes_of("audio")
+        shrink = min(1.0, self._most() / self._extractor.sampling_rate / max(len(c.samples) / c.rate for c in clips))
+        return [SimpleNamespace(samples=c.samples[: int(len(c.samples) * shrink)], rate=c.rate) for c in clips]
 
     @property
     def facts(self) -> dict[str, Any]:
         return {"kind": "audio", "version": 1, "extractor": json_digest(self._extractor.to_dict())}
 
 
-def _second_of_silence(rate: int) -> Any:
-    return SimpleNamespace(samples=np.zeros(rate, dtype=np.float32), rate=rate)
+def _silence(samples: int, rate: int) -> Any:
+    return SimpleNamespace(samples=np.zeros(samples, dtype=np.float32), rate=rate)

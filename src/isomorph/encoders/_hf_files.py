@@ -22,6 +22,7 @@ from ._torch import import_torch, json_digest, seeded
 WEIGHTS = ("safetensors", "bin")
 READING = ("trust_remote_code", "gguf_file", "weights", "weights_dtype", "attention", "adapter")
 _SPREAD = 0.02
+_HEADED = ("speecht5",)  # their bare models lack what turns the input into the first block's
 _HEADS = ("pooler.", "masked_spec_embed", "mask_token", "lm_head.", "classifier.", "logit_scale")
 _POINTER = b"version https://git-lfs"
 
@@ -111,7 +112,7 @@ def model_class(config: Any, *, whole: bool = False) -> Any:
         if bare is None:
             raise InputError(f"transformers knows no bare model for {type(config).__name__}; its layers cannot be read.")
         return bare
-    if whole or bare is None:
+    if whole or bare is None or getattr(config, "model_type", "") in _HEADED:
         return own
     made = inspect.getsource(own.__init__)
     inside = {own.base_model_prefix, "model"} - {""}

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import InputError, UnknownNameError
 from ._check import probes_of
-from ._inputs import IMAGENET_MEAN, IMAGENET_STD, as_pil, as_text
+from ._hf_pixels import OwnPixels
+from ._inputs import as_pil, as_text
 from ._sides import Side
 from ._torch import Prepared, json_digest
 
@@ -163,7 +164,7 @@ class TextInput(HfInput):
             InputError: if it knows none: its files are missing, and every text would become the same tokens.
         """
         if self._known is None:
-            self._known = _known_words(self._tokenizer)
+            self._known = known_words(self._tokenizer)
         if len(self._known) < 2:
             raise InputError(
                 f"The tokenizer ({type(self._tokenizer).__name__}) knows {len(self._known)} words of its "
@@ -179,7 +180,7 @@ class TextInput(HfInput):
         return {
             "kind": "text",
             "version": 1,
-            "tokenizer": json_digest({"class": type(self._tokenizer).__name__, "content": _without_padding(content)}),
+            "tokenizer": json_digest({"class": type(self._tokenizer).__name__, "content": without_padding(content)}),
             "max_length": self._limit,
             "truncate": self._truncate,
             "decoder_start": self._start,
@@ -255,158 +256,6 @@ class VideoInput(ImageInput):
         return np.zeros((16, 64, 64, 3), dtype=np.uint8)
 
 
-class OwnPixels:
-    """What a preprocessor_config.json says, for processors that exist for torchvision only, and for videos.
-
-    The steps are torchvision's: rescaling and resizing of floats, with antialiasing, in the order that the class of the
-    processor has.
-
-    Raises:
-        InputError: if the file asks for a size that is not known here.
-    """
-
-    def __init__(self, facts: dict[str, Any]) -> None:
-        self._facts = facts
-        size = facts.get("size") or {"height": 224, "width": 224}
-        crop = facts.get("crop_size") if facts.get("do_center_crop") else None
-        self._size = {"height": size, "width": size} if isinstance(size, int) else size
-        self._crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-        if not ({"height", "width"} <= set(self._size) or "shortest_edge" in self._size):
-            raise InputError(f"The image processor asks for size={size}, which cannot be done without torchvision.")
-        self._mode = {0: "nearest", 2: "bilinear", 3: "bicubic"}.get(facts.get("resample", 2))
-        if self._mode is None:
-            raise InputError(f"The image processor asks for resample={facts['resample']}, which needs torchvision.")
-
-    def __call__(self, images: Sequence[Any], **_: Any) -> dict[str, Any]:
-        """Pixels (b, 3, h, w)."""
-        import torch
-
-        return {"pixel_values": torch.stack([self._one(np.asarray(image)) for image in images])}
-
-    def _one(self, image: Any) -> Any:
-        import torch
-
-        first = "DINOv3" in str(self._facts.get("image_processor_type"))  # it rescales before it resizes
-        x = torch.from_numpy(image.copy()).permute(2, 0, 1)
-        x = self._rescaled(x.float()) if first else x
-        if self._facts.get("do_resize", True):
-            x = self._resized(x)
-        if self._crop:
-            top, left = ((n - self._crop[k]) // 2 for n, k in zip(x.shape[1:], ("height", "width"), strict=True))
-            if min(top, left) < 0:
-                raise InputError(f"An image of {x.shape[1]} × {x.shape[2]} is smaller than the crop {self._crop}.")
-            x = x[:, top : top + self._crop["height"], left : left + self._crop["width"]]
-        x = x if first else self._rescaled(x.float())
-        if self._facts.get("do_normalize", True):
-            mean, std = (
-                torch.tensor(self._facts.get(k) or default)[:, None, None]
-                for k, default in (("image_mean", IMAGENET_MEAN), ("image_std", IMAGENET_STD))
-            )
-            x = (x - mean) / std
-        return x
-
-    def _rescaled(self, x: Any) -> Any:
-        return x * float(self._facts.get("rescale_factor", 1 / 255)) if self._facts.get("do_rescale", True) else x
-
-    def _resized(self, x: Any) -> Any:
-        import torch
-
-        height, width = x.shape[1:]
-        if "shortest_edge" in self._size:
-            edge = self._size["shortest_edge"]
-            short, long = min(height, width), max(height, width)
-            other = int(edge * long / short)
-            target = (edge, other) if height <= width else (other, edge)
-        else:
-            target = (self._size["height"], self._size["width"])
-        options = {} if self._mode == "nearest" else {"antialias": True, "align_corners": False}
-        return torch.nn.functional.interpolate(x[None], size=target, mode=str(self._mode), **options)[0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What determines the pixels."""
-        return {"own": 1, **self._facts}
-
-
-class JointInput(HfInput):
-    """An image and a text together, through the checkpoint's chat template or a prompt.
-
-    Args:
-        processor: A processor of transformers for both.
-        accepts: Names of the arguments that the network takes.
-        image_token: Id of the token that stands for a patch of the image.
-        tokens: Which tokens of the language model are pooled: ``"image"``, ``"text"`` or ``"all"``.
-        prompt: A template with ``{text}`` and, where the checkpoint has no chat template, its own image token in front.
-    """
-
-    modality = "image+text"
-
-    def __init__(
-        self, processor: Any, *, accepts: Iterable[str], image_token: int | None, tokens: str, prompt: str | None
-    ) -> None:
-        if tokens not in ("image", "text", "all"):
-            raise UnknownNameError("tokens", str(tokens), ("image", "text", "all"))
-        if prompt is not None and "{text}" not in prompt:
-            raise InputError(f"prompt={prompt!r} does not say where the text goes; write {{text}} in it.")
-        self._processor, self._accepts, self._image_token = processor, frozenset(accepts), image_token
-        self._tokens, self._prompt = tokens, prompt
-
-    def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
-        return share_passes([self._one(item, i) for i, item in enumerate(batch)], device, self._mask)
-
-    def _mask(self, inputs: dict[str, Any]) -> Any:
-        if self._image_token is None or "input_ids" not in inputs:
-            return None
-        mask = inputs["input_ids"] == self._image_token
-        if self._tokens == "all":
-            return None
-        return mask if self._tokens == "image" else ~mask
-
-    def _one(self, item: Any, position: int) -> dict[str, Any]:
-        import torch
-
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
-            raise InputError(
-                f"Item {position} of the batch is of type {type(item).__name__}; a pair (image, text) is needed here: "
-                'extract(…, view=("image", "text")).'
-            )
-        image, text = as_pil(item[0], position), as_text(item[1], position)
-        encoded = self._processor(images=[image], text=[self._written(text)], return_tensors="pt")
-        return {k: torch.as_tensor(v) for k, v in encoded.items() if k in self._accepts}
-
-    def _written(self, text: str) -> str:
-        if self._prompt is not None:
-            return self._prompt.replace("{text}", text)
-        if getattr(self._processor, "chat_template", None):
-            content = [{"type": "image"}, {"type": "text", "text": text}]
-            return str(self._processor.apply_chat_template([{"role": "user", "content": content}]))
-        token = getattr(self._processor, "image_token", "") if self._image_token is not None else ""
-        return f"{getattr(token, 'content', token)}{text}"
-
-    def example(self) -> Any:
-        return np.zeros((64, 64, 3), dtype=np.uint8), "a small example"
-
-    def probes(self) -> list[Any]:
-        images = probes_of("image")
-        words = _known_words(self._processor.tokenizer)
-        if len(words) < 2:
-            raise InputError("The tokenizer knows no words; its vocabulary files are missing beside the weights.")
-        some = [words[i % len(words)] for i in range(6)]
-        texts = [" ".join(some[:3]), some[3], " ".join(some[4:6]), " ".join(some[5:3:-1])]
-        return list(zip([images[0], images[1], images[0], images[1]], texts, strict=True))
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        tokenizer = getattr(self._processor.tokenizer, "backend_tokenizer", None)
-        return {
-            "kind": "image+text",
-            "version": 1,
-            "processor": json_digest(self._processor.image_processor.to_dict()),
-            "tokenizer": json_digest({"content": _without_padding(tokenizer.to_str()) if tokenizer is not None else ""}),
-            "template": self._prompt or getattr(self._processor, "chat_template", None) or "image token, then text",
-            "tokens": self._tokens,
-        }
-
-
 def share_passes(each: Sequence[dict[str, Any]], device: str, mask: Any = None, *, in_tokens: bool = False) -> list[Prepared]:
     """Items whose tensors are of one shape, and have an axis for items, in one pass."""
     import torch
@@ -452,14 +301,14 @@ def token_limit(tokenizer: Any, config: Any, wanted: int | None, *, offset: int 
     return wanted
 
 
-def _without_padding(content: Any) -> Any:
+def without_padding(content: Any) -> Any:
     """Padding and truncation are set anew by every call, so they are no part of what a tokeniser is."""
     if not isinstance(content, str):
         return content
     return {k: v for k, v in json.loads(content).items() if k not in ("padding", "truncation")}
 
 
-def _known_words(tokenizer: Any) -> list[str]:
+def known_words(tokenizer: Any) -> list[str]:
     """Up to sixteen words that a tokenizer turns into tokens of their own, in the order of its vocabulary."""
     special = set(tokenizer.all_special_ids)
     unknown = tokenizer.unk_token_id
@@ -516,7 +365,9 @@ def make_inputs(
     if max_length is not None or truncate:
         raise InputError(f"max_length and truncate are for texts; this model takes {side.modality}.")
     if side.modality == "image+text":
-        return _joint_input(parts, side, tokens or "all", prompt)
+        from ._hf_joint import joint_input
+
+        return joint_input(parts, side, tokens or "all", prompt)
     if prompt is not None:
         raise InputError(f"prompt= is for texts; this model takes {side.modality}.")
     if side.modality == "audio":
@@ -560,20 +411,6 @@ def _text_input(parts: Any, side: Side, max_length: Any, truncate: bool, padding
         as_trained=trained and limit is not None,
         prompt=prompt,
     )
-
-
-def _joint_input(parts: Any, side: Side, tokens: str, prompt: str | None) -> JointInput:
-    import transformers
-
-    processor = transformers.AutoProcessor.from_pretrained(parts.source, backend="pil", **parts.kwargs)
-    if getattr(processor, "image_processor", None) is None or getattr(processor, "tokenizer", None) is None:
-        raise InputError(
-            f"The checkpoint {parts.source} has no processor for image and text together (processor_config.json); its "
-            "sides can be read by themselves."
-        )
-    named = (getattr(parts.config, n, None) for n in ("image_token_id", "image_token_index"))
-    token = next((t for t in named if isinstance(t, int)), None)
-    return JointInput(processor, accepts=side.accepts, image_token=token, tokens=tokens, prompt=prompt)
 
 
 def _pixels(parts: Any, *, video: bool) -> Any:

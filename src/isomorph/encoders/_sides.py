@@ -31,7 +31,7 @@ _ALIASES = {"image": "vision", "language_model": "text", "language": "text", "sp
 _VISION = ("vision_model", "vision_tower", "visual", "image_model", "vision_encoder", "vision_backbone", "image_encoder")
 _TEXT = ("language_model", "text_model", "text_encoder", "text_decoder")
 _AUDIO = ("audio_model", "audio_tower", "audio_encoder")
-_PROJECTOR = ("multi_modal_projector", "language_projection", "connector", "projector", "aligner")
+_PROJECTOR = ("multi_modal_projector", "language_projection", "connector", "projector", "aligner", "image_to_text_projection")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,6 +244,7 @@ def _pieces(root: Any, model: Any, config: Any) -> dict[str, Callable[[], Side]]
     vision, text, audio = (_child(root, names) for names in (_VISION, _TEXT, _AUDIO))
     text = text if text is not None else _child(model, _TEXT)
     projector, qformer = _child(root, _PROJECTOR), _child(root, ("qformer",))
+    projector = projector if projector is not None or vision is None else _child(vision, ("merger",))
     features = getattr(root, "get_image_features", None)
     if vision is None and audio is None:
         return {}
@@ -293,7 +294,9 @@ def _vision(vision: Any, config: Any, features: Any, needs: tuple[Any, ...], roo
 def _language(text: Any, config: Any) -> Side:
     if getattr(config, "is_encoder_decoder", False) and hasattr(text, "get_encoder"):
         text = text.get_encoder()
-    inner = getattr(text, "bert", None) or getattr(text, "model", None) or text  # without the head over words
+    if _has(text, "bert") and _has(text, "cls"):  # BLIP's caption decoder: the head's forward makes it causal
+        return dataclasses.replace(_plain(text, config, "text", "text"), network=text.bert)
+    inner = getattr(text, "model", None) or text  # without the head over words
     return _plain(inner if hasattr(inner, "forward") and hasattr(inner, "config") else text, config, "text", "text")
 
 

@@ -107,7 +107,7 @@ class TorchEncoder(Encoder):
         self._widths = frozenset(widths)
         self._said = parse_axes(options.axes, self.layers)
         self._axes: dict[str, str] = {}
-        self._prefix: tuple[int, int] | None = None  # class tokens in front, and among how many tokens (0: any number)
+        self._prefix: dict[str, int] = {}  # layer -> class and register tokens in front, where that is known
         self._grouping = "padded"
         from ._fingerprint import WeightsWatch  # which needs this module
 
@@ -181,15 +181,16 @@ class TorchEncoder(Encoder):
 
     def own_fault(self, probes: Sequence[Any]) -> Fault | None:
         said = self.prepare([probes[0]])[0].prefix
-        if said is None or self._prefix is None or not self._prefix[1] or said == self._prefix[0]:
-            return None
-        return Fault(
-            "prefix",
-            self.layers[0],
-            f"is said to have {said} class and register tokens in front, but {self._prefix[0]} tokens there are the same "
-            "for every image.",
-            "State the number that the network's class has.",
-        )
+        for layer, found in self._prefix.items():
+            if said is not None and said != found:
+                return Fault(
+                    "prefix",
+                    layer,
+                    f"is said to have {said} class and register tokens in front, but {found} tokens there are the same for "
+                    "every item.",
+                    "State the number that the network's class has.",
+                )
+        return None
 
     def mend(self, fault: Fault) -> str | None:
         if fault.kind == "padding" and self._grouping == "padded":
@@ -198,14 +199,14 @@ class TorchEncoder(Encoder):
         return None
 
     def mended(self) -> dict[str, Any]:
-        seen = {"axes": dict(self._axes), "prefix": list(self._prefix) if self._prefix else None}
+        seen = {"axes": dict(self._axes), "prefix": dict(self._prefix)}
         return super().mended() | seen | {"grouping": self._grouping}
 
     def restore(self, mended: Mapping[str, Any]) -> None:
         super().restore(mended)
         self._grouping = mended.get("grouping", self._grouping)
         self._axes = mended.get("axes", {}) if set(mended.get("axes", {})) == set(self.layers) else {}
-        self._prefix = tuple(mended["prefix"]) if mended.get("prefix") else None
+        self._prefix = dict(mended.get("prefix", {}))
 
     def encode(self, batch: Sequence[Any]) -> Features:
         if not len(batch):
@@ -226,7 +227,8 @@ class TorchEncoder(Encoder):
         return {layer: np.stack(values) for layer, values in rows.items()}
 
     def warm_up(self, probes: Sequence[Any]) -> None:
-        self.find_axes(probes[0], probes[1])
+        alike = next((p for p in probes[1:] if self.modality != "text" and self.alike(probes[0], p)), None)
+        self.find_axes(probes[0], probes[1], alike)
 
     def parts(self, batch: Sequence[Any]) -> list[Prepared]:
         """The passes of a batch, by the grouping that this network needs."""
@@ -250,8 +252,13 @@ class TorchEncoder(Encoder):
             raise InputError(str(error).replace("Item 0 of", f"Item {position} of")) from error
         return dataclasses.replace(part, positions=[position])
 
-    def find_axes(self, one: Any, other: Any) -> None:
+    def find_axes(self, one: Any, other: Any, alike: Any = None) -> None:
         """Run the network on copies of two items and see which axis is which.
+
+        Args:
+            one: An item.
+            other: Another, of another size if items have sizes.
+            alike: One of the size of the first, by which class tokens are told: they are the same for both.
 
         Raises:
             InputError: if that cannot be told for a layer, or an item cannot be encoded.
@@ -278,10 +285,10 @@ class TorchEncoder(Encoder):
             raise InputError(f"{self.name}: {error}") from error
         if any("b" not in word for word in axes.values()) and self._grouping != "single":
             self._grouping = "single"  # tokens of several items are packed: one item a pass, and all tokens are its own
-            return self.find_axes(one, other)
-        if entry in axes and self.modality in ("image", "video"):
-            tokens = [to_items_first(s[entry].value, axes[entry])[0] for s in (two, alone)]
-            self._prefix = _constant_in_front(*tokens, same=one is other)
+            return self.find_axes(one, other, alike)
+        if entry in axes and alike is not None:
+            like = alone if alike is other else run([alike])
+            self._prefix = _prefixes(two, like, entry, axes)
         self._axes = {layer: axes[layer] for layer in self.layers}
         return None
 
@@ -317,7 +324,7 @@ class TorchEncoder(Encoder):
                         f"activations of {len(x)} items come for {len(part.positions)}; say by axes= which axis holds "
                         "the items."
                     )
-                pooled[layer] = pool(x, part.mask_of(x), self._options.pooling, self._prefix_of(x, part))
+                pooled[layer] = pool(x, part.mask_of(x), self._options.pooling, self._prefix_of(layer, x, part))
             except InputError as error:
                 raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
 
@@ -329,15 +336,9 @@ class TorchEncoder(Encoder):
             raise InputError(f"{self.name}: {error}") from error
         return {layer: pooled[layer] for layer in self.layers}
 
-    def _prefix_of(self, x: Any, part: Prepared) -> int | None:
+    def _prefix_of(self, layer: str, x: Any, part: Prepared) -> int | None:
         """How many class and register tokens the activations `x` have in front, if that is known."""
-        if part.prefix is not None or self._prefix is None or x.ndim != 3:
-            return part.prefix
-        prefix, tokens = self._prefix
-        if not tokens or int(x.shape[1]) == tokens:
-            return prefix
-        # stages that merge places keep no class token where none came in
-        return 0 if prefix == 0 and tokens % int(x.shape[1]) == 0 else None
+        return part.prefix if part.prefix is not None or x.ndim != 3 else self._prefix.get(layer)
 
     def _autocast(self, torch: Any) -> contextlib.AbstractContextManager[Any]:
         if self._options.dtype not in ("bfloat16", "float16"):
@@ -359,14 +360,24 @@ def _shapes(inputs: Any) -> Any:
     return tuple(getattr(inputs, "shape", ()))
 
 
-def _constant_in_front(a: Any, b: Any, *, same: bool) -> tuple[int, int] | None:
-    """How many tokens in front are the same for two images, and among how many; None if that says nothing."""
-    if same or a.ndim != 2 or tuple(a.shape) != tuple(b.shape):
-        return None
-    moved = (a.float() - b.float()).abs().amax(1) > 1e-5 * max(float(a.float().abs().max()), 1e-30)
+def _prefixes(a: Mapping[str, Seen], b: Mapping[str, Seen], entry: str, axes: Mapping[str, str]) -> dict[str, int]:
+    """Layer -> tokens in front that two items of one size share where the first block is entered.
+
+    Layers of another number of tokens than that are left out, unless they merge tokens of which none is such a one.
+    """
+    first, second = (to_items_first(s[entry].value, axes[entry])[0] for s in (a, b))
+    if first.ndim != 2 or first.shape != second.shape:
+        return {}
+    moved = (first.float() - second.float()).abs().amax(1) > 1e-5 * max(float(first.float().abs().max()), 1e-30)
     if not bool(moved.any()):
-        return None
-    return int(moved.int().argmax()), int(a.shape[0])
+        return {}
+    prefix, tokens = int(moved.int().argmax()), len(first)
+    found = {}
+    for layer, word in axes.items():
+        x = to_items_first(a[layer].value, word)
+        if x.ndim == 3 and (x.shape[1] == tokens or (prefix == 0 and tokens % int(x.shape[1]) == 0)):
+            found[layer] = prefix
+    return {layer: n for layer, n in found.items() if layer != _ENTRY}
 
 
 def check_finite(name: str, layer: str, values: Sequence[Any], positions: Sequence[int]) -> None:

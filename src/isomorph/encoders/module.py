@@ -6,7 +6,6 @@ import copy
 import functools
 import inspect
 import runpy
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -174,7 +173,6 @@ class ModuleEncoder(TorchEncoder):
             "provider": self.provider,
             "model": self.name,
             "architecture": repr(self._network),
-            "code": code_of(self._network),
         }
         prefix = {} if self._said_prefix is None else {"prefix": self._said_prefix}
         return who | self.shared_identity() | {"preprocessing": self._preprocessing} | prefix
@@ -213,21 +211,6 @@ def _callable_children(module: Any, above: str = "") -> Iterator[str]:
             yield from _callable_children(child, f"{path}.")
         else:
             yield path
-
-
-def code_of(network: Any) -> dict[str, Any]:
-    """What the modules of a network that are the user's own do, by class; those of installed libraries have versions."""
-    facts: dict[str, Any] = {}
-    for kind in {type(m) for m in network.modules()}:
-        try:
-            file = Path(inspect.getfile(kind)).resolve()
-        except (OSError, TypeError):
-            file = None  # from a notebook or the prompt: the user's own
-        installed = (sysconfig.get_paths()[k] for k in ("purelib", "platlib", "stdlib"))
-        if kind.__module__.startswith("isomorph.") or (file and any(file.is_relative_to(Path(p).resolve()) for p in installed)):
-            continue
-        facts[kind.__qualname__] = _fingerprint.describe(kind.forward, f"{kind.__qualname__}.forward")
-    return facts
 
 
 def _must_change(module: Any, options: Options) -> bool:

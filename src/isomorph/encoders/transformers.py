@@ -136,8 +136,8 @@ class TransformersEncoder(TorchEncoder):
         super().__init__(network, taps, options, call, entry=entry, widths=widths)
         self._inputs, self._who, self._own_width = inputs, who, own_width
         self._eager = self._redrawn = False
-        if entry is None and inputs.modality in ("image", "video"):
-            self._prefix = (0, 0)  # the first block takes in the pixels themselves
+        if entry is None and not who.between and inputs.modality in ("image", "video"):
+            self._prefix = dict.fromkeys(self.layers, 0)  # the first block takes in the pixels themselves
 
     @property
     def name(self) -> str:
@@ -260,6 +260,7 @@ class _Who:
     architecture: str
     model: str = ""  # what the identity says in place of the name: the folder's path plays no part in it
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    between: bool = False  # whether it is read between two parts, so that its tokens are those of the part before
 
 
 def import_transformers() -> Any:
@@ -424,7 +425,7 @@ def build(
         options,
         call=chosen.call,
         inputs=inputs,
-        who=_Who(name, revision, chosen.name, architecture, model, facts),
+        who=_Who(name, revision, chosen.name, architecture, model, facts, between=bool(chosen.taps)),
         entry=every[0] if every[0].is_input else None,
         widths=width_facts(chosen.config),
         own_width=_own_width(chosen.config, chosen.name),

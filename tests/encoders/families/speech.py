@@ -14,7 +14,7 @@ import numpy as np
 from isomorph.datasets._base import Audio
 
 from . import WORDS, Family, Rows, Side, model_of, register, rows, watch
-from .language import mask_reads, t5_reads
+from .language import t5_reads
 
 V = len(WORDS)
 IDS = {"vocab_size": V, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -95,7 +95,7 @@ def stack(
         norm: To the norm that follows the last block.
         kind: Class of transformers that is loaded.
         run: Calls the model on what the extractor gives.
-        real: Which frames hold the recording; None if all do.
+        real: Which frames, or samples, hold the recording; None if all do.
         channels_first: Whether activations are (b, c, t).
         embedding: Whether what enters the first block is more than the input itself.
         projection: Method that gives the point in a shared space.
@@ -113,7 +113,7 @@ def stack(
             if x.ndim != 3 or len(x) != 1:
                 raise AssertionError(f"{layer}: activations of shape {tuple(x.shape)} are not one recording's")
             one = rows(x[0].T if channels_first else x[0])
-            found[layer] = one if held is None else one[held]
+            found[layer] = one if held is None else one[held[:: len(held) // len(one)]]  # the first of every stride
         if not embedding:
             del found["embedding"]
         if projection is not None:
@@ -249,13 +249,23 @@ sound(
     POST_NORM,
 )
 sound("unispeech-sat", "UniSpeech-SAT", ("UniSpeechSatModel", "UniSpeechSatConfig"), WAVE, PLAIN_WAVE, POST_NORM)
+SEW = {"squeeze_factor": 2, "conv_dim": (8,) * 7, "conv_stride": (5, 2, 2, 2, 2, 2, 2)}
+SEW |= {"conv_kernel": (10, 3, 3, 3, 3, 2, 2)}
 sound(
     "sew",
     "SEW (blocks run at half the frame rate)",
     ("SEWModel", "SEWConfig"),
-    WAVE | {"squeeze_factor": 2, "conv_dim": (8,) * 7, "conv_stride": (5, 2, 2, 2, 2, 2, 2)} | {"conv_kernel": (10, 3, 3, 3, 3, 2, 2)},
+    WAVE | SEW,
     PLAIN_WAVE,
     POST_NORM,
+)
+sound(
+    "wav2vec2-conformer",
+    "wav2vec 2.0 with Conformer blocks",
+    ("Wav2Vec2ConformerModel", "Wav2Vec2ConformerConfig"),
+    WAVE | STABLE | {"max_source_positions": 64, "conv_depthwise_kernel_size": 3},
+    MASK_WAVE,
+    PRE_NORM,
 )
 MOONSHINE = IDS | {
     "hidden_size": 16,
@@ -293,11 +303,7 @@ sound(
     ("SpeechT5ForSpeechToText", "SpeechT5Config"),
     SPEECHT5,
     ("SpeechT5FeatureExtractor", {"num_mel_bins": 16}),
-    {
-        "encoder": stack(
-            "speecht5.encoder.wrapped_encoder.layers", kind="SpeechT5ForSpeechToText", run=run_encoder
-        )
-    },
+    {"encoder": stack("speecht5.encoder.wrapped_encoder.layers", kind="SpeechT5ForSpeechToText", run=run_encoder)},
 )
 
 # ------------------------------------------------------------------------------------------------- spectrograms
@@ -313,6 +319,7 @@ WHISPER = IDS | {
     "num_mel_bins": 16,
     "max_source_positions": 50,
     "max_target_positions": 16,
+    "init_std": 0.1,
     "decoder_start_token_id": 1,
 }
 sound(
@@ -415,115 +422,4 @@ sound(
     {"speech": SEAMLESS_SPEECH},
     texts={"text": text_stack("layers", "layer_norm", part="text_encoder")},
     reads=t5_reads,
-)
-
-
-def _window_filled() -> list[Any]:
-    """Recordings that reach into the last patch of a window of 32 frames: none of its patches is padding alone."""
-    rng = np.random.default_rng(1)
-    lengths = [4900, 5000, 5120, 5060, 4960, 4900]
-    return [Audio(rng.normal(0, 0.1, n).astype(np.float32), 16000) for n in lengths]
-
-
-sound(
-    "ast",
-    "Audio Spectrogram Transformer",
-    ("ASTForAudioClassification", "ASTConfig"),
-    DIMS | {"patch_size": 4, "frequency_stride": 4, "time_stride": 4, "max_length": 32, "num_mel_bins": 16},
-    ("ASTFeatureExtractor", {"num_mel_bins": 16, "max_length": 32}),
-    stack("layers", "layernorm"),
-    prefix=2,
-    items=_window_filled,
-)
-
-
-def _tones() -> list[Any]:
-    """Recordings that differ in loudness and pitch: white noise is much alike once its places are averaged."""
-    rng = np.random.default_rng(2)
-    made = []
-    for i, n in enumerate([1600, 2400, 6400, 3333, 1600, 4801]):
-        tone = np.abs(np.sin(np.arange(n) * 0.02 * (i + 1))) * 0.2 * (i + 1)
-        made.append(Audio((tone + rng.normal(0, 0.05, n)).astype(np.float32), 16000))
-    return made
-
-
-def _clap_statistics(_folder: Path, model: Any) -> None:
-    """Statistics of decibels, as training leaves them."""
-    norm = model.audio_model.audio_encoder.batch_norm
-    norm.running_mean.fill_(-30.0)
-    norm.running_var.fill_(100.0)
-
-
-CLAP_AUDIO = {
-    "spec_size": 64,
-    "num_mel_bins": 16,
-    "patch_size": 4,
-    "patch_stride": [4, 4],
-    "window_size": 4,
-    "depths": [2, 2],
-    "num_attention_heads": [2, 2],
-    "patch_embeds_hidden_size": 8,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "projection_dim": 12,
-}
-CLAP_TEXT = DIMS | IDS | {"max_position_embeddings": 40, "projection_dim": 12}
-sound(
-    "clap",
-    "CLAP (HTSAT, unfused)",
-    ("ClapModel", "ClapConfig"),
-    {"text_config": CLAP_TEXT, "audio_config": CLAP_AUDIO, "projection_dim": 12},
-    (
-        "ClapFeatureExtractor",
-        {
-            "feature_size": 16,
-            "sampling_rate": 16000,
-            "hop_length": 160,
-            "max_length_s": 1,
-            "fft_window_size": 400,
-            "frequency_min": 50,
-            "frequency_max": 8000,
-            "truncation": "rand_trunc",
-        },
-    ),
-    {
-        "audio": stack(
-            "audio_model.audio_encoder.layers",
-            "audio_model.audio_encoder.norm",
-            run=lambda model, inputs: model.get_audio_features(**inputs),
-            projection="get_audio_features",
-        )
-    },
-    texts={"text": text_stack("encoder.layer", part="text_model", projection="get_text_features")},
-    reads=mask_reads,
-    settle=_clap_statistics,
-)
-
-# ------------------------------------------------------------------------------------------------- codecs
-
-ENCODEC = {
-    "num_filters": 4,
-    "hidden_size": 8,
-    "codebook_size": 16,
-    "codebook_dim": 8,
-    "sampling_rate": 16000,
-    "upsampling_ratios": [8, 5, 4, 2],
-    "target_bandwidths": [1.5, 3.0],
-    "num_lstm_layers": 1,
-}
-sound(
-    "encodec",
-    "EnCodec (encoder)",
-    ("EncodecModel", "EncodecConfig"),
-    ENCODEC,
-    ("EncodecFeatureExtractor", {"sampling_rate": 16000}),
-    {
-        "encoder": stack(
-            "encoder.layers",
-            run=lambda model, inputs: model.encode(**inputs),
-            channels_first=True,
-            embedding=False,
-        )
-    },
-    items=_tones,
 )
