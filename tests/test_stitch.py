@@ -383,7 +383,7 @@ def test_the_mean_is_as_good_on_permuted_pairs_whatever_rounding_leaves_of_it():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 8)), rng.normal(size=(60, 5)) + 3.0
     labels = [k % 4 for k in range(60)]
-    found = stitch(x, y, "mean", labels=labels, repeats=2, permutations=5, draws=50, curves=False)["mean"]
+    found = stitch(x, y, "mean", labels=labels, repeats=2, permutations=5, draws=100, curves=False)["mean"]
     for name in ("cosine", "overlap", "zero_shot", "mrr"):
         assert found.p_value[name] == 1.0, name
         assert found.controls["permuted pairs"][name].value == pytest.approx(found.scores[name].value, abs=1e-12), name

@@ -13,7 +13,7 @@ from isomorph.encoders import load_encoder
 from isomorph.encoders._check import Certificates, certificate_key, check_encoder, find_fault
 from isomorph.errors import InputError
 
-WORDS = "a cat sat on the red mat dog runs home now small and big".split()
+WORDS = ["a", "cat", "sat", "on", "the", "red", "mat", "dog", "runs", "home", "now", "small", "and", "big"]
 PROBES = ["a cat sat on the mat", "dog", "the red dog runs home now", "small cat", "big dog"]
 D = 12
 

@@ -155,7 +155,7 @@ def sides_of(spec: str) -> tuple[str, ...]:
     """
     parsed = parse_model_spec(spec)
     if not parsed.provider or parsed.provider not in providers.classes:
-        raise _unknown(spec, parsed)  # noqa: DOC501  # a function makes the error; its class is named above
+        raise _unknown(spec, parsed)  # a function makes the error; its class is named above
     return providers.classes[parsed.provider]().sides(parsed.id, parsed.revision)
 
 

@@ -6,6 +6,7 @@ import email.utils
 import http.client
 import ipaddress
 import json
+import math
 import os
 import re
 import ssl
@@ -21,6 +22,7 @@ _LONGEST_WAIT = 60.0
 _LONGEST_STATED_WAIT = 120.0
 _MOST_BYTES = 256 * 1024**2
 _PASSING = frozenset({408, 409, 425, 429})
+_ABOUT_TEXTS = frozenset({400, 422})
 _OWN_KEYS = ("ISOMORPH_API_KEY", "OPENAI_API_KEY")
 _OPENAI = "openai.com"
 
@@ -47,7 +49,9 @@ class Client:
         self._reached = False
         # a key goes to no other server than the one named, so redirects and, on this machine, proxies are out
         handlers: list[Any] = [_NoRedirects()]
-        self._opener = urllib.request.build_opener(*handlers, *([urllib.request.ProxyHandler({})] if is_here(url) else []))
+        self._opener = urllib.request.build_opener(
+            *handlers, *([urllib.request.ProxyHandler({})] if is_here(url) else [])
+        )
 
     def check_key(self) -> None:
         """See that there is a key, without keeping it.
@@ -61,30 +65,31 @@ class Client:
         """What the server answers.
 
         Raises:
-            InputError: if it refuses the request, or answers with something else than a JSON object.
-            FetchError: if it cannot be reached, or keeps failing.
+            InputError: if it refuses what was sent, or there is no key.
+            FetchError: if it cannot be reached, keeps failing, or answers with something else than a JSON object.
         """
         data = json.dumps(body).encode()
-        for attempt in range(1, self._attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             self._keep_pace()
             try:
                 return self._once(path, data)
             except _Passing as passing:
-                if attempt == self._attempts:
+                if attempt >= self._attempts:
                     raise FetchError(
-                        f"{self._name}: {passing} {attempt} attempts were made. Try again later: what is in the store is not "
-                        "sent again."
+                        f"{self._name}: {passing} {attempt} attempts were made. Try again later: what is in the store is "
+                        "not sent again."
                     ) from passing
                 wait = min(self._backoff * 2 ** (attempt - 1), _LONGEST_WAIT)
                 if passing.wait is not None:
                     wait = max(passing.wait, 0.0)
                     if wait > _LONGEST_STATED_WAIT:
                         raise FetchError(
-                            f"{self._name}: {passing} The server asks to wait {wait:.0f} s. Try again then: what is in the "
-                            "store is not sent again; requests_per_minute= slows down."
+                            f"{self._name}: {passing} The server asks to wait {wait:.0f} s. Try again then: what is in "
+                            "the store is not sent again; requests_per_minute= slows down."
                         ) from passing
                 time.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _once(self, path: str, data: bytes) -> dict[str, Any]:
         key = self._key()
@@ -94,7 +99,7 @@ class Client:
         request = urllib.request.Request(_join(self._url, path), data=data, headers=headers, method="POST")
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
-                raw = response.read(_MOST_BYTES + 1)
+                raw, stated = response.read(_MOST_BYTES + 1), response.headers.get("Content-Length", "")
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refused(error, key) from None  # the cause could show the request, which holds the key
@@ -102,17 +107,21 @@ class Client:
             raise self._unreachable(error) from None
         self._reached = True
         if len(raw) > _MOST_BYTES:
-            raise InputError(f"{self._name}: the answer is longer than {_MOST_BYTES // 1024**2} MB; pass a smaller batch=.")
+            raise FetchError(
+                f"{self._name}: the answer is longer than {_MOST_BYTES // 1024**2} MB; pass a smaller batch=."
+            )
+        if stated.isdigit() and len(raw) < int(stated):  # a read with a limit does not tell
+            raise _Passing(f"The connection broke after {len(raw)} of {stated} bytes.", None)
         try:
             answer = json.loads(raw)
         except (ValueError, RecursionError):
             start = self._clean(raw[:200].decode("utf-8", "replace"), key)
-            raise InputError(
-                f"{self._name}: the server answered with something else than JSON ({start!r}). Is the base URL that of the "
-                "API, such as https://host/v1?"
+            raise FetchError(
+                f"{self._name}: the server answered with something else than JSON ({start!r}). Is the base URL that of "
+                "the API, such as https://host/v1?"
             ) from None
         if not isinstance(answer, dict):
-            raise InputError(f"{self._name}: the server answered with a JSON {type(answer).__name__}, not an object.")
+            raise FetchError(f"{self._name}: the server answered with a JSON {type(answer).__name__}, not an object.")
         return answer
 
     def _refused(self, error: urllib.error.HTTPError, key: str) -> Exception:
@@ -125,18 +134,22 @@ class Client:
         what = f"the server answered {error.code} ({said})." if said else f"the server answered {error.code}."
         self._reached = True
         if error.code in (401, 403):
-            return InputError(f"{self._name}: {what} Is the key in {self._key_name()} one for this server and model?")
+            return FetchError(f"{self._name}: {what} Is the key in {self._key_name()} one for this server and model?")
         if error.code == 429 and "insufficient_quota" in text:
             return FetchError(f"{self._name}: {what} The account has no credit left, which waiting does not mend.")
         if error.code in _PASSING or (500 <= error.code < 600 and error.code not in (501, 505)):
             return _Passing(what[0].upper() + what[1:], _stated_wait(error.headers.get("Retry-After")))
         if 300 <= error.code < 400:
-            return InputError(f"{self._name}: the server redirects to another address, which is not followed. Name the final one.")
+            return FetchError(
+                f"{self._name}: the server redirects to another address, which is not followed. Name the final one."
+            )
         if error.code in (404, 405):
-            return InputError(f"{self._name}: {what} Is the base URL that of the API, such as https://host/v1, and the model one of its?")
+            return FetchError(
+                f"{self._name}: {what} Is the base URL that of the API, such as https://host/v1, and the model there?"
+            )
         if error.code == 413:
             return InputError(f"{self._name}: {what} Pass a smaller batch=.")
-        return InputError(f"{self._name}: {what}")
+        return (InputError if error.code in _ABOUT_TEXTS else FetchError)(f"{self._name}: {what}")
 
     def _unreachable(self, error: Exception) -> Exception:
         """What a connection that broke, or never was, comes to."""
@@ -146,12 +159,21 @@ class Client:
         text = " ".join(str(reason).split()) or type(reason).__name__
         if isinstance(reason, ssl.SSLCertVerificationError):
             return FetchError(f"{self._name}: the server's certificate is not trusted ({text}).")
-        if isinstance(error, urllib.error.URLError) and not self._reached:  # a wrong address does not get right by waiting
-            return FetchError(f"{self._name}: {urlsplit(self._url).netloc} cannot be reached ({text}). Check the address.")
+        broken = isinstance(reason, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError))
+        if (
+            isinstance(error, urllib.error.URLError) and not self._reached and not broken
+        ):  # a wrong address does not get right by waiting
+            return FetchError(
+                f"{self._name}: {urlsplit(self._url).netloc} cannot be reached ({text}). Check the address."
+            )
         return _Passing(f"The connection broke ({type(reason).__name__}: {text}).", None)
 
     def _key(self) -> str:
-        """The key, read anew from the environment; empty if none is needed."""
+        """The key, read anew from the environment; empty if none is needed.
+
+        Raises:
+            InputError: if there is none for a server elsewhere, or it is no key.
+        """
         names = self._key_names()
         name, value = next(((n, v) for n in names if (v := os.environ.get(n, "").strip())), ("", ""))
         if not value:
@@ -160,6 +182,10 @@ class Client:
             hint = ""
             if self._key_env is None and os.environ.get(_OWN_KEYS[1]):
                 hint = f" {_OWN_KEYS[1]} is sent to OpenAI's servers only, unless key_env='{_OWN_KEYS[1]}' says so."
+            if self._key_env is not None:  # what was given may be a key, so it is not shown
+                raise InputError(
+                    f"{self._name}: there is no key: the environment variable that key_env= names is not set."
+                )
             raise InputError(f"{self._name}: there is no key; set the environment variable {' or '.join(names)}.{hint}")
         if not re.fullmatch(r"[\x21-\x7e]+", value):
             raise InputError(f"The environment variable {name} holds characters that no key has.")
@@ -168,7 +194,6 @@ class Client:
     def _key_names(self) -> tuple[str, ...]:
         if self._key_env is not None:
             if not isinstance(self._key_env, str) or not re.fullmatch(r"[A-Za-z_]\w{0,63}", self._key_env):
-                # what was given may be the key itself, so it is not shown
                 raise InputError("key_env= takes the name of an environment variable, not a key.")
             return (self._key_env,)
         host = (urlsplit(self._url).hostname or "").lower()
@@ -243,4 +268,4 @@ def _stated_wait(header: str | None) -> float | None:
             seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return None
-    return seconds if 0 <= seconds < float("inf") else None if seconds != seconds else max(seconds, 0.0)
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -71,7 +71,9 @@ def observe(network: Any, taps: Sequence[Tap], run: Callable[[], Any]) -> dict[s
         last[0] = module
 
     handles = [
-        m.register_forward_hook(remember) for m in network.modules() if next(m.parameters(recurse=False), None) is not None
+        m.register_forward_hook(remember)
+        for m in network.modules()
+        if next(m.parameters(recurse=False), None) is not None
     ]
     handles += [
         network.get_submodule(n).register_forward_hook(lambda _m, _a, _o, n=n: calls.update([n])) for n in tapped
@@ -188,8 +190,6 @@ def _channels(leaf: Any) -> frozenset[int]:
 
 def _confined(layer: str, seen: Seen, axes: Sequence[int], again: Any) -> int | None:
     """The axis along which one entry alone moves when one channel of the last module is shifted, if there is one."""
-    import torch
-
     for place in _channel_of(seen.leaf):
         channel = min(1, min(seen.value.shape[a] for a in axes) - 1, place[0].shape[place[1]] - 1)
         with _shifted(*place, channel):

@@ -109,7 +109,9 @@ class WaveInput(HfInput):
         for positions in by_length.values():
             encoded = self._extractor([waves[i] for i in positions], sampling_rate=rate, return_tensors="pt")
             inputs = {k: v.to(device) for k, v in encoded.items() if k in self._accepts and v is not None}
-            mask = next((encoded[k].bool() for k in ("attention_mask", "padding_mask") if encoded.get(k) is not None), None)
+            mask = next(
+                (encoded[k].bool() for k in ("attention_mask", "padding_mask") if encoded.get(k) is not None), None
+            )
             if mask is None or bool(mask.all()):
                 # all of one length: no mask is needed, and some networks were trained without one
                 inputs = {k: v for k, v in inputs.items() if k not in ("attention_mask", "padding_mask")}

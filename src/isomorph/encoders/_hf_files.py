@@ -1,5 +1,6 @@
 """What is done before and around transformers' own reading of a checkpoint: files that are no weights, classes,
-initial spreads, adapters."""
+initial spreads, adapters.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import copy
 import inspect
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -110,13 +112,16 @@ def model_class(config: Any, *, whole: bool = False) -> Any:
     own = getattr(transformers, named, None)
     if own is None or not hasattr(own, "from_pretrained"):
         if bare is None:
-            raise InputError(f"transformers knows no bare model for {type(config).__name__}; its layers cannot be read.")
+            raise InputError(
+                f"transformers knows no bare model for {type(config).__name__}; its layers cannot be read."
+            )
         return bare
     if whole or bare is None or getattr(config, "model_type", "") in _HEADED:
         return own
     made = inspect.getsource(own.__init__)
     inside = {own.base_model_prefix, "model"} - {""}
-    return bare if own is bare or any(f"self.{prefix} =" in made for prefix in inside) else own
+    parts = [set(re.findall(r"self\.(\w+) = [\w.]+\(", inspect.getsource(kind.__init__))) for kind in (bare, own)]
+    return bare if any(f"self.{prefix} =" in made for prefix in inside) or parts[0] <= parts[1] else own
 
 
 def with_spread(config: Any) -> tuple[Any, list[str]]:
@@ -137,9 +142,8 @@ def redraw(network: Any, seed: int) -> None:
     torch = import_torch("Drawing random weights")
     with seeded(seed), torch.no_grad():
         for module in network.modules():
-            weight = getattr(module, "weight", None)
             if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)):
-                weight.normal_(std=(weight[0].numel()) ** -0.5)
+                module.weight.normal_(std=module.weight[0].numel() ** -0.5)
 
 
 def let_go(model: Any, needs: Sequence[Any]) -> None:
@@ -183,7 +187,9 @@ def with_adapter(model: Any, source: str) -> tuple[Any, str]:
         raise InputError(f"The adapter {source} does not fit this model: {' '.join(lost[0].split())[:200]}")
     merged = merged.merge_and_unload()
     if json_digest({n: float(p.detach().double().sum()) for n, p in merged.named_parameters()}) == before:
-        raise InputError(f"The adapter {source} changes no weight of this model: it was made for another, or is untrained.")
+        raise InputError(
+            f"The adapter {source} changes no weight of this model: it was made for another, or is untrained."
+        )
     digest = (
         json_digest({p.name: file_sha256(p) for p in sorted(Path(source).expanduser().iterdir()) if p.is_file()})
         if is_path(source)

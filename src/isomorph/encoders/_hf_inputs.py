@@ -20,7 +20,10 @@ from ._torch import Prepared, json_digest
 
 _NO_LIMIT = 1_000_000  # tokenisers without a limit carry a number far beyond this
 _LONG = 1024  # texts near a limit beyond this would take the check too long
-_PADDED_AS_TRAINED = ("siglip_text_model", "siglip2_text_model")  # they were trained on texts padded to the limit, without a mask
+_PADDED_AS_TRAINED = (
+    "siglip_text_model",
+    "siglip2_text_model",
+)  # they were trained on texts padded to the limit, without a mask
 
 
 class HfInput(ABC):
@@ -199,23 +202,36 @@ class ImageInput(HfInput):
     Args:
         processor: An image processor of transformers, or `OwnPixels`.
         accepts: Names of the arguments that the network takes.
-        patch: Edge of the patches, for networks that shuffle them unless told the order (MAE).
+        patch: Edge of the patches, for networks that shuffle them unless told the order (MAE), or that mask pixels.
+        whole: Whether a patch counts only if all of its pixels are the image's, not padding.
     """
 
     modality = "image"
 
-    def __init__(self, processor: Any, *, accepts: Iterable[str], patch: int | None) -> None:
-        self._processor, self._accepts, self._patch = processor, frozenset(accepts), patch
+    def __init__(self, processor: Any, *, accepts: Iterable[str], patch: int | None, whole: bool = False) -> None:
+        self._processor, self._accepts, self._patch, self._whole = processor, frozenset(accepts), patch, whole
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
         each = [self._one(as_pil(item, i), i) for i, item in enumerate(batch)]
-        return share_passes(each, device, lambda inputs: inputs.get("pixel_attention_mask"), in_tokens=True)
+        return share_passes(each, device, self._mask)
+
+    def _mask(self, inputs: dict[str, Any]) -> Any:
+        """Which patches hold the image, from the processor's mask of patches (b, n) or of pixels (b, tiles, h, w)."""
+        mask = inputs.get("pixel_attention_mask")
+        if mask is None or mask.ndim == 2:
+            return mask
+        if mask.ndim != 4 or not self._patch:
+            return None
+        patches = mask.bool().unfold(2, self._patch, self._patch).unfold(3, self._patch, self._patch)
+        held = patches.all((-1, -2)) if self._whole else patches.any(-1).any(-1)
+        return held.reshape(len(mask), -1)
 
     def _one(self, image: Any, position: int) -> dict[str, Any]:
         import torch
 
         try:
             encoded = self._processor(images=[image], return_tensors="pt")
+            encoded = {"pixel_values": encoded} if isinstance(encoded, torch.Tensor) else encoded
         except ValueError as error:
             raise InputError(f"Item {position} of the batch cannot be made into pixels: {error}") from error
         inputs = {k: torch.as_tensor(v) for k, v in encoded.items() if k in self._accepts and v is not None}
@@ -234,9 +250,19 @@ class ImageInput(HfInput):
 
 
 class VideoInput(ImageInput):
-    """Frames (t, h, w, 3), each made into pixels alike; videos of one length share a pass."""
+    """Frames (t, h, w, 3), each made into pixels alike; videos of one length share a pass.
+
+    Args:
+        processor: What makes pixels of frames.
+        accepts: Names of the arguments that the network takes.
+        frames: How many frames the network takes, if it takes no other number.
+    """
 
     modality = "video"
+
+    def __init__(self, processor: Any, *, accepts: Iterable[str], frames: int | None) -> None:
+        super().__init__(processor, accepts=accepts, patch=None)
+        self._count = frames
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
         return share_passes([self._frames(item, i) for i, item in enumerate(batch)], device)
@@ -248,15 +274,23 @@ class VideoInput(ImageInput):
                 f"Item {position} of the batch is {frames.dtype} of shape {frames.shape}; a video is uint8 of shape "
                 "(frames, h, w, 3)."
             )
-        pixels = self._processor(images=[as_pil(frame, position) for frame in frames])["pixel_values"]
+        if self._count is not None and len(frames) != self._count:
+            raise InputError(
+                f"Item {position} of the batch has {len(frames)} frames but the model takes {self._count}; choose as many."
+            )
+        encoded = self._processor(images=[as_pil(frame, position) for frame in frames], return_tensors="pt")
+        pixels = encoded["pixel_values"]
         name = next(k for k in ("pixel_values_videos", "pixel_values") if k in self._accepts)
-        return {name: pixels[None]}
+        return {name: pixels if pixels.ndim == 5 else pixels[None]}
 
     def example(self) -> Any:
-        return np.zeros((16, 64, 64, 3), dtype=np.uint8)
+        return np.zeros((self._count or 16, 64, 64, 3), dtype=np.uint8)
+
+    def probes(self) -> list[Any]:
+        return [video[: self._count] for video in probes_of("video")]
 
 
-def share_passes(each: Sequence[dict[str, Any]], device: str, mask: Any = None, *, in_tokens: bool = False) -> list[Prepared]:
+def share_passes(each: Sequence[dict[str, Any]], device: str, mask: Any = None) -> list[Prepared]:
     """Items whose tensors are of one shape, and have an axis for items, in one pass."""
     import torch
 
@@ -269,8 +303,6 @@ def share_passes(each: Sequence[dict[str, Any]], device: str, mask: Any = None, 
     for positions in alike.values():
         inputs = {k: torch.cat([each[i][k] for i in positions]).to(device) for k in each[positions[0]]}
         held = mask(inputs) if mask is not None else None
-        if held is not None and (held.ndim != 2 or (in_tokens and len(held) != len(positions))):
-            held = None  # a mask of pixels, not of tokens
         parts.append(Prepared(inputs, positions, None if held is None else held.bool()))
     return parts
 
@@ -375,13 +407,17 @@ def make_inputs(
 
         return audio_input(parts, side, read_part(parts, "audio", "AutoFeatureExtractor"))
     patch = getattr(side.config, "patch_size", None)
-    kind = VideoInput if side.modality == "video" else ImageInput
     pixels = _pixels(parts, video=side.modality == "video")
     if "noise" in side.accepts and getattr(side.config, "mask_ratio", None):
         for module in side.network.modules():  # all patches are seen: masking is for training
             if getattr(getattr(module, "config", None), "mask_ratio", None):
                 module.config.mask_ratio = 0.0
-    return kind(pixels, accepts=side.accepts, patch=patch if isinstance(patch, int) else None)
+    if side.modality == "video":
+        frames = getattr(side.config, "num_frames", None)
+        return VideoInput(pixels, accepts=side.accepts, frames=frames if isinstance(frames, int) else None)
+    patch = patch if isinstance(patch, int) and side.name not in ("projector", "qformer") else None  # no patches there
+    whole = "idefics2" in str(getattr(side.config, "model_type", ""))
+    return ImageInput(pixels, accepts=side.accepts, patch=patch, whole=whole)
 
 
 def read_part(parts: Any, kind: str, auto: str, **kwargs: Any) -> Any:
@@ -400,6 +436,10 @@ def _text_input(parts: Any, side: Side, max_length: Any, truncate: bool, padding
     own = _derives_positions(side.network)
     limit = token_limit(tokenizer, side.config, max_length, offset=_position_offset(side.network) if own else 0)
     trained = getattr(side.config, "model_type", "") in _PADDED_AS_TRAINED
+    if trained and padding_side == "left":
+        raise InputError(
+            "This network was trained on texts padded on the right, and reads padding; use padding_side='right'."
+        )
     return TextInput(
         tokenizer,
         accepts=side.accepts,
@@ -419,15 +459,16 @@ def _pixels(parts: Any, *, video: bool) -> Any:
     Raises:
         InputError: if it has no file that says how pixels are made.
     """
-    if not video:
-        try:
-            return read_part(parts, "image", "AutoImageProcessor", backend="pil")
-        except (ImportError, ValueError) as error:
-            if "orchvision" not in str(error):
-                raise
+    try:
+        return read_part(parts, "image", "AutoImageProcessor", backend="pil")
+    except (ImportError, ValueError, OSError) as error:  # a video processor is none for images
+        if not video and "orchvision" not in str(error):
+            raise
     facts = _processor_file(parts, ("video_preprocessor_config.json", "preprocessor_config.json")[0 if video else 1 :])
     if facts is None:
-        raise InputError(f"The checkpoint {parts.source} has no preprocessor_config.json, which says how pixels are made.")
+        raise InputError(
+            f"The checkpoint {parts.source} has no preprocessor_config.json, which says how pixels are made."
+        )
     return OwnPixels(facts)
 
 

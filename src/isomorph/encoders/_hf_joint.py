@@ -15,7 +15,13 @@ from ._inputs import as_pil, as_text
 from ._sides import Side
 from ._torch import Prepared, json_digest
 
-_PUT_IT_THEMSELVES = ("Blip2Processor", "InstructBlipProcessor", "BlipProcessor", "FlavaProcessor", "BridgeTowerProcessor")
+_PUT_IT_THEMSELVES = (
+    "Blip2Processor",
+    "InstructBlipProcessor",
+    "BlipProcessor",
+    "FlavaProcessor",
+    "BridgeTowerProcessor",
+)
 
 
 class JointInput(HfInput):
@@ -120,7 +126,9 @@ class Grids:
         seen = dict(self.image_processor(images=images, return_tensors=return_tensors))
         word = self.tokenizer.convert_ids_to_tokens(self._token)
         if text[0].count(word) != 1:
-            raise InputError(f"The prompt holds {text[0].count(word)} times {word!r}, which stands for the image; once is right.")
+            raise InputError(
+                f"The prompt holds {text[0].count(word)} times {word!r}, which stands for the image; once is right."
+            )
         merge = int(getattr(self.image_processor, "merge_size", 1)) ** 2
         repeated = text[0].replace(word, word * (int(seen["image_grid_thw"].prod()) // merge))
         encoded = dict(self.tokenizer([repeated], return_tensors=return_tensors))

@@ -28,10 +28,25 @@ SIDES = {
 
 _ALIASES = {"image": "vision", "language_model": "text", "language": "text", "speech_encoder": "speech",
             "text_encoder": "text", "q-former": "qformer", "fusion": "multimodal", "connector": "projector"}  # fmt: skip
-_VISION = ("vision_model", "vision_tower", "visual", "image_model", "vision_encoder", "vision_backbone", "image_encoder")
+_VISION = (
+    "vision_model",
+    "vision_tower",
+    "visual",
+    "image_model",
+    "vision_encoder",
+    "vision_backbone",
+    "image_encoder",
+)
 _TEXT = ("language_model", "text_model", "text_encoder", "text_decoder")
 _AUDIO = ("audio_model", "audio_tower", "audio_encoder")
-_PROJECTOR = ("multi_modal_projector", "language_projection", "connector", "projector", "aligner", "image_to_text_projection")
+_PROJECTOR = (
+    "multi_modal_projector",
+    "language_projection",
+    "connector",
+    "projector",
+    "aligner",
+    "image_to_text_projection",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +95,9 @@ def choose_side(model: Any, config: Any, name: str | None) -> Side:
         if default is None and "joint" in there and "text" in there:
             default = "text"  # a language model that also sees
         if default is None:
-            raise InputError(f"{kind} has several sides; choose one by side=, or #side at the end of its name: {names}.")
+            raise InputError(
+                f"{kind} has several sides; choose one by side=, or #side at the end of its name: {names}."
+            )
         return there[default]()
     wanted = _ALIASES.get(name, name) if name not in there else name
     if wanted in there:
@@ -127,7 +144,10 @@ def width_facts(config: Any) -> frozenset[int]:
     for key, value in (config.to_dict() if hasattr(config, "to_dict") else dict(config)).items():
         if isinstance(value, Mapping):
             found |= width_facts(value)
-        elif any(word in str(key) for word in ("hidden_size", "_dim", "d_model", "n_embd", "channels", "num_filters", "embed")):
+        elif any(
+            word in str(key)
+            for word in ("hidden_size", "_dim", "d_model", "n_embd", "channels", "num_filters", "embed")
+        ):
             values = value if isinstance(value, (list, tuple)) else [value]
             found |= {v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 1}
     return frozenset(found)
@@ -137,7 +157,9 @@ def _root(model: Any) -> Any:
     inner = getattr(model, "model", None)
     torch = import_torch("Reading a model")
     named = (*_VISION, *_TEXT, *_AUDIO)
-    return inner if isinstance(inner, torch.nn.Module) and _child(model, named) is None and _child(inner, named) else model
+    return (
+        inner if isinstance(inner, torch.nn.Module) and _child(model, named) is None and _child(inner, named) else model
+    )
 
 
 def _child(root: Any, names: tuple[str, ...]) -> Any:
@@ -151,7 +173,9 @@ def _has(root: Any, name: str) -> bool:
 
 
 def _own_config(config: Any, *names: str) -> Any:
-    return next((c for c in (getattr(config, n, None) for n in names) if c is not None and hasattr(c, "to_dict")), config)
+    return next(
+        (c for c in (getattr(config, n, None) for n in names) if c is not None and hasattr(c, "to_dict")), config
+    )
 
 
 def _plain(network: Any, config: Any, modality: str, name: str) -> Side:
@@ -189,7 +213,7 @@ def _tower(name: str, modality: str, children: Any, features: Any, config: Any, 
     """A tower whose output, as the model itself computes it, is the shared space."""
     torch = import_torch("Reading a model")
 
-    class Tower(torch.nn.ModuleDict):  # type: ignore[misc]  # torch has no types here
+    class Tower(torch.nn.ModuleDict):  # type: ignore[misc,name-defined]  # torch is seen as Any here
         def forward(self, **inputs: Any) -> Any:
             given = features(**inputs)
             vectors = given if isinstance(given, torch.Tensor) else given.pooler_output
@@ -258,19 +282,34 @@ def _pieces(root: Any, model: Any, config: Any) -> dict[str, Callable[[], Side]]
         sides["audio"] = lambda: _plain(audio, _own_config(config, "audio_config"), "audio", "audio")
     if text is not None:
         sides["text"] = lambda: _language(text, _own_config(config, "text_config"))
+    elif _has(root, "gated_cross_attn_layers"):
+        sides["text"] = lambda: _crossed_language(root, config)
     if qformer is not None:
         run = getattr(root, "get_qformer_features", None) or features
         tokens = getattr(root, "query_tokens", None)
         if run is not None and tokens is not None:
             needs_q = (vision, qformer, *([projector] if projector is not None else []))
             sides["qformer"] = lambda: Side(
-                "qformer", "image", qformer, lambda i: run(**i), _own_config(config, "qformer_config"), accepts(run), needs_q
+                "qformer",
+                "image",
+                qformer,
+                lambda i: run(**i),
+                _own_config(config, "qformer_config"),
+                accepts(run),
+                needs_q,
             )
     if projector is not None and features is not None:
         tap = (Tap("projector", "", 0),)
         needs_p = tuple(m for m in (vision, qformer, projector) if m is not None)
+        queries = getattr(root, "get_qformer_features", None)
+        into = features if queries is None else queries
+
+        def project(inputs: Any) -> Any:  # BLIP-2's bare model stops before its projector
+            found = into(**inputs)
+            return found if queries is None else projector(found if hasattr(found, "ndim") else found[0])
+
         sides["projector"] = lambda: Side(
-            "projector", "image", projector, lambda i: features(**i), own, accepts(features), needs_p, taps=tap
+            "projector", "image", projector, project, own, accepts(into), needs_p, taps=tap
         )
     if text is not None and vision is not None and _image_token(config) is not None:
         sides["joint"] = lambda: _joint(root, text, config)
@@ -279,12 +318,30 @@ def _pieces(root: Any, model: Any, config: Any) -> dict[str, Callable[[], Side]]
     return sides if len(sides) > 1 or text is None else {}
 
 
+def _crossed_language(root: Any, config: Any) -> Side:
+    """A language model with images woven in (Idefics), on text alone: an empty image that no token attends to."""
+    torch = import_torch("Running a model")
+    network = torch.nn.ModuleDict({"layers": root.layers, "norm": root.norm})
+    size = config.vision_config.image_size
+
+    def call(inputs: Any) -> Any:
+        b, t = inputs["input_ids"].shape
+        where = {"device": inputs["input_ids"].device}
+        empty = torch.zeros(b, 1, 3, size, size, dtype=next(root.parameters()).dtype, **where)
+        return root(**inputs, pixel_values=empty, image_attention_mask=torch.zeros(b, t, 1, dtype=torch.long, **where))
+
+    taken = ("input_ids", "attention_mask", "position_ids")
+    return Side("text", "text", network, call, config, taken, (root,))
+
+
 def _vision(vision: Any, config: Any, features: Any, needs: tuple[Any, ...], root: Any) -> Side:
     if features is not None:
         return Side("vision", "image", vision, lambda i: features(**i), config, accepts(features), needs)
     taken = accepts(vision.forward)
     if "pixel_values" in taken:
         return Side("vision", "image", vision, lambda i: vision(**i), config, taken, needs)
+    if "image" in taken:  # BridgeTower's word for pixels
+        return Side("vision", "image", vision, lambda i: vision(i["pixel_values"]), config, ("pixel_values",), needs)
     features = getattr(root, "get_image_features", None)  # its tower names its inputs in a way of its own
     if features is None:
         raise InputError(f"{type(vision).__name__} takes {', '.join(taken)}; its images cannot be given to it here.")
@@ -341,10 +398,11 @@ def _decoder(model: Any, config: Any, modality: str) -> Side:
 
 
 def _video(model: Any, config: Any) -> Side:
-    encoder = getattr(model, "encoder", model)
+    encoder = model.encoder if _has(model, "predictor") else model
     taken = accepts(model.forward)
     skip = {"skip_predictor": True} if "skip_predictor" in taken else {}
-    return Side("", "video", encoder, lambda inputs: model(**inputs, **skip), config, taken, (encoder,))
+    needs = tuple(m for name, m in model.named_children() if name not in ("predictor", "decoder"))
+    return Side("", "video", encoder, lambda inputs: model(**inputs, **skip), config, taken, needs)
 
 
 def _modality(main_input: str, model: str) -> str:

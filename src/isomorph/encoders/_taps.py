@@ -49,7 +49,7 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
 
     Args:
         network: The module.
-        forward: Runs it once.
+        forward: Runs it once, and gives what it was run on if it can.
         depth: How many blocks its configuration says it has, if known.
 
     Raises:
@@ -58,10 +58,7 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
     lists = dict(_block_lists(network))
     members = {path: name for name, blocks in lists.items() for path in _members(name, blocks)}
     after = [n for n, m in network.named_modules() if n and not _inside(n, members) and _is_norm_or_projection(n, m)]
-    early = [
-        n for n, m in network.named_modules() if not _inside(n, members) and next(m.parameters(recurse=False), None) is not None
-    ]
-    events = _watch(network, [*members, *after, *(n for n in early if n not in after)], forward)
+    events, raw = _watch(network, [*members, *after], forward)
     ran = Counter(members[e.module] for e in events if e.module in members and e.shape)
     if not ran:
         raise InputError(
@@ -72,8 +69,8 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
     main = max(ran, key=lambda name: (ran[name] == depth, sum(p.numel() for p in lists[name].parameters())))
     blocks = [e for e in events if members.get(e.module) == main]
     digits = max(2, len(str(len(blocks))))
-    # what enters the first block untouched by any module is the input itself, and no layer
-    taps = [Tap("embedding", blocks[0].module, 0, is_input=True)] if events[0] != blocks[0] else []
+    # what enters the first block untouched is the input itself, and no layer
+    taps = [Tap("embedding", blocks[0].module, 0, is_input=True)] if blocks[0].module not in raw else []
     taps += [Tap(f"block_{i:0{digits}d}", e.module, e.call) for i, e in enumerate(blocks, 1)]
     rest = [e for e in events[events.index(blocks[-1]) + 1 :] if e.module in after]
     norms = [e for e in rest if e.shape == blocks[-1].shape and len(e.shape) > 2 and not _is_projection(e.module)]
@@ -201,9 +198,11 @@ def _members(name: str, blocks: Any) -> Iterator[str]:
             yield path
 
 
-def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> list[_Event]:
+def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> tuple[list[_Event], set[str]]:
+    """What ran, in order, and the modules that took in the very tensors that the network was given."""
     events: list[_Event] = []
     calls: Counter[str] = Counter()
+    entered: dict[str, int] = {}
 
     def note(name: str, output: Any) -> None:
         try:
@@ -213,16 +212,27 @@ def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> li
         events.append(_Event(name, calls[name], shape))
         calls[name] += 1
 
-    handles = [
-        network.get_submodule(name).register_forward_hook(lambda _m, _a, out, name=name: note(name, out))
-        for name in names
-    ]
+    def enter(name: str, values: list[Any]) -> None:
+        with contextlib.suppress(InputError):
+            entered.setdefault(name, tensor_of(values, name).data_ptr())
+
+    handles = []
+    for name in names:
+        module = network.get_submodule(name)
+        handles.append(module.register_forward_hook(lambda _m, _a, out, name=name: note(name, out)))
+        handles.append(
+            module.register_forward_pre_hook(
+                lambda _m, args, kwargs, name=name: enter(name, [*args, *kwargs.values()]), with_kwargs=True
+            )
+        )
     try:
-        forward()
+        given = forward()
     finally:
         for handle in handles:
             handle.remove()
-    return events
+    values = list(given.values()) if hasattr(given, "values") else [given]
+    held = {v.data_ptr() for v in values if hasattr(v, "data_ptr")}
+    return events, {name for name, place in entered.items() if place in held}
 
 
 def _is_norm_or_projection(name: str, module: Any) -> bool:

@@ -242,7 +242,9 @@ class TorchEncoder(Encoder):
             alike.setdefault(_shapes(part.inputs), []).append(i)
         together = [(p, self.prepare([batch[i] for i in p])) for p in alike.values()]
         return [
-            dataclasses.replace(part, positions=[p[i] for i in part.positions]) for p, parts in together for part in parts
+            dataclasses.replace(part, positions=[p[i] for i in part.positions])
+            for p, parts in together
+            for part in parts
         ]
 
     def _alone(self, item: Any, position: int) -> Prepared:
@@ -372,6 +374,8 @@ def _prefixes(a: Mapping[str, Seen], b: Mapping[str, Seen], entry: str, axes: Ma
     if not bool(moved.any()):
         return {}
     prefix, tokens = int(moved.int().argmax()), len(first)
+    if prefix and axes[entry].count("t") != 1:
+        return {}  # of several tiles each has class tokens of its own
     found = {}
     for layer, word in axes.items():
         x = to_items_first(a[layer].value, word)

@@ -20,6 +20,8 @@ a timeout, a broken connection) is repeated after a while that doubles each time
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -29,7 +31,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from .._progress import notice
-from ..errors import InputError, UnknownNameError
+from ..errors import FetchError, InputError, UnknownNameError
 from ._api_client import Client, is_here
 from ._base import Encoder, Features
 from ._inputs import as_text
@@ -58,7 +60,9 @@ class Api(Provider):
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
         if revision is not None:
-            raise InputError(f"api:{id}: an endpoint has no revisions; version= is a word of yours that keeps them apart.")
+            raise InputError(
+                f"api:{id}: an endpoint has no revisions; version= is a word of yours that keeps them apart."
+            )
         model, url = parse_api_id(id)
         return ApiEncoder(model, url, options, **extra)
 
@@ -71,7 +75,10 @@ def parse_api_id(id: str) -> tuple[str, str]:
     """
     found = _SPEC.fullmatch(id.strip())
     if found is None:
-        raise InputError(f"api:{_without_url_secrets(id)} names no model at a server; expected api:MODEL@BASE_URL, such as {_EXAMPLE}.")
+        raise InputError(
+            f"api:{_without_url_secrets(id)} names no model at a server; expected api:MODEL@BASE_URL, such as "
+            f"{_EXAMPLE}."
+        )
     model, url = found.group(1).strip(), found.group(2).rstrip("/")
     try:
         parts = urlsplit(url)
@@ -79,13 +86,15 @@ def parse_api_id(id: str) -> tuple[str, str]:
     except ValueError as error:
         raise InputError(f"The base URL of api:{model}@… cannot be read: {error}.") from error
     if parts.username is not None or parts.password is not None:
-        raise InputError(f"The base URL of api:{model}@… holds a user or password; a key comes from the environment only.")
+        raise InputError(
+            f"The base URL of api:{model}@… holds a user or password; a key comes from the environment only."
+        )
     if not parts.hostname or parts.fragment or re.search(r"[\s\x00-\x1f\x7f]", url):
         raise InputError(f"The base URL of api:{model}@… is no address of a server; expected such as {_EXAMPLE}.")
     if parts.query and not re.fullmatch(r"api-version=[\w.-]+", parts.query):
         raise InputError(
-            f"The base URL of api:{model}@… has a query behind the '?', which could hold a secret; only api-version=… may "
-            "stand there. A key comes from the environment only."
+            f"The base URL of api:{model}@… has a query behind the '?', which could hold a secret; only api-version=… "
+            "may stand there. A key comes from the environment only."
         )
     if parts.path.endswith("/embeddings"):
         raise InputError(f"The base URL of api:{model}@… ends in /embeddings, which is added to it; leave that out.")
@@ -143,8 +152,8 @@ class ApiEncoder(Encoder):
             raise InputError(f"version={version!r} is no word.")
         if urlsplit(url).scheme.lower() == "http" and not is_here(url) and insecure is not True:
             raise InputError(
-                f"{self.name}: texts and key would go over the network unencrypted; use https://, or pass insecure=True "
-                "if that network is yours."
+                f"{self.name}: texts and key would go over the network unencrypted; use https://, or pass "
+                "insecure=True if that network is yours."
             )
         self._client = Client(
             url,
@@ -153,7 +162,9 @@ class ApiEncoder(Encoder):
             timeout=_positive("timeout", timeout),
             attempts=_count("attempts", attempts),
             backoff=_positive("backoff", backoff),
-            pause=60 / _positive("requests_per_minute", requests_per_minute) if requests_per_minute is not None else 0.0,
+            pause=60 / _positive("requests_per_minute", requests_per_minute)
+            if requests_per_minute is not None
+            else 0.0,
         )
         self._client.check_key()
         self._width: int | None = dimensions
@@ -207,18 +218,17 @@ class ApiEncoder(Encoder):
     def probes(self) -> list[Any]:
         return ["a small red cat", "home"]
 
-    def announce(self, n_texts: int) -> None:
+    def announce(self, n_items: int) -> None:
         """Say on standard error how many texts are about to be sent, and where to."""
         self._announced = True
-        notice(f"{self.name}: {n_texts:,} text{'s' * (n_texts != 1)} will be sent to {urlsplit(self._url).hostname}.")
+        notice(f"{self.name}: {n_items:,} text{'s' * (n_items != 1)} will be sent to {urlsplit(self._url).hostname}.")
 
     def encode(self, batch: Sequence[Any]) -> Features:
         if not len(batch):
             raise InputError(f"{self.name}: there is nothing to encode in an empty batch.")
         texts = [as_text(item, i) for i, item in enumerate(batch)]
         if not self._announced:
-            self.announce(len(texts))
-            self._announced = False  # the next batch says its number too, unless the caller has said that of all
+            self.announce(len(texts))  # of this batch; `extract` has said it of all
         rows = [self._request(texts, at) for at in range(0, len(texts), self._batch)]
         return {LAYER: np.concatenate(rows)}
 
@@ -226,8 +236,8 @@ class ApiEncoder(Encoder):
         """Vectors of the texts of one request.
 
         Raises:
-            InputError: if the server refuses the request, or its answer is not what was asked for.
-            FetchError: if the server cannot be reached, or keeps failing.
+            InputError: if the server refuses these texts, or a vector is not finite.
+            FetchError: if the server cannot be reached, keeps failing, or answers something else than was asked for.
         """
         part = texts[start : start + self._batch]
         body: dict[str, Any] = {"model": self._model, "input": part}
@@ -236,14 +246,14 @@ class ApiEncoder(Encoder):
         answer = self._client.post("embeddings", body)
         served = answer.get("model")
         if self._served is not None and served != self._served:
-            raise InputError(
+            raise FetchError(
                 f"{self.name}: the server answered as model {served!r} where it answered as {self._served!r} before; "
                 "features of two models must not be mixed. Name one exactly."
             )
         vectors = read_vectors(answer, len(part), self.name, start)
         if self._width is not None and vectors.shape[1] != self._width:
             said = "dimensions= asked for" if self._dimensions else "it gave before"
-            raise InputError(f"{self.name}: the server gave {vectors.shape[1]} features where {said} {self._width}.")
+            raise FetchError(f"{self.name}: the server gave {vectors.shape[1]} features where {said} {self._width}.")
         self._width, self._served = vectors.shape[1], served if isinstance(served, str) else None
         return vectors
 
@@ -258,47 +268,52 @@ def read_vectors(answer: dict[str, Any], count: int, name: str, start: int = 0) 
         start: Position in the batch of the first of these texts.
 
     Raises:
-        InputError: if vectors are missing, of unlike width, not finite, or cannot be told apart.
+        FetchError: if vectors are missing, of unlike width, no numbers, or cannot be told apart.
+        InputError: if one is not finite.
     """
     data = answer.get("data")
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
-        raise InputError(f"{name}: the answer holds no list 'data' of embeddings; is this an embeddings endpoint?")
+        raise FetchError(f"{name}: the answer holds no list 'data' of embeddings; is this an embeddings endpoint?")
     if len(data) != count:
-        raise InputError(f"{name}: the server gave {len(data)} embeddings for {count} texts.")
+        raise FetchError(f"{name}: the server gave {len(data)} embeddings for {count} texts.")
     places = [entry.get("index") for entry in data]
     if count > 1 or places[0] is not None:
         if all(p is None for p in places):
-            raise InputError(f"{name}: the answer does not say which embedding is of which text; pass batch=1.")
+            raise FetchError(f"{name}: the answer does not say which embedding is of which text; pass batch=1.")
         if any(isinstance(p, bool) or not isinstance(p, int) for p in places) or sorted(places) != list(range(count)):
-            raise InputError(f"{name}: the embeddings are numbered {places[:8]} where each of {count} texts has one.")
+            raise FetchError(f"{name}: the embeddings are numbered {places[:8]} where each of {count} texts has one.")
         data = sorted(data, key=lambda entry: entry["index"])
-    vectors = [_vector(entry.get("embedding"), f"{name}: the embedding of item {start + i}") for i, entry in enumerate(data)]
+    vectors = [
+        _vector(entry.get("embedding"), f"{name}: the embedding of item {start + i}") for i, entry in enumerate(data)
+    ]
     widths = sorted({len(v) for v in vectors})
     if len(widths) > 1:
-        raise InputError(f"{name}: the server gave embeddings of unlike width: {widths}.")
+        raise FetchError(f"{name}: the server gave embeddings of unlike width: {widths}.")
     return np.stack(vectors)
 
 
 def _vector(raw: Any, what: str) -> np.ndarray[Any, Any]:
-    """One vector, from numbers or from base64 of little-endian float32."""
-    import base64
-    import binascii
+    """One vector, from numbers or from base64 of little-endian float32.
 
+    Raises:
+        FetchError: if it is neither.
+        InputError: if it is not finite.
+    """
     if isinstance(raw, str):
         try:
             vector = np.frombuffer(base64.b64decode(raw, validate=True), dtype="<f4").astype(np.float32)
         except (binascii.Error, ValueError) as error:
-            raise InputError(f"{what} is a text that is no base64 of float32 values.") from error
+            raise FetchError(f"{what} is a text that is no base64 of float32 values.") from error
     else:
         if not isinstance(raw, list) or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in raw):
-            raise InputError(f"{what} is no list of numbers.")
+            raise FetchError(f"{what} is no list of numbers.")
         try:
             with np.errstate(over="ignore"):  # found to be infinite below
                 vector = np.asarray(raw, dtype=np.float64).astype(np.float32)
         except OverflowError as error:
-            raise InputError(f"{what} holds a number that no float can hold.") from error
+            raise FetchError(f"{what} holds a number that no float can hold.") from error
     if not vector.size:
-        raise InputError(f"{what} is empty.")
+        raise FetchError(f"{what} is empty.")
     if not np.isfinite(vector).all():
         raise InputError(f"{what} is not finite.")
     return vector
@@ -312,11 +327,13 @@ def _check_options(name: str, options: Options) -> None:
         UnknownNameError: if another layer is asked for.
     """
     if options.init != "pretrained":
-        raise InputError(f"{name}: a server has no untrained twin; compare with one of a local model, or leave init= out.")
+        raise InputError(
+            f"{name}: a server has no untrained twin; compare with one of a local model, or leave init= out."
+        )
     if options.pooling != "mean":
         raise InputError(
-            f"{name}: pooling={options.pooling!r} cannot be had: the server pools by itself and gives one vector a text. "
-            "Leave pooling= out."
+            f"{name}: pooling={options.pooling!r} cannot be had: the server pools by itself and gives one vector a "
+            "text. Leave pooling= out."
         )
     if options.device != "cpu" or options.dtype != "float32":
         raise InputError(f"{name}: the server chooses its own device and precision; leave device= and dtype= out.")
@@ -325,7 +342,10 @@ def _check_options(name: str, options: Options) -> None:
     for pattern in options.layers or ():
         if not fnmatchcase(LAYER, pattern):
             raise UnknownNameError(
-                "layer", pattern, (LAYER,), "A server gives its final embedding only; inner layers cannot be had through an API."
+                "layer",
+                pattern,
+                (LAYER,),
+                "A server gives its final embedding only; inner layers cannot be had through an API.",
             )
 
 

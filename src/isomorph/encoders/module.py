@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import InputError, UnknownNameError
-from ._base import Encoder
 from . import _fingerprint
+from ._base import Encoder
 from ._inputs import ImagePreprocessing
 from ._provider import Options, Provider
 from ._taps import Tap, choose_taps

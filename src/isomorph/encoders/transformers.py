@@ -39,6 +39,7 @@ from ._spec import is_path
 from ._taps import Tap, block_taps, choose_taps
 from ._torch import Prepared, TorchEncoder, import_torch, json_digest, seeded, settle
 
+
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """A loaded checkpoint, before its side is chosen.
@@ -69,7 +70,10 @@ class Parts:
             InputError: if one is; it would be random.
         """
         running = {id(p) for module in needs for p in (*module.parameters(), *module.buffers())}
-        named = (*self.model.named_parameters(remove_duplicate=False), *self.model.named_buffers(remove_duplicate=False))
+        named = (
+            *self.model.named_parameters(remove_duplicate=False),
+            *self.model.named_buffers(remove_duplicate=False),
+        )
         lacking = sorted({n for n, p in named if id(p) in running and n in self.missing})
         if lacking:
             raise InputError(
@@ -136,8 +140,8 @@ class TransformersEncoder(TorchEncoder):
         super().__init__(network, taps, options, call, entry=entry, widths=widths)
         self._inputs, self._who, self._own_width = inputs, who, own_width
         self._eager = self._redrawn = False
-        if entry is None and not who.between and inputs.modality in ("image", "video"):
-            self._prefix = dict.fromkeys(self.layers, 0)  # the first block takes in the pixels themselves
+        if entry is None and not who.whole and inputs.modality in ("image", "video", "audio"):
+            self._prefix = dict.fromkeys(self.layers, 0)  # the first block takes in the input itself
 
     @property
     def name(self) -> str:
@@ -219,7 +223,9 @@ class TransformersEncoder(TorchEncoder):
         if fault.kind == "constant" and not self._redrawn:
             self._redrawn = True
             redraw(self._network, self._options.seed)
-            return "initial weights were drawn with a standard deviation of 1/√fan-in: the declared ones come to nothing"
+            return (
+                "initial weights were drawn with a standard deviation of 1/√fan-in: the declared ones come to nothing"
+            )
         return super().mend(fault)
 
     def _eager_helps(self) -> bool:
@@ -260,7 +266,7 @@ class _Who:
     architecture: str
     model: str = ""  # what the identity says in place of the name: the folder's path plays no part in it
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
-    between: bool = False  # whether it is read between two parts, so that its tokens are those of the part before
+    whole: bool = False  # whether it is a projector that takes in class tokens too
 
 
 def import_transformers() -> Any:
@@ -405,10 +411,12 @@ def build(
     with quiet(transformers), reading(name, local=True):
         inputs = make_inputs(parts, chosen, **given)
 
-    def run() -> None:
+    def run() -> Any:
         torch = import_torch("Running a model")
+        given = inputs.prepare([inputs.example()], options.device)[0].inputs
         with torch.inference_mode():
-            chosen.call(inputs.prepare([inputs.example()], options.device)[0].inputs)
+            chosen.call(given)
+        return given
 
     depth = next((d for d in (getattr(chosen.config, a, None) for a in chosen.depth) if isinstance(d, int)), None)
     with reading(name, local=True):
@@ -419,13 +427,14 @@ def build(
     architecture = kind + (f" ({chosen.name} side)" if chosen.name else "")
     model = Path(parts.source).name if is_path(parts.source) else ""
     facts = {k: v for k, v in parts.facts.items() if v}
+    whole = bool(chosen.taps) and getattr(parts.config, "vision_feature_select_strategy", "") == "full"
     return TransformersEncoder(
         chosen.network,
         taps,
         options,
         call=chosen.call,
         inputs=inputs,
-        who=_Who(name, revision, chosen.name, architecture, model, facts, between=bool(chosen.taps)),
+        who=_Who(name, revision, chosen.name, architecture, model, facts, whole=whole),
         entry=every[0] if every[0].is_input else None,
         widths=width_facts(chosen.config),
         own_width=_own_width(chosen.config, chosen.name),
@@ -435,7 +444,8 @@ def build(
 def _own_width(config: Any, side: str) -> int | None:
     """The width of every block, where the configuration names one for all."""
     if side in ("projector", "multimodal") or any(
-        isinstance(getattr(config, n, None), (list, tuple)) for n in ("depths", "hidden_sizes", "embed_dims", "layer_dims")
+        isinstance(getattr(config, n, None), (list, tuple))
+        for n in ("depths", "hidden_sizes", "embed_dims", "layer_dims")
     ):
         return None
     width, heads = getattr(config, "hidden_size", None), getattr(config, "num_attention_heads", None)
@@ -507,7 +517,9 @@ def reading(id: str, local: bool) -> Iterator[None]:
         yield
     except (IsomorphError, MemoryError):
         raise
-    except Exception as error:  # readers of damaged files raise classes of their own, pickle's and safetensors' among them
+    except (
+        Exception
+    ) as error:  # readers of damaged files raise classes of their own, pickle's and safetensors' among them
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         if local or not isinstance(error, OSError):
             raise InputError(
