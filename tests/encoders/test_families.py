@@ -95,8 +95,17 @@ def _assert_same(found, right, what):
     assert not wrong, f"{what}: relative differences {wrong}"
 
 
-def test_layers_and_modality(case):
+def test_layers_and_modality(case, record_property):
     encoder = case.encoder
+    for key, value in {  # for docs/encoders.py, which makes a page of them
+        "family": case.family.name,
+        "architecture": case.family.architecture,
+        "side": case.side.name,
+        "modality": encoder.modality,
+        "layers": " ".join(encoder.layers),
+        "grouping": encoder.grouping,
+    }.items():
+        record_property(key, value)
     assert encoder.modality == case.side.modality
     expected = [layer for layer in case.rows if layer in encoder.layers or layer not in case.side.layers_optional]
     assert list(encoder.layers) == expected
@@ -127,7 +136,7 @@ def test_every_pooling_is_the_same_reduction_of_the_rows_by_hand(case, pooling):
     side = case.side
     senseless = (pooling == "mean_no_cls" and side.prefix is None) or (pooling == "cls" and side.prefix == 0)
     optional = pooling == "last" and side.prefix == 0  # a map has no last token
-    optional |= pooling == "cls" and side.prefix is None and side.modality != "text"  # nothing says what a first token is
+    optional |= pooling == "cls" and side.prefix is None and side.modality != "text"  # no class says what is first
     if senseless:
         with pytest.raises(InputError, match=pooling):
             case.load(pooling=pooling).encode(case.items)

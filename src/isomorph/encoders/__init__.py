@@ -128,7 +128,11 @@ def load_encoder(
 
 
 def _certify(encoder: Encoder, probes: Sequence[Any] | None, root: Path) -> None:
-    """See that an encoder has passed its self-check, now or before."""
+    """See that an encoder has passed its self-check, now or before.
+
+    Raises:
+        InputError: if it fails, or there are fewer than two probes.
+    """
     inner = encoder.checkee
     items = list(probes) if probes is not None else inner.probes()
     if len(items) < 2:
@@ -152,7 +156,7 @@ def sides_of(spec: str) -> tuple[str, ...]:
         UnknownNameError: if there is no such provider.
         InputError: if there is no such model.
         FetchError: if its description cannot be had.
-    """
+    """  # noqa: DOC501  # a function makes the error; its class is named above
     parsed = parse_model_spec(spec)
     if not parsed.provider or parsed.provider not in providers.classes:
         raise _unknown(spec, parsed)  # a function makes the error; its class is named above

@@ -78,8 +78,8 @@ class Client:
             except _Passing as passing:
                 if attempt >= self._attempts:
                     raise FetchError(
-                        f"{self._name}: {passing} {attempt} attempts were made. Try again later: what is in the store is "
-                        "not sent again."
+                        f"{self._name}: {passing} {attempt} attempts were made. Try again later: what is in the store "
+                        "is not sent again."
                     ) from passing
                 wait = min(self._backoff * 2 ** (attempt - 1), _LONGEST_WAIT)
                 if passing.wait is not None:

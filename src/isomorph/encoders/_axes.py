@@ -61,7 +61,11 @@ def parse_axes(axes: str | Mapping[str, str] | None, layers: Sequence[str]) -> d
 
 
 def observe(network: Any, taps: Sequence[Tap], run: Callable[[], Any]) -> dict[str, Seen]:
-    """Activations at every tap in one run, each with the last module with parameters that ran before it."""
+    """Activations at every tap in one run, each with the last module with parameters that ran before it.
+
+    Raises:
+        InputError: if a module that was named by its path runs several times.
+    """
     last: list[Any] = [None]
     seen: dict[str, Seen] = {}
     calls: Counter[str] = Counter()
@@ -87,8 +91,8 @@ def observe(network: Any, taps: Sequence[Tap], run: Callable[[], Any]) -> dict[s
     for name in sorted(tapped):
         if calls[name] > 1 and any(t.layer == name for t in taps):  # named by its path, without a word on which call
             raise InputError(
-                f"layer {name!r} is called {calls[name]} times in one pass; say which call, such as layers=['{name}@1'] for "
-                f"the first or ['{name}@{calls[name]}'] for the last."
+                f"layer {name!r} is called {calls[name]} times in one pass; say which call, such as "
+                f"layers=['{name}@1'] for the first or ['{name}@{calls[name]}'] for the last."
             )
     return seen
 
@@ -124,8 +128,8 @@ def find_axes(
         if layer in said:
             if len(said[layer]) != first.value.ndim:
                 raise InputError(
-                    f"axes={said[layer]!r} has {len(said[layer])} letters, but layer {layer!r} gives activations of shape "
-                    f"{tuple(first.value.shape)}."
+                    f"axes={said[layer]!r} has {len(said[layer])} letters, but layer {layer!r} gives activations of "
+                    f"shape {tuple(first.value.shape)}."
                 )
             found[layer] = said[layer]
         else:
@@ -234,7 +238,7 @@ def _shifted(parameter: Any, axis: int, channel: int) -> Iterator[None]:
 
 
 def _channel_of(leaf: Any) -> list[tuple[Any, int]]:
-    """Parameters that shift one channel of a module's output, each with the axis of its channels; the last ones first."""
+    """Parameters that shift one channel of a module's output, the last ones first, each with the channels' axis."""
     import torch
 
     if leaf is None or any(not p.is_floating_point() for p in leaf.parameters(recurse=False)):

@@ -106,7 +106,7 @@ class Encoder(ABC):
         sizes = [getattr(getattr(v, "samples", v), "shape", None) for v in (a, b)]
         return len(a.split()) == len(b.split()) if isinstance(a, str) and isinstance(b, str) else sizes[0] == sizes[1]
 
-    def warm_up(self, probes: Sequence[Any]) -> None:
+    def warm_up(self, probes: Sequence[Any]) -> None:  # noqa: B027  # most kinds learn nothing
         """Learn from probes what must be known before the first features, where this kind of encoder learns any."""
 
     def own_fault(self, probes: Sequence[Any]) -> Fault | None:

@@ -60,7 +60,7 @@ def check_encoder(encoder: Encoder, probes: Sequence[Any] | None = None, *, mend
 
     Raises:
         InputError: naming the layer, the property and what to do.
-    """
+    """  # noqa: DOC501  # errors of ours pass, and a function makes the other; all are of the class named above
     items = list(probes if probes is not None else encoder.probes())
     try:
         encoder.warm_up(items)
@@ -84,7 +84,11 @@ def check_encoder(encoder: Encoder, probes: Sequence[Any] | None = None, *, mend
 
 
 def check_first_batch(encoder: Encoder, batch: Sequence[Any]) -> None:
-    """Check an encoder whose items only its user knows on the first batch that has two of them; nothing is mended."""
+    """Check an encoder whose items only its user knows on the first batch that has two of them; nothing is mended.
+
+    Raises:
+        InputError: if it fails.
+    """
     if encoder.checked != "awaits items":
         return
     distinct = _distinct_items(batch)
@@ -112,8 +116,8 @@ def find_fault(encoder: Encoder, probes: Sequence[Any]) -> Fault | None:
             return Fault(
                 "width",
                 layer,
-                f"gives {', '.join(map(str, sorted(widths)))} features for items of unlike size: its features lie along "
-                "another axis.",
+                f"gives {', '.join(map(str, sorted(widths)))} features for items of unlike size: its features lie "
+                "along another axis.",
                 "Say which axis is which by axes=, or leave the layer out.",
             )
     order = [*range(1, n), 0][::-1]
@@ -160,8 +164,8 @@ def _moves(layer: str) -> Fault:
     return Fault(
         "random",
         layer,
-        "gives the same item other features at another call: something is drawn at random (masking, cropping, dropout), "
-        "or is carried over from call to call.",
+        "gives the same item other features at another call: something is drawn at random (masking, cropping, "
+        "dropout), or is carried over from call to call.",
         "Switch it off in the checkpoint's configuration or processor, or seed it per item.",
     )
 
@@ -182,7 +186,7 @@ def _say_nothing(encoder: Encoder, alone: Sequence[Any]) -> Fault | None:
                 return Fault(
                     "constant",
                     layer,
-                    "of the untrained twin is (almost) the same for every item: it is no network that has yet to learn.",
+                    "of the untrained twin is (almost) the same for every item: no network that has yet to learn.",
                     "The configuration declares initial weights of almost nothing; set its initializer_range.",
                 )
             return Fault(
@@ -195,8 +199,8 @@ def _say_nothing(encoder: Encoder, alone: Sequence[Any]) -> Fault | None:
 
 
 _TEXT_WAY_OUT = (
-    "Are the tokenizer's files there (every word may become one unknown token)? Does the pooling take a token that sees "
-    "the text (pooling='last' or 'mean' for causal networks)?"
+    "Are the tokenizer's files there (every word may become one unknown token)? Does the pooling take a token that "
+    "sees the text (pooling='last' or 'mean' for causal networks)?"
 )
 _OTHER_WAY_OUT = "Does the preprocessing keep the item, and does the pooling take a token that sees it?"
 _ALIKE_WAY_OUT: dict[str, str] = {"text": _TEXT_WAY_OUT}
@@ -259,7 +263,8 @@ def _name(item: Any) -> str:
 def probes_of(modality: str) -> list[Any]:
     """A few items of a modality: short and long texts, images of unlike shape, clips of unlike length, two alike.
 
-    The first two are of unlike size where the modality allows, the last two of like size.
+    Raises:
+        InputError: if there are none for that modality.
     """
     rng = np.random.default_rng(20251124)
     if modality == "text":

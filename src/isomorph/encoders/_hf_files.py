@@ -1,6 +1,4 @@
-"""What is done before and around transformers' own reading of a checkpoint: files that are no weights, classes,
-initial spreads, adapters.
-"""
+"""Around transformers' own reading of a checkpoint: files that are no weights, classes, initial spreads, adapters."""
 
 from __future__ import annotations
 
@@ -100,6 +98,9 @@ def model_class(config: Any, *, whole: bool = False) -> Any:
     Args:
         config: The configuration.
         whole: Whether the checkpoint's own class is wanted in any case.
+
+    Raises:
+        InputError: if the library knows no such class.
     """
     import transformers
 
@@ -125,7 +126,7 @@ def model_class(config: Any, *, whole: bool = False) -> Any:
 
 
 def with_spread(config: Any) -> tuple[Any, list[str]]:
-    """A configuration whose untrained twin is a network, and what was changed: some declare initial weights of nothing."""
+    """A configuration whose untrained twin is a network, and what was changed: some declare weights of nothing."""
     changed: list[str] = []
     config = copy.deepcopy(config)
     for where, part in _configs("", config):

@@ -276,7 +276,7 @@ class VideoInput(ImageInput):
             )
         if self._count is not None and len(frames) != self._count:
             raise InputError(
-                f"Item {position} of the batch has {len(frames)} frames but the model takes {self._count}; choose as many."
+                f"Item {position} of the batch has {len(frames)} frames but {self._count} are taken; give as many."
             )
         encoded = self._processor(images=[as_pil(frame, position) for frame in frames], return_tensors="pt")
         pixels = encoded["pixel_values"]
@@ -458,7 +458,7 @@ def _pixels(parts: Any, *, video: bool) -> Any:
 
     Raises:
         InputError: if it has no file that says how pixels are made.
-    """
+    """  # noqa: DOC501  # the library's own errors are worded by `reading`
     try:
         return read_part(parts, "image", "AutoImageProcessor", backend="pil")
     except (ImportError, ValueError, OSError) as error:  # a video processor is none for images

@@ -122,7 +122,11 @@ class Grids:
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False))
 
     def __call__(self, *, images: Sequence[Any], text: Sequence[str], return_tensors: str) -> dict[str, Any]:
-        """Tensors of one image and one text."""
+        """Tensors of one image and one text.
+
+        Raises:
+            InputError: if the text does not hold the image's token once.
+        """
         seen = dict(self.image_processor(images=images, return_tensors=return_tensors))
         word = self.tokenizer.convert_ids_to_tokens(self._token)
         if text[0].count(word) != 1:

@@ -26,8 +26,10 @@ SIDES = {
 }
 """Every name of a side, and what it means."""
 
-_ALIASES = {"image": "vision", "language_model": "text", "language": "text", "speech_encoder": "speech",
-            "text_encoder": "text", "q-former": "qformer", "fusion": "multimodal", "connector": "projector"}  # fmt: skip
+_ALIASES = {
+    **{"image": "vision", "language_model": "text", "language": "text", "text_encoder": "text"},
+    **{"speech_encoder": "speech", "q-former": "qformer", "fusion": "multimodal", "connector": "projector"},
+}
 _VISION = (
     "vision_model",
     "vision_tower",

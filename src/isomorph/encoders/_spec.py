@@ -31,8 +31,8 @@ def parse_model_spec(spec: str) -> ModelSpec:
     """Split a model spec.
 
     ``provider:id@revision#side`` names its provider. Of the bare forms, a file ending in ``.onnx``, ``.gguf`` or
-    ``.tflite`` goes to the provider of that name; an existing folder, or what starts with ``/``, ``.`` or ``~``, is a local checkpoint; ``org/name`` is a hub id (both
-    ``transformers``).
+    ``.tflite`` goes to the provider of that name; an existing folder, or what starts with ``/``, ``.`` or
+    ``~``, is a local checkpoint; ``org/name`` is a hub id (both ``transformers``).
 
     Raises:
         InputError: if the spec is empty or lacks a part.

@@ -186,8 +186,8 @@ class TorchEncoder(Encoder):
                 return Fault(
                     "prefix",
                     layer,
-                    f"is said to have {said} class and register tokens in front, but {found} tokens there are the same for "
-                    "every item.",
+                    f"is said to have {said} class and register tokens in front, but {found} tokens there are the same "
+                    "for every item.",
                     "State the number that the network's class has.",
                 )
         return None
@@ -316,16 +316,7 @@ class TorchEncoder(Encoder):
 
         def take(layer: str, x: Any) -> None:
             try:
-                if x.ndim != len(self._axes[layer]):
-                    raise InputError(
-                        f"activations of shape {tuple(x.shape)} come where ({', '.join(self._axes[layer])}) was before."
-                    )
-                x = to_items_first(x, self._axes[layer])
-                if len(x) != len(part.positions):
-                    raise InputError(
-                        f"activations of {len(x)} items come for {len(part.positions)}; say by axes= which axis holds "
-                        "the items."
-                    )
+                x = self._items_first(layer, x, len(part.positions))
                 pooled[layer] = pool(x, part.mask_of(x), self._options.pooling, self._prefix_of(layer, x, part))
             except InputError as error:
                 raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
@@ -337,6 +328,15 @@ class TorchEncoder(Encoder):
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
         return {layer: pooled[layer] for layer in self.layers}
+
+    def _items_first(self, layer: str, x: Any, n: int) -> Any:
+        word = self._axes[layer]
+        if x.ndim != len(word):
+            raise InputError(f"activations of shape {tuple(x.shape)} come where ({', '.join(word)}) was before.")
+        x = to_items_first(x, word)
+        if len(x) != n:
+            raise InputError(f"activations of {len(x)} items come for {n}; say by axes= which axis holds the items.")
+        return x
 
     def _prefix_of(self, layer: str, x: Any, part: Prepared) -> int | None:
         """How many class and register tokens the activations `x` have in front, if that is known."""

@@ -57,7 +57,8 @@ def made_by(where: str) -> dict[str, Any]:
     """What a function in a file of the user's makes: ``{"module": …}`` and options of the encoder.
 
     Raises:
-        InputError: if there is no such file or function, it fails, or it makes no module.
+        InputError: if there is no such file, it fails, or it makes no module.
+        UnknownNameError: if there is no such function, or it gives an unknown option.
     """
     file, _, function = where.rpartition(":")
     path = Path(file).expanduser()

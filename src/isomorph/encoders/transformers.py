@@ -310,6 +310,7 @@ def load_parts(
 
     Raises:
         InputError: if a local folder is no checkpoint, or weights are missing from it.
+        UnknownNameError: if `weights` or `weights_dtype` is none that there is.
         FetchError: if the hub cannot be reached or has no such model.
     """
     transformers = import_transformers()
@@ -512,7 +513,7 @@ def reading(id: str, local: bool) -> Iterator[None]:
         InputError: if the checkpoint is there but cannot be used.
         MissingExtraError: if an optional package is missing.
         FetchError: if the hub cannot be reached or has no such model.
-    """
+    """  # noqa: DOC501  # what is ours already, or no matter of the checkpoint, passes through
     try:
         yield
     except (IsomorphError, MemoryError):

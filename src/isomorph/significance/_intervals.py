@@ -28,6 +28,7 @@ Advance = Callable[[int], object]
 
 _STRETCH = 3  # how much further than the plain bound one on the logit may lie
 _ULPS = 16  # to which scores of features of one precision agree
+_AT_END = 1e-12  # the share of the range within which rounding takes a score off its end
 _HALF = 0.5  # the share of the items at which subsets come in pairs
 
 
@@ -354,7 +355,7 @@ def _bounds(values: Floats, error: Floats, reach: Floats, span: tuple[float, flo
         return values - reach * error, values + reach * error
     width = high - low
     share = (values - low) / width
-    inside = (share > 0) & (share < 1)
+    inside = (share > _AT_END) & (share < 1 - _AT_END)
     safe = np.where(inside, share, 0.5)
     step = reach * error / width / (safe * (1 - safe))
     bent = [low + width * special.expit(special.logit(safe) + sign * step) for sign in (-1, 1)]

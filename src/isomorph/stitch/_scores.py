@@ -100,7 +100,9 @@ def evaluate(fitted: Map, x: Matrix, y: Matrix, split: Split, task: Task, probes
     mapped, target = fitted.embed_x(x[test]), fitted.embed_y(y[test])
     # a prediction and its target share their origin, the mean that knows nothing; in a shared space the map sets it
     origin = y[split.train].mean(axis=0) if fitted.direct else np.zeros(target.shape[1])
-    mapped_rows, target_rows = mapped - origin, target - origin
+    # a sum in another order moves the mean by as much, which is no direction
+    least = np.finfo(y.dtype).eps * len(split.train) * np.abs(y[split.train]).max() if fitted.direct else 0.0
+    mapped_rows, target_rows = _away(mapped - origin, least), _away(target - origin, least)
     parts: dict[str, Part] = {}
     if fitted.direct:
         parts |= _prediction(mapped_rows, target_rows)
@@ -116,6 +118,11 @@ def evaluate(fitted: Map, x: Matrix, y: Matrix, split: Split, task: Task, probes
         parts["zero_shot"] = _zero_shot(fitted, origin, mapped_rows, target_rows, train_rows, split, task)
         parts |= _probe(fitted, mapped_rows, target_rows, train_rows, split, task.labels, probes)
     return Scored(parts, ranked)
+
+
+def _away(rows: Matrix, least: float) -> Matrix:
+    """The rows; zero where none of their entries is larger than that."""
+    return np.where(np.abs(rows).max(axis=1, keepdims=True) <= least, 0.0, rows)
 
 
 def deciding(ranked: dict[str, Ranked]) -> Part:
