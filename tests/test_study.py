@@ -20,7 +20,7 @@ class LetterEncoder(Encoder):
     provider = "fake"
     encoded = 0
 
-    def __init__(self, name="letters", init="pretrained", seed=0):
+    def __init__(self, name="letters", init="pretrained", seed=0, store=None):
         self._name = name if init == "pretrained" else f"{name}?init=random"
         self._mix = np.random.default_rng(len(self._name) + seed).normal(size=(26, 12))
 

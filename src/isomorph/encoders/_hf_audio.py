@@ -116,7 +116,8 @@ class WaveInput(HfInput):
                 # all of one length: no mask is needed, and some networks were trained without one
                 inputs = {k: v for k, v in inputs.items() if k not in ("attention_mask", "padding_mask")}
                 mask = None
-            parts.append(Prepared(inputs, positions, None if mask is None else mask.to(device)))
+            mask = None if mask is None else mask.to(device)
+            parts.append(Prepared(inputs, positions, mask, masks=_strided(mask)))
         return parts
 
     def _check(self, length: int, position: int, rate: int) -> None:
@@ -156,6 +157,20 @@ class WaveInput(HfInput):
     @property
     def facts(self) -> dict[str, Any]:
         return {"kind": "audio", "version": 1, "extractor": json_digest(self._extractor.to_dict())}
+
+
+def _strided(mask: Any) -> Any:
+    """From the mask of what goes in to that of as many frames: those count that hold any of the recording."""
+    if mask is None:
+        return None
+
+    def of(frames: int) -> Any:
+        import torch
+
+        held = torch.ceil(mask.sum(1) * frames / mask.shape[1])
+        return torch.arange(frames, device=mask.device)[None] < held[:, None]
+
+    return of
 
 
 def _silence(samples: int, rate: int) -> Any:

@@ -7,7 +7,7 @@ and what moves it (transpositions, reshapes). Axes are counted from behind (−1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from operator import mul
 from typing import Any
@@ -15,13 +15,13 @@ from typing import Any
 Shapes = Mapping[str, Sequence[int]]
 
 _CHANNELS_SECOND = frozenset(
-    "Conv ConvTranspose ConvInteger QLinearConv BatchNormalization GroupNormalization GroupNorm FusedConv NhwcFusedConv "
+    "Conv ConvTranspose ConvInteger QLinearConv BatchNormalization GroupNormalization FusedConv "
     "DepthToSpace SpaceToDepth DeformConv".split()
-) - {"NhwcFusedConv"}
+)
 _LAST = frozenset(
     "Gemm FusedGemm FusedMatMul MatMulNBits RMSNormalization SimplifiedLayerNormalization SkipLayerNormalization "
     "SkipSimplifiedLayerNormalization EmbedLayerNormalization Attention MultiHeadAttention GroupQueryAttention BiasGelu "
-    "DynamicQuantizeMatMul MatMulIntegerToFloat LSTM GRU RNN NhwcFusedConv NhwcConv SkipGroupNorm".split()
+    "DynamicQuantizeMatMul MatMulIntegerToFloat LSTM GRU RNN NhwcFusedConv NhwcConv".split()
 )
 _PRODUCTS = frozenset(("MatMul", "MatMulInteger", "QLinearMatMul"))
 _KEEPS = frozenset(
@@ -205,6 +205,3 @@ def items_axis(two: Sequence[int], three: Sequence[int]) -> int | None:
     places = [i for i, pair in enumerate(zip(two, three, strict=True)) if pair == (2, 3)]
     changed = [i for i, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
     return places[0] if len(places) == 1 and changed == places else None
-
-
-Shape = Callable[[str], Sequence[int]]

@@ -1,18 +1,28 @@
-"""Surgery on ONNX graphs: finding the blocks, adding taps as outputs, drawing the weights anew."""
+"""Surgery on ONNX graphs: finding the blocks, adding taps as outputs, drawing the weights anew.
+
+The nodes of a graph carry the module paths of the network that it was exported from: in their names
+(``/blocks.3/mlp/Add``, as torch's older exporter and optimum write them) or beside them in
+``pkg.torch.onnx.name_scopes`` (torch's newer one).
+"""
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, MissingExtraError, UnknownNameError
 
-_BLOCK = re.compile(r"(?:^|.*?[/.])(?:blocks?|layers?|h|stages?|resblocks)[/._](\d+)(?=[/.])")
+_LISTS = re.compile(r"(blocks?|layers?|stages?|resblocks|features)\d*|h")
+_UNDERSCORED = re.compile(r"(blocks?|layers?|h|stages?|resblocks)_(?:\._)?(\d+)")
+_NORM = re.compile(r"norm|(^|[._])ln([._\d]|$)", re.IGNORECASE)
+_NO_FEATURES = frozenset(("Constant", "Shape", "Size", "NonZero", "ConstantOfShape", "Range", "Equal", "Less", "Greater"))
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def import_onnx() -> Any:
@@ -34,39 +44,145 @@ def tensors(graph: Any) -> list[str]:
     return [o for node in graph.node if node.op_type != "Constant" for o in node.output if o]
 
 
+def module_path(node: Any) -> str:
+    """Path of the module that a node belongs to, such as ``"encoder.layer.0.attention"``; empty if it is not said."""
+    for entry in node.metadata_props:
+        if entry.key == _SCOPES:
+            try:
+                scopes = ast.literal_eval(entry.value)
+            except (ValueError, SyntaxError, RecursionError):
+                return ""
+            named = [s for s in scopes[:-1] if isinstance(s, str) and not s.startswith("_empty")]  # the last is the node
+            return named[-1] if named else ""
+    parts = node.name.strip("/").split("/")[:-1]
+    path: list[str] = []
+    for part in parts:
+        name = _UNDERSCORED.sub(r"\1.\2", part)
+        if path and name.startswith(f"{path[-1]}."):  # a Sequential's members repeat its name
+            path.pop()
+        path.append(name)
+    return ".".join(path)
+
+
+class Scopes:
+    """The modules of the network that a graph was exported from, as its nodes tell them.
+
+    Args:
+        graph: An ONNX graph.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self._fixed = {t.name for t in graph.initializer}
+        self._nodes = []
+        for node in graph.node:
+            if node.op_type == "Constant" or (node.input and all(not i or i in self._fixed for i in node.input)):
+                self._fixed.update(node.output)
+            elif node.op_type not in _NO_FEATURES:
+                self._nodes.append((module_path(node), node))
+        self._shown = {o.name for o in graph.output}
+        self._inputs = {i.name for i in graph.input}
+        self._users: dict[str, list[tuple[str, Any]]] = {}
+        for path, node in self._nodes:
+            for name in node.input:
+                self._users.setdefault(name, []).append((path, node))
+
+    def paths(self) -> list[str]:
+        """All modules that run, in the order in which they begin."""
+        found: dict[str, None] = {}
+        for path, _ in self._nodes:
+            parts = path.split(".") if path else []
+            for i in range(1, len(parts) + 1):
+                found.setdefault(".".join(parts[:i]))
+        return list(found)
+
+    def output(self, path: str) -> str | None:
+        """The tensor that a module puts out: the last of those that others take in."""
+        inside = [node for p, node in self._nodes if _within(p, path)]
+        given = [
+            o
+            for node in inside
+            for o in node.output
+            if o and (o in self._shown or any(not _within(p, path) for p, _ in self._users.get(o, ())))
+        ]
+        return str(given[-1]) if given else str(inside[-1].output[0]) if inside else None
+
+    def entry(self, path: str) -> str | None:
+        """The tensor that a module takes in first; None if that is an input of the graph."""
+        made: set[str] = set()
+        for p, node in self._nodes:
+            if _within(p, path):
+                for name in node.input:
+                    if name and name not in self._fixed and name not in made:
+                        return None if name in self._inputs else str(name)
+                made.update(node.output)
+        return None
+
+    def blocks(self) -> list[str]:
+        """Paths of the blocks, in the order in which they run; lists inside lists are taken apart.
+
+        Raises:
+            InputError: if several networks have blocks.
+        """
+        members: dict[str, list[str]] = {}
+        for path, _ in self._nodes:
+            for i, prefix in enumerate(_memberships(path)):
+                if i == 0:
+                    members.setdefault(prefix, []).append(path)
+        chosen = [inner for outer, inside in members.items() for inner in _taken_apart(outer, inside)]
+        stacks: dict[str, list[str]] = {}
+        for path in chosen:
+            stacks.setdefault(re.sub(r"\d+", "", path.rpartition(".")[0]), []).append(path)
+        roots = {name.rpartition(".")[0].split(".")[0] for name, paths in stacks.items() if len(paths) > 1}
+        if len(roots) > 1:
+            known = " or ".join(f"layers='{p[0].rpartition('.')[0]}.*'" for p in stacks.values() if len(p) > 1)
+            raise InputError(f"This ONNX graph holds several stacks of blocks; say which are meant: {known}.")
+        return chosen
+
+    def final_norm(self, tensor: str) -> str | None:
+        """What a norm right after a tensor puts out, if there is one."""
+        users = self._users.get(tensor, [])
+        for path, node in users:
+            if _memberships(path):
+                continue
+            name = path.rpartition(".")[2]
+            if _NORM.search(name):
+                return self.output(path)
+            if node.op_type in ("LayerNormalization", "RMSNormalization"):
+                return str(node.output[0])
+        return None
+
+
 def find_taps(graph: Any) -> dict[str, str]:
     """Layer name -> tensor for a graph whose nodes carry the module paths of the network it was exported from.
 
-    A block is all nodes below one numbered path such as ``/blocks.3/``; its output is the last of them. ``embedding``
-    is what the first block takes in, ``final_norm`` the output of a norm right after the last block.
+    A block is all nodes below one numbered path such as ``blocks.3``; its output is the last of their tensors that
+    other nodes take in. ``embedding`` is what the first block takes in, ``final_norm`` the output of a norm right after
+    the last block.
 
     Raises:
-        InputError: if no node is named so.
+        InputError: if no node is named so, or several networks have blocks.
     """
-    last: dict[str, Any] = {}
-    first: dict[str, Any] = {}
-    for node in graph.node:
-        match = _BLOCK.match(node.name)
-        if match and node.op_type != "Constant":
-            first.setdefault(match.group(0), node)
-            last[match.group(0)] = node
-    if not last:
+    scopes = Scopes(graph)
+    blocks = scopes.blocks()
+    if not blocks:
+        every = tensors(graph)
+        example = f", for example layers=[{every[-1]!r}]" if every else ""
         raise InputError(
-            "The nodes of this ONNX graph carry no block names, so its layers cannot be found; name them, for example "
-            f"layers=[{tensors(graph)[-1]!r}]. Names and glob patterns of nodes or of their outputs are understood."
+            f"The nodes of this ONNX graph carry no block names, so its layers cannot be found; name them{example}. "
+            "Names and glob patterns of modules, nodes or their outputs are understood."
         )
-    digits = max(2, len(str(len(last))))
-    blocks = {f"block_{i:0{digits}d}": node.output[0] for i, node in enumerate(last.values(), 1)}
-    weights = {t.name for t in graph.initializer}
-    entry = next((i for i in next(iter(first.values())).input if i and i not in weights), None)
-    inputs = {i.name for i in graph.input}
-    taps = ({"embedding": entry} if entry and entry not in inputs else {}) | blocks
-    norm = _final_norm(graph, next(reversed(last.values())))
-    return taps | ({"final_norm": norm} if norm else {})
+    digits = max(2, len(str(len(blocks))))
+    outputs = [scopes.output(path) for path in blocks]
+    taps = {f"block_{i:0{digits}d}": name for i, name in enumerate(outputs, 1) if name}
+    entry = scopes.entry(blocks[0])
+    norm = scopes.final_norm(str(outputs[-1]))
+    return ({"embedding": entry} if entry else {}) | taps | ({"final_norm": norm} if norm else {})
 
 
 def choose_tensors(graph: Any, patterns: Sequence[str] | None) -> dict[str, str]:
-    """Layer name -> tensor for names or glob patterns of layers, nodes or tensors; all blocks for None.
+    """Layer name -> tensor for names or glob patterns of layers, modules, nodes or tensors; all blocks for None.
+
+    In paths of modules a ``*`` stands for one part: ``blocks.*`` are the blocks, not what is inside them.
 
     Raises:
         UnknownNameError: if a pattern matches nothing.
@@ -80,17 +196,32 @@ def choose_tensors(graph: Any, patterns: Sequence[str] | None) -> dict[str, str]
         readable = {}
     everything = tensors(graph)
     by_node = {n.name: n.output[0] for n in graph.node if n.name and n.output and n.op_type != "Constant"}
+    scopes = Scopes(graph)
+    paths = scopes.paths()
     chosen: dict[str, str] = {}
     for pattern in patterns:
-        for names in (readable, by_node, {t: t for t in everything}):
-            found = {k: v for k, v in names.items() if k == pattern or fnmatch.fnmatchcase(k, pattern)}
-            if found:
-                break
-        else:
-            raise UnknownNameError("layer", pattern, [*readable, *by_node, *everything])
-        chosen.update(found)
+        chosen.update(_picked(pattern, readable, by_node, {t: t for t in everything}, scopes, paths))
     order = {t: i for i, t in enumerate(everything)}
     return dict(sorted(chosen.items(), key=lambda item: order.get(item[1], -1)))
+
+
+def _picked(
+    pattern: str, readable: Any, by_node: Any, by_tensor: Any, scopes: Scopes, paths: Sequence[str]
+) -> dict[str, str]:
+    """What one pattern picks.
+
+    Raises:
+        UnknownNameError: if that is nothing.
+    """
+    one_part = re.compile(r"[^.]*".join(re.escape(part) for part in pattern.split("*")))
+    for names in (readable, None, by_node, by_tensor):
+        if names is None:
+            found = {p: o for p in paths if one_part.fullmatch(p) and (o := scopes.output(p))}
+        else:
+            found = {k: v for k, v in names.items() if k == pattern or fnmatch.fnmatchcase(k, pattern)}
+        if found:
+            return found
+    raise UnknownNameError("layer", pattern, [*readable, *paths, *by_node, *by_tensor])
 
 
 def add_outputs(model: Any, names: Sequence[str]) -> None:
@@ -122,9 +253,9 @@ def randomise(model: Any, seed: int, std: float | None = None) -> None:
             )
         if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16) or math.prod(tensor.dims) <= 1:
             continue
-        old = onnx.numpy_helper.to_array(tensor)
-        new = _drawn(old.shape, uses.get(tensor.name, ("", 0)), rng, std)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(new.astype(old.dtype), tensor.name))
+        new = _drawn(tuple(tensor.dims), uses.get(tensor.name, ("", 0)), rng, std)
+        kind = np.float32 if tensor.data_type == onnx.TensorProto.FLOAT else np.float16
+        tensor.CopyFrom(onnx.numpy_helper.from_array(new.astype(kind), tensor.name))
 
 
 def _drawn(shape: tuple[int, ...], use: tuple[str, int], rng: Any, std: float | None) -> np.ndarray[Any, Any]:
@@ -160,15 +291,32 @@ def _uses(graph: Any) -> dict[str, tuple[str, int]]:
     return uses
 
 
-def _final_norm(graph: Any, block: Any) -> str | None:
-    """Output of a norm that takes in the last block's output: one node, or nodes below one path with "norm" in it."""
-    users = [n for n in graph.node if block.output[0] in n.input]
-    if not users:
-        return None
-    if users[0].op_type == "LayerNormalization":
-        return str(users[0].output[0])
-    scope = users[0].name.rpartition("/")[0]
-    if "norm" not in scope.rpartition("/")[2].lower() and "ln" not in scope.rpartition("/")[2].lower():
-        return None
-    inside = [n for n in graph.node if n.name.startswith(f"{scope}/") and n.op_type != "Constant"]
-    return str(inside[-1].output[0])
+def _memberships(path: str) -> list[str]:
+    """Prefixes of a path that are members of lists of blocks, the outermost first."""
+    parts = path.split(".")
+    found, previous = [], False
+    for i in range(1, len(parts)):
+        inside = parts[i].isdigit() and (previous or _LISTS.fullmatch(parts[i - 1]) is not None)
+        if inside:
+            found.append(".".join(parts[: i + 1]))
+        previous = inside
+    return found
+
+
+def _taken_apart(outer: str, inside: Sequence[str]) -> Iterator[str]:
+    """A member of a list, or the blocks inside it where they do most of its work."""
+    inner: dict[str, list[str]] = {}
+    for path in inside:
+        below = [m for m in _memberships(path) if len(m) > len(outer)]
+        if below:
+            inner.setdefault(below[0], []).append(path)
+    covered = sum(map(len, inner.values()))
+    if inner and covered * 2 > len(inside) and covered > 2 * len(inner):  # two nodes are a layer, and no block
+        for path, nodes in inner.items():
+            yield from _taken_apart(path, nodes)
+    else:
+        yield outer
+
+
+def _within(path: str, scope: str) -> bool:
+    return path == scope or path.startswith(f"{scope}.")

@@ -186,7 +186,7 @@ def _plain(network: Any, config: Any, modality: str, name: str) -> Side:
     def call(inputs: Any) -> Any:
         return network(**inputs)
 
-    if modality == "audio" and name == "encoder" and "input_values" not in taken and "hidden_states" in taken:
+    if modality == "audio" and not {"input_values", "input_features"} & set(taken):
         taken = (*taken, "input_values")
 
         def call(inputs: Any) -> Any:  # codecs' encoders take the samples by position
