@@ -40,15 +40,16 @@ def list_models() -> Rows:
         (f.spec, f.modality, f.summary, f"{f.megabytes} MB" if f.megabytes else "", f.licence) for f in known_models()
     ]
     rows += [
-        ("org/name@revision", "any", "a Hugging Face model, through the Auto classes", "", ""),
+        ("org/name@revision#side", "any", "a Hugging Face model, or one side of it", "", ""),
         ("./folder", "any", "a local checkpoint", "", ""),
         ("timm:name", "image", "a model of timm", "", ""),
         ("open_clip:name/pretrained#side", "text or image", "a dual encoder of open_clip", "", ""),
         ("sentence-transformers:name", "text", "a sentence encoder, its final embedding included", "", ""),
+        ("diffusers:folder", "image", "a diffusion UNet or DiT at a stated noise level", "", ""),
         ("file.onnx", "any", "an ONNX file, tapped at named nodes", "", ""),
         ("file.gguf", "text", "a GGUF file", "", ""),
         ("file.tflite", "any", "a TensorFlow Lite file", "", ""),
-        ("api:…", "text", "an OpenAI-compatible embeddings endpoint", "", ""),
+        ("api:MODEL@URL", "text", "an OpenAI-compatible embeddings endpoint", "", ""),
         ("module:file.py:function", "any", "a torch module that a function of yours makes", "", ""),
     ]
     return ("model", "modality", "what it is", "download", "licence"), rows

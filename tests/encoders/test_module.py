@@ -149,3 +149,108 @@ def test_without_torch_the_message_names_the_command(net, monkeypatch):
 def test_an_unknown_layer_error_is_an_unknown_name(net):
     with pytest.raises(UnknownNameError):
         load_encoder(net, layers="nothing like it")
+
+
+def test_another_dtype_runs_on_a_copy_and_leaves_the_users_network_alone(net, small):
+    plain = load_encoder(net, layers=USED, preprocess=tensors)
+    before = plain.encode(small)
+    double = load_encoder(
+        net, layers=USED, preprocess=lambda items: tensors(items).double(), preprocessing="doubled", dtype="float64"
+    )
+    double.encode(small)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    np.testing.assert_array_equal(plain.encode(small)["conv"], before["conv"])
+
+
+class Blocks(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.blocks = torch.nn.ModuleList(
+            [torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.ReLU()) for _ in range(3)]
+        )
+        self.shared = torch.nn.Linear(6, 6)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = self.shared(block(x))
+        return x
+
+
+ROWS = torch.randn(8, 5, 6, generator=torch.Generator().manual_seed(0))
+PICK = {
+    "preprocess": lambda items: torch.stack([ROWS[int(i)] for i in items]),
+    "modality": "text",
+    "preprocessing": "rows, v1",
+}
+
+
+def test_lists_of_modules_are_their_members_and_a_star_is_one_part_of_a_path():
+    assert load_encoder(Blocks(), **PICK).layers == ("blocks.0", "blocks.1", "blocks.2", "shared")
+    assert load_encoder(Blocks(), **PICK, layers="blocks.*").layers == ("blocks.0", "blocks.1", "blocks.2")
+    inside = load_encoder(Blocks(), **PICK, layers="blocks.**").layers
+    assert "blocks.0.1" in inside
+
+
+def test_a_module_that_is_called_several_times_asks_for_the_call():
+    with pytest.raises(InputError, match=r"'shared' is called 3 times in one pass; say which call"):
+        load_encoder(Blocks(), **PICK, layers="shared").encode(["0", "1"])
+    net = Blocks()
+    encoder = load_encoder(net, **PICK, layers=["shared@1", "shared@3"])
+    rows = encoder.encode(["0", "1", "2"])
+    with torch.no_grad():
+        first = net.shared(net.blocks[0](ROWS[:3])).mean(1)
+        last = net(ROWS[:3]).mean(1)
+    np.testing.assert_allclose(rows["shared@1"], first, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(rows["shared@3"], last, rtol=1e-5, atol=1e-6)
+
+
+def test_training_mode_and_batch_statistics_are_left_out_at_every_call():
+    net = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.BatchNorm1d(5), torch.nn.Dropout(0.5))
+    encoder = load_encoder(net, **PICK)
+    mean = net[1].running_mean.clone()
+    net.train()
+    a, b = encoder.encode(["0", "1"])["2"], encoder.encode(["0", "1"])["2"]
+    np.testing.assert_array_equal(a, b)
+    assert torch.equal(mean, net[1].running_mean)
+
+
+def test_weights_trained_on_since_change_the_identity():
+    net = Blocks()
+    encoder = load_encoder(net, **PICK, layers="blocks.*")
+    before = encoder.identity
+    with torch.no_grad():
+        net.blocks[1][0].weight.data.mul_(1.5)
+    assert encoder.identity != before
+
+
+def test_a_function_of_a_file_makes_the_network(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import torch\n\n\ndef plain():\n    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))\n"
+    )
+    encoder = load_encoder(f"module:{tmp_path / 'net.py'}:plain")
+    assert encoder.layers == ("0",)
+    assert encoder.checked == "passed"
+    with pytest.raises(UnknownNameError, match="Did you mean 'plain'"):
+        load_encoder(f"module:{tmp_path / 'net.py'}:plane")
+    with pytest.raises(InputError, match="there is no file"):
+        load_encoder("module:nowhere.py:make")
+
+
+@pytest.mark.parametrize("axes", ["xyz", "bb", "btdd", 3])
+def test_words_about_axes_that_say_nothing_are_refused(axes):
+    with pytest.raises(InputError, match="axes="):
+        load_encoder(Blocks(), **PICK, layers="blocks.*", axes=axes).encode(["0", "1"])
+
+
+def test_tokens_as_many_as_features_are_told_apart():
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5))
+    rows = torch.randn(6, 5, 4, generator=torch.Generator().manual_seed(1))
+    encoder = load_encoder(
+        net, preprocess=lambda items: torch.stack([rows[int(i)] for i in items]), modality="text", preprocessing="v1"
+    )
+    with torch.no_grad():
+        right = net(rows[:3]).mean(1)
+    np.testing.assert_allclose(encoder.encode(["0", "1", "2"])["0"], right, rtol=1e-5, atol=1e-6)
+    assert encoder.axes == {"0": "btd"}

@@ -147,15 +147,18 @@ def test_texts_are_tokenised_and_pooled_under_their_mask(tmp_path, checkpoint, t
 
 
 def test_recordings_of_unlike_length_go_in_without_padding(tmp_path):
-    nodes = [helper.make_node("Abs", ["wave"], ["out"], name="/layers.0/Abs")]
+    nodes = [
+        helper.make_node("Abs", ["wave"], ["flat"], name="/layers.0/Abs"),
+        helper.make_node("Unsqueeze", ["flat", "axes"], ["out"], name="/layers.0/Unsqueeze"),
+    ]
     wave = helper.make_tensor_value_info("wave", TensorProto.FLOAT, ["b", "t"])
-    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["b", "t"])
-    save(tmp_path / "audio.onnx", nodes, [wave], [out], {})
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["b", "t", 1])
+    save(tmp_path / "audio.onnx", nodes, [wave], [out], {"axes": np.array([2])}, dtype=np.int64)
     encoder = load_encoder(str(tmp_path / "audio.onnx"), modality="audio", rate=8000, pooling="none")
     lengths = [3, 5, 3]
     recordings = [Audio(-np.ones(n, dtype=np.float32) * i, 8000) for i, n in enumerate(lengths)]
     features = encoder.encode(recordings)["block_01"]
-    assert [f.shape for f in features] == [(1, n) for n in lengths]
+    assert [f.shape for f in features] == [(n, 1) for n in lengths]
     assert [f[0, 0] for f in features] == [0, 1, 2]
 
 

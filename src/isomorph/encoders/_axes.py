@@ -46,6 +46,8 @@ def parse_axes(axes: str | Mapping[str, str] | None, layers: Sequence[str]) -> d
     """
     if axes is None:
         return {}
+    if not isinstance(axes, (str, Mapping)):
+        raise InputError(f"axes={axes!r} is neither a word such as 'btd' nor a mapping from layers to such words.")
     said = dict.fromkeys(layers, axes) if isinstance(axes, str) else dict(axes)
     for layer, word in said.items():
         if layer not in layers:

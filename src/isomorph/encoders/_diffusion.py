@@ -159,7 +159,9 @@ class Latents:
         scale = getattr(config, "scaling_factor", 1.0)
         mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
         if mean is not None and std is not None:
-            mean, std = (torch.tensor(v, device=latents.device, dtype=latents.dtype)[:, None, None] for v in (mean, std))
+            mean, std = (
+                torch.tensor(v, device=latents.device, dtype=latents.dtype)[:, None, None] for v in (mean, std)
+            )
             return (latents - mean) * (scale / std)
         return (latents - (getattr(config, "shift_factor", None) or 0.0)) * scale
 
@@ -299,5 +301,3 @@ def _table(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path} cannot be read: it holds no table of settings.")
     return found
-
-

@@ -341,24 +341,24 @@ def without_padding(content: Any) -> Any:
 
 
 def known_words(tokenizer: Any) -> list[str]:
-    """Up to sixteen words that a tokenizer turns into tokens of their own, in the order of its vocabulary."""
-    special = set(tokenizer.all_special_ids)
-    unknown = tokenizer.unk_token_id
-    found: list[str] = []
+    """Up to sixteen words that a tokenizer turns into tokens of their own, in the order of its vocabulary.
+
+    Those of letters that are one token each come first; where they are few, others follow.
+    """
+    special, unknown = set(tokenizer.all_special_ids), tokenizer.unk_token_id
+    best: list[str] = []
+    others: list[str] = []
     n = len(tokenizer)
-    stride = max(1, n // 4000)
-    for start in range(0, n, stride):
-        if start in special:
-            continue
-        word = tokenizer.decode([start]).strip()
-        if not word.isalpha() or word in found:
+    for token in range(0, n, max(1, n // 4000)):
+        word = "" if token in special else tokenizer.decode([token]).strip()
+        if not word or not word.isprintable() or word in best or word in others:
             continue
         tokens = [t for t in tokenizer(word, add_special_tokens=False)["input_ids"] if t not in special]
         if tokens and unknown not in tokens:
-            found.append(word)
-        if len(found) == 16:
+            (best if word.isalpha() and len(tokens) == 1 else others).append(word)
+        if len(best) == 16:
             break
-    return found
+    return [*best, *others][:16]
 
 
 def make_inputs(

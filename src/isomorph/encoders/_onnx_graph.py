@@ -74,11 +74,16 @@ class Scopes:
     def __init__(self, graph: Any) -> None:
         self._fixed = {t.name for t in graph.initializer}
         self._nodes = []
+        sizes: set[str] = set()  # what is computed from shapes alone
         for node in graph.node:
-            if node.op_type == "Constant" or (node.input and all(not i or i in self._fixed for i in node.input)):
+            inputs = [i for i in node.input if i]
+            if node.op_type == "Constant" or (inputs and all(i in self._fixed for i in inputs)):
                 self._fixed.update(node.output)
-            elif node.op_type not in _NO_FEATURES:
+            elif node.op_type in _NO_FEATURES or all(i in self._fixed or i in sizes for i in inputs):
+                sizes.update(node.output)
+            else:
                 self._nodes.append((module_path(node), node))
+        self._fixed |= sizes
         self._shown = {o.name for o in graph.output}
         self._inputs = {i.name for i in graph.input}
         self._users: dict[str, list[tuple[str, Any]]] = {}
@@ -112,7 +117,7 @@ class Scopes:
         for p, node in self._nodes:
             if _within(p, path):
                 for name in node.input:
-                    if name and name not in self._fixed and name not in made:
+                    if name and name not in self._fixed and name not in made and "mask" not in name:
                         return None if name in self._inputs else str(name)
                 made.update(node.output)
         return None
@@ -131,10 +136,11 @@ class Scopes:
         chosen = [inner for outer, inside in members.items() for inner in _taken_apart(outer, inside)]
         stacks: dict[str, list[str]] = {}
         for path in chosen:
-            stacks.setdefault(re.sub(r"\d+", "", path.rpartition(".")[0]), []).append(path)
-        roots = {name.rpartition(".")[0].split(".")[0] for name, paths in stacks.items() if len(paths) > 1}
-        if len(roots) > 1:
-            known = " or ".join(f"layers='{p[0].rpartition('.')[0]}.*'" for p in stacks.values() if len(p) > 1)
+            named = [p for p in path.split(".") if not p.isdigit() and not _LISTS.fullmatch(p)]
+            stacks.setdefault(".".join(named), []).append(path)
+        several = [paths for paths in stacks.values() if len(paths) > 1]
+        if len(several) > 1:
+            known = " or ".join(f"layers='{paths[0].rpartition('.')[0]}.*'" for paths in several)
             raise InputError(f"This ONNX graph holds several stacks of blocks; say which are meant: {known}.")
         return chosen
 
@@ -311,7 +317,7 @@ def _taken_apart(outer: str, inside: Sequence[str]) -> Iterator[str]:
         if below:
             inner.setdefault(below[0], []).append(path)
     covered = sum(map(len, inner.values()))
-    if inner and covered * 2 > len(inside) and covered > 2 * len(inner):  # two nodes are a layer, and no block
+    if covered * 2 > len(inside) and all(len(nodes) > 2 for nodes in inner.values()):  # fewer are a layer, and no block
         for path, nodes in inner.items():
             yield from _taken_apart(path, nodes)
     else:

@@ -94,7 +94,7 @@ def choose_taps(taps: Sequence[Tap], network: Any, patterns: Sequence[str] | Non
     modules = [n for n, _ in network.named_modules() if n]
     chosen: dict[str, Tap] = {}
     for pattern in patterns:
-        found = [t for t in taps if fnmatch.fnmatchcase(t.layer, pattern)]
+        found = [t for t in taps if fnmatch.fnmatchcase(t.layer, pattern)] if "**" not in pattern else []
         found = found or [Tap(n, n) for n in modules if _fits(n, pattern)] or _one_call(modules, pattern)
         if not found:
             hint = "Module paths and glob patterns such as 'block_*' are understood too."

@@ -1,34 +1,56 @@
-"""Any ONNX file, run by ONNX Runtime on the CPU, tapped at named or patterned nodes.
+"""Any ONNX graph, run by ONNX Runtime on the CPU, tapped at named or patterned places.
 
-Layers are found by the block numbers in the names of nodes (``/blocks.3/…``), or given as names or glob patterns of
-nodes or of their output tensors.
+A model is a file (``onnx:model.onnx``, or the path alone) or a folder as optimum writes them (``onnx:folder/``), whose
+tokeniser, processor and ``config.json`` are used; of a folder with ``encoder_model.onnx`` and ``decoder_model.onnx``,
+``onnx:folder/#encoder`` is the one, and ``file=`` names any. Both of torch's exporters are understood: layers are found
+by the blocks' numbers in the module paths of the nodes, or given as names or glob patterns of modules
+(``layers="encoder.layer.*"``), nodes or tensors.
+
+Which axis of a layer holds the features follows from the operations that made it (see `_onnx_axes`), which one the
+items from running two and three copies of one; where neither tells, the error names ``axes=``. A graph of one item a
+pass is run item by item; one of texts without an input for the mask gets texts of one length together.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .._packages import file_sha256
-from ..errors import InputError, MissingExtraError, UnknownNameError
+from ..errors import InputError, UnknownNameError
+from ._axes import KNOWN, parse_axes
 from ._base import Encoder, Features
-from ._inputs import IMAGENET_MEAN, IMAGENET_STD, RESAMPLING, ImagePreprocessing, as_samples, as_text
-from ._onnx_graph import add_outputs, choose_tensors, import_onnx, randomise
+from ._check import Fault, check_first_batch
+from ._onnx_axes import FeatureAxes, items_axis, wanted_shapes
+from ._onnx_files import find_graph, folder_config, folder_sides, make_session, read_graph, weights_digest
+from ._onnx_graph import add_outputs, choose_tensors, randomise
+from ._onnx_inputs import (
+    Inputs,
+    Own,
+    Pass,
+    audio_inputs,
+    class_tokens,
+    fill_in,
+    guess_modality,
+    image_inputs,
+    text_inputs,
+)
 from ._pooling import pool
 from ._provider import Options, Provider
-from ._torch import check_finite, json_digest
+from ._torch import check_finite
 
 _IMAGE = ("size", "crop", "keep_aspect", "resample", "scale", "mean", "std")
+_MODALITIES = ("image", "text", "audio")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
-          "tensor(int64)": np.int64, "tensor(int32)": np.int32}  # fmt: skip
+          "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}  # fmt: skip
+_SCHEME = 2
+_MAP = 4
 
 
 class Onnx(Provider):
-    """ONNX files."""
+    """ONNX files, and folders that hold them."""
 
     name: ClassVar[str] = "onnx"
     extras: ClassVar[tuple[str, ...]] = (
@@ -40,15 +62,28 @@ class Onnx(Provider):
         "threads",
         "preprocess",
         "init_std",
+        "file",
+        "side",
+        "max_length",
+        "truncate",
     )
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
         path = Path(id).expanduser()
-        if not path.is_file():
-            raise InputError(f"There is no file {id}; an ONNX model is a file.")
         if revision is not None:
             raise InputError(f"{id}@{revision}: a file has no revisions; its content is its revision. Leave @… out.")
+        file, side = extra.pop("file", None), extra.pop("side", None)
+        if path.is_dir():
+            return OnnxEncoder(find_graph(path, file, side), options, folder=path, **extra)
+        if not path.is_file():
+            raise InputError(f"There is no file {id}; an ONNX model is a file, or a folder with one.")
+        if file is not None or side is not None:
+            raise InputError(f"{id} is one graph; file= and side= choose among those of a folder.")
         return OnnxEncoder(path, options, **extra)
+
+    def sides(self, id: str, revision: str | None = None) -> tuple[str, ...]:
+        path = Path(id).expanduser()
+        return folder_sides(path) if path.is_dir() else ()
 
 
 class OnnxEncoder(Encoder):
@@ -56,16 +91,21 @@ class OnnxEncoder(Encoder):
 
     Args:
         path: The file.
-        options: Pooling, layers, init and seed. `device` must be ``"cpu"`` and `dtype` ``"float32"``: a graph carries
-            its own precision.
-        modality: ``"image"``, ``"text"`` or ``"audio"`` (raw waveforms; equal lengths share a pass).
+        options: Pooling, layers, axes, init and seed. `device` must be ``"cpu"`` and `dtype` ``"float32"``: a graph
+            carries its own precision.
+        folder: Where tokeniser, processor and ``config.json`` lie, if anywhere.
+        modality: ``"image"``, ``"text"`` or ``"audio"`` (raw waveforms; equal lengths share a pass). By default the
+            names of the graph's inputs say it (``pixel_values``, ``input_ids``, …), else it is images.
         tokenizer: For texts: a folder with a tokeniser of transformers.
         rate: For recordings: samples per second that the graph wants.
-        prefix: How many class and register tokens stand in front, for ``pooling="mean_no_cls"``.
+        prefix: How many class and register tokens stand in front, for ``pooling="mean_no_cls"``; known for the usual
+            architectures of a folder.
         threads: Threads of ONNX Runtime; by default those that this process may use, or ``OMP_NUM_THREADS``.
         preprocess: Takes a list of items and returns the array for the first input, or a mapping for several; an
             ``attention_mask`` (b, t) in it is respected in pooling.
         init_std: Standard deviation of random weights; see `randomise`.
+        max_length: The most tokens of a text.
+        truncate: Whether longer texts are cut; otherwise they are errors.
         image: Fields of `ImagePreprocessing`. The size is read off the graph's input where it is fixed.
 
     Raises:
@@ -81,13 +121,16 @@ class OnnxEncoder(Encoder):
         path: Path,
         options: Options,
         *,
-        modality: str = "image",
+        folder: Path | None = None,
+        modality: str | None = None,
         tokenizer: str | Path | None = None,
         rate: int = 16000,
         prefix: int | None = None,
         threads: int | None = None,
         preprocess: Callable[[Sequence[Any]], Any] | None = None,
         init_std: float | None = None,
+        max_length: int | None = None,
+        truncate: bool = False,
         **image: Any,
     ) -> None:
         if options.device != "cpu" or options.dtype != "float32":
@@ -95,30 +138,63 @@ class OnnxEncoder(Encoder):
                 "ONNX models run on device='cpu' in their own precision (dtype='float32'); "
                 f"found {options.device!r}, {options.dtype!r}."
             )
-        if modality not in ("image", "text", "audio"):
-            raise UnknownNameError("modality", modality, ("image", "text", "audio"))
-        self._path, self._options, self._modality, self._rate, self._prefix = path, options, modality, rate, prefix
-        model = _read(path)
+        if modality is not None and modality not in _MODALITIES:
+            raise UnknownNameError("modality", modality, _MODALITIES)
+        self._path, self._folder, self._options = path, folder, options
+        self._init_std, self._threads = init_std, threads
+        model = read_graph(path)
         self._taps = choose_tensors(model.graph, options.layers)
+        self._said = parse_axes(options.axes, tuple(self._taps))
+        graph_axes = FeatureAxes(model.graph)
+        self._by_graph = {t: graph_axes.of(t) for t in self._taps.values()}
         self._n_parameters = sum(int(np.prod(t.dims)) for t in model.graph.initializer)
-        self._weights = file_sha256(path)
-        self._init_std = init_std
+        self._weights = weights_digest(model, path)
+        self._half = any(t.data_type == _HALF for t in model.graph.initializer)
         if options.init == "random":
             randomise(model, options.seed, init_std)
         add_outputs(model, list(self._taps.values()))
-        self._session = _session(model, path, threads)
+        self._session = make_session(model, path, threads)
         self._inputs = {i.name: i for i in self._session.get_inputs()}
-        self._tokenizer = _tokenizer(tokenizer) if modality == "text" and preprocess is None else None
-        self._preprocess = preprocess
-        self._image = self._image_preprocessing(image) if modality == "image" and preprocess is None else None
-        if image and self._image is None:
+        config = {} if folder is None else folder_config(folder)
+        self._prefix = prefix if prefix is not None or folder is None else class_tokens(config)
+        self._source = self._make_inputs(
+            modality, preprocess, tokenizer, config, image, rate, {"max_length": max_length, "truncate": truncate}
+        )
+        self._axes: dict[str, str] = {}
+        self._grouping, self._rows = self._first_grouping()
+
+    def _make_inputs(
+        self, modality: Any, preprocess: Any, tokenizer: Any, config: Any, image: Any, rate: int, text: Any
+    ) -> Inputs:
+        names = tuple(self._inputs)
+        kind = modality or ("image" if preprocess is not None else guess_modality(names, self.name))
+        if image and (preprocess is not None or kind != "image"):
             raise InputError(
                 f"{', '.join(image)}: options of images without own preprocessing; this is not such a model."
             )
+        if (text["max_length"] is not None or text["truncate"]) and (preprocess is not None or kind != "text"):
+            raise InputError("max_length= and truncate= are for texts without own preprocessing; this is not such a model.")
+        if preprocess is not None:
+            return Own(preprocess, kind, self._first)
+        if kind == "image":
+            return image_inputs(self._folder, self._first, self._inputs[self._first].shape, image)
+        if kind == "text":
+            return text_inputs(tokenizer or self._folder, names, config, **text)
+        return audio_inputs(self._folder, self._first, names, config, rate)
+
+    def _first_grouping(self) -> tuple[str, int | None]:
+        """How items share passes, as far as the inputs say, and how many rows each pass must have."""
+        shape = self._inputs[self._first].shape
+        rows = shape[0] if shape and isinstance(shape[0], int) else None
+        if rows == 1:
+            return "single", None
+        unmasked = self._source.modality == "text" and not {"attention_mask", "input_mask"} & set(self._inputs)
+        return "equal" if unmasked and not isinstance(self._source, Own) else "padded", rows
 
     @property
     def name(self) -> str:
-        return f"onnx:{self._path.name}{'?init=random' if self._options.init == 'random' else ''}"
+        inside = f"{self._folder.name}/" if self._folder is not None else ""
+        return f"onnx:{inside}{self._path.name}{'?init=random' if self._options.init == 'random' else ''}"
 
     @property
     def revision(self) -> str:
@@ -126,7 +202,7 @@ class OnnxEncoder(Encoder):
 
     @property
     def modality(self) -> str:
-        return self._modality
+        return self._source.modality
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -137,14 +213,32 @@ class OnnxEncoder(Encoder):
         return self._n_parameters
 
     @property
+    def pooling(self) -> str:
+        return self._options.pooling
+
+    @property
+    def precision(self) -> str:
+        return "float16" if self._half else "float32"
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """The axes of every layer, such as ``"btd"``; empty until the graph has run once."""
+        return dict(self._axes)
+
+    @property
+    def grouping(self) -> str:
+        """Which items share a pass: all of a batch (``"padded"``), those of equal shape (``"equal"``), or none."""
+        return self._grouping
+
+    @property
     def identity(self) -> dict[str, Any]:
         o = self._options
         drawn = {"seed": o.seed, "init_std": self._init_std, "scheme": 1} if o.init == "random" else {}
         return {
-            "provider": self.provider, "model": self.name, "weights": self._weights, "pooling": o.pooling,
-            "init": o.init, "layers": self._taps, "prefix": self._prefix,
-            "preprocessing": self._preprocessing_facts(), **drawn,
-        }  # fmt: skip
+            "provider": self.provider, "model": self._path.name, "weights": self._weights, "pooling": o.pooling,
+            "init": o.init, "layers": self._taps, "prefix": self._prefix, "features": _SCHEME,
+            "grouping": self._grouping, "axes": self._said, "preprocessing": self._source.facts, **drawn,
+        } | self.check_facts()  # fmt: skip
 
     @property
     def description(self) -> str:
@@ -156,54 +250,103 @@ class OnnxEncoder(Encoder):
         samples = getattr(item, "samples", None)
         return super().cost(item) if samples is None else len(samples) / item.rate
 
+    def probes(self) -> list[Any]:
+        return self._source.probes()
+
+    def warm_up(self, probes: Sequence[Any]) -> None:
+        self._find_axes(probes[0], probes[1])
+
+    def mend(self, fault: Fault) -> str | None:
+        if fault.kind == "padding" and self._grouping == "padded":
+            self._grouping = "equal"
+            return "items of unequal length never share a pass: padding would change their features"
+        if fault.kind in ("batch", "padding") and self._grouping != "single" and self._rows is None:
+            self._grouping = "single"
+            return "every item has a pass of its own: the graph computes over the whole batch (as quantised ones do)"
+        return None
+
+    def mended(self) -> dict[str, Any]:
+        return super().mended() | {"axes": dict(self._axes), "grouping": self._grouping}
+
+    def restore(self, mended: Mapping[str, Any]) -> None:
+        super().restore(mended)
+        self._grouping = mended.get("grouping", self._grouping)
+        self._axes = mended.get("axes", {}) if set(mended.get("axes", {})) == set(self.layers) else {}
+
     def encode(self, batch: Sequence[Any]) -> Features:
         if not len(batch):
             raise InputError(f"{self.name}: there is nothing to encode in an empty batch.")
+        if not self._axes:
+            items = self.probes() or [batch[0], batch[-1]]
+            self._find_axes(items[0], items[1])
         rows: dict[str, list[Any]] = {layer: [None] * len(batch) for layer in self._taps}
-        outputs = list(dict.fromkeys(self._taps.values()))
-        for positions, inputs, mask in self._prepare(batch):
-            values = dict(zip(outputs, self._run(outputs, inputs), strict=True))
-            for layer, tensor in self._taps.items():
-                try:
-                    pooled = pool(np.asarray(values[tensor]), mask, self._options.pooling, self._prefix)
-                except InputError as error:
-                    raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
-                check_finite(self.name, layer, pooled, positions)
-                for position, value in zip(positions, pooled, strict=True):
+        for part in self._parts(batch):
+            for layer, pooled in self._pooled(part).items():
+                check_finite(self.name, layer, pooled, part.positions)
+                for position, value in zip(part.positions, pooled, strict=True):
                     rows[layer][position] = value
+        check_first_batch(self, batch)
         if self._options.pooling == "none":
             return rows  # type: ignore[return-value]  # lists of (t, d), as the base class says of "none"
         return {layer: np.stack(values) for layer, values in rows.items()}
 
-    def _prepare(self, batch: Sequence[Any]) -> list[tuple[Sequence[int], dict[str, Any], Any]]:
-        everything = range(len(batch))
-        if self._preprocess is not None:
-            made = self._preprocess(list(batch))
-            inputs = dict(made) if isinstance(made, Mapping) else {self._first: made}
-            mask = inputs.get("attention_mask")
-            return [(everything, inputs, None if mask is None else np.asarray(mask, dtype=bool))]
-        if self._image is not None:
-            return [(everything, {self._first: self._image(batch)}, None)]
-        if self._tokenizer is not None:
-            texts = [as_text(item, i) for i, item in enumerate(batch)]
-            encoded = self._tokenizer(texts, padding=True, return_tensors="np", return_attention_mask=True)
-            inputs = {k: v for k, v in encoded.items() if k in self._inputs}
-            return [(everything, inputs, encoded["attention_mask"].astype(bool))]
-        waves = [as_samples(item, i, self._rate) for i, item in enumerate(batch)]
-        by_length: dict[int, list[int]] = {}
-        for i, wave in enumerate(waves):
-            by_length.setdefault(len(wave), []).append(i)
-        return [(p, {self._first: np.stack([waves[i] for i in p])}, None) for p in by_length.values()]
+    def _parts(self, batch: Sequence[Any]) -> list[Pass]:
+        if self._grouping == "padded":
+            return [p for part in self._source.passes(batch) for p in _in_rows(part, self._rows)]
+        alone = [self._alone(item, i) for i, item in enumerate(batch)]
+        if self._grouping == "single":
+            return alone
+        alike: dict[Any, list[Pass]] = {}
+        for part in alone:
+            shapes = tuple((k, np.shape(v)) for k, v in part.inputs.items())
+            alike.setdefault(shapes, []).append(part)
+        return [p for parts in alike.values() for p in _in_rows(_together(parts), self._rows)]
 
-    def _run(self, outputs: list[str], inputs: Mapping[str, Any]) -> list[Any]:
+    def _alone(self, item: Any, position: int) -> Pass:
+        try:
+            (part,) = self._source.passes([item])
+        except InputError as error:
+            raise InputError(str(error).replace("Item 0 of", f"Item {position} of")) from error
+        return Pass([position], part.inputs, part.mask, part.prefix)
+
+    def _pooled(self, part: Pass) -> dict[str, Any]:
+        outputs = list(dict.fromkeys(self._taps.values()))
+        n = len(part.positions)
+        values = dict(zip(outputs, self._run(self._session, outputs, part.inputs, self._rows), strict=True))
+        pooled: dict[str, Any] = {}
+        for layer, tensor in self._taps.items():
+            try:
+                x, word = np.asarray(values[tensor]), self._axes[layer]
+                if x.ndim != len(word):
+                    raise InputError(f"activations of shape {x.shape} come where ({', '.join(word)}) was before.")
+                x = items_first(x, word)[: n if "b" in word else None]
+                if len(x) != n:
+                    raise InputError(
+                        f"activations of {len(x)} items come for {n}; say by axes= which axis holds the items."
+                    )
+                if x.ndim == _MAP - 1 and word.count("t") > 1 and self._options.pooling in ("cls", "last"):
+                    raise InputError(
+                        f"pooling={self._options.pooling!r} needs tokens; the layer gives maps: use 'mean' or 'max'."
+                    )
+                prefix = part.prefix if part.prefix is not None else self._prefix
+                mask = part.mask if x.ndim == _MAP - 1 else None
+                pooled[layer] = pool(x, mask, self._options.pooling, prefix)
+            except InputError as error:
+                raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
+        return pooled
+
+    def _run(self, session: Any, outputs: list[str], inputs: dict[str, Any], rows: int | None = None) -> list[Any]:
+        inputs = fill_in(inputs, self._inputs)
         missing = [n for n in self._inputs if n not in inputs]
         if missing:
             raise InputError(
                 f"{self.name} also takes {', '.join(map(repr, missing))}; pass preprocess=… that gives all inputs."
             )
         cast = {n: np.asarray(inputs[n], dtype=_TYPES.get(i.type)) for n, i in self._inputs.items()}
+        if rows is not None:
+            cast = {n: np.concatenate([v, *[v[-1:]] * (rows - len(v))]) if v.ndim else v for n, v in cast.items()}
         try:
-            return list(self._session.run(outputs, cast))
+            return list(session.run(outputs, cast))
         except Exception as error:  # ONNX Runtime raises classes of its own that it does not export
             text = " ".join(str(error).split())
             shapes = {n: v.shape for n, v in cast.items()}
@@ -211,64 +354,149 @@ class OnnxEncoder(Encoder):
 
     @property
     def _first(self) -> str:
-        return str(next(iter(self._inputs)))
+        return next((n for n in self._inputs if n in ("input_ids", "pixel_values")), next(iter(self._inputs)))
 
-    def _image_preprocessing(self, image: dict[str, Any]) -> ImagePreprocessing:
-        shape = self._inputs[self._first].shape
-        fixed = shape[2] if len(shape) == 4 and isinstance(shape[2], int) else 224
-        values: dict[str, Any] = {"size": fixed, "crop": fixed, "mean": IMAGENET_MEAN, "std": IMAGENET_STD} | image
-        if values.get("resample", "bicubic") not in RESAMPLING:
-            raise UnknownNameError("resample", str(values["resample"]), RESAMPLING)
-        values |= {k: tuple(values[k]) for k in ("mean", "std")}
-        return ImagePreprocessing(**values)
+    def _find_axes(self, one: Any, other: Any) -> None:
+        """Run copies of an item, and another, and see which axis is which.
 
-    def _preprocessing_facts(self) -> Any:
-        if self._image is not None:
-            return self._image.facts
-        if self._preprocess is not None:
-            from .module import describe
+        Raises:
+            InputError: if that cannot be told for a layer.
+        """
+        outputs = list(dict.fromkeys(self._taps.values()))
 
-            return describe(self._preprocess)
-        if self._tokenizer is not None:
-            backend = getattr(self._tokenizer, "backend_tokenizer", None)
-            vocabulary = self._tokenizer.get_vocab() if backend is None else backend.to_str()
-            return {"kind": "text", "version": 1, "tokenizer": json_digest({"content": vocabulary})}
-        return {"kind": "audio", "version": 1, "rate": self._rate}
+        def shapes(count: int, item: Any = one) -> dict[str, tuple[int, ...]]:
+            part = _together([self._alone(item, i) for i in range(count)])
+            values = self._run(self._session, outputs, part.inputs, self._rows)
+            for layer, tensor in self._taps.items():
+                kind = np.asarray(values[outputs.index(tensor)]).dtype
+                if kind.kind != "f":
+                    raise InputError(f"{self.name}: layer {layer!r} holds {kind}, no features; leave it out of layers=.")
+            return {name: np.shape(v) for name, v in zip(outputs, values, strict=True)}
+
+        alone = shapes(1)
+        two = three = None
+        if self._grouping != "single" and self._rows is None:
+            try:
+                two, three = shapes(2), shapes(3)
+            except InputError:  # its batch is fixed inside, whatever its inputs say
+                self._grouping = "single"
+        unlike = shapes(1, other) if self._rows is None else alone
+        self._look_closer(one)
+        found = {}
+        for layer, tensor in self._taps.items():
+            if layer in self._said:
+                found[layer] = self._check_said(layer, alone[tensor])
+                continue
+            item_axis = items_axis(two[tensor], three[tensor]) if two and three else None
+            if item_axis is None and (self._rows or (self._grouping == "single" and _leads(alone[tensor], unlike[tensor]))):
+                item_axis = 0  # of a fixed number of rows there is nothing to compare
+            found[layer] = self._word(layer, tensor, alone[tensor], unlike[tensor], item_axis)
+        if any("b" not in word for word in found.values()) and self._rows is None:
+            self._grouping = "single"  # items share an axis with something else: all that comes for one is its own
+        self._axes = found
+
+    def _check_said(self, layer: str, shape: tuple[int, ...]) -> str:
+        word = self._said[layer]
+        if len(word) != len(shape):
+            raise InputError(
+                f"{self.name}: axes={word!r} has {len(word)} letters, but layer {layer!r} gives activations of shape {shape}."
+            )
+        return word
+
+    def _word(
+        self, layer: str, tensor: str, shape: tuple[int, ...], unlike: tuple[int, ...], item_axis: int | None
+    ) -> str:
+        if len(shape) != len(unlike) or not shape:
+            raise InputError(
+                f"{self.name}: layer {layer!r} does not give activations of one kind for every item; leave it out of layers=."
+            )
+        n = len(shape)
+        rest = [i for i in range(n) if i != item_axis]
+        if not rest:
+            raise InputError(
+                f"{self.name}: layer {layer!r} gives one number an item; features are needed: leave it out of layers=."
+            )
+        said = {a + n for a in self._by_graph[tensor]} & set(rest)
+        fixed = [i for i in rest if shape[i] == unlike[i]]
+        if not fixed:
+            raise InputError(
+                f"{self.name}: layer {layer!r} gives activations of shape {shape} for one item and {unlike} for another: no "
+                "axis keeps its size, so it has no features; leave it out of layers=."
+            )
+        sure = [i for i in fixed if i in said] if said and len(rest) > 1 else fixed
+        if len(sure) != 1:
+            words = [k for k in KNOWN if len(k) == n] or KNOWN
+            raise InputError(
+                f"{self.name}: layer {layer!r} gives activations of shape {shape}, and which axis holds the features cannot "
+                f"be told. Say it by axes=, such as {', '.join(f'axes={k!r}' for k in words)}, or leave it out of layers=."
+            )
+        return "".join("b" if i == item_axis else "d" if i == sure[0] else "t" for i in range(n))
+
+    def _look_closer(self, one: Any) -> None:
+        """Follow features through reshapes too, where a layer's axis is open: that takes the shapes of one run."""
+        open_ = [t for k, t in self._taps.items() if k not in self._said and len(self._by_graph[t]) != 1]
+        if not open_:
+            return
+        model = read_graph(self._path)
+        wanted = wanted_shapes(model.graph, open_)
+        if not wanted:
+            return
+        graph = type(model.graph)()
+        graph.CopyFrom(model.graph)
+        add_outputs(model, wanted)
+        session = make_session(model, self._path, self._threads, optimise=False)
+        copies = 1 if self._grouping == "single" else 2
+        part = _together([self._alone(one, i) for i in range(copies)])
+        shapes = {n: np.shape(v) for n, v in zip(wanted, self._run(session, wanted, part.inputs, self._rows), strict=True)}
+        shapes |= {n: np.shape(v) for n, v in part.inputs.items()}
+        axes = FeatureAxes(graph, shapes)
+        self._by_graph |= {t: axes.of(t) for t in open_}
 
 
-def _read(path: Path) -> Any:
-    onnx = import_onnx()
-    try:
-        return onnx.load(str(path))
-    except Exception as error:  # protobuf and onnx raise many classes for a file that is no graph
-        raise InputError(f"{path} cannot be read as an ONNX model: {error}") from error
+_HALF = 10  # onnx.TensorProto.FLOAT16
 
 
-def _session(model: Any, path: Path, threads: int | None) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("Running an ONNX model", "onnxruntime", "models") from error
-    options = onnxruntime.SessionOptions()
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or allowed
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises classes of its own that it does not export
-        raise InputError(f"{path} cannot be run by ONNX Runtime: {' '.join(str(error).split())}") from error
+def items_first(x: Any, word: str) -> Any:
+    """Activations as (b, t, d), (b, d), or (b, d, h, w) where items have places in two or more dimensions.
+
+    Without a ``b`` they are of one item alone, and all but the features' axis become its tokens.
+    """
+    d = word.index("d")
+    if "b" not in word:
+        return np.moveaxis(x, d, -1).reshape(1, -1, x.shape[d])
+    b = word.index("b")
+    places = [i for i in range(len(word)) if i not in (b, d)]
+    if len(places) <= 1:
+        return x.transpose(b, *places, d)
+    x = x.transpose(b, d, *places)
+    return x if x.ndim == _MAP else x.reshape(*x.shape[:3], -1)
 
 
-def _tokenizer(folder: str | Path | None) -> Any:
-    if folder is None:
-        raise InputError("An ONNX model of texts needs tokenizer=…, a folder with a tokeniser of transformers.")
-    from .transformers import import_transformers, reading
+def _leads(shape: tuple[int, ...], unlike: tuple[int, ...]) -> bool:
+    """Whether the first axis is that of a batch of one."""
+    return len(shape) > 1 and bool(shape[0] == unlike[0] == 1)
 
-    transformers = import_transformers()
-    with reading(str(folder), local=True):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(Path(folder).expanduser()), local_files_only=True)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    return tokenizer
+
+def _together(parts: Sequence[Pass]) -> Pass:
+    """Items whose arrays are of one shape, in one pass."""
+    if len(parts) == 1:
+        return parts[0]
+    names = parts[0].inputs
+    inputs = {n: np.concatenate([np.asarray(p.inputs[n]) for p in parts]) for n in names}
+    mask = None if parts[0].mask is None else np.concatenate([p.mask for p in parts])
+    return Pass([i for p in parts for i in p.positions], inputs, mask, parts[0].prefix)
+
+
+def _in_rows(part: Pass, rows: int | None) -> list[Pass]:
+    """A pass in pieces of so many items at most."""
+    if rows is None or len(part.positions) <= rows:
+        return [part]
+    return [
+        Pass(
+            part.positions[i : i + rows],
+            {k: v[i : i + rows] for k, v in part.inputs.items()},
+            None if part.mask is None else part.mask[i : i + rows],
+            part.prefix,
+        )
+        for i in range(0, len(part.positions), rows)
+    ]
