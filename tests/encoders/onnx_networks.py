@@ -150,11 +150,15 @@ def export(network, example, path, *, dynamo, name="pixel_values", axes=None, **
     """Write a network as ONNX; the batch is dynamic unless `axes` says otherwise."""
     axes = {0: "batch"} if axes is None else axes
     if dynamo:
-        dims = {i: torch.export.Dim.DYNAMIC for i in axes}
+        dims = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
         how = {"dynamo": True, "dynamic_shapes": (dims,), "verbose": False}
     else:
         how = {"dynamo": False, "dynamic_axes": {name: axes}}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         torch.onnx.export(network, (example,), str(path), input_names=[name], **how, **options)
     return path

@@ -163,7 +163,11 @@ def export_with_mask(model, path, names):
     ids = torch.randint(3, 14, (2, 6))
     dims = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     shapes = (dims, dims if "attention_mask" in names else None)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Plain().eval(), (ids, torch.ones_like(ids)), str(path), dynamo=True, verbose=False,
@@ -211,7 +215,7 @@ def test_a_folder_without_a_tokeniser_or_graph_is_refused(text_folder, tmp_path)
         load_encoder(f"onnx:{tmp_path}")
     for file in folder.glob("model.onnx*"):
         shutil.copy(file, tmp_path)
-    with pytest.raises(InputError, match="cannot be read|tokenizer"):
+    with pytest.raises(InputError, match=r"cannot be read|tokenizer"):
         load_encoder(f"onnx:{tmp_path}")
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(InputError, match=r"config\.json cannot be read"):
@@ -267,7 +271,14 @@ def test_a_folder_of_images_is_read_as_transformers_reads_it(checkpoint, tmp_pat
 
 def test_recordings_of_a_folder_go_through_its_feature_extractor(tmp_path):
     pytest.importorskip("onnxscript")
-    export(make(Wave), torch.randn(2, 400), tmp_path / "model.onnx", dynamo=False, name="input_values", axes={0: "b", 1: "t"})
+    export(
+        make(Wave),
+        torch.randn(2, 400),
+        tmp_path / "model.onnx",
+        dynamo=False,
+        name="input_values",
+        axes={0: "b", 1: "t"},
+    )
     settings = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": True, "sampling_rate": 16000,
                 "feature_size": 1, "padding_value": 0.0, "return_attention_mask": False}  # fmt: skip
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))

@@ -1,4 +1,4 @@
-"""A table of the user's own: CSV, TSV, JSON lines or Parquet, with texts and paths of image or audio files."""
+"""A table of the user's own: CSV, TSV, JSON lines or Parquet, with texts and paths of image, audio or video files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from .._registry import format_spec
 from ..errors import InputError, MissingExtraError, UnknownNameError
 from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
 from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
+from ._video import VIDEO_SUFFIXES, read_video
 
 _log = logging.getLogger(__name__)
-_READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio}
+_READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio, "video": read_video}
 
 Columns = dict[str, list[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Table(Dataset):
-    """Paired items from a file with one row an item and one column an id, text, image path, audio path or label.
+    """Paired items from a file with one row an item; columns are ids, texts, paths of pictures or sounds, labels.
 
-    Each text, image or audio column becomes a view under the column's name. If none of `text`, `image` and `audio` is
-    given, the columns are told apart by what they hold: paths with an image ending, paths with an audio ending, and
-    texts; columns of numbers, the id and columns called ``label`` or ``group`` are no views.
+    Each text, image, audio or video column becomes a view under the column's name. If none of `text`, `image`, `audio`
+    and `video` is given, the columns are told apart by what they hold: paths with an ending of images, of recordings,
+    of films, and texts; columns of numbers, the id and columns called ``label`` or ``group`` are no views.
 
     Attributes:
         path: A ``.csv``, ``.tsv``, ``.jsonl`` (or ``.ndjson``) or ``.parquet`` file, text in UTF-8.
@@ -38,6 +39,8 @@ class Table(Dataset):
         text: Column or columns of texts, taken as they are.
         image: Column or columns of paths of image files, relative to the table.
         audio: Column or columns of paths of audio files, relative to the table.
+        video: Column or columns of paths of films, animations or ``.npy`` files of frames, relative to the table; of
+            each 16 frames are taken, evenly spaced from the first to the last.
         label: Column or columns of labels; ``label`` by default if there is one.
         group: Column of groups: rows of one group are never permuted or split apart; ``group`` if there is one.
         skip_bad: Leave items with an empty text or an unreadable file out of every view, and name them in the result's
@@ -51,12 +54,13 @@ class Table(Dataset):
     text: Sequence[str] | None = None
     image: Sequence[str] | None = None
     audio: Sequence[str] | None = None
+    video: Sequence[str] | None = None
     label: Sequence[str] | None = None
     group: str | None = None
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("text", "image", "audio", "label"):
+        for field in ("text", "image", "audio", "video", "label"):
             value = getattr(self, field)
             if value is not None:
                 object.__setattr__(self, field, as_names(value, f"table: {field}"))
@@ -109,12 +113,12 @@ class Table(Dataset):
         )
 
     def _roles(self, columns: Columns, path: Path) -> dict[str, str]:
-        """View column -> ``text``, ``image`` or ``audio``.
+        """View column -> ``text``, ``image``, ``audio`` or ``video``.
 
         Raises:
             InputError: if no column can be a view, or one is given as two kinds.
         """
-        given = {"text": self.text, "image": self.image, "audio": self.audio}
+        given = {"text": self.text, "image": self.image, "audio": self.audio, "video": self.video}
         roles: dict[str, str] = {}
         if any(v is not None for v in given.values()):
             for kind, names in given.items():
@@ -129,7 +133,7 @@ class Table(Dataset):
         if not roles:
             raise InputError(
                 f"{path} has no column that can be a view; its columns are {', '.join(columns)}. "
-                "Name some with text=['…'], image=['…'] or audio=['…']."
+                "Name some with text=['…'], image=['…'], audio=['…'] or video=['…']."
             )
         return roles
 
@@ -276,7 +280,7 @@ def _guess(values: Sequence[Any]) -> str | None:
     texts = [v for v in values if v]
     if not texts:
         return None
-    for kind, endings in (("image", IMAGE_SUFFIXES), ("audio", AUDIO_SUFFIXES)):
+    for kind, endings in (("image", IMAGE_SUFFIXES), ("audio", AUDIO_SUFFIXES), ("video", VIDEO_SUFFIXES)):
         if all(v.lower().endswith(endings) for v in texts):
             return kind
     return None if all(map(_is_number, texts)) else "text"

@@ -12,26 +12,32 @@ from itertools import accumulate
 from operator import mul
 from typing import Any
 
+import numpy as np
+
 Shapes = Mapping[str, Sequence[int]]
 
-_CHANNELS_SECOND = frozenset(
-    "Conv ConvTranspose ConvInteger QLinearConv BatchNormalization GroupNormalization FusedConv "
-    "DepthToSpace SpaceToDepth DeformConv".split()
-)
-_LAST = frozenset(
-    "Gemm FusedGemm FusedMatMul MatMulNBits RMSNormalization SimplifiedLayerNormalization SkipLayerNormalization "
-    "SkipSimplifiedLayerNormalization EmbedLayerNormalization Attention MultiHeadAttention GroupQueryAttention BiasGelu "
-    "DynamicQuantizeMatMul MatMulIntegerToFloat LSTM GRU RNN NhwcFusedConv NhwcConv".split()
-)
+_CHANNELS_SECOND = frozenset((
+    *("Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "FusedConv", "DeformConv", "DepthToSpace", "SpaceToDepth"),
+    *("BatchNormalization", "GroupNormalization"),
+))  # fmt: skip
+_LAST = frozenset((
+    *("Gemm", "FusedGemm", "FusedMatMul", "MatMulNBits", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "BiasGelu"),
+    *("RMSNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),
+    *("EmbedLayerNormalization", "Attention", "MultiHeadAttention", "GroupQueryAttention", "LSTM", "GRU", "RNN"),
+    *("NhwcFusedConv", "NhwcConv"),
+))  # fmt: skip
 _PRODUCTS = frozenset(("MatMul", "MatMulInteger", "QLinearMatMul"))
-_KEEPS = frozenset(
-    "Relu LeakyRelu Elu Selu Celu Gelu FastGelu QuickGelu BiasAdd Sigmoid HardSigmoid HardSwish Swish Mish Softplus "
-    "Softsign Tanh Erf Exp Log Sqrt Reciprocal Neg Abs Sin Cos Clip Identity Cast CastLike Dropout PRelu Softmax LogSoftmax "
-    "Hardmax Add Sub Mul Div Pow Min Max Sum Mean Where InstanceNormalization LpNormalization MeanVarianceNormalization "
-    "LRN MaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool Resize Upsample Pad Slice Split Concat Tile Expand "
-    "CumSum QuantizeLinear DequantizeLinear DynamicQuantizeLinear ThresholdedRelu Floor Ceil Round Sign Trilu QLinearAdd "
-    "QLinearMul QLinearSigmoid QLinearConcat ReverseSequence".split()
-)
+_KEEPS = frozenset((
+    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Gelu", "FastGelu", "QuickGelu", "Sigmoid"),
+    *("HardSigmoid", "HardSwish", "Swish", "Mish", "Softplus", "Softsign", "Tanh", "Erf", "Exp", "Log", "Sqrt", "Neg"),
+    *("Abs", "Sin", "Cos", "Reciprocal", "Clip", "Floor", "Ceil", "Round", "Sign", "Softmax", "LogSoftmax", "Hardmax"),
+    *("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Mean", "Where", "BiasAdd", "CumSum", "Trilu"),
+    *("Identity", "Cast", "CastLike", "Dropout", "Slice", "Split", "Concat", "Pad", "Tile", "Expand", "ReverseSequence"),
+    *("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample", "LRN"),
+    *("InstanceNormalization", "LpNormalization", "MeanVarianceNormalization"),
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearAdd", "QLinearMul", "QLinearSigmoid"),
+    "QLinearConcat",
+))  # fmt: skip
 _RESHAPES = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze"))
 _REDUCES = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2")
 _SHAPE_ONLY = frozenset(("Shape", "Size", "NonZero", "ConstantOfShape", "Range", "OneHot"))
@@ -85,7 +91,11 @@ class FeatureAxes:
         if kind in _PRODUCTS:
             return self._product(node)
         if kind == "LayerNormalization":
-            return frozenset({-1}) if _attribute(node, "axis", -1) in (-1, (self._rank(output) or 0) - 1) else self._of(inputs)
+            return (
+                frozenset({-1})
+                if _attribute(node, "axis", -1) in (-1, (self._rank(output) or 0) - 1)
+                else self._of(inputs)
+            )
         if kind == "Gather":
             return self._gather(node, output)
         if kind == "Transpose":
@@ -179,7 +189,15 @@ def wanted_shapes(graph: Any, tensors: Iterable[str]) -> list[str]:
         if node.op_type in _SHAPE_ONLY or node.op_type == "Constant":
             continue
         wanted[tensor] = None
-        shaped = node.op_type in _RESHAPES or node.op_type in ("Expand", "Tile", "Slice", "Pad", "Resize", "Gather", "Clip")
+        shaped = node.op_type in _RESHAPES or node.op_type in (
+            "Expand",
+            "Tile",
+            "Slice",
+            "Pad",
+            "Resize",
+            "Gather",
+            "Clip",
+        )
         sources = [i for i in node.input if i]
         todo.extend(sources[:1] if shaped else sources)
     return list(wanted)
@@ -205,3 +223,19 @@ def items_axis(two: Sequence[int], three: Sequence[int]) -> int | None:
     places = [i for i, pair in enumerate(zip(two, three, strict=True)) if pair == (2, 3)]
     changed = [i for i, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
     return places[0] if len(places) == 1 and changed == places else None
+
+
+def items_first(x: Any, word: str) -> Any:
+    """Activations as (b, t, d), (b, d), or (b, d, h, w) where items have places in two or more dimensions.
+
+    Without a ``b`` they are of one item alone, and all but the features' axis become its tokens.
+    """
+    d = word.index("d")
+    if "b" not in word:
+        return np.moveaxis(x, d, -1).reshape(1, -1, x.shape[d])
+    b = word.index("b")
+    places = [i for i in range(len(word)) if i not in (b, d)]
+    if len(places) <= 1:
+        return x.transpose(b, *places, d)
+    x = x.transpose(b, d, *places)
+    return x if x.ndim == 4 else x.reshape(*x.shape[:3], -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from ..errors import InputError, MissingExtraError, UnknownNameError
 from ._hf_files import refuse_pointer
 from ._onnx_graph import import_onnx
 from ._torch import json_digest
+
+_SMALL = 1024
 
 
 def find_graph(folder: Path, file: str | None, side: str | None) -> Path:
@@ -34,7 +37,9 @@ def find_graph(folder: Path, file: str | None, side: str | None) -> Path:
     sides = folder_sides(folder)
     if side is not None:
         if side not in sides:
-            raise UnknownNameError(f"side of {folder.name}", side, sides, "A side is a file such as encoder_model.onnx.")
+            raise UnknownNameError(
+                f"side of {folder.name}", side, sides, "A side is a file such as encoder_model.onnx."
+            )
         return next(p for n, p in there.items() if n.rpartition("/")[2] == f"{side}_model.onnx")
     for name in ("model.onnx", "onnx/model.onnx"):
         if name in there:
@@ -42,7 +47,8 @@ def find_graph(folder: Path, file: str | None, side: str | None) -> Path:
     if len(there) == 1:
         return next(iter(there.values()))
     ways = [f"'#{s}'" for s in sides] or [f"file={n!r}" for n in there]
-    raise InputError(f"The folder {folder} holds {len(there)} graphs ({', '.join(there)}); say which by {' or '.join(ways)}.")
+    known = ", ".join(there)
+    raise InputError(f"The folder {folder} holds {len(there)} graphs ({known}); say which by {' or '.join(ways)}.")
 
 
 def folder_sides(folder: Path) -> tuple[str, ...]:
@@ -127,10 +133,21 @@ def make_session(model: Any, path: Path, threads: int | None, *, optimise: bool 
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    _inline_small(model, path.parent)
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own that it does not export
         raise InputError(f"{path} cannot be run by ONNX Runtime: {' '.join(str(error).split())}") from error
+
+
+def _inline_small(model: Any, folder: Path) -> None:
+    """Put shapes and the like into the graph, in place: ONNX Runtime reads weights beside it, but wants these at once."""
+    onnx = import_onnx()
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and math.prod(tensor.dims) <= _SMALL:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
 
 
 def _external(model: Any, path: Path) -> dict[str, int]:

@@ -21,7 +21,9 @@ from ..errors import InputError, MissingExtraError, UnknownNameError
 _LISTS = re.compile(r"(blocks?|layers?|stages?|resblocks|features)\d*|h")
 _UNDERSCORED = re.compile(r"(blocks?|layers?|h|stages?|resblocks)_(?:\._)?(\d+)")
 _NORM = re.compile(r"norm|(^|[._])ln([._\d]|$)", re.IGNORECASE)
-_NO_FEATURES = frozenset(("Constant", "Shape", "Size", "NonZero", "ConstantOfShape", "Range", "Equal", "Less", "Greater"))
+_NO_FEATURES = frozenset(
+    ("Constant", "Shape", "Size", "NonZero", "ConstantOfShape", "Range", "Equal", "Less", "Greater")
+)
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -52,7 +54,9 @@ def module_path(node: Any) -> str:
                 scopes = ast.literal_eval(entry.value)
             except (ValueError, SyntaxError, RecursionError):
                 return ""
-            named = [s for s in scopes[:-1] if isinstance(s, str) and not s.startswith("_empty")]  # the last is the node
+            named = [
+                s for s in scopes[:-1] if isinstance(s, str) and not s.startswith("_empty")
+            ]  # the last is the node
             return named[-1] if named else ""
     parts = node.name.strip("/").split("/")[:-1]
     path: list[str] = []

@@ -321,3 +321,33 @@ def fill_in(inputs: dict[str, Array], wanted: Mapping[str, Any]) -> dict[str, Ar
         elif name.startswith("past_key_values") and about.shape:
             filled[name] = np.zeros([b, *(n if isinstance(n, int) else 0 for n in about.shape[1:])])
     return filled
+
+
+def leads(shape: tuple[int, ...], unlike: tuple[int, ...]) -> bool:
+    """Whether the first axis is that of a batch of one."""
+    return len(shape) > 1 and bool(shape[0] == unlike[0] == 1)
+
+
+def together(parts: Sequence[Pass]) -> Pass:
+    """Items whose arrays are of one shape, in one pass."""
+    if len(parts) == 1:
+        return parts[0]
+    names = parts[0].inputs
+    inputs = {n: np.concatenate([np.asarray(p.inputs[n]) for p in parts]) for n in names}
+    mask = None if parts[0].mask is None else np.concatenate([p.mask for p in parts])
+    return Pass([i for p in parts for i in p.positions], inputs, mask, parts[0].prefix)
+
+
+def in_rows(part: Pass, rows: int | None) -> list[Pass]:
+    """A pass in pieces of so many items at most."""
+    if rows is None or len(part.positions) <= rows:
+        return [part]
+    return [
+        Pass(
+            part.positions[i : i + rows],
+            {k: v[i : i + rows] for k, v in part.inputs.items()},
+            None if part.mask is None else part.mask[i : i + rows],
+            part.prefix,
+        )
+        for i in range(0, len(part.positions), rows)
+    ]

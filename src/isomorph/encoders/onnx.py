@@ -23,7 +23,7 @@ from ..errors import InputError, UnknownNameError
 from ._axes import KNOWN, parse_axes
 from ._base import Encoder, Features
 from ._check import Fault, check_first_batch
-from ._onnx_axes import FeatureAxes, items_axis, wanted_shapes
+from ._onnx_axes import FeatureAxes, items_axis, items_first, wanted_shapes
 from ._onnx_files import find_graph, folder_config, folder_sides, make_session, read_graph, weights_digest
 from ._onnx_graph import add_outputs, choose_tensors, randomise
 from ._onnx_inputs import (
@@ -35,7 +35,10 @@ from ._onnx_inputs import (
     fill_in,
     guess_modality,
     image_inputs,
+    in_rows,
+    leads,
     text_inputs,
+    together,
 )
 from ._pooling import pool
 from ._provider import Options, Provider
@@ -46,7 +49,7 @@ _MODALITIES = ("image", "text", "audio")
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
           "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}  # fmt: skip
 _SCHEME = 2
-_MAP = 4
+_HALF = 10  # onnx.TensorProto.FLOAT16
 
 
 class Onnx(Provider):
@@ -173,7 +176,9 @@ class OnnxEncoder(Encoder):
                 f"{', '.join(image)}: options of images without own preprocessing; this is not such a model."
             )
         if (text["max_length"] is not None or text["truncate"]) and (preprocess is not None or kind != "text"):
-            raise InputError("max_length= and truncate= are for texts without own preprocessing; this is not such a model.")
+            raise InputError(
+                "max_length= and truncate= are for texts without own preprocessing; this is not such a model."
+            )
         if preprocess is not None:
             return Own(preprocess, kind, self._first)
         if kind == "image":
@@ -292,7 +297,7 @@ class OnnxEncoder(Encoder):
 
     def _parts(self, batch: Sequence[Any]) -> list[Pass]:
         if self._grouping == "padded":
-            return [p for part in self._source.passes(batch) for p in _in_rows(part, self._rows)]
+            return [p for part in self._source.passes(batch) for p in in_rows(part, self._rows)]
         alone = [self._alone(item, i) for i, item in enumerate(batch)]
         if self._grouping == "single":
             return alone
@@ -300,7 +305,7 @@ class OnnxEncoder(Encoder):
         for part in alone:
             shapes = tuple((k, np.shape(v)) for k, v in part.inputs.items())
             alike.setdefault(shapes, []).append(part)
-        return [p for parts in alike.values() for p in _in_rows(_together(parts), self._rows)]
+        return [p for parts in alike.values() for p in in_rows(together(parts), self._rows)]
 
     def _alone(self, item: Any, position: int) -> Pass:
         try:
@@ -311,29 +316,32 @@ class OnnxEncoder(Encoder):
 
     def _pooled(self, part: Pass) -> dict[str, Any]:
         outputs = list(dict.fromkeys(self._taps.values()))
-        n = len(part.positions)
         values = dict(zip(outputs, self._run(self._session, outputs, part.inputs, self._rows), strict=True))
         pooled: dict[str, Any] = {}
         for layer, tensor in self._taps.items():
             try:
-                x, word = np.asarray(values[tensor]), self._axes[layer]
-                if x.ndim != len(word):
-                    raise InputError(f"activations of shape {x.shape} come where ({', '.join(word)}) was before.")
-                x = items_first(x, word)[: n if "b" in word else None]
-                if len(x) != n:
-                    raise InputError(
-                        f"activations of {len(x)} items come for {n}; say by axes= which axis holds the items."
-                    )
-                if x.ndim == _MAP - 1 and word.count("t") > 1 and self._options.pooling in ("cls", "last"):
-                    raise InputError(
-                        f"pooling={self._options.pooling!r} needs tokens; the layer gives maps: use 'mean' or 'max'."
-                    )
-                prefix = part.prefix if part.prefix is not None else self._prefix
-                mask = part.mask if x.ndim == _MAP - 1 else None
-                pooled[layer] = pool(x, mask, self._options.pooling, prefix)
+                pooled[layer] = self._pool(np.asarray(values[tensor]), self._axes[layer], part)
             except InputError as error:
                 raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
         return pooled
+
+    def _pool(self, x: Any, word: str, part: Pass) -> Any:
+        """Pooled activations of one layer.
+
+        Raises:
+            InputError: if they are not what they were, or the pooling makes no sense for them.
+        """
+        n, pooling = len(part.positions), self._options.pooling
+        if x.ndim != len(word):
+            raise InputError(f"activations of shape {x.shape} come where ({', '.join(word)}) was before.")
+        x = items_first(x, word)[: n if "b" in word else None]
+        if len(x) != n:
+            raise InputError(f"activations of {len(x)} items come for {n}; say by axes= which axis holds the items.")
+        tokens = x.ndim == 3
+        if tokens and word.count("t") > 1 and pooling in ("cls", "last"):
+            raise InputError(f"pooling={pooling!r} needs tokens; the layer gives maps: use 'mean' or 'max'.")
+        prefix = part.prefix if part.prefix is not None else self._prefix
+        return pool(x, part.mask if tokens else None, pooling, prefix)
 
     def _run(self, session: Any, outputs: list[str], inputs: dict[str, Any], rows: int | None = None) -> list[Any]:
         inputs = fill_in(inputs, self._inputs)
@@ -354,7 +362,7 @@ class OnnxEncoder(Encoder):
 
     @property
     def _first(self) -> str:
-        return next((n for n in self._inputs if n in ("input_ids", "pixel_values")), next(iter(self._inputs)))
+        return next((str(n) for n in self._inputs if n in ("input_ids", "pixel_values")), str(next(iter(self._inputs))))
 
     def _find_axes(self, one: Any, other: Any) -> None:
         """Run copies of an item, and another, and see which axis is which.
@@ -365,12 +373,14 @@ class OnnxEncoder(Encoder):
         outputs = list(dict.fromkeys(self._taps.values()))
 
         def shapes(count: int, item: Any = one) -> dict[str, tuple[int, ...]]:
-            part = _together([self._alone(item, i) for i in range(count)])
+            part = together([self._alone(item, i) for i in range(count)])
             values = self._run(self._session, outputs, part.inputs, self._rows)
             for layer, tensor in self._taps.items():
                 kind = np.asarray(values[outputs.index(tensor)]).dtype
                 if kind.kind != "f":
-                    raise InputError(f"{self.name}: layer {layer!r} holds {kind}, no features; leave it out of layers=.")
+                    raise InputError(
+                        f"{self.name}: layer {layer!r} holds {kind}, no features; leave it out of layers=."
+                    )
             return {name: np.shape(v) for name, v in zip(outputs, values, strict=True)}
 
         alone = shapes(1)
@@ -388,7 +398,9 @@ class OnnxEncoder(Encoder):
                 found[layer] = self._check_said(layer, alone[tensor])
                 continue
             item_axis = items_axis(two[tensor], three[tensor]) if two and three else None
-            if item_axis is None and (self._rows or (self._grouping == "single" and _leads(alone[tensor], unlike[tensor]))):
+            if item_axis is None and (
+                self._rows or (self._grouping == "single" and leads(alone[tensor], unlike[tensor]))
+            ):
                 item_axis = 0  # of a fixed number of rows there is nothing to compare
             found[layer] = self._word(layer, tensor, alone[tensor], unlike[tensor], item_axis)
         if any("b" not in word for word in found.values()) and self._rows is None:
@@ -399,7 +411,8 @@ class OnnxEncoder(Encoder):
         word = self._said[layer]
         if len(word) != len(shape):
             raise InputError(
-                f"{self.name}: axes={word!r} has {len(word)} letters, but layer {layer!r} gives activations of shape {shape}."
+                f"{self.name}: axes={word!r} has {len(word)} letters, but layer {layer!r} gives activations of shape "
+                f"{shape}."
             )
         return word
 
@@ -408,7 +421,8 @@ class OnnxEncoder(Encoder):
     ) -> str:
         if len(shape) != len(unlike) or not shape:
             raise InputError(
-                f"{self.name}: layer {layer!r} does not give activations of one kind for every item; leave it out of layers=."
+                f"{self.name}: layer {layer!r} does not give activations of one kind for every item; leave it out of "
+                "layers=."
             )
         n = len(shape)
         rest = [i for i in range(n) if i != item_axis]
@@ -420,15 +434,16 @@ class OnnxEncoder(Encoder):
         fixed = [i for i in rest if shape[i] == unlike[i]]
         if not fixed:
             raise InputError(
-                f"{self.name}: layer {layer!r} gives activations of shape {shape} for one item and {unlike} for another: no "
-                "axis keeps its size, so it has no features; leave it out of layers=."
+                f"{self.name}: layer {layer!r} gives activations of shape {shape} for one item and {unlike} for another: "
+                "no axis keeps its size, so it has no features; leave it out of layers=."
             )
         sure = [i for i in fixed if i in said] if said and len(rest) > 1 else fixed
         if len(sure) != 1:
             words = [k for k in KNOWN if len(k) == n] or KNOWN
             raise InputError(
-                f"{self.name}: layer {layer!r} gives activations of shape {shape}, and which axis holds the features cannot "
-                f"be told. Say it by axes=, such as {', '.join(f'axes={k!r}' for k in words)}, or leave it out of layers=."
+                f"{self.name}: layer {layer!r} gives activations of shape {shape}, and which axis holds the features "
+                f"cannot be told. Say it by axes=, such as {', '.join(f'axes={k!r}' for k in words)}, or leave it out of "
+                "layers=."
             )
         return "".join("b" if i == item_axis else "d" if i == sure[0] else "t" for i in range(n))
 
@@ -446,57 +461,10 @@ class OnnxEncoder(Encoder):
         add_outputs(model, wanted)
         session = make_session(model, self._path, self._threads, optimise=False)
         copies = 1 if self._grouping == "single" else 2
-        part = _together([self._alone(one, i) for i in range(copies)])
-        shapes = {n: np.shape(v) for n, v in zip(wanted, self._run(session, wanted, part.inputs, self._rows), strict=True)}
+        part = together([self._alone(one, i) for i in range(copies)])
+        shapes = {
+            n: np.shape(v) for n, v in zip(wanted, self._run(session, wanted, part.inputs, self._rows), strict=True)
+        }
         shapes |= {n: np.shape(v) for n, v in part.inputs.items()}
         axes = FeatureAxes(graph, shapes)
         self._by_graph |= {t: axes.of(t) for t in open_}
-
-
-_HALF = 10  # onnx.TensorProto.FLOAT16
-
-
-def items_first(x: Any, word: str) -> Any:
-    """Activations as (b, t, d), (b, d), or (b, d, h, w) where items have places in two or more dimensions.
-
-    Without a ``b`` they are of one item alone, and all but the features' axis become its tokens.
-    """
-    d = word.index("d")
-    if "b" not in word:
-        return np.moveaxis(x, d, -1).reshape(1, -1, x.shape[d])
-    b = word.index("b")
-    places = [i for i in range(len(word)) if i not in (b, d)]
-    if len(places) <= 1:
-        return x.transpose(b, *places, d)
-    x = x.transpose(b, d, *places)
-    return x if x.ndim == _MAP else x.reshape(*x.shape[:3], -1)
-
-
-def _leads(shape: tuple[int, ...], unlike: tuple[int, ...]) -> bool:
-    """Whether the first axis is that of a batch of one."""
-    return len(shape) > 1 and bool(shape[0] == unlike[0] == 1)
-
-
-def _together(parts: Sequence[Pass]) -> Pass:
-    """Items whose arrays are of one shape, in one pass."""
-    if len(parts) == 1:
-        return parts[0]
-    names = parts[0].inputs
-    inputs = {n: np.concatenate([np.asarray(p.inputs[n]) for p in parts]) for n in names}
-    mask = None if parts[0].mask is None else np.concatenate([p.mask for p in parts])
-    return Pass([i for p in parts for i in p.positions], inputs, mask, parts[0].prefix)
-
-
-def _in_rows(part: Pass, rows: int | None) -> list[Pass]:
-    """A pass in pieces of so many items at most."""
-    if rows is None or len(part.positions) <= rows:
-        return [part]
-    return [
-        Pass(
-            part.positions[i : i + rows],
-            {k: v[i : i + rows] for k, v in part.inputs.items()},
-            None if part.mask is None else part.mask[i : i + rows],
-            part.prefix,
-        )
-        for i in range(0, len(part.positions), rows)
-    ]
