@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from .._packages import cache_dir, file_sha256
-from ..errors import FetchError
+from ..errors import FetchError, InputError
+from ._hf_files import missing_weights
 from .transformers import import_transformers, quiet
 
 _VERSION = 1
@@ -26,6 +27,7 @@ def converted(path: Path, stem: str) -> Path:
         stem: Name of the folder, which identifies the file's content.
 
     Raises:
+        InputError: if the file lacks weights.
         FetchError: if the cache cannot be written.
     """
     target = cache_dir() / "converted" / f"{stem}-v{_VERSION}"
@@ -53,13 +55,23 @@ def converted(path: Path, stem: str) -> Path:
 
 
 def _convert(path: Path, into: Path) -> None:
+    """Write a file's weights and tokeniser into a folder.
+
+    Raises:
+        InputError: if weights are missing.
+    """
     from safetensors.torch import save_file
 
     transformers = import_transformers()
     where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name, "local_files_only": True}
     # its progress bar knows no terminal; the line above says what goes on
     with quiet(transformers), contextlib.redirect_stderr(io.StringIO()):
-        model = transformers.AutoModel.from_pretrained(**where, dtype="float32")
+        model, info = transformers.AutoModel.from_pretrained(**where, dtype="float32", output_loading_info=True)
+        if lacking := missing_weights(path.name, info):
+            raise InputError(
+                f"{path} lacks {len(lacking)} weights that its architecture has, such as {lacking[0]!r}; they would be "
+                "random. Download it again, or use the model's original checkpoint."
+            )
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config  # the weights are plain float32 now
         model.config.architectures = [type(model).__name__]

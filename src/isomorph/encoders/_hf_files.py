@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ READING = ("trust_remote_code", "gguf_file", "weights", "weights_dtype", "attent
 _SPREAD = 0.02
 _HEADED = ("speecht5",)  # their bare models lack what turns the input into the first block's
 _HEADS = ("pooler.", "masked_spec_embed", "mask_token", "lm_head.", "classifier.", "logit_scale")
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+_ADAPTED = "base_model.model."  # what stands before the names of an adapter's weights
 _POINTER = b"version https://git-lfs"
 
 
@@ -50,7 +53,9 @@ def check_files(folder: Path, weights: str, adapter: Any, *, random: bool, gguf:
     if random or gguf is not None:
         return
     safe = sorted(n for n in names if n.endswith(".safetensors") and not n.startswith("adapter"))
-    pickled = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth")) and "training_args" not in n)
+    pickled = sorted(
+        n for n in names if n.endswith((".bin", ".pt", ".pth")) and not n.startswith(("adapter", "training_args"))
+    )
     if weights == "safetensors" and not safe:
         if pickled:
             raise InputError(
@@ -167,36 +172,127 @@ def let_go(model: Any, needs: Sequence[Any]) -> None:
 def with_adapter(model: Any, source: str) -> tuple[Any, str]:
     """A model with a PEFT adapter merged into its weights, and the adapter's digest.
 
+    Args:
+        model: The checkpoint's own model, head included; it is changed in place.
+        source: Folder or hub id of the adapter, which may have been made for this model, for the one without its head,
+            or for one with another head.
+
     Raises:
-        InputError: if it does not fit the model.
+        InputError: if it does not fit the model, changes nothing, or cannot be merged into weights.
         MissingExtraError: if peft is not installed.
+        FetchError: if the hub does not have it.
     """
     try:
         import peft
     except ImportError as error:
         raise MissingExtraError("Merging an adapter", "peft", "adapters") from error
-    if is_path(source) and not (Path(source).expanduser() / "adapter_config.json").is_file():
-        raise InputError(f"adapter={source!r} holds no adapter_config.json; a PEFT adapter is a folder with one.")
-    import warnings
-
-    before = json_digest({n: float(p.detach().double().sum()) for n, p in model.named_parameters()})
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        merged = peft.PeftModel.from_pretrained(model, str(Path(source).expanduser()) if is_path(source) else source)
-    lost = [str(w.message) for w in said if "missing" in str(w.message).lower() and "adapter" in str(w.message).lower()]
-    if lost:
-        raise InputError(f"The adapter {source} does not fit this model: {' '.join(lost[0].split())[:200]}")
-    merged = merged.merge_and_unload()
-    if json_digest({n: float(p.detach().double().sum()) for n, p in merged.named_parameters()}) == before:
+    folder = _adapter_folder(source)
+    config, names = _read_adapter(peft, folder, source)
+    root = _adapted_part(model, names)
+    before = _sums(root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what the two libraries will change; what is missing is looked at below
+        try:
+            adapted = peft.PeftModel.from_pretrained(root, str(folder), config=config, torch_device="cpu")
+            unfit = _unfit_names(peft, adapted, root, names)
+            merged = None if unfit else adapted.merge_and_unload()
+        except (ValueError, RuntimeError, AttributeError, KeyError, TypeError, NotImplementedError) as error:
+            text = " ".join(str(error).split())[:300]
+            raise InputError(f"The adapter {source} does not fit this model: {text}") from error
+    if unfit:
+        raise InputError(
+            f"The adapter {source} does not fit this model: {unfit[0]!r} is in one of them only. It was made for "
+            "another model, or for another number of layers."
+        )
+    if _sums(merged) == before:
         raise InputError(
             f"The adapter {source} changes no weight of this model: it was made for another, or is untrained."
         )
-    digest = (
-        json_digest({p.name: file_sha256(p) for p in sorted(Path(source).expanduser().iterdir()) if p.is_file()})
-        if is_path(source)
-        else source
-    )
-    return merged, digest
+    return model, json_digest({n: file_sha256(folder / n) for n in _ADAPTER})
+
+
+def _adapter_folder(source: str) -> Path:
+    """Where the files of an adapter lie.
+
+    Raises:
+        InputError: if it is not whole, or its weights are pickled.
+    """
+    if is_path(source):
+        folder = Path(source).expanduser()
+    else:
+        from ._hub import open_repository  # which needs this module
+
+        folder = open_repository(source, None, _ADAPTER[0]).get_all(["adapter_*"])
+    if not (folder / _ADAPTER[0]).is_file():
+        raise InputError(f"adapter={source!r} holds no {_ADAPTER[0]}; a PEFT adapter is a folder with one.")
+    if not (folder / _ADAPTER[1]).is_file():
+        pickled = (folder / "adapter_model.bin").is_file()
+        raise InputError(
+            f"adapter={source!r} holds no {_ADAPTER[1]}"
+            + ("; adapter_model.bin is a pickled file, which is not read: save it as safetensors." if pickled else ".")
+        )
+    refuse_pointer(folder / _ADAPTER[1])
+    return folder
+
+
+def _read_adapter(peft: Any, folder: Path, source: str) -> tuple[Any, list[str]]:
+    """An adapter's configuration, and the names of its weights in the model that it was made for.
+
+    Raises:
+        InputError: if it cannot be read, or no weights can take it up.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = peft.PeftConfig.from_pretrained(str(folder))
+        with safe_open(str(folder / _ADAPTER[1]), "pt") as file:
+            names = sorted(file.keys())
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        text = " ".join(str(error).split())[:300]
+        raise InputError(f"The adapter {source} cannot be read ({type(error).__name__}: {text}).") from error
+    if config.is_prompt_learning:
+        raise InputError(
+            f"The adapter {source} is of the kind {getattr(config.peft_type, 'value', config.peft_type)}, which adds "
+            "tokens to the input and cannot be merged into weights; adapters of weights, such as LoRA, can."
+        )
+    config.task_type = None  # the wrapper for a task wants its head, which no layer depends on
+    config.inference_mode = True
+    return config, [n.removeprefix(_ADAPTED) for n in names]
+
+
+def _adapted_part(model: Any, names: Sequence[str]) -> Any:
+    """What an adapter's names are names in: the model, the model without its head, or one with another head."""
+    torch = import_torch("Merging an adapter")
+    prefix = getattr(model, "base_model_prefix", "")
+    roots = [model]
+    if prefix and isinstance(getattr(model, prefix, None), torch.nn.Module):
+        roots.append(getattr(model, prefix))
+    elif prefix:
+        roots.append(torch.nn.Module())
+        roots[-1].add_module(prefix, model)
+    return max(roots, key=lambda root: sum(_begins_in(root, n, 2) for n in names))  # of equals the first
+
+
+def _begins_in(root: Any, name: str, depth: int) -> bool:
+    """Whether the first parts of a name are those of a module."""
+    for part in name.split(".")[:depth]:
+        if part not in root._modules:
+            return False
+        root = root._modules[part]
+    return True
+
+
+def _unfit_names(peft: Any, adapted: Any, root: Any, names: Sequence[str]) -> list[str]:
+    """Weights that the adapter has but the model cannot take, and the other way round; heads aside."""
+    wanted = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    wanted = {n.removeprefix(_ADAPTED) for n in wanted}
+    whole = {n.removeprefix(_ADAPTED) for n in adapted.state_dict()}
+    extra = [n for n in set(names) - wanted - whole if _begins_in(root, n, 1)]
+    return sorted(extra) + sorted(wanted - set(names))
+
+
+def _sums(model: Any) -> dict[str, float]:
+    return {n: float(p.detach().double().sum()) for n, p in model.named_parameters()}
 
 
 @contextlib.contextmanager

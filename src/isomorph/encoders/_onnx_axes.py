@@ -28,12 +28,14 @@ _LAST = frozenset((
 ))  # fmt: skip
 _PRODUCTS = frozenset(("MatMul", "MatMulInteger", "QLinearMatMul"))
 _KEEPS = frozenset((
-    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Gelu", "FastGelu", "QuickGelu", "Sigmoid"),
+    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Gelu", "FastGelu", "QuickGelu"),
     *("HardSigmoid", "HardSwish", "Swish", "Mish", "Softplus", "Softsign", "Tanh", "Erf", "Exp", "Log", "Sqrt", "Neg"),
-    *("Abs", "Sin", "Cos", "Reciprocal", "Clip", "Floor", "Ceil", "Round", "Sign", "Softmax", "LogSoftmax", "Hardmax"),
+    *("Sigmoid", "Abs", "Sin", "Cos", "Reciprocal", "Clip", "Floor", "Ceil", "Round", "Sign", "Softmax"),
+    *("LogSoftmax", "Hardmax"),
     *("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Mean", "Where", "BiasAdd", "CumSum", "Trilu"),
-    *("Identity", "Cast", "CastLike", "Dropout", "Slice", "Split", "Concat", "Pad", "Tile", "Expand", "ReverseSequence"),
+    *("Identity", "Cast", "CastLike", "Dropout", "Slice", "Split", "Concat", "Pad", "Tile", "Expand"),
     *("MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample", "LRN"),
+    "ReverseSequence",
     *("InstanceNormalization", "LpNormalization", "MeanVarianceNormalization"),
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearAdd", "QLinearMul", "QLinearSigmoid"),
     "QLinearConcat",
@@ -218,11 +220,10 @@ def _attribute(node: Any, name: str, default: Any) -> Any:
     return default
 
 
-def items_axis(two: Sequence[int], three: Sequence[int]) -> int | None:
-    """The axis that has an entry an item, from the shapes for two and for three copies of one item."""
-    places = [i for i, pair in enumerate(zip(two, three, strict=True)) if pair == (2, 3)]
-    changed = [i for i, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
-    return places[0] if len(places) == 1 and changed == places else None
+def items_axis(one: Sequence[int], two: Sequence[int]) -> int | None:
+    """The axis that has an entry an item, from the shapes for one and for two copies of an item."""
+    changed = [(i, pair) for i, pair in enumerate(zip(one, two, strict=True)) if pair[0] != pair[1]]
+    return changed[0][0] if len(changed) == 1 and changed[0][1] == (1, 2) else None
 
 
 def items_first(x: Any, word: str) -> Any:

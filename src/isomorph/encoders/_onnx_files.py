@@ -141,7 +141,7 @@ def make_session(model: Any, path: Path, threads: int | None, *, optimise: bool 
 
 
 def _inline_small(model: Any, folder: Path) -> None:
-    """Put shapes and the like into the graph, in place: ONNX Runtime reads weights beside it, but wants these at once."""
+    """Put shapes and the like into the graph, in place: ONNX Runtime wants these at once."""
     onnx = import_onnx()
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL and math.prod(tensor.dims) <= _SMALL:

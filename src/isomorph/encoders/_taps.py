@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError, UnknownNameError
@@ -230,7 +230,7 @@ def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> tu
     finally:
         for handle in handles:
             handle.remove()
-    values = list(given.values()) if hasattr(given, "values") else [given]
+    values = list(given.values()) if isinstance(given, Mapping) else [given]
     held = {v.data_ptr() for v in values if hasattr(v, "data_ptr")}
     return events, {name for name, place in entered.items() if place in held}
 

@@ -23,6 +23,7 @@ from ._taps import Tap, tapping
 
 _rng_lock = threading.Lock()
 _ENTRY = "(entry)"
+_SEEN = ("image", "video", "audio")  # a token in front that all texts share may be a word, which is no class token
 _SCHEME = 2  # how activations become features: axes, masks and prefixes; part of every identity
 
 
@@ -227,7 +228,7 @@ class TorchEncoder(Encoder):
         return {layer: np.stack(values) for layer, values in rows.items()}
 
     def warm_up(self, probes: Sequence[Any]) -> None:
-        alike = next((p for p in probes[1:] if self.modality != "text" and self.alike(probes[0], p)), None)
+        alike = next((p for p in probes[1:] if self.modality in _SEEN and self.alike(probes[0], p)), None)
         self.find_axes(probes[0], probes[1], alike)
 
     def parts(self, batch: Sequence[Any]) -> list[Prepared]:

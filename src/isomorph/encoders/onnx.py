@@ -7,7 +7,7 @@ by the blocks' numbers in the module paths of the nodes, or given as names or gl
 (``layers="encoder.layer.*"``), nodes or tensors.
 
 Which axis of a layer holds the features follows from the operations that made it (see `_onnx_axes`), which one the
-items from running two and three copies of one; where neither tells, the error names ``axes=``. A graph of one item a
+items from running one item and two copies of it; where neither tells, the error names ``axes=``. A graph of one item a
 pass is run item by item; one of texts without an input for the mask gets texts of one length together.
 """
 
@@ -303,8 +303,7 @@ class OnnxEncoder(Encoder):
             return alone
         alike: dict[Any, list[Pass]] = {}
         for part in alone:
-            shapes = tuple((k, np.shape(v)) for k, v in part.inputs.items())
-            alike.setdefault(shapes, []).append(part)
+            alike.setdefault(_shapes(part), []).append(part)
         return [p for parts in alike.values() for p in in_rows(together(parts), self._rows)]
 
     def _alone(self, item: Any, position: int) -> Pass:
@@ -365,7 +364,7 @@ class OnnxEncoder(Encoder):
         return next((str(n) for n in self._inputs if n in ("input_ids", "pixel_values")), str(next(iter(self._inputs))))
 
     def _find_axes(self, one: Any, other: Any) -> None:
-        """Run copies of an item, and another, and see which axis is which.
+        """Run one and two copies of an item, and another, and see which axis is which.
 
         Raises:
             InputError: if that cannot be told for a layer.
@@ -384,20 +383,21 @@ class OnnxEncoder(Encoder):
             return {name: np.shape(v) for name, v in zip(outputs, values, strict=True)}
 
         alone = shapes(1)
-        two = three = None
+        two = None
         if self._grouping != "single" and self._rows is None:
             try:
-                two, three = shapes(2), shapes(3)
+                two = shapes(2)
             except InputError:  # its batch is fixed inside, whatever its inputs say
                 self._grouping = "single"
-        unlike = shapes(1, other) if self._rows is None else alone
+        same = _shapes(self._alone(one, 0)) == _shapes(self._alone(other, 0))
+        unlike = alone if same else shapes(1, other)
         self._look_closer(one)
         found = {}
         for layer, tensor in self._taps.items():
             if layer in self._said:
                 found[layer] = self._check_said(layer, alone[tensor])
                 continue
-            item_axis = items_axis(two[tensor], three[tensor]) if two and three else None
+            item_axis = items_axis(alone[tensor], two[tensor]) if two else None
             if item_axis is None and (
                 self._rows or (self._grouping == "single" and leads(alone[tensor], unlike[tensor]))
             ):
@@ -434,16 +434,16 @@ class OnnxEncoder(Encoder):
         fixed = [i for i in rest if shape[i] == unlike[i]]
         if not fixed:
             raise InputError(
-                f"{self.name}: layer {layer!r} gives activations of shape {shape} for one item and {unlike} for another: "
-                "no axis keeps its size, so it has no features; leave it out of layers=."
+                f"{self.name}: layer {layer!r} gives activations of shape {shape} for one item and {unlike} for "
+                "another: no axis keeps its size, so it has no features; leave it out of layers=."
             )
         sure = [i for i in fixed if i in said] if said and len(rest) > 1 else fixed
         if len(sure) != 1:
             words = [k for k in KNOWN if len(k) == n] or KNOWN
             raise InputError(
                 f"{self.name}: layer {layer!r} gives activations of shape {shape}, and which axis holds the features "
-                f"cannot be told. Say it by axes=, such as {', '.join(f'axes={k!r}' for k in words)}, or leave it out of "
-                "layers=."
+                f"cannot be told. Say it by axes=, such as {', '.join(f'axes={k!r}' for k in words)}, or leave it out "
+                "of layers=."
             )
         return "".join("b" if i == item_axis else "d" if i == sure[0] else "t" for i in range(n))
 
@@ -468,3 +468,7 @@ class OnnxEncoder(Encoder):
         shapes |= {n: np.shape(v) for n, v in part.inputs.items()}
         axes = FeatureAxes(graph, shapes)
         self._by_graph |= {t: axes.of(t) for t in open_}
+
+
+def _shapes(part: Pass) -> tuple[Any, ...]:
+    return tuple((name, np.shape(value)) for name, value in part.inputs.items())
