@@ -134,9 +134,10 @@ def find_fault(encoder: Encoder, probes: Sequence[Any]) -> Fault | None:
 
 
 def _why_far(encoder: Encoder, probes: Any, alone: Any, i: int, layer: str, tolerance: float) -> Fault:
-    again = _rows(encoder, [probes[i]], "a probe once more")
-    if any(_far(again[k][0], alone[i][k][0], tolerance) for k in encoder.layers):
-        return _moves(layer)
+    for _ in range(4):  # what is drawn at random may come out the same once
+        again = _rows(encoder, [probes[i]], "a probe once more")
+        if any(_far(again[k][0], alone[i][k][0], tolerance) for k in encoder.layers):
+            return _moves(layer)
     copies = _rows(encoder, [probes[i]] * 2, "two copies of a probe")
     n = range(len(probes))
     pairs = [(a, b) for a in n for b in n if a != b and encoder.alike(probes[a], probes[b])]
