@@ -130,6 +130,11 @@ def test_a_batch_of_four_that_is_fixed_is_filled_up(tmp_path, images, dynamo):
     expected = by_hooks(make(ConvNext), pixels(images), ["stages.1.1"])["stages.1.1"].mean((2, 3))
     close(encoder.encode(images[:7])["block_04"], expected[:7])
     close(encoder.encode(images[2:3])["block_04"], expected[2:3])
+    path = export(make(TokensFirst), torch.randn(16, 3, 32, 32), tmp_path / "tokens.onnx", dynamo=dynamo, axes={})
+    encoder = load_encoder(str(path), **PLAIN)  # 16 tokens of 16 items of 16 features
+    assert set(encoder.axes.values()) == {"tbd"}
+    expected = by_hooks(make(TokensFirst), pixels(images), ["layers.1"])["layers.1"].mean(0)
+    close(encoder.encode(images)["block_02"], expected)
 
 
 def test_the_twin_has_the_axes_of_the_trained_graph(exported, images):

@@ -329,6 +329,14 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path, content, says):
         load_encoder(str(tmp_path))
 
 
+def test_a_file_of_weights_alone_is_refused_with_the_way_out(tmp_path, monkeypatch):
+    (tmp_path / "wav2vec_large.pt").write_bytes(b"pickled")
+    monkeypatch.chdir(tmp_path)
+    for spec in ("wav2vec_large.pt", str(tmp_path / "wav2vec_large.pt")):
+        with pytest.raises(InputError, match=r"fairseq's wav2vec 1\.0"):
+            load_encoder(spec)
+
+
 def test_a_folder_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="There is no folder"):
         load_encoder("./nowhere/at/all")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._base import Encoder
 
 VERSION = 1
+PROBED = ("text", "image", "audio", "video")
+"""Modalities that have probes."""
 _TOLERANCE = {"float64": 1e-5, "float32": 1e-4, "float16": 0.03, "bfloat16": 0.15}
 _ALIKE = 1e-6  # rows that differ by less, relative to their size, are the same features
 

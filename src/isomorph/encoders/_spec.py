@@ -64,7 +64,7 @@ def parse_model_spec(spec: str) -> ModelSpec:
 
 def is_path(text: str) -> bool:
     """Whether a text means a place on disk rather than a hub id."""
-    return text.startswith(("/", "./", "../", "~", ".\\")) or text in (".", "..") or _is_dir(text)
+    return text.startswith(("/", "./", "../", "~", ".\\")) or text in (".", "..") or _is_dir(text) or _is_weights(text)
 
 
 def _is_dir(text: str) -> bool:
@@ -72,6 +72,10 @@ def _is_dir(text: str) -> bool:
         return Path(text).is_dir()
     except (OSError, ValueError):  # too long for a path, or with a NUL
         return False
+
+
+def _is_weights(text: str) -> bool:
+    return Path(text).suffix.lower() in (".pt", ".pth", ".ckpt", ".bin", ".safetensors") and _exists(text)
 
 
 def _split(text: str, mark: str, what: str) -> tuple[str, str | None]:

@@ -401,13 +401,14 @@ def check_finite(name: str, layer: str, values: Sequence[Any], positions: Sequen
             )
 
 
-def settle(network: Any, options: Options, *, keep_dtype: bool = False) -> Any:
+def settle(network: Any, options: Options, *, keep_dtype: bool = False, own: bool = True) -> Any:
     """Put a network into evaluation mode, on its device, without gradients.
 
     Args:
         network: The module.
         options: Device and dtype.
         keep_dtype: Whether the weights stay in the type that they have.
+        own: Whether the network is ours; a user's may be trained on, so that its gradients stay as they are.
 
     Raises:
         InputError: if the device is not there.
@@ -419,7 +420,7 @@ def settle(network: Any, options: Options, *, keep_dtype: bool = False) -> Any:
         raise InputError(f"The device {options.device!r} cannot be used: {str(error).splitlines()[0]}") from error
     if not keep_dtype:
         network = network.to(torch.float64 if options.dtype == "float64" else torch.float32)
-    return network.eval().requires_grad_(requires_grad=False)
+    return network.eval().requires_grad_(requires_grad=False) if own else network.eval()
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 The file's weights are de-quantised to float32 by transformers and its tokeniser is taken out, once: the result is kept
 in the cache under the sha256 of the file's content, whatever the file is called, and checked against its own hash at
-every load. Layers, poolings, twins and options are then those of the provider `transformers`. What was quantised to four
-bits stays as coarse as it is: the features are those of the quantised model, computed in float32.
+every load. Layers, poolings, twins and options are then those of the provider `transformers`. What was quantised to
+four bits stays as coarse as it is: the features are those of the quantised model, computed in float32.
 
 Only texts, and only the architectures that transformers can convert; others are refused by name.
 """
@@ -87,7 +87,7 @@ def _converted(path: Path, stem: str) -> Path:
 
     Raises:
         InputError: if transformers cannot convert it.
-    """
+    """  # noqa: DOC501  # errors of ours pass
     try:
         return converted(path, stem)
     except (IsomorphError, MemoryError):
@@ -95,6 +95,6 @@ def _converted(path: Path, stem: str) -> Path:
     except Exception as error:  # transformers raises many classes for what it cannot convert
         text = " ".join(str(error).split())[:400]
         raise InputError(
-            f"{path} cannot be converted by transformers ({type(error).__name__}: {text}). Either it does not know this "
-            "architecture, or the file is damaged; use the model's original checkpoint instead (org/name or a folder)."
+            f"{path} cannot be converted by transformers ({type(error).__name__}: {text}). Either it does not know "
+            f"{path} cannot be converted by transformers ({type(error).__name__}: {text}). Either it does not know "
         ) from error

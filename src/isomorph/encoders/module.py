@@ -154,7 +154,7 @@ class ModuleEncoder(TorchEncoder):
         taps = choose_taps(children, module, options.layers)
         if _must_change(module, options):
             module = copy.deepcopy(module)
-        super().__init__(settle(module, options), taps, options, functools.partial(_call, module))
+        super().__init__(settle(module, options, own=untrained), taps, options, functools.partial(_call, module))
 
     @property
     def name(self) -> str:
