@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import json
-import os
 import re
-import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from .._packages import file_sha256
-from ..errors import FetchError, InputError, MissingExtraError
+from ..errors import InputError, MissingExtraError
 from ._spec import is_path
 from ._torch import import_torch, json_digest, seeded
 
@@ -293,31 +289,6 @@ def _unfit_names(peft: Any, adapted: Any, root: Any, names: Sequence[str]) -> li
 
 def _sums(model: Any) -> dict[str, float]:
     return {n: float(p.detach().double().sum()) for n, p in model.named_parameters()}
-
-
-@contextlib.contextmanager
-def within_seconds(id: str, seconds: float = 3.0) -> Iterator[None]:
-    """Answer soon where the hub cannot be reached: its client would try for minutes.
-
-    Raises:
-        FetchError: if it cannot be reached and nothing is in the cache.
-    """
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    if constants.HF_HUB_OFFLINE or try_to_load_from_cache(id, "config.json") is not None:
-        yield
-        return
-    url = urlparse(os.environ.get("HF_ENDPOINT", constants.ENDPOINT))
-    if not any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        port = url.port or (443 if url.scheme == "https" else 80)
-        try:
-            socket.create_connection((url.hostname or "", port), timeout=seconds).close()
-        except OSError as error:
-            raise FetchError(
-                f"The model {id} cannot be had: {url.hostname} cannot be reached ({error}). Check the connection, give "
-                "the folder of a local checkpoint, or use a bundled model (`isomorph list models`)."
-            ) from error
-    yield
 
 
 def _configs(where: str, config: Any) -> Iterator[tuple[str, Any]]:

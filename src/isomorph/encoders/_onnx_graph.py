@@ -263,12 +263,15 @@ def randomise(model: Any, seed: int, std: float | None = None) -> None:
             )
         if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16) or math.prod(tensor.dims) <= 1:
             continue
-        new = _drawn(tuple(tensor.dims), uses.get(tensor.name, ("", 0)), rng, std)
+        new = drawn_weights(tuple(tensor.dims), uses.get(tensor.name, ("", 0)), rng, std)
         kind = np.float32 if tensor.data_type == onnx.TensorProto.FLOAT else np.float16
         tensor.CopyFrom(onnx.numpy_helper.from_array(new.astype(kind), tensor.name))
 
 
-def _drawn(shape: tuple[int, ...], use: tuple[str, int], rng: Any, std: float | None) -> np.ndarray[Any, Any]:
+def drawn_weights(
+    shape: tuple[int, ...], use: tuple[str, int], rng: Any, std: float | None = None
+) -> np.ndarray[Any, Any]:
+    """One array of random weights, by the operation that takes it in and the place where it does."""
     op, slot = use
     if sum(n > 1 for n in shape) <= 1 and op not in ("MatMul", "Gemm", "Conv", "ConvTranspose"):
         one = op in ("Mul", "Div") or (op.endswith("Normalization") and slot in (1, 4))

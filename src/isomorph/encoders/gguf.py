@@ -96,5 +96,5 @@ def _converted(path: Path, stem: str) -> Path:
         text = " ".join(str(error).split())[:400]
         raise InputError(
             f"{path} cannot be converted by transformers ({type(error).__name__}: {text}). Either it does not know "
-            f"{path} cannot be converted by transformers ({type(error).__name__}: {text}). Either it does not know "
+            "this architecture, or the file is damaged; use the model's original checkpoint (org/name or a folder)."
         ) from error

@@ -30,9 +30,9 @@ from ._hf_files import (
     redraw,
     with_adapter,
     with_spread,
-    within_seconds,
 )
 from ._hf_inputs import HfInput, make_inputs
+from ._hub import hub_problem
 from ._provider import Options, Provider
 from ._sides import choose_side, find_sides, width_facts
 from ._spec import is_path
@@ -363,15 +363,25 @@ def _source(id: str, revision: str | None, *, trust_remote_code: bool = False) -
         folder = Path(id).expanduser()
         if folder.is_file():
             raise InputError(
-                f"{id} is a file of weights alone. A checkpoint of transformers is a folder with a config.json beside its "
-                "weights. Files that other libraries pickle (fairseq's wav2vec 1.0, for one) are not unpickled: convert "
-                "them to such a folder, or build the network yourself and pass it as a torch.nn.Module."
+                f"{id} is a file of weights alone. A checkpoint of transformers is a folder with a config.json beside "
+                "its weights. Files that other libraries pickle (fairseq's wav2vec 1.0, for one) are not unpickled: "
+                "convert them to such a folder, or build the network yourself and pass it as a torch.nn.Module."
             )
         if not folder.is_dir():
             raise InputError(f"There is no folder {id}; a local checkpoint is a folder with a config.json.")
         return str(folder), kwargs | {"local_files_only": True}
-    with reading(id, local=False), quiet(transformers), within_seconds(id):
-        return id, kwargs | {"revision": _commit(transformers, id, revision)}  # all files from one state of it
+    import huggingface_hub
+
+    with reading(id, local=False), quiet(transformers):
+        problem = hub_problem()
+        if problem is not None:
+            if not isinstance(huggingface_hub.try_to_load_from_cache(id, "config.json", revision=revision), str):
+                raise FetchError(
+                    f"The model {id} cannot be had from the hub ({problem}), and is not in its cache. Check the "
+                    "connection, name a local folder, or use a bundled model (`isomorph list models`)."
+                )
+            kwargs["local_files_only"] = True
+        return id, kwargs | {"revision": _commit(transformers, id, revision, kwargs)}  # all files from one state of it
 
 
 def random_model(config: Any, seed: int, *, trust_remote_code: bool = False, **given: Any) -> Any:
@@ -477,13 +487,15 @@ def _set_attention(network: Any, implementation: str) -> bool:
     return changed
 
 
-def _commit(transformers: Any, id: str, revision: str | None) -> str:
+def _commit(transformers: Any, id: str, revision: str | None, kwargs: Mapping[str, Any]) -> str:
     """The commit that a revision of a hub id means now; it is in the path where the hub's cache keeps the file.
 
     Raises:
         FetchError: if that path holds no commit.
     """
-    path = transformers.utils.cached_file(id, "config.json", revision=revision)
+    path = transformers.utils.cached_file(
+        id, "config.json", revision=revision, local_files_only=kwargs.get("local_files_only", False)
+    )
     found = re.search(r"snapshots[/\\]([0-9a-f]{40})[/\\]", str(path))
     if found is None:
         raise FetchError(f"The hub's cache does not say which commit of {id} it holds ({Path(path).parent}).")
