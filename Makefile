@@ -43,7 +43,7 @@ test: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
 test-encoders: $(VENV)/.ready-dev
-	$(TEST_ENV) $(BIN)/python -m pytest -m "families or not families" -n 2 --dist loadgroup --junitxml=runs/encoders.xml \
+	$(TEST_ENV) $(BIN)/python -m pytest -m "families or not families" -n 2 --dist loadgroup -o junit_family=xunit1 --junitxml=runs/encoders.xml \
 		tests/encoders/test_families.py $(ARGS)
 	$(BIN)/python docs/encoders.py runs/encoders.xml
 

@@ -188,6 +188,11 @@ def test_a_damaged_certificate_is_none(checkpoint, tmp_path):
     assert Certificates(path.parent).read(path.stem) is None
 
 
+def test_a_store_that_is_not_there_is_not_made(checkpoint, tmp_path):
+    load_encoder(str(checkpoint("bert")), store=tmp_path / "features")
+    assert not (tmp_path / "features").exists()
+
+
 def test_probes_of_ones_own_must_be_two():
     with pytest.raises(InputError, match="at least two"):
         load_encoder(Net(), preprocess=Read(), modality="text", layers=["mix"], probes=["a cat"])

@@ -74,7 +74,7 @@ def load_encoder(
         check: Whether the encoder must pass its self-check: that features are those of the item alone, whatever the
             batch, the padding and the call. ``False`` is recorded in the encoder's identity.
         probes: Items to check with, at least two; by default a few of the encoder's modality.
-        store: A feature store whose certificates say which encoders have passed; by default the user's cache.
+        store: A feature store whose certificates, beside those in the user's cache, say which encoders have passed.
         options: Of one provider only, such as `max_length`, `truncate`, `padding_side`, `trust_remote_code`
             (transformers); `preprocess`, `modality`, `name` (module); `modality`, `size`, `mean`, `std`,
             `tokenizer`, `threads` (onnx). Unknown ones are errors that name the known ones.
@@ -121,13 +121,15 @@ def load_encoder(
     if not isinstance(check, bool):
         raise InputError(f"check={check!r} is neither True nor False.")
     if check:
-        _certify(encoder, probes, Path(store) / "certificates" if store is not None else cache_dir() / "certificates")
+        # a store that is not there yet is not made for this: a plan of a study writes nothing
+        kept = [] if store is None or not Path(store).is_dir() else [Path(store)]
+        _certify(encoder, probes, [Certificates(root / "certificates") for root in (*kept, cache_dir())])
     else:
         encoder.checkee.checked = "skipped"
     return encoder
 
 
-def _certify(encoder: Encoder, probes: Sequence[Any] | None, root: Path) -> None:
+def _certify(encoder: Encoder, probes: Sequence[Any] | None, places: Sequence[Certificates]) -> None:
     """See that an encoder has passed its self-check, now or before.
 
     Raises:
@@ -140,13 +142,15 @@ def _certify(encoder: Encoder, probes: Sequence[Any] | None, root: Path) -> None
             raise InputError(f"probes holds {len(items)} items; at least two unlike ones are needed.")
         inner.checked = "awaits items"
         return
-    certificates, key = Certificates(root), certificate_key(encoder.identity)
-    if probes is None and (mended := certificates.read(key)) is not None:
-        inner.restore(mended)
+    key = certificate_key(encoder.identity)
+    found = next((m for m in (p.read(key) for p in places) if m is not None), None) if probes is None else None
+    if found is not None:
+        inner.restore(found)
         inner.checked = "passed"
-        return
-    check_encoder(inner, items)
-    certificates.write(key, inner)
+    else:
+        check_encoder(inner, items)
+    for place in places:
+        place.write(key, inner)
 
 
 def sides_of(spec: str) -> tuple[str, ...]:

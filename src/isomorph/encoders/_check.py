@@ -315,6 +315,8 @@ class Certificates:
 
         what = {"encoder": encoder.name, "mended": encoder.mended(), "check": VERSION}
         try:
+            if self.read(key) is not None:
+                return
             self._root.mkdir(parents=True, exist_ok=True)
             atomic_write(self._root / f"{key}.json", json.dumps(what, sort_keys=True).encode())
         except OSError:

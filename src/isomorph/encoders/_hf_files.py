@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import inspect
 import json
 import re
@@ -23,6 +24,21 @@ _HEADED = ("speecht5",)  # their bare models lack what turns the input into the 
 _HEADS = ("pooler.", "masked_spec_embed", "mask_token", "lm_head.", "classifier.", "logit_scale")
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 _ADAPTED = "base_model.model."  # what stands before the names of an adapter's weights
+# how weights are quantised -> package that reads them, and its module; other ways need none
+_QUANTIZERS = {
+    "aqlm": ("aqlm", "aqlm"),
+    "auto-round": ("auto-round", "auto_round"),
+    "awq": ("gptqmodel", "gptqmodel"),
+    "bitsandbytes": ("bitsandbytes", "bitsandbytes"),
+    "compressed-tensors": ("compressed-tensors", "compressed_tensors"),
+    "gptq": ("gptqmodel", "gptqmodel"),
+    "hqq": ("hqq", "hqq"),
+    "quanto": ("optimum-quanto", "optimum.quanto"),
+    "quark": ("amd-quark", "quark"),
+    "spqr": ("spqr_quant", "spqr_quant"),
+    "torchao": ("torchao", "torchao"),
+    "vptq": ("vptq", "vptq"),
+}
 _POINTER = b"version https://git-lfs"
 
 
@@ -40,14 +56,17 @@ def check_files(folder: Path, weights: str, adapter: Any, *, random: bool, gguf:
         )
     if "config.json" not in names and gguf is None:
         raise InputError(f"{folder} has no config.json; a checkpoint of transformers is a folder with one.")
-    try:
-        whole = gguf is not None or isinstance(json.loads((folder / "config.json").read_text()), dict)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    if not whole:
+    settings: Any = {}
+    if gguf is None:
+        try:
+            settings = json.loads((folder / "config.json").read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    if not isinstance(settings, dict):
         raise InputError(f"{folder / 'config.json'} cannot be read: it holds no table of settings.")
     if random or gguf is not None:
         return
+    check_quantization(str(folder), settings.get("quantization_config"))
     safe = sorted(n for n in names if n.endswith(".safetensors") and not n.startswith("adapter"))
     pickled = sorted(
         n for n in names if n.endswith((".bin", ".pt", ".pth")) and not n.startswith(("adapter", "training_args"))
@@ -63,6 +82,43 @@ def check_files(folder: Path, weights: str, adapter: Any, *, random: bool, gguf:
         raise InputError(f"{folder} holds no .bin file; leave weights='bin' out.")
     for name in safe if weights == "safetensors" else pickled:
         refuse_pointer(folder / name)
+
+
+def check_quantization(name: str, settings: Any) -> None:
+    """See that the package is there that reads weights quantised in some way.
+
+    Args:
+        name: Of the checkpoint.
+        settings: What its configuration says of the quantisation; None if nothing.
+
+    Raises:
+        InputError: if it is not; the package is named. Or if no package reads them.
+    """
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    if not isinstance(settings, dict):
+        return
+    method = settings.get("quant_method")
+    if method is None and {"load_in_8bit", "load_in_4bit"} & set(settings):
+        method = "bitsandbytes"
+    if method not in (*AUTO_QUANTIZATION_CONFIG_MAPPING, "bitsandbytes"):  # which transformers passes over with a word in its log
+        raise InputError(
+            f"{name} holds weights quantised by {method!r}, which transformers does not read; it reads "
+            f"{', '.join(sorted(AUTO_QUANTIZATION_CONFIG_MAPPING))}. Load the checkpoint that was quantised."
+        )
+    package, module = _QUANTIZERS.get(str(method), ("", ""))
+    if module and not _is_there(module):
+        raise InputError(
+            f"{name} holds weights quantised by {method}, which the package {package} reads; it is not installed. "
+            f"Install it (pip install {package}), or load the checkpoint that was quantised."
+        )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # its parent is not there, or it is hidden
+        return False
 
 
 def refuse_pointer(path: Path) -> None:

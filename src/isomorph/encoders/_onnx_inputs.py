@@ -21,12 +21,10 @@ Array = Any
 _NAMES = {"pixel_values": "image", "input_ids": "text", "input_values": "audio", "input_features": "audio"}
 _OFFSET = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "data2vec-text", "esm")
 _CLASS_TOKENS = {
-    **dict.fromkeys(("vit", "dinov2", "beit", "data2vec-vision", "clip_vision_model", "ijepa"), 1),
+    **dict.fromkeys(("vit", "vit_hybrid", "dinov2", "beit", "data2vec-vision", "clip_vision_model"), 1),
     **dict.fromkeys(("dinov2_with_registers", "dinov3_vit"), 1),
-    **dict.fromkeys(("deit", "vit_hybrid"), 2),
-    **dict.fromkeys(("siglip", "siglip_vision_model", "convnext", "resnet", "swin"), 0),
-    "vit_hybrid": 1,
-    "ijepa": 0,
+    "deit": 2,
+    **dict.fromkeys(("siglip", "siglip_vision_model", "ijepa", "convnext", "resnet", "swin"), 0),
 }
 
 
@@ -136,23 +134,36 @@ class Waves(Inputs):
     Args:
         rate: Samples per second.
         first: Name of the input.
+        length: How many samples the graph takes, if it takes one number only.
     """
 
     modality = "audio"
 
-    def __init__(self, rate: int, first: str) -> None:
-        self._rate, self._first = rate, first
+    def __init__(self, rate: int, first: str, length: int | None = None) -> None:
+        self._rate, self._first, self._length = rate, first, length
 
     def passes(self, batch: Sequence[Any]) -> list[Pass]:
         waves = [as_samples(item, i, self._rate) for i, item in enumerate(batch)]
         by_length: dict[int, list[int]] = {}
         for i, wave in enumerate(waves):
+            if self._length is not None and len(wave) != self._length:
+                raise InputError(
+                    f"Item {i} of the batch has {len(wave)} samples at {self._rate} Hz, but this graph takes "
+                    f"{self._length} and no other number. Cut recordings to that length, or pass preprocess=…"
+                )
             by_length.setdefault(len(wave), []).append(i)
         return [Pass(p, {self._first: np.stack([waves[i] for i in p])}) for p in by_length.values()]
 
     @property
     def facts(self) -> Any:
         return {"kind": "audio", "version": 1, "rate": self._rate}
+
+    def probes(self) -> list[Any]:
+        if self._length is None:
+            return super().probes()
+        rng = np.random.default_rng(20251124)
+        waves = (0.1 * rng.standard_normal((3, self._length))).astype(np.float32)
+        return [SimpleNamespace(samples=wave, rate=self._rate) for wave in waves]
 
 
 class FromTransformers(Inputs):
@@ -266,7 +277,14 @@ def image_inputs(folder: Path | None, first: str, shape: Sequence[Any], given: M
     return Pixels(ImagePreprocessing(**values), first, shape)
 
 
-def audio_inputs(folder: Path | None, first: str, names: Sequence[str], config: Mapping[str, Any], rate: int) -> Inputs:
+def audio_inputs(
+    folder: Path | None,
+    first: str,
+    names: Sequence[str],
+    config: Mapping[str, Any],
+    rate: int,
+    shape: Sequence[Any] = (),
+) -> Inputs:
     """Recordings by the feature extractor in a folder, or as raw waveforms.
 
     Raises:
@@ -283,7 +301,7 @@ def audio_inputs(folder: Path | None, first: str, names: Sequence[str], config: 
             "This ONNX graph takes features of recordings, not waveforms: load the folder with its "
             "preprocessor_config.json (onnx:folder/), or pass preprocess=…"
         )
-    return Waves(rate, first)
+    return Waves(rate, first, shape[-1] if shape and isinstance(shape[-1], int) else None)
 
 
 def _read(kind: str, source: str | Path) -> Any:

@@ -1,9 +1,9 @@
 """Reading a TFLite file: its tensors and operations, what its layers are, drawing its weights anew.
 
-A TFLite graph carries no module paths that could be relied on, so layers are outputs of operations, named by their place
-in the graph and their kind: ``op_012_add``. By default they are those at which a residual sum is formed (two activations
-of one shape are added), or, where there are fewer than two, those of all convolutions and products with weights; and
-what the graph puts out, in either case.
+A TFLite graph carries no module paths that could be relied on, so layers are outputs of operations, named by their
+place in the graph and their kind: ``op_012_add``. By default they are those at which a residual sum is formed (two
+activations of one shape are added), or, where there are fewer than two, those of all convolutions and products with
+weights; and what the graph puts out, in either case, if that is one tensor.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _KEEPS = {
     *("SPLIT", "SPLIT_V", "TILE", "BROADCAST_TO", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "MAX_POOL_2D"),
     *("AVERAGE_POOL_2D", "L2_POOL_2D", "L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION", "CUMSUM", "REVERSE_V2"),
 }
+_BYTES = {"FLOAT32": 4, "FLOAT16": 2}
 _RESHAPES = {"RESHAPE": "Reshape", "SQUEEZE": "Squeeze", "EXPAND_DIMS": "Unsqueeze"}
 
 
@@ -136,7 +137,9 @@ class TfliteGraph:
             gather.Init(options.Bytes, options.Pos)
             axis = int(gather.Axis())
         inputs = tuple(int(operator.Inputs(i)) for i in range(operator.InputsLength()))
-        return Operation(kind, inputs, tuple(int(operator.Outputs(i)) for i in range(operator.OutputsLength())), keepdims, axis)
+        return Operation(
+            kind, inputs, tuple(int(operator.Outputs(i)) for i in range(operator.OutputsLength())), keepdims, axis
+        )
 
     def values(self, index: int) -> np.ndarray[Any, Any]:
         """The values of a constant; writing to them changes `content`."""
@@ -148,7 +151,9 @@ class TfliteGraph:
     @property
     def n_parameters(self) -> int:
         """Number of stored weights."""
-        buffers = {t.buffer: math.prod(t.shape) for t in self.tensors if t.buffer and (t.holds_numbers or t.type == "INT4")}
+        buffers = {
+            t.buffer: math.prod(t.shape) for t in self.tensors if t.buffer and (t.type[:5] == "FLOAT" or t.quantised)
+        }
         return sum(buffers.values())
 
     def names(self) -> dict[str, int]:
@@ -182,7 +187,7 @@ class TfliteGraph:
                 if found:
                     break
             else:
-                hint = "Names and glob patterns of operations (op_*_add) or tensors, and numbers of tensors, are understood."
+                hint = "Names and glob patterns of operations (op_*_add) or tensors, and numbers of tensors, will do."
                 raise UnknownNameError("layer", pattern, [*names, *by_tensor], hint)
             chosen.update(found)
         return dict(sorted(chosen.items(), key=lambda item: self.makers[item[1]]))
@@ -192,12 +197,13 @@ class TfliteGraph:
         sums = [op.outputs[0] for op in self.operations if op.kind == "ADD" and self._is_residual(op)]
         products = [op.outputs[0] for op in self.operations if op.kind in _WEIGHTED and self._by_weight(op)]
         picked = [o for o in (sums if len(sums) > 1 else products) if o in by_output]
-        picked += [o for o in self.outputs if o in by_output and o not in picked]
+        if len(self.outputs) == 1:  # several are heads of a detector and the like, packed in ways of their own
+            picked += [o for o in self.outputs if o in by_output and o not in picked]
         if not picked:
             raise InputError(
                 "No operation of this TFLite graph puts out real numbers, so it has no layers."
                 if not names
-                else f"This TFLite graph has no convolutions or products; name its layers, such as {next(iter(names))!r}."
+                else f"This TFLite graph has no convolutions or products; name layers, such as {next(iter(names))!r}."
             )
         return {by_output[o]: o for o in sorted(picked, key=lambda o: self.makers[o])}
 
@@ -212,7 +218,11 @@ class TfliteGraph:
         if index < 0 or self.tensors[index].buffer:
             return index >= 0
         maker = self.makers.get(index)
-        return maker is not None and self.operations[maker].kind == "DEQUANTIZE" and self._constant(self.operations[maker].inputs[0])
+        return (
+            maker is not None
+            and self.operations[maker].kind == "DEQUANTIZE"
+            and self._constant(self.operations[maker].inputs[0])
+        )
 
     def feature_axes(self, shapes: Mapping[int, Sequence[int]]) -> FeatureAxes:
         """The axes of features, by the shapes of one run; convolutions and products have them last."""
@@ -247,7 +257,7 @@ class TfliteGraph:
         """Draw the weights anew, in place: the same architecture untrained; see `_onnx_graph.randomise`.
 
         Raises:
-            InputError: if weights are quantised, which have no untrained form here.
+            InputError: if weights are quantised or sparse, which have no untrained form here.
         """
         rng = np.random.default_rng(seed)
         uses: dict[int, tuple[Operation, int]] = {}
@@ -264,6 +274,10 @@ class TfliteGraph:
                         "This TFLite model holds quantised weights, which cannot be drawn anew; use init='pretrained'."
                     )
                 continue
+            if self._model.Buffers(tensor.buffer).DataLength() != math.prod(tensor.shape) * _BYTES[tensor.type]:
+                raise InputError(
+                    "This TFLite model holds sparse weights, which cannot be drawn anew; use init='pretrained'."
+                )
             done.add(tensor.buffer)
             op, slot = uses.get(i, (Operation("?", (), ()), 0))
             held = self.values(i)

@@ -180,7 +180,7 @@ class OnnxEncoder(GraphEncoder):
             return image_inputs(self._folder, self._first, self._inputs[self._first].shape, image)
         if kind == "text":
             return text_inputs(tokenizer or self._folder, names, config, **text)
-        return audio_inputs(self._folder, self._first, names, config, rate)
+        return audio_inputs(self._folder, self._first, names, config, rate, self._inputs[self._first].shape)
 
     def _first_grouping(self) -> tuple[str, int | None]:
         """How items share passes, as far as the inputs say, and how many rows each pass must have."""
