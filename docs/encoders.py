@@ -14,12 +14,12 @@ from xml.etree import ElementTree
 HEAD = """<!-- Written by `make test-encoders` from its own run. -->
 # Encoders
 
-What the suite of families (`tests/encoders/families`) showed in its last whole run. Every family is a tiny checkpoint
-with random weights, saved and loaded through the same door as real ones, of the class that real checkpoints have. For each
-side the suite compares every layer with the library run by hand, item by item (relative difference below 1e-5), batches of
-eight in shuffled order with items alone, each pooling with the same reduction of the rows by hand, texts padded on the
-left with texts padded on the right, the untrained twin, the identity, and the names of sides in errors. A combination
-that makes no sense must be refused in words, and counts as verified then.
+What the suite of families (`tests/encoders/families`) showed in its last whole run. Every family is a tiny
+checkpoint with random weights, saved and loaded through the same door as real ones, of the class that real
+checkpoints have. For each side the suite compares every layer with the library run by hand, item by item (relative
+difference below 1e-5), batches of eight in shuffled order with items alone, each pooling with the same reduction of
+the rows by hand, texts padded on the left with texts padded on the right, the untrained twin, the identity, and the
+names of sides in errors. A combination that makes no sense must be refused in words, and counts as verified then.
 
 Name a model `org/name`, `org/name@revision`, or a folder, and a side by `#side` at the end or `side=`;
 `isomorph list sides MODEL` names them.

@@ -183,6 +183,8 @@ class _Job:
         if len(done) == len(self.items) and sink.stored:
             return
         begun = False
+        if self.encoder.metered:
+            self.encoder.announce(len(self.items) - len(done))
         what = f"{self.encoder.name} on {self.items.name}/{self.name}"
         with progress(len(self.items) - len(done), what, show=self.show) as advance:
             for batch in self._plan():

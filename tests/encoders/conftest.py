@@ -49,7 +49,7 @@ def _one_thread():
 @pytest.fixture(autouse=True)
 def _own_certificates(tmp_path_factory, monkeypatch):
     """No check is spared because an earlier version of the code certified the same checkpoint on this machine."""
-    monkeypatch.setattr("isomorph.encoders.cache_dir", lambda: tmp_path_factory.getbasetemp())
+    monkeypatch.setattr("isomorph.encoders.cache_dir", tmp_path_factory.getbasetemp)
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,9 @@ class Encoder(ABC):
     def __repr__(self) -> str:
         return f"<{self.description}>"
 
+    metered: ClassVar[bool] = False
+    """Whether every item costs its user money, so that nothing is sent beyond need and its number is said before."""
+
     checked: str = "not yet"
     """``"passed"``, ``"skipped"``, or ``"awaits items"`` where only the user's own items can show it."""
     notes: tuple[str, ...] = ()
@@ -96,6 +99,9 @@ class Encoder(ABC):
     def untrained(self) -> bool:
         """Whether the weights are random ones."""
         return self.name.endswith("?init=random")
+
+    def announce(self, n_items: int) -> None:  # noqa: B027  # only what is metered has something to say
+        """Say what encoding so many items will send."""
 
     def probes(self) -> list[Any]:
         """A few items of its modality for the self-check, or none if only its user has such items."""

@@ -197,6 +197,7 @@ class GraphEncoder(Encoder):
         if open_:
             self.look_closer(one, open_)
         found = {}
+        item_axis: int | None
         for layer, tensor in self._taps.items():
             if layer in self._said:
                 found[layer] = self._check_said(layer, alone[tensor])

@@ -101,7 +101,8 @@ def check_quantization(name: str, settings: Any) -> None:
     method = settings.get("quant_method")
     if method is None and {"load_in_8bit", "load_in_4bit"} & set(settings):
         method = "bitsandbytes"
-    if method not in (*AUTO_QUANTIZATION_CONFIG_MAPPING, "bitsandbytes"):  # which transformers passes over with a word in its log
+    # transformers passes over others with a word in its log
+    if method not in (*AUTO_QUANTIZATION_CONFIG_MAPPING, "bitsandbytes"):
         raise InputError(
             f"{name} holds weights quantised by {method!r}, which transformers does not read; it reads "
             f"{', '.join(sorted(AUTO_QUANTIZATION_CONFIG_MAPPING))}. Load the checkpoint that was quantised."

@@ -67,7 +67,7 @@ class FeatureAxes:
         found = self._found.get(tensor, frozenset())
         if len(found) > 1:  # branches differ, as in a mixer of tokens: what takes the tensor in may decide
             wanted = {self._wanted(n, tensor) for n in self._graph.node if tensor in n.input} & found
-            return frozenset(wanted) if len(wanted) == 1 else found
+            return frozenset(a for a in wanted if a is not None) if len(wanted) == 1 else found
         return found
 
     def _follow(self, node: Any) -> None:

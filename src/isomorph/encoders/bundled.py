@@ -213,7 +213,7 @@ def _lite(version: int) -> Callable[[str, Options, dict[str, Any]], Encoder]:
         edge = SIZES[version].resolution
         named = {f"block_{i + 1:02d}": f"blocks.{i}" for i in range(len(network.blocks))}
         return ModuleEncoder(
-            network,
+            network.requires_grad_(requires_grad=False),
             options,
             # as the authors' evaluation: (x - 127) / 128 on 8-bit values
             preprocess=ImagePreprocessing(
