@@ -144,6 +144,56 @@ def test_features_are_followed_through_transpositions(tmp_path, small, perm, wor
     close(encoder.encode(small)["turned"], by_hand(small)["stem"].mean((1, 2)))
 
 
+def tokens(w):
+    image = w.tensor("image", (1, 8, 8, 3), free=(0,))
+    shape, out = w.constant("shape", [-1, 64, 8], "int32"), w.tensor("tokens", (1, 64, 8), free=(0,))
+    return image, w.op("RESHAPE", [conv(w, image, STEM, "stem"), shape], out, "ReshapeOptions", newShape=[-1, 64, 8])
+
+
+def test_scores_of_attention_have_tokens_on_both_axes(tmp_path, small):
+    """Queries by keys turned inside the product: its last axis is that of the keys, and holds no features."""
+    w = Writer()
+    image, x = tokens(w)
+    scores = w.tensor("scores", (1, 64, 64), free=(0,))
+    w.op("BATCH_MATMUL", [x, x], scores, "BatchMatMulOptions", adjX=False, adjY=True)
+    mixed = w.tensor("mixed", (1, 64, 8), free=(0,))
+    w.op("BATCH_MATMUL", [scores, x], mixed, "BatchMatMulOptions", adjX=False, adjY=False)
+    path = w.write(tmp_path / "attention.tflite", [image], [mixed])
+    with pytest.raises(InputError, match=r"layer 'scores' .* cannot be told"):
+        load_encoder(path, layers="scores", **PLAIN)
+    encoder = load_encoder(path, layers="mixed", **PLAIN)
+    assert encoder.axes == {"mixed": "btd"}
+    held = by_hand(small)["stem"].reshape(len(small), 64, 8)
+    close(encoder.encode(small)["mixed"], (held @ held.swapaxes(1, 2) @ held).mean(1))
+
+
+@pytest.mark.parametrize(("drop", "word"), [(1, "btd"), (2, "bdt"), (3, "bdt")])
+def test_a_slice_that_drops_an_axis_moves_the_others(tmp_path, small, drop, word):
+    w = Writer()
+    image = w.tensor("image", (1, 8, 8, 3), free=(0,))
+    perm = [0, 1, 2, 3] if drop == 1 else [0, 3, 1, 2]
+    turned = w.tensor("turned", (1, 8, 8, 8), free=(0,))
+    w.op("TRANSPOSE", [conv(w, image, STEM, "stem"), w.constant("perm", perm, "int32")], turned, "TransposeOptions")
+    ends = [w.constant(n, v, "int32") for n, v in (("a", [0] * 4), ("b", [int(i == drop) for i in range(4)]))]
+    steps = w.constant("c", [1] * 4, "int32")
+    masks = {"beginMask": 15 - (1 << drop), "endMask": 15 - (1 << drop), "shrinkAxisMask": 1 << drop}
+    out = w.tensor("out", (1, 8, 8), free=(0,))
+    w.op("STRIDED_SLICE", [turned, *ends, steps], out, "StridedSliceOptions", **masks)
+    encoder = load_encoder(w.write(tmp_path / "slice.tflite", [image], [out]), layers="out", **PLAIN)
+    assert encoder.axes == {"out": word}
+    held = by_hand(small)["stem"].transpose(0, *perm[1:]).take(0, axis=drop)
+    close(encoder.encode(small)["out"], held.mean(1 if word == "btd" else 2))
+
+
+def test_inputs_of_one_plain_name_are_all_wanted(tmp_path, small):
+    w = Writer()
+    a, b = (w.tensor(n, (1, 8, 8, 3), free=(0,)) for n in ("next", "next:1"))
+    out = w.op("ADD", [a, b], w.tensor("out", (1, 8, 8, 3), free=(0,)), "AddOptions")
+    path = w.write(tmp_path / "two.tflite", [a, b], [out])
+    with pytest.raises(InputError, match="also takes 'next:1'"):
+        load_encoder(path, layers="out", axes="bhwc", **PLAIN)
+
+
 def test_what_stays_ambiguous_asks_for_axes_and_takes_them(tmp_path, small):
     w = Writer()
     image = w.tensor("image", (1, 8, 8, 3), free=(0,))
@@ -322,6 +372,11 @@ def test_damaged_files_are_refused_in_words(path, tmp_path):
         file.write_bytes(content)
         with pytest.raises(InputError, match=r"cannot be (read|run)|no TFLite model|git-lfs pointer"):
             load_encoder(str(file), **PLAIN)
+    w = Writer()
+    image = w.tensor("image", (1, 8, 8, 3))
+    out = w.op("ADD", [image, 99], w.tensor("out", (1, 8, 8, 3)), "AddOptions")
+    with pytest.raises(InputError, match="ADD names a tensor that is not there"):
+        load_encoder(w.write(tmp_path / "astray.tflite", [image], [out]), **PLAIN)
     with pytest.raises(InputError, match="There is no file"):
         load_encoder("nowhere.tflite")
 

@@ -14,7 +14,7 @@ from ._facts import Walker, describe_callable
 from ._facts_libraries import module_facts, tensor_digest
 from ._facts_plain import digest
 from ._inputs import ImagePreprocessing
-from ._torch import state_fingerprint
+from ._torch import plain_parts, state_fingerprint
 
 _WIDTH = 4096  # 64-bit words that are weighted at once
 _ROWS = 1024  # rows of so many words at once, on a GPU: 32 MB
@@ -50,7 +50,7 @@ def state_digest(network: Any) -> str:
     for name, x in _tensors(network):
         if x.is_meta:
             raise InputError(f"The weights {name!r} have no values (they are on the device 'meta'); load them first.")
-    saved = network.state_dict()
+    saved = {n: v for key, held in network.state_dict().items() for n, v in plain_parts(key, held)}
     others = {k: v for k, v in saved.items() if not hasattr(v, "data_ptr")}
     total = hashlib.sha256(state_fingerprint(network).encode())
     for name, x in _tensors(network):
@@ -165,5 +165,6 @@ def _is_plain(x: Any) -> bool:
 
 
 def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
-    yield from network.named_parameters(remove_duplicate=False)
-    yield from network.named_buffers(remove_duplicate=False)
+    for named in (network.named_parameters, network.named_buffers):
+        for name, x in named(remove_duplicate=False):
+            yield from plain_parts(name, x)

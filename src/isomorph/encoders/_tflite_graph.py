@@ -73,6 +73,8 @@ class Operation:
         outputs: The same.
         keepdims: Of reductions.
         axis: Of gathers.
+        turned: Whether a product takes its second operand with its last two axes exchanged.
+        dropped: Axes that a slice drops; None if it also makes some.
     """
 
     kind: str
@@ -80,6 +82,8 @@ class Operation:
     outputs: tuple[int, ...]
     keepdims: bool = True
     axis: int = 0
+    turned: bool = False
+    dropped: tuple[int, ...] | None = ()
 
 
 class TfliteGraph:
@@ -126,20 +130,35 @@ class TfliteGraph:
         kinds = {v: k for k, v in vars(self._schema.BuiltinOperator).items() if not k.startswith("_")}
         code = self._model.OperatorCodes(operator.OpcodeIndex())
         kind = kinds.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "?")
-        options = operator.BuiltinOptions()
-        keepdims, axis = True, 0
-        if kind in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN") and options is not None:
-            reducer = self._schema.ReducerOptions()
-            reducer.Init(options.Bytes, options.Pos)
-            keepdims = bool(reducer.KeepDims())
-        if kind == "GATHER" and options is not None:
-            gather = self._schema.GatherOptions()
-            gather.Init(options.Bytes, options.Pos)
-            axis = int(gather.Axis())
         inputs = tuple(int(operator.Inputs(i)) for i in range(operator.InputsLength()))
-        return Operation(
-            kind, inputs, tuple(int(operator.Outputs(i)) for i in range(operator.OutputsLength())), keepdims, axis
-        )
+        outputs = tuple(int(operator.Outputs(i)) for i in range(operator.OutputsLength()))
+        if any(not -1 <= i < len(self.tensors) for i in inputs) or any(not 0 <= o < len(self.tensors) for o in outputs):
+            raise IndexError(f"{kind} names a tensor that is not there")
+        return Operation(kind, inputs, outputs, **self._settings(kind, operator.BuiltinOptions()))
+
+    def _settings(self, kind: str, options: Any) -> dict[str, Any]:
+        if kind == "FULLY_CONNECTED":
+            return {"turned": True}
+        if options is None:
+            return {}
+
+        def read(table: str) -> Any:
+            found = getattr(self._schema, table)()
+            found.Init(options.Bytes, options.Pos)
+            return found
+
+        if kind in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"):
+            return {"keepdims": bool(read("ReducerOptions").KeepDims())}
+        if kind == "GATHER":
+            return {"axis": int(read("GatherOptions").Axis())}
+        if kind == "BATCH_MATMUL":
+            return {"turned": bool(read("BatchMatMulOptions").AdjY())}
+        if kind == "STRIDED_SLICE":
+            slice_ = read("StridedSliceOptions")
+            mask = int(slice_.ShrinkAxisMask())
+            moved = slice_.NewAxisMask() or slice_.EllipsisMask()
+            return {"dropped": None if moved else tuple(i for i in range(32) if mask >> i & 1)}
+        return {}
 
     def values(self, index: int) -> np.ndarray[Any, Any]:
         """The values of a constant; writing to them changes `content`."""
@@ -209,9 +228,11 @@ class TfliteGraph:
 
     def _is_residual(self, op: Operation) -> bool:
         shapes = [self.tensors[i].shape for i in op.inputs]
-        return len(shapes) == 2 and shapes[0] == shapes[1] and not any(self.tensors[i].buffer for i in op.inputs)
+        return len(shapes) == 2 and shapes[0] == shapes[1] and not any(map(self._constant, op.inputs))
 
     def _by_weight(self, op: Operation) -> bool:
+        if op.kind == "FULLY_CONNECTED":
+            return self._constant(op.inputs[1])
         return op.kind != "BATCH_MATMUL" or any(self._constant(i) for i in op.inputs)
 
     def _constant(self, index: int) -> bool:
@@ -227,9 +248,24 @@ class TfliteGraph:
     def feature_axes(self, shapes: Mapping[int, Sequence[int]]) -> FeatureAxes:
         """The axes of features, by the shapes of one run; convolutions and products have them last."""
         weights = [SimpleNamespace(name=str(i), dims=t.shape) for i, t in enumerate(self.tensors) if t.buffer]
-        nodes = [self._node(op) for op in self.operations]
+        nodes = [node for op in self.operations for node in self._nodes(op, shapes)]
         sizes = {str(i): tuple(int(n) for n in s) for i, s in shapes.items()}
         return FeatureAxes(SimpleNamespace(initializer=weights, node=nodes), sizes)
+
+    def _nodes(self, op: Operation, shapes: Mapping[int, Sequence[int]]) -> list[Any]:
+        """The node of an operation, behind one that turns the second operand of a product of two activations."""
+        product = op.kind == "BATCH_MATMUL" or (op.kind == "FULLY_CONNECTED" and not self._constant(op.inputs[1]))
+        if not product:
+            return [self._node(op)]
+        first, second, output = str(op.inputs[0]), str(op.inputs[1]), str(op.outputs[0])
+        before = []
+        if op.turned:
+            n = len(shapes[op.inputs[1]])
+            order = SimpleNamespace(name="perm", ints=[*range(n - 2), n - 1, n - 2], i=0)
+            turned = f"{second} turned for {output}"
+            before = [SimpleNamespace(op_type="Transpose", input=[second], output=[turned], attribute=[order])]
+            second = turned
+        return [*before, SimpleNamespace(op_type="MatMul", input=[first, second], output=[output], attribute=[])]
 
     def _node(self, op: Operation) -> Any:
         """An operation in the words of ONNX, as far as its axes go."""
@@ -237,8 +273,9 @@ class TfliteGraph:
         inputs = [str(i) for i in op.inputs if i >= 0]
         if op.kind in _LAST:
             kind = "Gemm"
-        elif op.kind == "BATCH_MATMUL":
-            kind = "MatMul"
+        elif op.kind == "STRIDED_SLICE" and op.dropped != ():
+            if op.dropped is not None and len(op.dropped) == 1:  # as taking one place is
+                kind, attributes = "Gather", [SimpleNamespace(name="axis", ints=[], i=op.dropped[0])]
         elif op.kind in _KEEPS:
             kind = "Identity"
         elif op.kind in _RESHAPES:

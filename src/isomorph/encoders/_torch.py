@@ -437,15 +437,27 @@ def state_fingerprint(network: Any) -> str:
     import torch
 
     total = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        if not isinstance(value, torch.Tensor):
-            total.update(f"{name}\0{value!r}\0".encode())
-            continue
-        here = value.detach().cpu().contiguous()
-        total.update(f"{name}\0{tuple(here.shape)}\0{here.dtype}\0".encode())
-        if here.numel():
-            total.update(here.reshape(-1).view(torch.uint8).numpy())
+    for key, held in sorted(network.state_dict().items()):
+        for name, value in plain_parts(key, held):
+            if not isinstance(value, torch.Tensor):
+                total.update(f"{name}\0{value!r}\0".encode())
+                continue
+            here = value.detach().cpu().contiguous()
+            total.update(f"{name}\0{tuple(here.shape)}\0{here.dtype}\0".encode())
+            if here.numel():
+                total.update(here.reshape(-1).view(torch.uint8).numpy())
     return total.hexdigest()
+
+
+def plain_parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A tensor by its name, or those that it is made of: quantised weights are numbers and scales, say."""
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+    if not is_traceable_wrapper_subclass(value):
+        yield name, value
+        return
+    for part in value.__tensor_flatten__()[0]:
+        yield from plain_parts(f"{name}.{part}", getattr(value, part))
 
 
 def json_digest(facts: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ class TfliteEncoder(GraphEncoder):
         self._now: dict[str, tuple[int, ...]] = {}  # shapes that memory is laid out for
         graph.content = bytearray()  # the interpreter has its own
         self._scales = self._details()
-        self._inputs = {_plain(d["name"]): d for d in self._interpreter.get_input_details()}
+        self._inputs = _named(self._interpreter.get_input_details())
         first = next(iter(self._inputs.values()))
         self._first, self._shape = next(iter(self._inputs)), _free(first)
         self._source = self._make_inputs(modality, preprocess, rate, image, first)
@@ -246,6 +246,14 @@ def _interpreter(content: bytearray, path: Path, threads: int | None) -> Any:
 def _plain(name: str) -> str:
     """The name of an input without what converters put around it."""
     return re.sub(r"^serving_default_|:\d+$", "", name)
+
+
+def _named(details: Sequence[Any]) -> dict[str, Any]:
+    """Inputs by their plain names, or as the file calls or counts them where those are not all different."""
+    for names in ([_plain(d["name"]) for d in details], [d["name"] for d in details]):
+        if len(set(names)) == len(names):
+            return dict(zip(names, details, strict=True))
+    return {f"{d['name']}#{d['index']}": d for d in details}
 
 
 def _free(detail: Mapping[str, Any]) -> tuple[Any, ...]:

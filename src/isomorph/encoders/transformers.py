@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -332,7 +332,7 @@ def load_parts(
             facts |= {"initial_spread": mended} if mended else {}
             model = random_model(config, options.seed, trust_remote_code=bool(trust_remote_code), **given)
             return Parts(model, config, source, kwargs, facts=facts)
-        kind = transformers.AutoModel if trust_remote_code else model_class(config, whole=bool(adapter))
+        kind = transformers.AutoModel if trust_remote_code else model_class(config, whole=bool(adapter) or quantized)
         with seeded(0):  # heads that checkpoints leave out are drawn: the same ones at every call
             model, info = kind.from_pretrained(
                 source,
@@ -340,14 +340,18 @@ def load_parts(
                 dtype="auto" if quantized else weights_dtype or "float32",
                 output_loading_info=True,
                 use_safetensors=weights == "safetensors",
+                adapter_kwargs={"subfolder": "none"},  # one that lies there would be applied where peft is installed
                 **given,
                 **kwargs,
             )
+        missing = missing_weights(id, info)
         if adapter:
             model, facts["adapter"] = with_adapter(model, source if adapter is True else str(adapter))
+        if adapter or quantized:  # weights are named as in the whole model
+            missing = tuple(name.removeprefix(f"{model.base_model_prefix}.") for name in missing)
             model = getattr(model, model.base_model_prefix, model)
         facts |= {"quantized": True} if quantized else {}
-    return Parts(model, config, source, kwargs, missing=missing_weights(id, info), facts=facts)
+    return Parts(model, config, source, kwargs, missing=missing, facts=facts)
 
 
 def _source(id: str, revision: str | None, *, trust_remote_code: bool = False) -> tuple[str, dict[str, Any]]:
@@ -422,15 +426,16 @@ def build(
     chosen = choose_side(parts.model, parts.config, side)
     parts.check_complete(chosen.needs)
     let_go(parts.model, chosen.needs)
-    settle(chosen.network, options, keep_dtype=bool({"weights_dtype", "quantized"} & set(parts.facts)))
-    for module in chosen.needs:
-        settle(module, options, keep_dtype=bool({"weights_dtype", "quantized"} & set(parts.facts)))
+    keep = bool({"weights_dtype", "quantized"} & set(parts.facts))
+    for module in (chosen.network, *chosen.needs):
+        settle(module, options, keep_dtype=keep)
+    fit = _in_type_of(chosen.network) if keep else dict
     with quiet(transformers), reading(name, local=True):
         inputs = make_inputs(parts, chosen, **given)
 
     def run() -> Any:
         torch = import_torch("Running a model")
-        given = inputs.prepare([inputs.example()], options.device)[0].inputs
+        given = fit(inputs.prepare([inputs.example()], options.device)[0].inputs)
         with torch.inference_mode():
             chosen.call(given)
         return given
@@ -449,13 +454,25 @@ def build(
         chosen.network,
         taps,
         options,
-        call=chosen.call,
+        call=(lambda given: chosen.call(fit(given))) if keep else chosen.call,
         inputs=inputs,
         who=_Who(name, revision, chosen.name, architecture, model, facts, whole=whole),
         entry=every[0] if every[0].is_input else None,
         widths=width_facts(chosen.config),
         own_width=_own_width(chosen.config, chosen.name),
     )
+
+
+def _in_type_of(network: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What turns pixels and samples into the type that a network's weights are held in."""
+    torch = import_torch("Running a model")
+    kinds = (torch.float32, torch.bfloat16, torch.float16)
+    held = next((p.dtype for p in network.parameters() if p.dtype in kinds), torch.float32)
+
+    def fit(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v.to(held) if torch.is_tensor(v) and v.dtype in kinds else v for k, v in inputs.items()}
+
+    return fit
 
 
 def _own_width(config: Any, side: str) -> int | None:
