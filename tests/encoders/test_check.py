@@ -169,6 +169,7 @@ def test_own_items_are_checked_with_the_first_batch():
 
 
 def test_a_certificate_spares_the_second_check(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("isomorph.encoders.cache_dir", lambda: tmp_path / "cache")
     first = load_encoder(str(checkpoint("bert")), store=tmp_path)
     assert list((tmp_path / "certificates").glob("*.json"))
     monkeypatch.setattr("isomorph.encoders.check_encoder", lambda *_: pytest.fail("it was checked before"))

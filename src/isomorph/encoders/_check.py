@@ -7,6 +7,7 @@ is found amiss is mended where the encoder knows a certain mending (which become
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -333,5 +334,14 @@ def certificate_key(identity: Mapping[str, Any]) -> str:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    text = json.dumps([VERSION, versions, identity], sort_keys=True, default=str)
+    text = json.dumps([VERSION, _code(), versions, identity], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _code() -> str:
+    """Hash over the code of this room: what was certified by other code is checked again."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()

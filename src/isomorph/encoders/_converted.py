@@ -12,7 +12,7 @@ from pathlib import Path
 from .._packages import cache_dir, file_sha256
 from ..errors import FetchError, InputError
 from ._hf_files import missing_weights
-from .transformers import import_transformers, quiet
+from ._hf_load import import_transformers, quiet
 
 _VERSION = 1
 

@@ -193,7 +193,7 @@ def _encode(pipeline: Path, pairs: list[tuple[str, str]], prompt: str) -> tuple[
 def _load_encoder(folder: Path, tokenizer: Path) -> tuple[Any, Any]:
     import transformers
 
-    from .transformers import quiet
+    from ._hf_load import quiet
 
     find_weights(folder, ("model.safetensors",))
     with reading_checkpoint(str(folder)), quiet(transformers):

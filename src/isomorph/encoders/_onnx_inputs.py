@@ -305,7 +305,7 @@ def audio_inputs(
 
 
 def _read(kind: str, source: str | Path) -> Any:
-    from .transformers import import_transformers, reading
+    from ._hf_load import import_transformers, reading
 
     transformers = import_transformers()
     with reading(str(source), local=True):

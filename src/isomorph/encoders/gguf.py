@@ -19,8 +19,9 @@ from ..errors import InputError, IsomorphError, MissingExtraError
 from ._base import Encoder
 from ._converted import converted
 from ._hf_files import refuse_pointer
+from ._hf_load import import_transformers, load_parts
 from ._provider import Options, Provider
-from .transformers import build, import_transformers, load_parts
+from .transformers import build
 
 _MAGIC = b"GGUF"
 _READING = ("attention", "weights_dtype")

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from ..errors import InputError, MissingExtraError, UnknownNameError
 from ._base import Encoder
+from ._hf_load import import_transformers, quiet
 from ._hub import folder_revision, open_repository, reading_checkpoint
 from ._inputs import as_text
 from ._provider import Options, Provider
@@ -26,7 +27,6 @@ from ._taps import Tap, block_taps, choose_taps
 from ._text_tokens import probes_within, tokenizer_content
 from ._torch import Prepared, TorchEncoder, import_torch, json_digest, seeded, settle
 from .timm import missing_package, unfit_torchvision
-from .transformers import import_transformers, quiet
 
 _MODULES = "modules.json"
 _FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
