@@ -87,6 +87,7 @@ class TextInput(HfInput):
         start: int | None,
         as_trained: bool = False,
         prompt: str = "",
+        multiple: int | None = None,
     ) -> None:
         if (
             tokenizer.pad_token is None
@@ -96,13 +97,16 @@ class TextInput(HfInput):
         self._tokenizer, self._accepts, self._limit = tokenizer, frozenset(accepts), limit
         self._truncate, self._own_positions, self._start = truncate, own_positions, start
         self._as_trained, self._prompt, self._side = as_trained, prompt, padding_side
+        self._multiple = {"pad_to_multiple_of": multiple} if multiple else {}
         self._known: list[str] | None = None
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
         texts = [self._prompt + as_text(item, i) for i, item in enumerate(batch)]
         limit = {"truncation": True, "max_length": self._limit} if self._truncate and self._limit else {}
         self._tokenizer.padding_side = self._side  # whoever shares the tokenizer may have turned it
-        encoded = self._tokenizer(texts, padding=True, return_tensors="pt", return_attention_mask=True, **limit)
+        encoded = self._tokenizer(
+            texts, padding=True, return_tensors="pt", return_attention_mask=True, **limit, **self._multiple
+        )
         mask = encoded["attention_mask"].bool()
         for i, length in enumerate(mask.sum(1).tolist()):
             if not length:
@@ -450,7 +454,16 @@ def _text_input(parts: Any, side: Side, max_length: Any, truncate: bool, padding
         start=side.decoder_start,
         as_trained=trained and limit is not None,
         prompt=prompt,
+        multiple=_window(side.config),
     )
+
+
+def _window(config: Any) -> int | None:
+    """The window that a network of windowed attention pads its texts to (Longformer, LED)."""
+    window = getattr(config, "attention_window", None)
+    if isinstance(window, (list, tuple)) and window and all(isinstance(w, int) for w in window):
+        return max(window)
+    return window if isinstance(window, int) and getattr(config, "model_type", "") in ("longformer", "led") else None
 
 
 def _pixels(parts: Any, *, video: bool) -> Any:

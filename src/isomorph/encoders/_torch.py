@@ -55,8 +55,8 @@ class Prepared:
         mask = self.mask
         if mask is None or x.ndim != 3 or tuple(mask.shape) == tuple(x.shape[:2]):
             return mask
-        if bool(mask.all()):
-            return None  # no padding before the strides, so none after
+        if bool(mask.all()) and x.shape[1] < mask.shape[1]:
+            return None  # no padding before the strides, so none after; more tokens than went in are the network's own
         found = self.masks(int(x.shape[1])) if self.masks is not None else None
         if found is None:
             raise InputError(
