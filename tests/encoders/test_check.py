@@ -115,8 +115,11 @@ def test_swapped_axes_are_seen_and_a_false_word_about_them_is_refused():
     found, right = load("swapped axes"), load()
     assert found.axes == {"mix": "bdt"}
     np.testing.assert_allclose(found.encode(PROBES)["mix"], right.encode(PROBES)["mix"], rtol=1e-5, atol=1e-6)
-    with pytest.raises(InputError, match="along another axis"):
+    with pytest.raises(InputError, match="padding cannot be told apart"):  # as many tokens as there are features
         load("swapped axes", axes="btd")
+    unmasked = {"preprocess": Read("dropped mask"), "preprocessing": "v2", "modality": "text", "layers": ["mix"]}
+    with pytest.raises(InputError, match="along another axis"):
+        load_encoder(Net("swapped axes"), **unmasked, probes=PROBES, axes="btd")
 
 
 def test_a_wrong_number_of_class_tokens_is_refused(checkpoint):

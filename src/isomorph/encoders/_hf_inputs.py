@@ -462,7 +462,7 @@ def _window(config: Any) -> int | None:
     """The window that a network of windowed attention pads its texts to (Longformer, LED)."""
     window = getattr(config, "attention_window", None)
     if isinstance(window, (list, tuple)) and window and all(isinstance(w, int) for w in window):
-        return max(window)
+        return int(max(window))
     return window if isinstance(window, int) and getattr(config, "model_type", "") in ("longformer", "led") else None
 
 
