@@ -61,7 +61,8 @@ def list_sides(model: str) -> Rows:
     from .encoders._sides import SIDES
 
     sides = sides_of(model)
-    rows = [(side, f"{model}#{side}", SIDES.get(side, "")) for side in sides]
+    base = model.rpartition("#")[0] if model.rpartition("#")[2] in sides else model
+    rows = [(side, f"{base}#{side}", SIDES.get(side, "")) for side in sides]
     return ("side", "spec", "what it is"), rows or [("(one side only)", model, "the whole model")]
 
 

@@ -254,3 +254,61 @@ def test_tokens_as_many_as_features_are_told_apart():
         right = net(rows[:3]).mean(1)
     np.testing.assert_allclose(encoder.encode(["0", "1", "2"])["0"], right, rtol=1e-5, atol=1e-6)
     assert encoder.axes == {"0": "btd"}
+
+
+def test_recurrent_layers_have_the_features_that_their_states_have():
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.both = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+            self.last = torch.nn.GRU(10, 4)  # time first
+
+        def forward(self, x):
+            return self.last(self.both(x)[0].swapaxes(0, 1))
+
+    net = Recurrent()
+    encoder = load_encoder(net, **PICK)
+    rows = encoder.encode(["0", "1", "2"])
+    with torch.no_grad():
+        both = net.both(ROWS[:3])[0]
+        last = net.last(both.swapaxes(0, 1))[0].mean(0)
+    np.testing.assert_allclose(rows["both"], both.mean(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(rows["last"], last, rtol=1e-5, atol=1e-6)
+
+
+def test_batches_of_one_do_not_escape_the_check():
+    class Noisy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.map = torch.nn.Linear(6, 6)
+
+        def forward(self, x):
+            return self.map(torch.nn.functional.dropout(x, 0.5, training=True))
+
+    torch.manual_seed(0)
+    net = Noisy()
+    encoder = load_encoder(torch.nn.Sequential(net), **PICK)
+    with pytest.raises(InputError, match="other features at another call"):
+        encoder.encode(["0"])
+    mixing = load_encoder(Mixing(), **PICK)
+    mixing.encode(["0"])
+    with pytest.raises(InputError, match="share its batch"):
+        mixing.encode(["1"])
+
+
+class Mixing(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.map = torch.nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.map(x - x.mean(0, keepdim=True) / 2)
+
+
+@pytest.mark.parametrize("made", [None, {}, (1, 2), [1, 2, "x"], torch.zeros(2, 3)])
+def test_what_a_network_cannot_take_is_answered_in_words(made):
+    net = torch.nn.Sequential(torch.nn.Linear(6, 6))
+    with pytest.raises(InputError):
+        load_encoder(net, preprocess=lambda items: made, preprocessing="x", modality="text").encode(["0", "1"])

@@ -329,6 +329,73 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path, content, says):
         load_encoder(str(tmp_path))
 
 
+def test_a_configuration_that_cuts_the_network_short_is_refused(checkpoint, tmp_path):
+    shutil.copytree(checkpoint("bert"), tmp_path / "cut")
+    config = json.loads((tmp_path / "cut" / "config.json").read_text())
+    (tmp_path / "cut" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    with pytest.raises(InputError, match=r"blocks that its config\.json does not count"):
+        load_encoder(str(tmp_path / "cut"))
+
+
+def test_pointers_to_files_that_were_not_downloaded_are_named(checkpoint, tmp_path):
+    for name in ("config.json", "tokenizer.json"):
+        folder = tmp_path / name
+        shutil.copytree(checkpoint("bert"), folder)
+        (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+        with pytest.raises(InputError, match=rf"{name} is a git-lfs pointer"):
+            load_encoder(str(folder))
+
+
+def test_blocks_made_of_lists_side_by_side_end_with_the_last(tmp_path):
+    from transformers import XLMConfig, XLMModel
+
+    from .conftest import WORDS, tokenizer
+
+    tokenizer().save_pretrained(tmp_path)
+    config = XLMConfig(
+        vocab_size=len(WORDS), emb_dim=16, n_layers=3, n_heads=2, max_position_embeddings=32, pad_index=0
+    )
+    model = XLMModel(config).eval()
+    model.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    ids = encoder._inputs._tokenizer("a red cat", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        states = model(ids, output_hidden_states=True).hidden_states
+    rows = encoder.encode(["a red cat"])
+    for layer, state in zip(("embedding", "block_01", "block_02", "block_03"), states, strict=True):
+        np.testing.assert_allclose(rows[layer][0], state[0].mean(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"layers": []}, {"layers": [5]}, {"layers": 5}, {"store": 5}, {"probes": 3}])
+def test_options_of_no_meaning_are_refused_in_words(checkpoint, options):
+    with pytest.raises(InputError, match=f"{next(iter(options))}="):
+        load_encoder(str(checkpoint("bert")), **options)
+
+
+def test_a_text_that_is_no_unicode_is_refused(checkpoint):
+    with pytest.raises(InputError, match="no valid text"):
+        load_encoder(str(checkpoint("bert"))).encode(["\ud800"])
+
+
+def test_a_tower_saved_with_its_projection_gives_the_shared_space(tmp_path):
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    from .conftest import _DIMS, WORDS, tokenizer
+
+    tokenizer(pad_token="</s>").save_pretrained(tmp_path)
+    config = CLIPTextConfig(
+        **_DIMS, vocab_size=len(WORDS), max_position_embeddings=16, projection_dim=10, eos_token_id=2
+    )
+    model = CLIPTextModelWithProjection(config).eval()
+    model.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    assert encoder.layers[-1] == "projection"
+    inputs = encoder.prepare(["a red cat"])[0].inputs
+    with torch.no_grad():
+        right = model(**inputs).text_embeds
+    np.testing.assert_allclose(encoder.encode(["a red cat"])["projection"], right, rtol=1e-4, atol=1e-6)
+
+
 def test_a_file_of_weights_alone_is_refused_with_the_way_out(tmp_path, monkeypatch):
     (tmp_path / "wav2vec_large.pt").write_bytes(b"pickled")
     monkeypatch.chdir(tmp_path)

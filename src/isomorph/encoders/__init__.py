@@ -98,6 +98,8 @@ def load_encoder(
     if not parsed.provider or parsed.provider not in providers.classes:
         raise _unknown(spec if isinstance(spec, str) else "", parsed)
     provider = providers.classes[parsed.provider]()
+    layers = layers if layers is None or isinstance(layers, str) or not isinstance(layers, Iterable) else list(layers)
+    _check_types(layers, probes, store)
     if side is not None and parsed.side is not None and side != parsed.side:
         raise InputError(f"{spec} names the side {parsed.side!r}, and side= {side!r}; say it once.")
     side = side if side is not None else parsed.side
@@ -127,6 +129,23 @@ def load_encoder(
     else:
         encoder.checkee.checked = "skipped"
     return encoder
+
+
+def _check_types(layers: Any, probes: Any, store: Any) -> None:
+    """See that options are of a type that can be meant.
+
+    Raises:
+        InputError: naming the option and what was found.
+    """
+    names = [layers] if isinstance(layers, str) else layers
+    if names is not None and (
+        not isinstance(names, Iterable) or not (names := list(names)) or not all(isinstance(n, str) for n in names)
+    ):
+        raise InputError(f"layers={layers!r} names no layers; give names or glob patterns, such as 'block_*'.")
+    if probes is not None and (isinstance(probes, str) or not isinstance(probes, Sequence)):
+        raise InputError(f"probes={probes!r} is no list of items.")
+    if store is not None and not isinstance(store, (str, os.PathLike)):
+        raise InputError(f"store={store!r} is no path of a folder.")
 
 
 def _certify(encoder: Encoder, probes: Sequence[Any] | None, places: Sequence[Certificates]) -> None:

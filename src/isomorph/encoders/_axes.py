@@ -189,6 +189,8 @@ def _channels(leaf: Any) -> frozenset[int]:
             return frozenset({value})
     if leaf is None or name == "NoneType":
         return frozenset()
+    if isinstance(hidden := getattr(leaf, "hidden_size", None), int) and hasattr(leaf, "bidirectional"):
+        return frozenset({(getattr(leaf, "proj_size", 0) or hidden) * (1 + bool(leaf.bidirectional))})
     own = list(leaf.parameters(recurse=False))
     flat = [p for p in own if p.ndim == 1 and p.numel() > 1]
     return frozenset({p.shape[-1] for p in flat or own if p.ndim and p.shape[-1] > 1})

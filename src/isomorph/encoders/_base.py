@@ -77,6 +77,8 @@ class Encoder(ABC):
 
     checked: str = "not yet"
     """``"passed"``, ``"skipped"``, or ``"awaits items"`` where only the user's own items can show it."""
+    waiting: tuple[Any, ...] = ()
+    """Items that wait for another to be checked with."""
     notes: tuple[str, ...] = ()
     """What the self-check mended, in words."""
 

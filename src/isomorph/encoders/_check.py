@@ -94,7 +94,8 @@ def check_first_batch(encoder: Encoder, batch: Sequence[Any]) -> None:
     """
     if encoder.checked != "awaits items":
         return
-    distinct = _distinct_items(batch)
+    distinct = _distinct_items([*encoder.waiting, *batch])
+    encoder.waiting = tuple(distinct[:1])  # batches of one are checked when another item comes
     if len(distinct) > 1:
         encoder.checked = "passed"  # before the check itself encodes
         try:
@@ -102,6 +103,13 @@ def check_first_batch(encoder: Encoder, batch: Sequence[Any]) -> None:
         except InputError:
             encoder.checked = "awaits items"
             raise
+        return
+    encoder.checked = "passed"
+    again = [_rows(encoder, distinct, "an item") for _ in range(3)]
+    encoder.checked = "awaits items"
+    for layer in encoder.layers:
+        if any(_far(a[layer][0], again[0][layer][0], _TOLERANCE.get(encoder.precision, 1e-4)) for a in again[1:]):
+            raise InputError(f"{encoder.name} failed its self-check: layer {layer!r} {_moves(layer).text}")
 
 
 def find_fault(encoder: Encoder, probes: Sequence[Any]) -> Fault | None:

@@ -57,6 +57,8 @@ def check_files(folder: Path, weights: str, adapter: Any, *, random: bool, gguf:
     if "config.json" not in names and gguf is None:
         raise InputError(f"{folder} has no config.json; a checkpoint of transformers is a folder with one.")
     settings: Any = {}
+    for name in sorted(n for n in names if n.endswith((".json", ".model", ".txt"))):
+        refuse_pointer(folder / name)
     if gguf is None:
         try:
             settings = json.loads((folder / "config.json").read_text())
@@ -128,6 +130,8 @@ def refuse_pointer(path: Path) -> None:
     Raises:
         InputError: if it is a git-lfs pointer.
     """
+    if not path.is_file():
+        raise InputError(f"{path} is no file, and a file is needed there.")
     with path.open("rb") as file:
         if file.read(len(_POINTER)) == _POINTER:
             raise InputError(
@@ -175,7 +179,7 @@ def model_class(config: Any, *, whole: bool = False) -> Any:
                 f"transformers knows no bare model for {type(config).__name__}; its layers cannot be read."
             )
         return bare
-    if whole or bare is None or getattr(config, "model_type", "") in _HEADED:
+    if whole or bare is None or named.endswith("WithProjection") or getattr(config, "model_type", "") in _HEADED:
         return own
     made = inspect.getsource(own.__init__)
     inside = {own.base_model_prefix, "model"} - {""}

@@ -17,6 +17,8 @@ from ._provider import Options
 from ._spec import is_path
 from ._torch import import_torch, json_digest, seeded
 
+_NUMBER = re.compile(r"\.\d+\.")
+
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
@@ -30,6 +32,7 @@ class Parts:
         processors: Tokeniser (``"text"``), image processor (``"image"``) or feature extractor (``"audio"``) that are
             at hand already; others are read from the source.
         missing: Names of weights that the checkpoint lacks.
+        unexpected: Names of weights that it has beyond what the configuration says.
         facts: What changes the features beyond weights and preprocessing, for the identity.
     """
 
@@ -39,6 +42,7 @@ class Parts:
     kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     processors: dict[str, Any] = dataclasses.field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def check_complete(self, needs: Sequence[Any]) -> None:
@@ -52,11 +56,21 @@ class Parts:
             *self.model.named_parameters(remove_duplicate=False),
             *self.model.named_buffers(remove_duplicate=False),
         )
-        lacking = sorted({n for n, p in named if id(p) in running and n in self.missing})
+        names = {n for n, p in named if id(p) in running}
+        lacking = sorted(names & set(self.missing))
         if lacking:
             raise InputError(
                 f"The checkpoint {self.source} lacks {len(lacking)} weights that the architecture has, such as "
                 f"{lacking[0]!r}; they would be random. Repair the checkpoint, or ask for init='random' as a whole."
+            )
+        shapes = {_NUMBER.sub(".N.", n) for n in names}
+        bare = (k.removeprefix(f"{getattr(self.model, 'base_model_prefix', '')}.") for k in self.unexpected)
+        beyond = sorted(k for k in bare if _NUMBER.search(k) and _NUMBER.sub(".N.", k) in shapes)
+        if beyond:
+            raise InputError(
+                f"The checkpoint {self.source} holds {len(beyond)} weights of blocks that its config.json does not "
+                f"count, such as {beyond[0]!r}: the network would be cut short. Weights and configuration are not of "
+                "one model."
             )
 
 
@@ -142,7 +156,8 @@ def load_parts(
             missing = tuple(name.removeprefix(f"{model.base_model_prefix}.") for name in missing)
             model = getattr(model, model.base_model_prefix, model)
         facts |= {"quantized": True} if quantized else {}
-    return Parts(model, config, source, kwargs, missing=missing, facts=facts)
+    unexpected = tuple(str(k) for k in info.get("unexpected_keys") or ())
+    return Parts(model, config, source, kwargs, missing=missing, unexpected=unexpected, facts=facts)
 
 
 def source_of(id: str, revision: str | None, *, trust_remote_code: bool = False) -> tuple[str, dict[str, Any]]:

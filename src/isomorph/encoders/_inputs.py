@@ -121,6 +121,12 @@ def as_text(item: Any, position: int) -> str:
     """
     if not isinstance(item, str):
         raise InputError(f"Item {position} of the batch is of type {type(item).__name__}; a text is needed here.")
+    try:
+        item.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Item {position} of the batch is no valid text: {error}. Repair it or leave it out."
+        ) from error
     if not item.strip():
         raise InputError(f"Item {position} of the batch is an empty text; it has no features. Leave it out.")
     return item

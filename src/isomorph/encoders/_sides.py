@@ -115,6 +115,10 @@ def choose_side(model: Any, config: Any, name: str | None) -> Side:
 def find_sides(model: Any, config: Any) -> dict[str, Callable[[], Side]]:
     """Name -> what makes the side, for every part of a model that can be read by itself."""
     root = _root(model)
+    if type(model).__name__.endswith("WithProjection"):
+        modality = _modality(getattr(model, "main_input_name", "input_ids"), type(model).__name__)
+        children = dict(model.named_children())
+        return {"": lambda: _tower("", modality, children, model, config, accepts(model.forward))}
     if _child(root, ("text_model",)) is not None and hasattr(root, "get_text_features") and not _has(root, "qformer"):
         return _dual(root, config) | _above(root, config)
     if _child(root, ("speech_encoder",)) is not None and _child(root, ("text_encoder",)) is not None:
@@ -218,7 +222,9 @@ def _tower(name: str, modality: str, children: Any, features: Any, config: Any, 
     class Tower(torch.nn.ModuleDict):  # type: ignore[misc,name-defined]  # torch is seen as Any here
         def forward(self, **inputs: Any) -> Any:
             given = features(**inputs)
-            vectors = given if isinstance(given, torch.Tensor) else given.pooler_output
+            names = ("image_embeds", "text_embeds", "audio_embeds", "pooler_output")
+            found = (getattr(given, name, None) for name in names)
+            vectors = given if isinstance(given, torch.Tensor) else next(v for v in found if v is not None)
             return vectors[:, 0] if vectors.ndim == 3 else vectors  # FLAVA projects every token; the first is shared
 
     network = Tower(children)
@@ -280,6 +286,8 @@ def _pieces(root: Any, model: Any, config: Any) -> dict[str, Callable[[], Side]]
         through = features if projector is not None and qformer is None else None
         needs = (vision, projector) if through else (vision,)
         sides["vision"] = lambda: _vision(vision, own, through, needs, root)
+    if audio is not None and _has(audio, "quantizer") and _has(audio, "encoder"):
+        audio = audio.encoder  # of a codec
     if audio is not None:
         sides["audio"] = lambda: _plain(audio, _own_config(config, "audio_config"), "audio", "audio")
     if text is not None:
@@ -340,6 +348,11 @@ def _vision(vision: Any, config: Any, features: Any, needs: tuple[Any, ...], roo
     if features is not None:
         return Side("vision", "image", vision, lambda i: features(**i), config, accepts(features), needs)
     taken = accepts(vision.forward)
+    if "aspect_ratio_mask" in taken:
+        raise InputError(
+            f"{type(vision).__name__} fills an image up with empty tiles, which cannot be told apart in its layers: "
+            "its vision side is not read here."
+        )
     if "pixel_values" in taken:
         return Side("vision", "image", vision, lambda i: vision(**i), config, taken, needs)
     if "image" in taken:  # BridgeTower's word for pixels

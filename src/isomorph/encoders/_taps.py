@@ -66,11 +66,20 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
             f"layers=['{next((n for n, _ in network.named_children()), '')}', …]; "
             "module paths and glob patterns are understood."
         )
-    main = max(ran, key=lambda name: (ran[name] == depth, sum(p.numel() for p in lists[name].parameters())))
+    ends = {members[e.module]: i for i, e in enumerate(events) if e.module in members}
+    main = max(
+        ran,
+        key=lambda name: (
+            ran[name] == depth,
+            ends[name] if ran[name] == depth else 0,  # of lists as long as the network is deep, the one that ends it
+            sum(p.numel() for p in lists[name].parameters()),
+        ),
+    )
     blocks = [e for e in events if members.get(e.module) == main]
     digits = max(2, len(str(len(blocks))))
     # what enters the first block untouched is the input itself, and no layer
-    taps = [Tap("embedding", blocks[0].module, 0, is_input=True)] if blocks[0].module not in raw else []
+    entered = next(e.module for e in events if members.get(e.module) == _first_beside(main, ran))
+    taps = [Tap("embedding", entered, 0, is_input=True)] if entered not in raw else []
     taps += [Tap(f"block_{i:0{digits}d}", e.module, e.call) for i, e in enumerate(blocks, 1)]
     rest = [e for e in events[events.index(blocks[-1]) + 1 :] if e.module in after]
     norms = [e for e in rest if e.shape == blocks[-1].shape and len(e.shape) > 2 and not _is_projection(e.module)]
@@ -78,6 +87,13 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
     projections = [e for e in rest if _is_projection(e.module) and len(e.shape) == 2]
     taps += [Tap("projection", e.module, e.call) for e in projections[-1:]]
     return tuple(taps)
+
+
+def _first_beside(main: str, ran: Mapping[str, int]) -> str:
+    """Of lists side by side that make up the blocks together (XLM's attentions, norms and maps), the first to run."""
+    above = main.rpartition(".")[0]
+    beside = [name for name, n in ran.items() if name.rpartition(".")[0] == above and n == ran[main]]
+    return beside[0] if any("attention" in name.rpartition(".")[2] for name in beside) else main
 
 
 def choose_taps(taps: Sequence[Tap], network: Any, patterns: Sequence[str] | None) -> tuple[Tap, ...]:

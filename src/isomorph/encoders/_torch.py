@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingExtraError
+from ..errors import InputError, IsomorphError, MissingExtraError
 from ._axes import Seen, find_axes, observe, parse_axes, to_items_first
 from ._base import Encoder, Features
 from ._check import Fault, check_first_batch
@@ -214,7 +214,12 @@ class TorchEncoder(Encoder):
             raise InputError(f"{self.name}: there is nothing to encode in an empty batch.")
         if not self._axes:
             items = self.probes() or [batch[0], batch[-1]]
-            self.find_axes(items[0], items[1])
+            try:
+                self.find_axes(items[0], items[1])
+            except (IsomorphError, MemoryError):
+                raise
+            except Exception as error:  # whatever a network, or a user's preprocessing, raises on what it cannot take
+                raise InputError(f"{self.name} cannot run on these items: {type(error).__name__}: {error}") from error
         check_first_batch(self, batch)
         rows: dict[str, list[Any]] = {layer: [None] * len(batch) for layer in self.layers}
         for part in self.parts(batch):
@@ -323,7 +328,13 @@ class TorchEncoder(Encoder):
                 raise InputError(f"{self.name}, layer {layer!r}: {error}") from error
 
         with torch.inference_mode(), self._autocast(torch), tapping(self._network, self._taps, take):
-            self._evaluate(part.inputs)
+            try:
+                self._evaluate(part.inputs)
+            except IndexError as error:
+                raise InputError(
+                    f"{self.name}: an item holds what the network has no place for ({error}); does the tokenizer "
+                    "know more tokens than the network?"
+                ) from error
         try:
             self._refuse_unrun(pooled)
         except InputError as error:
