@@ -312,3 +312,30 @@ def test_what_a_network_cannot_take_is_answered_in_words(made):
     net = torch.nn.Sequential(torch.nn.Linear(6, 6))
     with pytest.raises(InputError):
         load_encoder(net, preprocess=lambda items: made, preprocessing="x", modality="text").encode(["0", "1"])
+
+
+def test_a_preprocess_that_changed_since_is_another_key():
+    class Scale:
+        def __init__(self):
+            self.factor = 1.0
+
+        def __call__(self, items):
+            return self.factor * torch.stack([ROWS[int(i)] for i in items])
+
+    scale = Scale()
+    encoder = load_encoder(Blocks(), preprocess=scale, modality="text", layers="blocks.*")
+    before = encoder.identity
+    scale.factor = 2.0
+    assert encoder.identity != before
+
+
+def test_threads_do_not_mix_their_batches():
+    from concurrent.futures import ThreadPoolExecutor
+
+    encoder = load_encoder(Blocks(), **PICK, layers="blocks.*")
+    encoder.encode(["0", "1"])
+    right = {i: encoder.encode([str(i)])["blocks.2"][0] for i in range(8)}
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: (i % 8, encoder.encode([str(i % 8)])["blocks.2"][0]), range(80)))
+    for i, row in found:
+        np.testing.assert_allclose(row, right[i], rtol=1e-5, atol=1e-6)

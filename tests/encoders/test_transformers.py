@@ -366,6 +366,28 @@ def test_blocks_made_of_lists_side_by_side_end_with_the_last(tmp_path):
         np.testing.assert_allclose(rows[layer][0], state[0].mean(0), rtol=1e-4, atol=1e-5)
 
 
+def test_networks_that_pad_to_whole_windows_are_pooled_over_their_text(tmp_path):
+    from transformers import LongformerConfig, LongformerModel
+
+    from .conftest import _DIMS, WORDS, tokenizer
+
+    tokenizer().save_pretrained(tmp_path)
+    config = LongformerConfig(
+        **_DIMS, vocab_size=len(WORDS), max_position_embeddings=40, attention_window=4, pad_token_id=0
+    )
+    model = LongformerModel(config).eval()
+    model.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    ids = encoder._inputs._tokenizer("a small red cat sat", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        states = model(ids, output_hidden_states=True).hidden_states
+    rows = encoder.encode(["a small red cat sat", "now"])
+    for layer, state in zip(("block_01", "block_02", "block_03"), states[1:], strict=True):
+        np.testing.assert_allclose(rows[layer][0], state[0, : ids.shape[1]].mean(0), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="padding_side='right'"):
+        load_encoder(str(tmp_path), padding_side="left")
+
+
 @pytest.mark.parametrize("options", [{"layers": []}, {"layers": [5]}, {"layers": 5}, {"store": 5}, {"probes": 3}])
 def test_options_of_no_meaning_are_refused_in_words(checkpoint, options):
     with pytest.raises(InputError, match=f"{next(iter(options))}="):

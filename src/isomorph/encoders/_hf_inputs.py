@@ -437,6 +437,8 @@ def _text_input(parts: Any, side: Side, max_length: Any, truncate: bool, padding
     tokenizer = read_part(parts, "text", "AutoTokenizer")
     if side.name == "decoder" and padding_side == "left":
         raise InputError("The decoder side reads the text shifted by one, which needs padding_side='right'.")
+    if padding_side == "left" and _window(side.config) is not None:
+        raise InputError("This network pads texts to whole windows on the right, alone too; use padding_side='right'.")
     own = _derives_positions(side.network)
     limit = token_limit(tokenizer, side.config, max_length, offset=_position_offset(side.network) if own else 0)
     trained = getattr(side.config, "model_type", "") in _PADDED_AS_TRAINED

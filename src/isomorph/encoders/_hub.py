@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from ..errors import FetchError, InputError, IsomorphError, MissingExtraError
 from ._hf_files import refuse_pointer
 from ._torch import json_digest
 
-PATIENCE = 3.0
+_asked: dict[str, tuple[float, str | None]] = {}
+PATIENCE = 2.5
 """Seconds that a hub may take to answer at all; downloads may take as long as they need."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".npz", ".npy")
 _SMALL = (".json", ".txt", ".model", ".jinja")
@@ -124,6 +126,9 @@ def hub_problem() -> str | None:
 
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
+    when, said = _asked.get(constants.ENDPOINT, (0.0, None))
+    if said is not None and time.monotonic() - when < 30:
+        return said  # a hub that is away is asked again after half a minute
     client, outcome = hub.get_session(), [f"no answer within {PATIENCE:g} s"]
 
     def ask() -> None:
@@ -138,6 +143,7 @@ def hub_problem() -> str | None:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PATIENCE)
+    _asked[constants.ENDPOINT] = (time.monotonic(), outcome[0] if outcome else None)
     return outcome[0] if outcome else None
 
 

@@ -110,6 +110,7 @@ class TorchEncoder(Encoder):
         self._axes: dict[str, str] = {}
         self._prefix: dict[str, int] = {}  # layer -> class and register tokens in front, where that is known
         self._grouping = "padded"
+        self._lock = threading.RLock()
         from ._fingerprint import WeightsWatch  # which needs this module
 
         self._watch = WeightsWatch(network)
@@ -210,6 +211,10 @@ class TorchEncoder(Encoder):
         self._prefix = dict(mended.get("prefix", {}))
 
     def encode(self, batch: Sequence[Any]) -> Features:
+        with self._lock:  # hooks of one call would take what another call's network gives
+            return self._encode(batch)
+
+    def _encode(self, batch: Sequence[Any]) -> Features:
         if not len(batch):
             raise InputError(f"{self.name}: there is nothing to encode in an empty batch.")
         if not self._axes:

@@ -140,7 +140,8 @@ class ModuleEncoder(TorchEncoder):
             raise InputError(f"A module for {modality} needs preprocess=…, a function from a list of items to tensors.")
         self._preprocess = preprocess or ImagePreprocessing()
         self._own_items = preprocess is not None and not isinstance(preprocess, ImagePreprocessing)
-        self._preprocessing = preprocessing or _fingerprint.describe(self._preprocess)
+        self._said_preprocessing = preprocessing
+        self._preprocessing()  # what cannot be known is refused now
         if prefix is not None and (not isinstance(prefix, int) or prefix < 0):
             raise InputError(f"prefix={prefix!r} is no number of tokens.")
         self._said_prefix = prefix
@@ -176,7 +177,11 @@ class ModuleEncoder(TorchEncoder):
             "architecture": repr(self._network),
         }
         prefix = {} if self._said_prefix is None else {"prefix": self._said_prefix}
-        return who | self.shared_identity() | {"preprocessing": self._preprocessing} | prefix
+        return who | self.shared_identity() | {"preprocessing": self._preprocessing()} | prefix
+
+    def _preprocessing(self) -> Any:
+        """What the preprocessing hangs on as it is now: attributes and globals may have changed since."""
+        return self._said_preprocessing or _fingerprint.describe(self._preprocess)
 
     def probes(self) -> list[Any]:
         return [] if self._own_items else super().probes()  # what the user's own function takes, only the user knows
