@@ -67,14 +67,10 @@ def block_taps(network: Any, forward: Callable[[], Any], depth: int | None = Non
             "module paths and glob patterns are understood."
         )
     ends = {members[e.module]: i for i, e in enumerate(events) if e.module in members}
-    main = max(
-        ran,
-        key=lambda name: (
-            ran[name] == depth,
-            ends[name] if ran[name] == depth else 0,  # of lists as long as the network is deep, the one that ends it
-            sum(p.numel() for p in lists[name].parameters()),
-        ),
-    )
+    # of lists of alike modules, as many as the network is deep, the one that ends it; else the largest
+    fits = {n for n in ran if ran[n] == depth and len({type(m) for m in lists[n].children()}) == 1}
+    size = {n: sum(p.numel() for p in lists[n].parameters()) for n in ran}
+    main = max(ran, key=lambda n: (n in fits, ends[n] if n in fits else ran[n] == depth, size[n]))
     blocks = [e for e in events if members.get(e.module) == main]
     digits = max(2, len(str(len(blocks))))
     # what enters the first block untouched is the input itself, and no layer
