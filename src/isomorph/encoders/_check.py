@@ -105,8 +105,10 @@ def check_first_batch(encoder: Encoder, batch: Sequence[Any]) -> None:
             raise
         return
     encoder.checked = "passed"
-    again = [_rows(encoder, distinct, "an item") for _ in range(3)]
-    encoder.checked = "awaits items"
+    try:
+        again = [_rows(encoder, distinct, "an item") for _ in range(3)]
+    finally:
+        encoder.checked = "awaits items"  # also where the item could not be encoded
     for layer in encoder.layers:
         if any(_far(a[layer][0], again[0][layer][0], _TOLERANCE.get(encoder.precision, 1e-4)) for a in again[1:]):
             raise InputError(f"{encoder.name} failed its self-check: layer {layer!r} {_moves(layer).text}")
