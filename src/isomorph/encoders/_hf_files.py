@@ -209,23 +209,6 @@ def redraw(network: Any, seed: int) -> None:
                 module.weight.normal_(std=module.weight[0].numel() ** -0.5)
 
 
-def let_go(model: Any, needs: Sequence[Any]) -> None:
-    """Forget the modules that do not run, so that their memory is freed."""
-    used = {id(m) for module in needs for m in module.modules()}
-
-    def forget(module: Any) -> None:
-        for name, child in list(module.named_children()):
-            if id(child) in used:
-                continue
-            if any(id(m) in used for m in child.modules()):
-                forget(child)
-            elif next(child.parameters(), None) is not None:
-                module._modules[name] = None
-
-    if id(model) not in used:
-        forget(model)
-
-
 def with_adapter(model: Any, source: str) -> tuple[Any, str]:
     """A model with a PEFT adapter merged into its weights, and the adapter's digest.
 

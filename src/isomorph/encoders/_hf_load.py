@@ -12,8 +12,10 @@ from typing import Any
 from .._packages import file_sha256
 from ..errors import FetchError, InputError, IsomorphError, MissingExtraError, UnknownNameError
 from ._hf_files import WEIGHTS, check_files, missing_weights, model_class, with_adapter, with_spread
+from ._hf_part import CannotPartError, PartLoader
 from ._hub import hub_problem
 from ._provider import Options
+from ._sides import Side, choose_side
 from ._spec import is_path
 from ._torch import import_torch, json_digest, seeded
 
@@ -34,6 +36,7 @@ class Parts:
         missing: Names of weights that the checkpoint lacks.
         unexpected: Names of weights that it has beyond what the configuration says.
         facts: What changes the features beyond weights and preprocessing, for the identity.
+        chosen: The side that was loaded, where it alone was.
     """
 
     model: Any
@@ -44,6 +47,7 @@ class Parts:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    chosen: Side | None = None
 
     def check_complete(self, needs: Sequence[Any]) -> None:
         """See that no weight of the modules that run is missing.
@@ -99,6 +103,7 @@ def load_parts(
     weights_dtype: str | None = None,
     attention: str | None = None,
     adapter: str | bool | None = None,
+    side: tuple[str | None] | None = None,
 ) -> Parts:
     """Read a configuration, and the weights unless they are drawn at random.
 
@@ -112,6 +117,8 @@ def load_parts(
         weights_dtype: ``"bfloat16"`` or ``"float16"`` to hold the weights in half the memory and compute in it.
         attention: An attention implementation of transformers, such as ``"eager"``.
         adapter: Folder or hub id of a PEFT adapter that is merged into the weights; True for one in the same folder.
+        side: The only side whose weights are read (a name, or None for the default); without it, all are, as they are
+            where the checkpoint is quantised, adapted or run by code of its own.
 
     Raises:
         InputError: if a local folder is no checkpoint, or weights are missing from it.
@@ -131,24 +138,23 @@ def load_parts(
     with reading(id, is_path(id)), quiet(transformers):
         config = transformers.AutoConfig.from_pretrained(source, **kwargs)
         quantized = getattr(config, "quantization_config", None) is not None
-        given = {"attn_implementation": attention} if attention else {}
+        given: dict[str, Any] = {"attn_implementation": attention} if attention else {}
         if options.init == "random":
             config, mended = with_spread(config)
             facts |= {"initial_spread": mended} if mended else {}
             model = random_model(config, options.seed, trust_remote_code=bool(trust_remote_code), **given)
             return Parts(model, config, source, kwargs, facts=facts)
         kind = transformers.AutoModel if trust_remote_code else model_class(config, whole=bool(adapter) or quantized)
-        with seeded(0):  # heads that checkpoints leave out are drawn: the same ones at every call
-            model, info = kind.from_pretrained(
-                source,
-                config=config,
-                dtype="auto" if quantized else weights_dtype or "float32",
-                output_loading_info=True,
-                use_safetensors=weights == "safetensors",
-                adapter_kwargs={"subfolder": "none"},  # one that lies there would be applied where peft is installed
-                **given,
-                **kwargs,
-            )
+        loader = None
+        if side and not (trust_remote_code or adapter or quantized):
+            loader = PartLoader(kind, lambda model: choose_side(model, config, side[0]))
+        given |= {"use_safetensors": weights == "safetensors"}
+        given |= {"dtype": "auto" if quantized else weights_dtype or "float32"}
+        try:
+            model, info = _read(loader.kind if loader else kind, source, config, **given, **kwargs)
+        except CannotPartError:
+            loader = None
+            model, info = _read(kind, source, config, **given, **kwargs)
         missing = missing_weights(id, info)
         if adapter:
             model, facts["adapter"] = with_adapter(model, source if adapter is True else str(adapter))
@@ -156,8 +162,21 @@ def load_parts(
             missing = tuple(name.removeprefix(f"{model.base_model_prefix}.") for name in missing)
             model = getattr(model, model.base_model_prefix, model)
         facts |= {"quantized": True} if quantized else {}
-    unexpected = tuple(str(k) for k in info.get("unexpected_keys") or ())
-    return Parts(model, config, source, kwargs, missing=missing, unexpected=unexpected, facts=facts)
+    unexpected = {str(k) for k in info.get("unexpected_keys") or ()} - (loader.left_out if loader else set())
+    chosen = loader.chosen if loader else None
+    return Parts(model, config, source, kwargs, {}, missing, tuple(sorted(unexpected)), facts, chosen)
+
+
+def _read(kind: Any, source: str, config: Any, **given: Any) -> tuple[Any, Any]:
+    with seeded(0):  # heads that checkpoints leave out are drawn: the same ones at every call
+        return kind.from_pretrained(  # type: ignore[no-any-return]  # the library's own types are seen as Any here
+            source,
+            config=config,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused in our words, by name
+            adapter_kwargs={"subfolder": "none"},  # one that lies there would be applied where peft is installed
+            **given,
+        )
 
 
 def source_of(id: str, revision: str | None, *, trust_remote_code: bool = False) -> tuple[str, dict[str, Any]]:

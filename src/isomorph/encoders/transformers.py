@@ -17,9 +17,10 @@ import numpy as np
 from ..errors import IsomorphError
 from ._base import Encoder
 from ._check import Fault, find_fault
-from ._hf_files import READING, let_go, model_class, redraw
+from ._hf_files import READING, model_class, redraw
 from ._hf_inputs import HfInput, make_inputs
 from ._hf_load import Parts, import_transformers, load_parts, local_revision, quiet, reading, source_of
+from ._hf_part import let_go
 from ._provider import Options, Provider
 from ._sides import choose_side, find_sides, width_facts
 from ._spec import is_path
@@ -48,7 +49,7 @@ class Transformers(Provider):
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
         own = {k: extra.pop(k) for k in READING if k in extra}
-        parts = load_parts(id, revision, options, **own)
+        parts = load_parts(id, revision, options, side=(extra.get("side"),), **own)
         local = is_path(id)
         pinned = local_revision(Path(id).expanduser()) if local else parts.kwargs["revision"]
         name = id if local else f"{id}@{revision}" if revision else id
@@ -239,7 +240,7 @@ def build(
     """
     transformers = import_transformers()
     kind = type(parts.model).__name__
-    chosen = choose_side(parts.model, parts.config, side)
+    chosen = parts.chosen or choose_side(parts.model, parts.config, side)
     parts.check_complete(chosen.needs)
     let_go(parts.model, chosen.needs)
     keep = bool({"weights_dtype", "quantized"} & set(parts.facts))
