@@ -9,8 +9,8 @@ from isomorph.diagnosis import REGISTRY, diagnose, translation_limit
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.metrics import metric
 from isomorph.results import Diagnosis, load_result
-from isomorph.scan import scan
-from isomorph.stitch import stitch
+from isomorph.scanning import scan
+from isomorph.stitching import stitch
 
 N = 200
 QUICK = {"repeats": 2, "permutations": 19, "draws": 100, "curves": False}

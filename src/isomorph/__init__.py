@@ -3,9 +3,7 @@
 Importing it loads no numerics, no torch and no plotting: each name is brought in when it is first used.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,13 +13,14 @@ if TYPE_CHECKING:
     from .errors import FetchError, InputError, IsomorphError, MissingExtraError, StoreError, UnknownNameError
     from .extraction import extract
     from .maps import Map, make_map
-    from .metrics import Metric, Null, metric
+    from .metrics import Metric, metric
     from .networks import stitch_networks
-    from .report import report
+    from .nulls import Null
+    from .reporting import report
     from .results import Alignment, Diagnosis, Neighborhoods, NetworkStitch, Scan, Stitch, load_result
-    from .scan import scan
+    from .scanning import scan
     from .significance import difference, false_discovery, gallery_curve, power
-    from .stitch import stitch
+    from .stitching import stitch
     from .store import FeatureStore, Layers
     from .study import load_study, run
 
@@ -32,13 +31,14 @@ _HOMES = {
     "errors": ("FetchError", "InputError", "IsomorphError", "MissingExtraError", "StoreError", "UnknownNameError"),
     "extraction": ("extract",),
     "maps": ("Map", "make_map"),
-    "metrics": ("Metric", "Null", "metric"),
+    "metrics": ("Metric", "metric"),
     "networks": ("stitch_networks",),
-    "report": ("report",),
+    "nulls": ("Null",),
+    "reporting": ("report",),
     "results": ("Alignment", "Diagnosis", "Neighborhoods", "NetworkStitch", "Scan", "Stitch", "load_result"),
-    "scan": ("scan",),
+    "scanning": ("scan",),
     "significance": ("difference", "false_discovery", "gallery_curve", "power"),
-    "stitch": ("stitch",),
+    "stitching": ("stitch",),
     "store": ("FeatureStore", "Layers"),
     "study": ("load_study", "run"),
 }
@@ -87,36 +87,31 @@ __all__ = [
 ]
 
 
-def _public(home: str, name: str) -> property:
-    def get(self: ModuleType) -> Any:
-        return self.__dict__[name] if name in self.__dict__ else getattr(import_module(f"isomorph.{home}"), name)
-
-    def keep(self: ModuleType, value: Any) -> None:
-        # `isomorph.scan` is a module and a function of it: when Python binds the module to the package after importing
-        # it, the name goes on meaning the function
-        if not isinstance(value, ModuleType):
-            self.__dict__[name] = value
-
-    return property(get, keep)
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def _version(self: ModuleType) -> str:
-    from importlib.metadata import version
-
-    return version("isomorph")
-
-
-class _Facade(ModuleType):
-    """The package as its users see it."""
-
-    __version__ = property(_version)
-
-    def __dir__(self) -> list[str]:
-        return __all__
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'isomorph' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    return value
 
 
-for _home, _names in _HOMES.items():
-    for _name in _names:
-        setattr(_Facade, _name, _public(_home, _name))
+def __dir__() -> list[str]:
+    return __all__
 
-sys.modules[__name__].__class__ = _Facade
+
+def _version() -> str:
+    """The version of the installed package, or of the source tree that this file lies in."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("isomorph")
+    except PackageNotFoundError:
+        import tomllib
+        from pathlib import Path
+
+        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text())["project"]["version"]) if project.is_file() else "unknown"

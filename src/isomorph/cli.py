@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
-from ._checks import check_file_target
+from ._core.checks import check_file_target
 from .errors import InputError, IsomorphError
 
 _LEGEND = """\
@@ -177,8 +177,8 @@ def scan(
 ) -> None:
     """Compare every layer of X with every layer of Y, each score with its chance level."""
     from .datasets import load_dataset
-    from .scan import DEFAULT_METRICS
-    from .scan import scan as scan_layers
+    from .scanning import DEFAULT_METRICS
+    from .scanning import scan as scan_layers
     from .store import Layers
 
     check_file_target(to)
@@ -225,8 +225,8 @@ def stitch(
 ) -> None:
     """Fit maps from X to Y on some pairs and score them on items held out, beside every control."""
     from .datasets import load_dataset
-    from .stitch import DEFAULT_MAPS
-    from .stitch import stitch as stitch_layers
+    from .stitching import DEFAULT_MAPS
+    from .stitching import stitch as stitch_layers
     from .store import Layers
 
     check_file_target(to)
@@ -288,7 +288,7 @@ def power(
     seed: Annotated[int, typer.Option(help="Seed of the simulated data.")] = 0,
 ) -> None:
     """The smallest alignment that N items can show, before anything is encoded."""
-    from ._progress import progress
+    from ._core.progress import progress
     from .metrics import metric as make_metric
     from .significance import power as smallest
 
@@ -321,7 +321,7 @@ def report(
 ) -> None:
     """Draw saved results as one self-contained page, with its figures as SVG and PNG beside it."""
     from .datasets import load_dataset
-    from .report import report as write_report
+    from .reporting import report as write_report
 
     page = write_report(list(results), to=to, items=load_dataset(items) if items else None, title=title)
     print(page)
@@ -374,7 +374,7 @@ def _run(study: Any, *, force: bool) -> None:
 
 
 def _show_plan(study: Any) -> None:
-    from ._progress import duration
+    from ._core.progress import duration
     from .study import plan
 
     table = _plain_table("step", "state", "size", "estimate")

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._progress import Show, notice, progress
-from ._provenance import versions
+from ._core.progress import Show, notice, progress
+from ._core.provenance import versions
 from .datasets._base import PairedItems, View
 from .encoders._base import Encoder
 from .errors import InputError

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isomorph._arrays import to_numpy
+from isomorph._core.arrays import to_numpy
 from isomorph.errors import InputError, MissingExtraError
 from isomorph.metrics import INVARIANCES, REGISTRY, Metric, metric
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from isomorph import _packages
+from isomorph._core import packages as _packages
 from isomorph.errors import FetchError
 
 

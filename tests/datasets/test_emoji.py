@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isomorph._packages import Package
+from isomorph._core.packages import Package
 from isomorph.datasets import PairedItems, load_dataset
 from isomorph.datasets import emoji as module
 from isomorph.datasets.emoji import Emoji

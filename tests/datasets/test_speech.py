@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isomorph import _packages
-from isomorph._packages import Package
+from isomorph._core import packages as _packages
+from isomorph._core.packages import Package
 from isomorph.datasets import _speech as speech
 from isomorph.datasets import load_dataset
 from isomorph.errors import IsomorphError, MissingExtraError

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from isomorph.errors import InputError, MissingExtraError
-from isomorph.metrics import _approximate, metric, working_memory
+from isomorph.metrics import metric, working_memory
+from isomorph.metrics._engines.neighbors import approximate as _approximate
 
 
 def features(n=1500, seed=0):
@@ -55,7 +56,7 @@ def test_the_null_names_the_recall_and_exact_neighbours_have_all():
 
 def test_an_index_filled_in_parts_finds_as_much_every_time(monkeypatch):
     pytest.importorskip("faiss")
-    monkeypatch.setattr("isomorph.metrics._approximate._ONE_PART", 100)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.approximate._ONE_PART", 100)
     m, x = metric("mutual_knn(index='approximate')"), features()
     first, second = m.prepare(x), m.prepare(x)
     np.testing.assert_array_equal(first.target, second.target)
@@ -70,7 +71,7 @@ def test_the_recall_is_measured_against_all_items_in_however_many_blocks(monkeyp
     x = features().astype(np.float32)
     items = np.array([0, 7, 1499])
     whole = _approximate._by_all(x, None, items, 9)
-    monkeypatch.setattr("isomorph.metrics._approximate.block_bytes", lambda default: 1)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.approximate.block_bytes", lambda default: 1)
     found = _approximate._by_all(x, None, items, 9)
     np.testing.assert_array_equal(found[0], whole[0])
     np.testing.assert_allclose(found[1], whole[1], rtol=1e-6)  # products of blocks of another shape, single precision
@@ -81,7 +82,7 @@ def test_the_recall_is_measured_against_all_items_in_however_many_blocks(monkeyp
 
 def test_a_row_without_direction_is_named_by_its_place_in_the_file(monkeypatch):
     pytest.importorskip("faiss")
-    monkeypatch.setattr("isomorph.metrics._approximate._ONE_PART", 100)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.approximate._ONE_PART", 100)
     x = features()
     x[1234] = 0
     with pytest.raises(InputError, match="first at row 1234"):
@@ -97,7 +98,7 @@ def test_an_index_that_does_not_fit_is_refused_before_it_is_built(monkeypatch):
 
 def test_an_index_that_misses_too_much_is_refused(monkeypatch):
     pytest.importorskip("faiss")
-    monkeypatch.setattr("isomorph.metrics._approximate.TARGET", 1.1)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.approximate.TARGET", 1.1)
     with pytest.raises(InputError, match="index='exact'"):
         metric("mutual_knn(index='approximate')").prepare(features())
 

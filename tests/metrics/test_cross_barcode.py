@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from isomorph.metrics import working_memory
-from isomorph.metrics._cross_barcode import cross_barcodes, spanning_tree
+from isomorph.metrics._engines.topology.cross_barcode import cross_barcodes, spanning_tree
 
 
 def distances(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from isomorph.errors import InputError
-from isomorph.metrics import _gram, metric
+from isomorph.metrics import metric
+from isomorph.metrics._engines.kernels import gram as _gram
 from isomorph.metrics.kernels import Cka, Hsic
 
 

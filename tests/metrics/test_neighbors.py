@@ -12,8 +12,8 @@ from isomorph.errors import InputError
 from isomorph.metrics import Metric, metric
 from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
-from isomorph.metrics._edges import EdgeTable, common_permuted, row_sums, total_overlap
-from isomorph.metrics._graphs import _largest, nearest
+from isomorph.metrics._engines.neighbors.edges import EdgeTable, common_permuted, row_sums, total_overlap
+from isomorph.metrics._engines.neighbors.graphs import _largest, nearest
 from isomorph.metrics.mutual_nearest import mutual_nearest
 
 
@@ -75,7 +75,7 @@ def test_single_precision_features_give_the_neighbours_of_double_precision() -> 
 def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x = noise(50, 4, 3)
     whole = nearest(x, 4, "euclidean").lists
-    monkeypatch.setattr("isomorph.metrics._graphs._BLOCK", 350)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.graphs._BLOCK", 350)
     np.testing.assert_array_equal(nearest(x, 4, "euclidean").lists, whole)
 
 
@@ -86,7 +86,7 @@ def test_the_mean_over_items_of_the_overlaps_is_the_score() -> None:
 
 
 def test_row_sums_in_many_small_blocks_are_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isomorph.metrics._edges._BLOCK", 200)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.edges._BLOCK", 200)
     graphs = [nearest(noise(40, 3, s), 4, "cosine") for s in range(3)]
     table = EdgeTable.of(graphs)
     hits = next(common_permuted(table, table, np.arange(40)[None]))
@@ -101,7 +101,7 @@ def test_large_tables_are_searched_instead_of_indexed(monkeypatch: pytest.Monkey
     xs, ys = [m.prepare(noise(40, 3, s)) for s in range(2)], [m.prepare(noise(40, 3, s)) for s in range(1, 4)]
     orders = np.array([np.random.default_rng(i).permutation(40) for i in range(3)])
     expected = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
-    monkeypatch.setattr("isomorph.metrics._edges._BLOCK", 1)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.edges._BLOCK", 1)
     found = [list(m.compare_permuted(*sides, orders)) for sides in ((xs, ys), (ys, xs))]
     np.testing.assert_allclose(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from isomorph.metrics import _overlaps as overlaps
-from isomorph.metrics._graphs import Neighbours, nearest
-from isomorph.metrics._motifs import Moments, permutation_moments
+from isomorph.metrics._engines.neighbors import overlaps
+from isomorph.metrics._engines.neighbors.graphs import Neighbours, nearest
+from isomorph.nulls.motifs import Moments, permutation_moments
 
 FUNCTIONS = {
     "share": Fraction,

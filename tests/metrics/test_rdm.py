@@ -11,8 +11,9 @@ from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
 from isomorph.errors import InputError
-from isomorph.metrics import _rdms, metric
+from isomorph.metrics import metric
 from isomorph.metrics import rdm as r
+from isomorph.metrics._engines.rdms import vectors as _rdms
 
 
 def noise(n: int, d: int = 6, seed: int = 0) -> np.ndarray:

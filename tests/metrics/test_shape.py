@@ -7,7 +7,7 @@ import pytest
 
 from isomorph.errors import InputError
 from isomorph.metrics import metric
-from isomorph.metrics._spectra import nuclear_norm
+from isomorph.metrics._engines.spectra.axes import nuclear_norm
 
 Pair = tuple[np.ndarray, np.ndarray]
 

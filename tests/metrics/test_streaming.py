@@ -7,10 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from isomorph._arrays import MANY, Unread, as_features
+from isomorph._core.arrays import MANY, Unread, as_features
 from isomorph.errors import InputError
-from isomorph.metrics import REGISTRY, _gram, metric
+from isomorph.metrics import REGISTRY, metric
 from isomorph.metrics._base import check_layer
+from isomorph.metrics._engines.kernels import gram as _gram
 
 N = MANY + 77
 SPECS = [f"cka(estimator='{e}')" for e in ("unbiased", "biased", "lange", "chun")]
@@ -169,7 +170,7 @@ def test_a_block_of_layers_scores_as_its_pairs_however_small_the_working_memory(
     cka = metric("cka")
     expected = [[cka(a, b) for b in (x, y)] for a in (x, y)]
     with working_memory("16MB"):
-        monkeypatch.setattr("isomorph.metrics._streaming.SUM_BYTES", 1000)  # one pair a pass
+        monkeypatch.setattr("isomorph.metrics._engines.kernels.streaming.SUM_BYTES", 1000)  # one pair a pass
         states = [cka.prepare(a) for a in (x, y)]
         np.testing.assert_allclose(cka.compare(states, states), expected, rtol=1e-6)
 

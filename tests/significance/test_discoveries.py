@@ -8,7 +8,7 @@ from scipy import stats
 
 import isomorph as iso
 from isomorph.errors import InputError
-from isomorph.scan import scan
+from isomorph.scanning import scan
 from isomorph.significance import false_discovery
 
 

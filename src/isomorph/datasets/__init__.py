@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from .._registry import Registry
+from .._core.registry import Registry
 from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
 from .table import Table
 

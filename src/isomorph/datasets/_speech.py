@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import _packages
-from .._packages import Package
+from .._core import packages as _packages
+from .._core.packages import Package
 from ..errors import IsomorphError, MissingExtraError
 from ._base import FileView
 from ._media import read_audio

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._registry import format_spec
+from .._core.registry import format_spec
 from ..errors import InputError
 from ._base import Dataset, MemoryView, PairedItems, as_names
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import _packages
-from .._packages import Package
-from .._registry import format_spec
+from .._core import packages as _packages
+from .._core.packages import Package
+from .._core.registry import format_spec
 from ..errors import InputError, UnknownNameError
 from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
 from ._media import read_image

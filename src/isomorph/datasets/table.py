@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .._registry import format_spec
+from .._core.registry import format_spec
 from ..errors import InputError, MissingExtraError, UnknownNameError
 from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
 from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image

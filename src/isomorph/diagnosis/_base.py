@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._arrays import to_numpy
-from .._registry import Registry
-from .._sides import Side
+from .._core.arrays import to_numpy
+from .._core.registry import Registry
+from ..conditions.sides import Side
 from ..metrics import metric as make_metric
 from ..results import Alignment, Finding, MapScores, Scan, Stitch
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._provenance import fingerprint, provenance
-from .._sides import Side, as_side, joined
+from .._core.provenance import fingerprint, provenance
+from ..conditions.sides import Side, as_side, joined
 from ..errors import InputError
 from ..results import Diagnosis, Finding, Scan, Stitch
 from ._base import REGISTRY, Case, function, geometry

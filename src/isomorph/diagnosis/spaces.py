@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._linalg import top_k
+from .._core.linalg import top_k
 from ..significance import duplicates
 from ._base import LayerSignature, Matrix, unit
 

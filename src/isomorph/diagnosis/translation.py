@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._arrays import as_features, to_numpy
-from .._readout import classifier, readout
+from .._core.arrays import as_features, to_numpy
 from ..errors import InputError
+from ..heldout.readout import classifier, readout
 from ..metrics import metric as make_metric
 from ..metrics.prediction import fold_of_items
 from ..results import Finding

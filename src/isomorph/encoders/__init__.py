@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._packages import cache_dir
+from .._core.packages import cache_dir
 from ..errors import InputError, UnknownNameError
 from ._base import Encoder, Features
 from ._check import Certificates, certificate_key, check_encoder

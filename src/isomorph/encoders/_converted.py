@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .._packages import cache_dir, file_sha256
+from .._core.packages import cache_dir, file_sha256
 from ..errors import FetchError, InputError
 from ._hf_files import missing_weights
 from ._hf_load import import_transformers, quiet

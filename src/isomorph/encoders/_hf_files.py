@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._packages import file_sha256
+from .._core.packages import file_sha256
 from ..errors import InputError, MissingExtraError
 from ._spec import is_path
 from ._torch import import_torch, json_digest, seeded

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._packages import file_sha256
+from .._core.packages import file_sha256
 from ..errors import FetchError, InputError, IsomorphError, MissingExtraError, UnknownNameError
 from ._hf_files import WEIGHTS, check_files, missing_weights, model_class, with_adapter, with_spread
 from ._hf_part import CannotPartError, PartLoader

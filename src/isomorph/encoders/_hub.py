@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._packages import file_sha256
+from .._core.packages import file_sha256
 from ..errors import FetchError, InputError, IsomorphError, MissingExtraError
 from ._hf_files import refuse_pointer
 from ._torch import json_digest

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._packages import file_sha256
+from .._core.packages import file_sha256
 from ..errors import InputError, MissingExtraError, UnknownNameError
 from ._hf_files import refuse_pointer
 from ._onnx_graph import import_onnx

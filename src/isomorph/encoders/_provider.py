@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from .._registry import Registry
+from .._core.registry import Registry
 from ._base import Encoder
 
 

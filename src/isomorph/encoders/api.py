@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from .._progress import notice
+from .._core.progress import notice
 from ..errors import FetchError, InputError, UnknownNameError
 from ._api_client import Client, is_here
 from ._base import Encoder, Features

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from .._packages import Package, folder, member, read
+from .._core.packages import Package, folder, member, read
 from ..errors import InputError, UnknownNameError
 from ._base import Encoder, Features
 from ._converted import converted

@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .._packages import file_sha256
+from .._core.packages import file_sha256
 from ..errors import InputError, IsomorphError, MissingExtraError
 from ._base import Encoder
 from ._converted import converted

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._packages import file_sha256
+from .._core.packages import file_sha256
 from ..errors import InputError, MissingExtraError, UnknownNameError
 from ._axes import parse_axes
 from ._base import Encoder

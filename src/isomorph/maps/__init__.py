@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._registry import Registry
+from .._core.registry import Registry
 from ._base import Map
 
 REGISTRY: Registry[Map] = Registry("map", __name__, Map, "isomorph.maps")

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._linalg import require_variation, thin_svd
+from .._core.linalg import require_variation, thin_svd
 from ..errors import InputError
 from ._base import Map, Matrix, as_float64
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._linalg import unit_rows
+from .._core.linalg import unit_rows
 from ._base import Matrix
 
 KMEANS_ROUNDS = 50

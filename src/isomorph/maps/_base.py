@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._arrays import as_features, as_pair, to_numpy
-from .._registry import format_spec
+from .._core.arrays import as_features, as_pair, to_numpy
+from .._core.registry import format_spec
 from ..errors import InputError
 
 Matrix = np.ndarray[Any, Any]

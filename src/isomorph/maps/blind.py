@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._arrays import as_pair, to_numpy
-from .._linalg import centred_scaled
+from .._core.arrays import as_pair, to_numpy
+from .._core.linalg import centred_scaled
 from ..errors import InputError
 from ._assignment import EXHAUSTIVE, all_pairings, faq, gromov_wasserstein, objective, two_opt
 from ._base import Matrix, as_float64

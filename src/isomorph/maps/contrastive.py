@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._linalg import centred_scaled
+from .._core.linalg import centred_scaled
 from ..errors import InputError, MissingExtraError
 from ._affine import one_of, positive, whole
 from ._base import Map, Matrix

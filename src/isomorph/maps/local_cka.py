@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._linalg import require_variation
+from .._core.linalg import require_variation
 from ..errors import InputError
 from ._affine import one_of, positive
 from ._base import Map, Matrix

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._linalg import require_variation
+from .._core.linalg import require_variation
 from ._affine import AffineMap
 from ._base import Matrix
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._linalg import top_k, unit_rows
+from .._core.linalg import top_k, unit_rows
 from ..errors import InputError
 from ._affine import one_of, positive, whole
 from ._anchors import anchor_rows

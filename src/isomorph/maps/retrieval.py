@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import as_features, as_pair, to_numpy
-from .._linalg import unit_rows
+from .._core.arrays import as_features, as_pair, to_numpy
+from .._core.linalg import unit_rows
 from ..errors import InputError
 from ._base import Matrix
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.cluster.vq import ClusterError, kmeans2
 
-from .._linalg import require_variation, unit_rows
+from .._core.linalg import require_variation, unit_rows
 from ..errors import InputError
 from ._assignment import objective, two_opt
 from ._base import Matrix, as_float64

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._registry import Registry
-from ._base import INVARIANCES, Metric, Null
-from ._memory import working_memory
+from .._core.memory import working_memory
+from .._core.registry import Registry
+from ..nulls import Null
+from ._base import INVARIANCES, Metric
 
 REGISTRY: Registry[Metric[Any]] = Registry("metric", __name__, Metric, "isomorph.metrics")
 

@@ -12,13 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from scipy import special
 
-from .._arrays import Array, as_features, as_pair, to_numpy
-from .._registry import format_spec
+from .._core.arrays import Array, as_features, as_pair, to_numpy
+from .._core.registry import format_spec
 from ..errors import InputError
-from ._influence import Influence
-from ._tails import far_tail, is_known, mixed_tail, pearson3_sf
+from ..nulls import Influence, Null
 
 State = TypeVar("State")
 
@@ -32,90 +30,6 @@ INVARIANCES = {
     "item_permutation": "x, y -> P x, P y: the same reordering of the items on both sides",
 }
 """The transformations of one side under which a metric may declare its score unchanged."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Null:
-    """The distribution of a score when the items of one side are paired anew at random, all n! ways equally likely.
-
-    Fields are floats for one pair of representations or arrays over (x layers, y layers).
-
-    Attributes:
-        mean: Expected score: the chance level.
-        std: Standard deviation, or None where only the mean is known.
-        skewness: Third standardised moment, or None where it is not known.
-        exact: True if the moments are exact for this data, False if they were sampled; of the skewness see below.
-        n: Number of items.
-        source: Where the moments come from.
-        step: Spacing of the possible scores where they lie on a lattice (counts), 0 otherwise: the p-value then reads
-            the continuous tail half a step lower.
-        weights: What carries the far tail where it is known: leading weights of squared normal numbers, in units of
-            `std`, along a last axis; see `metrics/_tails.py`.
-        exact_skewness: False where the skewness beside an exact mean and deviation is an approximation; `source` says
-            which.
-        scale: How much the spread of the score varies with how the largest entries of the two matrices meet, where
-            that is known: the relative variance of its square, large where few items are far out.
-        sample: The sampled scores where moments were sampled: p is then counted among them.
-        distance: Whether lower scores are more alike: p is then the chance of a score at most as high.
-    """
-
-    mean: Any
-    std: Any = None
-    skewness: Any = None
-    exact: bool = True
-    n: int = 0
-    source: str = ""
-    step: float = 0.0
-    weights: Any = None
-    exact_skewness: bool = True
-    scale: Any = None
-    sample: Any = None
-    distance: bool = False
-
-    @property
-    def tail_known(self) -> Any:
-        """Whether the tail can be told from these moments; False where a few items decide nearly all of the score."""
-        known = is_known(self.skewness, self.scale)
-        return bool(known) if known.ndim == 0 else known
-
-    def p_value(self, score: Any) -> Any:
-        """One-sided p: the chance of a score at least this high (for a distance, this low), never below 1/n!.
-
-        Where permutations were sampled p is (1 + #{sampled >= score}) / (K + 1), as it stands in scans.
-
-        With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. It claims
-        too much where few directions carry the score, and where few items do: with `weights` p is at least, below 0.01,
-        a saddlepoint approximation that keeps those directions, with `scale`, below 0.03, the tail of a variable of
-        random scale. Where a few items decide nearly all (`tail_known` is False), no tail is right, and p is the bound
-        that holds for every distribution of this mean and deviation (Cantelli): 1 / (1 + z²).
-
-        Raises:
-            InputError: if only the mean is known, so that permutations must be sampled.
-        """
-        if self.std is None:
-            raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
-        sign = -1.0 if self.distance else 1.0
-        std = np.asarray(self.std, dtype=np.float64)
-        excess = sign * (np.asarray(score, dtype=np.float64) - self.mean) - self.step / 2
-        if self.sample is not None:
-            drawn = sign * (np.asarray(self.sample) - self.mean)
-            slack = 1e-12 * np.max(np.abs(drawn), initial=0.0)  # scores that are equal differ by rounding
-            reached = np.sum(drawn >= np.asarray(excess)[..., None] - slack, axis=-1)
-            p = (1.0 + reached) / (len(drawn) + 1)
-            return float(p) if p.ndim == 0 else p
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = np.where(std > 0, excess / std, 0.0)
-        # a degenerate null (every re-pairing scores the same) can reject nothing
-        skewness = sign * np.asarray(0.0 if self.skewness is None else self.skewness, dtype=np.float64)
-        p = np.where(std > 0, pearson3_sf(z, skewness), 1.0)
-        if self.weights is not None and self.skewness is not None:
-            p = far_tail(p, z, skewness, np.asarray(self.weights))
-        if self.scale is not None and self.skewness is not None:
-            p = mixed_tail(p, z, skewness, np.asarray(self.scale))
-        p = np.where(self.tail_known | (std == 0), p, 1 / (1 + np.maximum(z, 0.0) ** 2))
-        least = np.exp(-special.gammaln(self.n + 1)) if self.n else 0.0
-        p = np.clip(p, max(least, np.finfo(np.float64).tiny), 1.0)
-        return float(p) if p.ndim == 0 else p
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,12 +20,13 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from scipy import special
 
-from .._arrays import Array, to_numpy
-from .._linalg import number
+from .._core.arrays import Array, to_numpy
+from .._core.linalg import number
 from ..errors import InputError
-from ._base import Metric, Null, choice
-from ._projections import projection_null, projection_permuted
-from ._spectra import Axes, block, nuclear_norm, principal_axes
+from ..nulls import Null
+from ._base import Metric, choice
+from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
+from ._engines.spectra.projections import projection_null, projection_permuted
 
 _TIED = 1e-10  # correlations closer than this are the same: what rounding does to equal ones
 ALWAYS = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})

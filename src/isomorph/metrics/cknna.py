@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, take_rows
-from .._linalg import number, top_k, unit_rows
+from .._core.arrays import Array, take_rows
+from .._core.linalg import number, top_k, unit_rows
+from .._core.memory import require
 from ..errors import InputError
 from ._base import Metric
-from ._memory import require
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,12 +18,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace
 
-from .._arrays import Array, to_numpy
-from .._linalg import number
+from .._core.arrays import Array, to_numpy
+from .._core.linalg import number
 from ..errors import InputError
-from ._base import Metric, Null, choice
-from ._projections import inner, projection, projection_null, projection_permuted
-from ._spectra import Axes, block, nuclear_norm, principal_axes
+from ..nulls import Null
+from ._base import Metric, choice
+from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
+from ._engines.spectra.projections import inner, projection, projection_null, projection_permuted
 from .canonical import ALWAYS, refuse_saturation
 
 

@@ -10,16 +10,17 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, take_rows
-from .._linalg import double_centre, u_centre
+from .._core.arrays import Array, take_rows
+from .._core.linalg import double_centre, u_centre
+from .._core.memory import require
 from ..errors import InputError
-from ._base import Metric, Null, choice
-from ._gram import Kernel
-from ._influence import Influence, kernel_influence
-from ._memory import require
-from ._projections import SHARED_BYTES
-from ._spectra import block, compressed, wide_centred
-from ._ucentred import invariants, moments, permuted_products, skewness
+from ..nulls import Influence, Null
+from ..nulls.ucentred import invariants, moments, permuted_products, skewness
+from ._base import Metric, choice
+from ._engines.kernels.gram import Kernel
+from ._engines.kernels.influence import kernel_influence
+from ._engines.spectra.axes import block, compressed, wide_centred
+from ._engines.spectra.projections import SHARED_BYTES
 
 
 class Centred(NamedTuple):

@@ -18,17 +18,18 @@ from typing import Any, ClassVar
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, is_traced, to_numpy
-from .._checks import is_finite
-from .._linalg import unit_rows
+from .._core.arrays import Array, is_traced, to_numpy
+from .._core.checks import is_finite
+from .._core.linalg import unit_rows
+from .._core.memory import ceiling, fits, require
 from ..errors import InputError
-from ._base import Metric, Null, choice
-from ._gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
-from ._influence import Influence, kernel_influence
-from ._kernel_matrices import MEDIANS, polynomial_matrix, rbf_matrix
-from ._memory import ceiling, fits, require
-from ._tails import leading_eigenvalues, leading_weights
-from ._ucentred import invariants, moments, permuted_products, skewness
+from ..nulls import Influence, Null
+from ..nulls.tails import leading_eigenvalues, leading_weights
+from ..nulls.ucentred import invariants, moments, permuted_products, skewness
+from ._base import Metric, choice
+from ._engines.kernels.gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
+from ._engines.kernels.influence import kernel_influence
+from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
 TABLE_BYTES = 2 << 30  # the most that whole kernels may take when permutations are sampled from them

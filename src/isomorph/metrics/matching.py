@@ -16,11 +16,11 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from scipy.optimize import linear_sum_assignment
 
-from .._arrays import Array, as_pair, take_rows, to_numpy
+from .._core.arrays import Array, as_pair, take_rows, to_numpy
+from .._core.memory import require
 from ..errors import InputError, MissingExtraError
 from ._base import Metric, choice
-from ._memory import require
-from ._spectra import wide_centred
+from ._engines.spectra.axes import wide_centred
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 UNITS = frozenset({"isotropic_scale", "translation", "unit_permutation", "item_permutation"})

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from array_api_compat import array_namespace
 
-from .._arrays import Array, is_traced, take_rows
-from .._linalg import centre, centred_scaled, number
+from .._core.arrays import Array, is_traced, take_rows
+from .._core.linalg import centre, centred_scaled, number
 from ..errors import InputError
 from ._base import Metric
-from ._gram import Kernel, inner_products, normaliser
+from ._engines.kernels.gram import Kernel, inner_products, normaliser
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .._arrays import Array, as_features, as_pair, namespace, take_rows, to_numpy
-from .._linalg import centred_scaled, number, sum_squares, u_centre, unit_rows
+from .._core.arrays import Array, as_features, as_pair, namespace, take_rows, to_numpy
+from .._core.linalg import centred_scaled, number, sum_squares, u_centre, unit_rows
+from .._core.memory import require
 from ..errors import InputError
 from ._base import Metric, choice
-from ._graphs import SIMILARITIES, check_k
-from ._memory import require
+from ._engines.neighbors.graphs import SIMILARITIES, check_k
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._arrays import Array, take_rows, to_numpy
-from .._linalg import unit_rows
-from ._base import Metric, Null, choice
-from ._edges import EdgeTable
-from ._graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
-from ._memory import block_bytes
-from ._motifs import invariants, permutation_moments
+from .._core.arrays import Array, take_rows, to_numpy
+from .._core.linalg import unit_rows
+from .._core.memory import block_bytes
+from ..nulls import Null
+from ..nulls.motifs import invariants, permutation_moments
+from ._base import Metric, choice
+from ._engines.neighbors.edges import EdgeTable
+from ._engines.neighbors.graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
 _ULPS = 16  # what rounding leaves of a similarity or distance of zero

@@ -1,7 +1,8 @@
 """Neighbour metrics: do two representations agree on which items are close?
 
 All read the k nearest neighbours of each item in either representation. How they are found, what happens to the item
-itself and to ties is the same for all and stated in `isomorph.metrics._graphs`: self is excluded by index, tied items
+itself and to ties is the same for all and stated in `isomorph.metrics._engines.neighbors.graphs`:
+self is excluded by index, tied items
 share their places.
 """
 
@@ -16,14 +17,15 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special, stats
 
-from .._arrays import Array, as_features
-from ._base import Metric, Null, choice
-from ._edges import EdgeTable, Hits, common, common_permuted, row_sums, total_overlap
-from ._graphs import INDEXES, SIMILARITIES, Neighbours, check_k, count_duplicates, nearest, recall_of
-from ._influence import Influence, overlap_influence
-from ._lists import edit_distance, found_again, longest_common_subsequence
-from ._motifs import Moments, permutation_moments
-from ._overlaps import overlap_moments, pair_histogram, spacing
+from .._core.arrays import Array, as_features
+from ..nulls import Influence, Null
+from ..nulls.motifs import Moments, permutation_moments
+from ._base import Metric, choice
+from ._engines.neighbors.edges import EdgeTable, Hits, common, common_permuted, row_sums, total_overlap
+from ._engines.neighbors.graphs import INDEXES, SIMILARITIES, Neighbours, check_k, count_duplicates, nearest, recall_of
+from ._engines.neighbors.influence import overlap_influence
+from ._engines.neighbors.lists import edit_distance, found_again, longest_common_subsequence
+from ._engines.neighbors.overlaps import overlap_moments, pair_histogram, spacing
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Graphs = Sequence[Neighbours]
@@ -122,7 +124,7 @@ class MutualKnn(EdgeMetric):
 
     Local and insensitive to any monotone change of the similarities. Chance is exactly k/(n-1) whatever the features,
     so scores at different n or k are not comparable as they stand. With duplicated items, ties are shared out (see
-    `isomorph.metrics._graphs`) and a representation may score below 1 with itself.
+    `isomorph.metrics._engines.neighbors.graphs`) and a representation may score below 1 with itself.
 
     Platonic-rep normalises no rows by itself: its published figures are ``similarity="cosine"`` on rows of unit norm,
     the same call on raw features is ``similarity="dot"``.

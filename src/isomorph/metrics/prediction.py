@@ -17,11 +17,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, as_pair, take_rows, to_numpy
+from .._core.arrays import Array, as_pair, take_rows, to_numpy
+from .._core.memory import require
 from ..errors import InputError
 from ._base import Metric, choice
-from ._memory import require
-from ._spectra import block, principal_axes, wide_centred
+from ._engines.spectra.axes import block, principal_axes, wide_centred
 
 Folds = int | Literal["loo"] | None
 DIRECTIONS = ("symmetric", "x_to_y", "y_to_x")

@@ -12,16 +12,19 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy import stats
 
-from .._arrays import Array, as_features, to_numpy
-from .._linalg import double_centre
+from .._core.arrays import Array, as_features, to_numpy
+from .._core.linalg import double_centre
 from ..errors import InputError
-from ._base import Metric, Null, choice
-from ._crossnobis import crossnobis
-from ._graphs import Home
-from ._influence import Influence, rdm_influence
-from ._pcm import PcmFit, fit_pcm, pcm_log_likelihood
-from ._rdm_files import Rdms, read_rdms, write_rdms
-from ._rdms import (
+from ..nulls import Influence, Null
+from ..nulls.tails import leading_eigenvalues, leading_weights
+from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
+from ._base import Metric, choice
+from ._engines.neighbors.graphs import Home
+from ._engines.rdms.crossnobis import crossnobis
+from ._engines.rdms.files import Rdms, read_rdms, write_rdms
+from ._engines.rdms.influence import rdm_influence
+from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
+from ._engines.rdms.vectors import (
     COMPARISONS,
     DISSIMILARITIES,
     RANKED,
@@ -33,8 +36,6 @@ from ._rdms import (
     square,
     take,
 )
-from ._tails import leading_eigenvalues, leading_weights
-from ._ucentred import Invariants, invariants, moments, permuted_products, skewness
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _CHUNK = 1 << 14  # entries a product: keeps single-precision sums short

@@ -15,12 +15,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, take_rows, to_numpy
-from .._linalg import number
+from .._core.arrays import Array, take_rows, to_numpy
+from .._core.linalg import number
 from ..errors import InputError
+from ..nulls import Influence
 from ._base import Metric, choice
-from ._influence import Influence, rotation_influence
-from ._spectra import Axes, block, compressed, norm, nuclear_norm, principal_axes, wide_centred
+from ._engines.spectra.axes import Axes, block, compressed, norm, nuclear_norm, principal_axes, wide_centred
+from ._engines.spectra.influence import rotation_influence
 from .canonical import refuse_saturation
 
 _ITEMS_A_FEATURE = 3  # that intervals need

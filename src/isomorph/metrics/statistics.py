@@ -15,13 +15,14 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from scipy import optimize
 
-from .._arrays import Array, as_features, to_numpy
-from .._linalg import number, top_k, unit_rows
+from .._core.arrays import Array, as_features, to_numpy
+from .._core.linalg import number, top_k, unit_rows
+from .._core.memory import block_bytes
 from ..errors import InputError
-from ._base import Metric, Null, choice
-from ._graphs import nearest
-from ._memory import block_bytes
-from ._spectra import block, compressed, principal_axes, wide_centred
+from ..nulls import Null
+from ._base import Metric, choice
+from ._engines.neighbors.graphs import nearest
+from ._engines.spectra.axes import block, compressed, principal_axes, wide_centred
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 BLOCK = 2048  # rows of a similarity matrix held at a time, at the most

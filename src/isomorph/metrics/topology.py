@@ -10,13 +10,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._arrays import Array, take_rows, to_numpy
+from .._core.arrays import Array, take_rows, to_numpy
+from .._core.memory import require
 from ..errors import InputError
-from ._base import Metric, Null
-from ._cross_barcode import cross_barcodes
-from ._graphs import nearest
-from ._memory import require
-from ._spectra import block, wide_centred
+from ..nulls import Null
+from ._base import Metric
+from ._engines.neighbors.graphs import nearest
+from ._engines.spectra.axes import block, wide_centred
+from ._engines.topology.cross_barcode import cross_barcodes
 from .distance_correlation import euclidean_distances
 
 TIMES = np.logspace(-1, 1, 256)

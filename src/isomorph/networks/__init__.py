@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._progress import Show, progress
-from .._provenance import provenance
+from .._core.progress import Show, progress
+from .._core.provenance import provenance
 from ..encoders._torch import import_torch, state_fingerprint
 from ..errors import InputError
 from ..results import CutStitch, NetworkStitch

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import Any, Literal
 
-from .._registry import bind, format_spec, parse_spec
+from .._core.registry import bind, format_spec, parse_spec
 from ..errors import InputError, UnknownNameError
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, ge
 
 import numpy as np
 
-from .._provenance import atomic_write
+from .._core.provenance import atomic_write
 from ..errors import InputError
 
 FORMAT = 1

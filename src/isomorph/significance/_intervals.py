@@ -15,12 +15,12 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy import special, stats
 
-from .._arrays import Array, as_features, as_pair, take_rows, to_numpy
-from .._checks import as_count, as_seed, is_share
+from .._core.arrays import Array, as_features, as_pair, take_rows, to_numpy
+from .._core.checks import as_count, as_seed, is_share
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric
-from ..metrics._influence import Influence
+from ..nulls import Influence
 from ._permutations import Labels, _codes
 
 Floats = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from .._arrays import as_features, to_numpy
+from .._core.arrays import as_features, to_numpy
 from ..errors import InputError
 
 BLOCK_BYTES = 64 << 20

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import to_numpy
-from .._checks import check_flag
+from .._core.arrays import to_numpy
+from .._core.checks import check_flag
 from ..errors import InputError
 
 Orders = np.ndarray[Any, np.dtype[np.int64]]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_pair, take_rows, to_numpy
-from .._checks import as_count, as_seed, is_share
+from .._core.arrays import as_pair, take_rows, to_numpy
+from .._core.checks import as_count, as_seed, is_share
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric

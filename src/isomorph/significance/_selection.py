@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, take_rows, to_numpy
+from .._core.arrays import Array, take_rows, to_numpy
 from ..errors import InputError
 from ..metrics import Metric
 from ._decisions import sampled_p

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from .._provenance import atomic_write, canonical_json, fingerprint
+from .._core.provenance import atomic_write, canonical_json, fingerprint
 from ..errors import StoreError
 from ._journal import Journal, Layer, damaged, read_journal
 from ._layers import Layers

@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from .._arrays import to_numpy
-from .._provenance import atomic_path, canonical_json
+from .._core.arrays import to_numpy
+from .._core.provenance import atomic_path, canonical_json
 from ..errors import InputError, MissingExtraError, StoreError
 from ._layers import Layers
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from .._provenance import atomic_write, canonical_json
+from .._core.provenance import atomic_write, canonical_json
 from ..datasets._base import PairedItems
 from ..encoders._base import Encoder
 from ..errors import InputError, StoreError, UnknownNameError

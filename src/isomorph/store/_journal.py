@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .._provenance import canonical_json
+from .._core.provenance import canonical_json
 from ..errors import StoreError
 
 

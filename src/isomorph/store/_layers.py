@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from .._arrays import Array, as_features, take_rows
+from .._core.arrays import Array, as_features, take_rows
 from ..errors import InputError, UnknownNameError
 
 Source = Array | Callable[[], Array]

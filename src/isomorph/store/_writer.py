@@ -19,8 +19,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._progress import notice
-from .._provenance import sync_folder
+from .._core.progress import notice
+from .._core.provenance import sync_folder
 from ..errors import InputError, StoreError
 from ._entry import Entry, LayerFile, header, layer_file
 from ._journal import Batch, Journal, Layer, layout, line

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from .._checks import as_seed
+from .._core.checks import as_seed
 from ..datasets import REGISTRY as DATASETS
 from ..errors import InputError, IsomorphError, UnknownNameError
 from ..maps import make_map
 from ..metrics import metric as make_metric
-from ..scan import DEFAULT_METRICS
-from ..scan import check as check_scan
-from ..stitch import DEFAULT_MAPS
+from ..scanning import DEFAULT_METRICS
+from ..scanning import check as check_scan
+from ..stitching import DEFAULT_MAPS
 from ..store import FeatureStore
 
 _LISTS = ("metrics", "maps", "x_ceilings", "y_ceilings", "gallery")  # checked one by one, not by their types

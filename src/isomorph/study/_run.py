@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .._progress import notice
-from .._provenance import fingerprint, versions
+from .._core.progress import notice
+from .._core.provenance import fingerprint, versions
 from ..datasets import PairedItems, load_dataset
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
@@ -16,11 +16,11 @@ from ..errors import InputError
 from ..extraction import extract
 from ..maps import make_map
 from ..metrics import metric as make_metric
-from ..report import report as write_report
+from ..reporting import report as write_report
 from ..results import Diagnosis, Scan, Stitch, load_result
-from ..scan import check_shifts, design_of, scan
+from ..scanning import check_shifts, design_of, scan
 from ..significance import input_statistics
-from ..stitch import stitch
+from ..stitching import stitch
 from ..store import Layers, choose_view
 from ._file import EncoderEntry, ScanEntry, StitchEntry, Study
 

@@ -1,0 +1,1 @@
+"""The ground floor: arrays, linear algebra, checks, registries, packages, progress, provenance, memory."""

@@ -1,0 +1,237 @@
+"""The gate: every array of features enters Isomorph here.
+
+What passes is 2-D, real, finite, floating (float32 or float64) and stays in its own array namespace
+(NumPy, PyTorch, JAX, CuPy, array-api-strict) on its own device.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any, TypeAlias, final
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj, is_jax_array
+
+from ..errors import InputError
+
+Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
+
+_BLOCK_BYTES = 32 << 20  # of an array whose values are checked at once
+MANY = 1 << 14  # items from which on an array may be read once, and checked while it is read
+
+
+@final
+class Unread:
+    """Features of many items that passed the gate but for their values, which are checked while they are read.
+
+    It is no array, so that nothing can compute with values that nobody has looked at: only what promises to check
+    them asks the gate for it (`as_features` with ``unread=True``), and calls `whole`, or `vouch` after a pass over all
+    rows that found nothing.
+
+    Attributes:
+        source: The features, in memory or on disk, not checked.
+        name: What they are called in messages.
+        checked: Whether all values are known to be finite.
+    """
+
+    __slots__ = ("checked", "name", "source")
+
+    def __init__(self, source: np.ndarray[Any, Any], name: str) -> None:
+        self.source, self.name, self.checked = source, name, False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Items and features."""
+        return (int(self.source.shape[0]), int(self.source.shape[1]))
+
+    def vouch(self) -> None:
+        """Say that all values were seen and are finite."""
+        self.checked = True
+
+    def whole(self) -> np.ndarray[Any, Any]:
+        """The features, once all values are known to be finite.
+
+        Raises:
+            InputError: as `as_features`, if they are not.
+        """
+        if not self.checked:
+            _require_finite(self.source, self.name, np)
+            self.vouch()
+        return self.source
+
+
+def namespace(*arrays: Array) -> Any:
+    """The array namespace that all the given arrays share.
+
+    Raises:
+        InputError: if they belong to different libraries.
+    """
+    try:
+        return array_namespace(*arrays)
+    except TypeError as error:
+        kinds = sorted({f"{type(a).__module__.split('.')[0]}.{type(a).__name__}" for a in arrays})
+        raise InputError(
+            f"All arrays of one call must come from one library, found {' and '.join(kinds)}. "
+            "Convert them first, for example with numpy.asarray."
+        ) from error
+
+
+def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = False) -> Array:
+    """Check one representation and return it as floating features where it lives.
+
+    Float32 and float64 are kept, lower precisions become float32, integers and booleans float64.
+
+    Args:
+        x: Array-like of shape ``(n_items, n_features)``.
+        name: The argument's name, for messages.
+        min_items: The fewest items that the caller can use.
+        unread: Whether the caller checks the values of many items itself, while it reads them: a NumPy array of at
+            least `MANY` items is then returned as `Unread`.
+
+    Raises:
+        InputError: if `x` is not 2-D, real and finite, has no features, or too few items.
+    """
+    if hasattr(x, "todense") and hasattr(x, "nnz"):
+        raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.toarray().")
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array; masked values would count as if they were there. Leave their items "
+            f"out, then pass plain features: np.asarray({name}[rows])."
+        )
+    if not is_array_api_obj(x):
+        try:
+            x = np.asarray(x)
+        except Exception as error:  # whatever an arbitrary object's conversion raises
+            raise InputError(f"{name} cannot be read as an array of features: {error}") from error
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        what = "complex numbers" if x.dtype.kind == "c" else f"values of type {x.dtype}"
+        raise InputError(f"{name} holds {what}; real numbers of shape (n_items, n_features) are needed.")
+    if x.ndim != 2:
+        raise InputError(
+            f"{name} has shape {tuple(x.shape)}; features of shape (n_items, n_features) are needed. "
+            "Pool or flatten everything behind the first axis, for example x.reshape(len(x), -1)."
+        )
+    xp = array_namespace(x)
+    n, d = x.shape
+    if d == 0:
+        raise InputError(f"{name} has shape {(n, d)}: there are no features in it.")
+    if n < min_items:
+        raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
+    x = _floating(x, xp)
+    if unread and isinstance(x, np.ndarray) and n >= MANY:
+        return Unread(x, name)
+    if not is_traced(x):
+        _require_finite(x, name, xp)
+    return x
+
+
+def _require_finite(x: Array, name: str, xp: Any) -> None:
+    """Refuse NaN and infinity; block by block in NumPy, so that what lies on disk is never held whole.
+
+    Raises:
+        InputError: if there are any; it says how many and where the first is.
+    """
+    n, blocked = x.shape[0], isinstance(x, np.ndarray)
+    step = max(1, _BLOCK_BYTES // (x.shape[1] * x.itemsize) if blocked else n)
+    count, first = 0, (0, 0)
+    for start in range(0, n, step):
+        block = x[start : start + step] if blocked else x
+        if not _surely_finite(block):
+            finite = xp.isfinite(block)
+            if not bool(xp.all(finite)):
+                rows, columns = np.nonzero(~np.asarray(to_numpy(finite)))
+                first = first if count else (start + int(rows[0]), int(columns[0]))
+                count += len(rows)
+        forget_pages(x)
+    if count:
+        raise InputError(
+            f"{name} holds {count} non-finite value{'s' if count > 1 else ''}, the first at item {first[0]}, "
+            f"feature {first[1]}. Leave those items out or repair them: no metric is defined on NaN or infinity."
+        )
+
+
+def _surely_finite(block: Array) -> bool:
+    """Whether a sum of squares shows that all values are finite: faster than asking each; False decides nothing."""
+    if not (isinstance(block, np.ndarray) and block.flags.c_contiguous and block.size):
+        return False
+    flat = np.asarray(block).reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat)))
+
+
+def forget_pages(x: Array) -> None:
+    """Give back the memory that reading a read-only memory-mapped array has taken; the system keeps what it likes.
+
+    Nothing is lost: what is needed again is read again, from the system's cache if it is still there.
+    """
+    mode = None
+    while isinstance(x, np.ndarray):
+        mode = getattr(x, "mode", mode)
+        x = x.base
+    # pages of a writable or private mapping may hold what the file does not
+    if mode == "r" and isinstance(x, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        x.madvise(mmap.MADV_DONTNEED)
+
+
+def as_pair(
+    x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1, unread: bool = False
+) -> tuple[Array, Array]:
+    """Check two representations of the same items, row by row.
+
+    Raises:
+        InputError: as `as_features`, or if the numbers of items or the array libraries differ.
+    """
+    x = as_features(x, names[0], min_items=min_items, unread=unread)
+    y = as_features(y, names[1], min_items=min_items, unread=unread)
+    if x.shape[0] != y.shape[0]:
+        raise InputError(
+            f"{names[0]} has {x.shape[0]} items and {names[1]} has {y.shape[0]}; row i of both must be the same item. "
+            "Join them by item id first (two feature-store entries are joined so by themselves)."
+        )
+    namespace(*(z.source if isinstance(z, Unread) else z for z in (x, y)))
+    return x, y
+
+
+def is_traced(x: Array) -> bool:
+    """Whether JAX is tracing `x` (inside jax.grad or jax.jit): its values are not known then and cannot be checked."""
+    if not is_jax_array(x):
+        return False
+    from jax.core import Tracer
+
+    return isinstance(x, Tracer)
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """A NumPy view or copy of any array, taken off its device and out of the gradient graph."""
+    if isinstance(x, np.ndarray):
+        return x
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    elif type(x).__module__.startswith("cupy"):
+        x = x.get()
+    elif type(x).__module__.startswith("array_api_strict"):
+        x = x._array  # the strict namespace has no other exit on every version
+    return np.asarray(x)
+
+
+def take_rows(x: Array, order: Any) -> Array:
+    """Rows of `x` in the given order (NumPy integers), where `x` lives."""
+    if isinstance(x, np.ndarray):
+        return x[np.asarray(order)]
+    xp = array_namespace(x)
+    index = xp.asarray(np.asarray(order, dtype=np.int64))
+    if hasattr(x, "device"):
+        from array_api_compat import device, to_device
+
+        index = to_device(index, device(x))
+    return xp.take(x, index, axis=0)
+
+
+def _floating(x: Array, xp: Any) -> Array:
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise InputError("complex features are not supported: pass real ones, such as [real, imaginary] side by side.")
+    if x.dtype in (xp.float32, xp.float64):
+        return x
+    if xp.isdtype(x.dtype, ("bool", "integral")):
+        return xp.astype(x, xp.float64)
+    return xp.astype(x, xp.float32 if xp.finfo(x.dtype).bits <= 32 else xp.float64)

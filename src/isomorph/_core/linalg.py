@@ -1,0 +1,228 @@
+"""Linear algebra that several metrics and maps share, each operation written once over the array API.
+
+Precision: sums and means run in float64; products run in the dtype of the features, whose centring and scaling to unit
+size keep float32 products near one, so that the default agrees with float64 to 1e-6.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array, is_torch_array
+
+from ..errors import InputError
+from .arrays import Array, is_traced, to_numpy
+
+
+def number(x: Array) -> float:
+    """The value of a 0-d array as a float, outside of any gradient."""
+    return float(x.detach() if is_torch_array(x) else x)
+
+
+def centre(x: Array) -> Array:
+    """Subtract each column's mean, taken in float64 and subtracted in two parts, so that no offset costs digits."""
+    xp = array_namespace(x)
+    mean = xp.sum(x, axis=0, keepdims=True, dtype=xp.float64) / x.shape[0]
+    high = xp.astype(mean, x.dtype)
+    if x.dtype == xp.float64:
+        return x - high
+    centred = x - high
+    centred -= xp.astype(mean - xp.astype(high, xp.float64), x.dtype)
+    return centred
+
+
+def largest_magnitude(x: Array) -> Array:
+    """The largest absolute value, without an array of absolute values."""
+    xp = array_namespace(x)
+    return xp.maximum(xp.max(x), -xp.min(x))
+
+
+def sum_squares(x: Array, axis: int | None = None) -> Array:
+    """Sum of squares of a vector or matrix, or of a matrix's rows (axis=1) or columns (axis=0), in float64."""
+    xp = array_namespace(x)
+    if x.ndim == 1:
+        wide = xp.astype(x, xp.float64, copy=False)
+        return xp.vecdot(wide, wide)
+    if axis == 0:
+        wide = xp.astype(x, xp.float64, copy=False)
+        return xp.sum(wide * wide, axis=0)
+    step = max(1, (1 << 18) // x.shape[1])  # rows whose float64 copy stays in the cache
+    parts = []
+    for s in range(0, x.shape[0], step):
+        wide = xp.astype(x[s : min(x.shape[0], s + step), :], xp.float64, copy=False)
+        parts.append(xp.vecdot(wide, wide))
+    rows = parts[0] if len(parts) == 1 else xp.concat(parts)
+    return rows if axis == 1 else xp.sum(rows)
+
+
+def scaled(x: Array, what: str = "x") -> Array:
+    """`x` divided by its Frobenius norm over sqrt(n_items): rows have a mean squared norm of one.
+
+    Raises:
+        InputError: if `x` is zero (all items are the same after centring).
+    """
+    return scaled_and_size(x, what)[0]
+
+
+def scaled_and_size(x: Array, what: str = "x") -> tuple[Array, Array]:
+    """`scaled`, and what `x` was divided by: the root of its rows' mean squared norm, float64.
+
+    Raises:
+        InputError: if `x` is zero (all items are the same after centring).
+    """
+    xp = array_namespace(x)
+    largest = largest_magnitude(x)
+    if not is_traced(x) and number(largest) == 0.0:
+        raise InputError(
+            f"{what} is constant: all its items have the same features, so nothing varies that could be alike. "
+            "Leave this layer out."
+        )
+    if x.dtype == xp.float32 and not is_traced(x) and 1e-30 < number(largest) < 1e30:
+        size = (sum_squares(x) / x.shape[0]) ** 0.5  # float64 holds these squares
+        return x / xp.astype(size, x.dtype), size
+    x = x / largest  # first, so that the squares of very small or large features neither vanish nor overflow
+    size = (sum_squares(x) / x.shape[0]) ** 0.5
+    return x / xp.astype(size, x.dtype), size * xp.astype(largest, xp.float64)
+
+
+def require_variation(x: Array, centred: Array, what: str = "x") -> None:
+    """Refuse features whose variation is lost in rounding against their offset.
+
+    Raises:
+        InputError: if all items are the same to the features' precision.
+    """
+    xp = array_namespace(x)
+    eps = float(xp.finfo(x.dtype).eps)
+    if is_traced(x):
+        return
+    if number(largest_magnitude(centred)) <= 4 * eps * number(largest_magnitude(x)):
+        raise InputError(
+            f"{what} is constant: all its items have the same features (to the precision of {x.dtype}), so nothing "
+            "varies that could be alike. Leave this layer out."
+        )
+
+
+def centred_scaled(x: Array, what: str = "x") -> Array:
+    """`centre` then `scaled`, refusing constant features.
+
+    Raises:
+        InputError: if all items are the same to the features' precision.
+    """
+    c = centre(x)
+    require_variation(x, c, what)
+    return scaled(c, what)
+
+
+def unit_rows(x: Array, what: str = "x") -> Array:
+    """Rows scaled to unit Euclidean norm, norms in float64.
+
+    Raises:
+        InputError: if a row is zero: it has no direction.
+    """
+    xp = array_namespace(x)
+    largest = xp.max(xp.abs(x), axis=1, keepdims=True)
+    if not is_traced(x) and bool(xp.any(largest == 0)):
+        rows = np.flatnonzero(to_numpy(largest == 0))
+        where = f" (first at row {rows[0]})"
+        raise InputError(
+            f"{what} has an item whose features are all zero{where}: it has no direction, so no cosine. "
+            "Leave the item out or choose a Euclidean variant."
+        )
+    x = x / largest
+    norms = sum_squares(x, axis=1) ** 0.5
+    return x / xp.astype(norms, x.dtype)[:, None]
+
+
+def u_centre(kernel: Array) -> Array:
+    """U-centred kernel (Székely and Rizzo 2014, eq. 2.2): zero diagonal and zero row sums.
+
+    The inner product of two U-centred kernels over n (n - 3) is the unbiased HSIC of Song et al. (2012, eq. 5).
+    """
+    xp = array_namespace(kernel)
+    n = kernel.shape[0]
+    eye = xp.eye(n, dtype=xp.bool, device=device(kernel))
+    zero = xp.zeros((), dtype=kernel.dtype, device=device(kernel))
+    k = xp.where(eye, zero, kernel)
+    rows = xp.sum(k, axis=1, dtype=xp.float64)
+    total = xp.sum(rows)
+    k = k - xp.astype(rows / (n - 2), k.dtype)[:, None] - xp.astype(rows / (n - 2), k.dtype)[None, :]
+    k = k + xp.astype(total / ((n - 1) * (n - 2)), k.dtype)
+    return xp.where(eye, zero, k)
+
+
+def double_centre(kernel: Array) -> Array:
+    """Kernel with row and column means taken out: H K H with H = I - 11'/n."""
+    xp = array_namespace(kernel)
+    rows = xp.sum(kernel, axis=1, dtype=xp.float64) / kernel.shape[0]
+    half = rows - xp.sum(rows) / (2 * kernel.shape[0])
+    return kernel - xp.astype(half, kernel.dtype)[:, None] - xp.astype(half, kernel.dtype)[None, :]
+
+
+def long_product(left: Array, right: Array) -> Array:
+    """(a, m) @ (m, b) for small a and b and long m, float64: chunks in the arrays' own dtype, summed in float64.
+
+    Chunks fit the cache and are too small for BLAS to split between threads, which costs more than it gains there.
+    """
+    xp = array_namespace(left, right)
+    m = left.shape[1]
+    chunk = min(8192, max(64, (1 << 18) // (left.shape[0] * right.shape[1])))
+    total = xp.zeros((left.shape[0], right.shape[1]), dtype=xp.float64, device=device(left))
+    for c in range(0, m, chunk):
+        e = min(m, c + chunk)
+        total = total + xp.astype(left[:, c:e] @ right[c:e, :], xp.float64)
+    return total
+
+
+class Svd(NamedTuple):
+    """Thin singular value decomposition of a centred layer, cut at its numerical rank.
+
+    Attributes:
+        u: Left singular vectors (n, r).
+        s: Singular values (r,), descending.
+        vt: Right singular vectors (r, d).
+    """
+
+    u: Array
+    s: Array
+    vt: Array
+
+
+def thin_svd(x: Array, what: str = "x") -> Svd:
+    """Thin SVD of `x` cut where s <= s_max * max(n, d) * eps, which is numpy.linalg.matrix_rank's rule.
+
+    Raises:
+        InputError: if `x` is zero.
+    """
+    xp = array_namespace(x)
+    u, s, vt = xp.linalg.svd(x, full_matrices=False)
+    top = number(s[0])
+    if top == 0.0:
+        raise InputError(f"{what} is constant: it has no directions to compare. Leave this layer out.")
+    rank = int(xp.sum(xp.astype(s > top * max(x.shape) * float(xp.finfo(x.dtype).eps), xp.int64)))
+    return Svd(u[:, :rank], s[:rank], vt[:rank, :])
+
+
+def singular_values(x: Array) -> Array:
+    """Singular values alone."""
+    return array_namespace(x).linalg.svdvals(x)
+
+
+def top_k(scores: Array, k: int) -> tuple[Array, Array]:
+    """The k largest entries of each row in descending order, and their columns."""
+    if is_torch_array(scores):
+        values, index = scores.topk(k, dim=1)
+        return values, index
+    if is_jax_array(scores):
+        import jax
+
+        values, index = jax.lax.top_k(scores, k)
+        return values, index
+    if is_numpy_array(scores):
+        part = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
+        values = np.take_along_axis(scores, part, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        return np.take_along_axis(values, order, axis=1), np.take_along_axis(part, order, axis=1)
+    xp: Any = array_namespace(scores)
+    index = xp.argsort(scores, axis=1, descending=True)[:, :k]
+    return xp.take_along_axis(scores, index, axis=1), index

@@ -1,0 +1,1 @@
+"""Held-out work: splits that respect groups, scores of items that no fit saw, controls, bootstrap."""

@@ -1,0 +1,1 @@
+"""Engines that several metrics share, a folder each."""

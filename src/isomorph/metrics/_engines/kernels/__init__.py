@@ -1,0 +1,1 @@
+"""Kernels of items: Gram matrices, held, streamed or as features."""

@@ -1,0 +1,87 @@
+"""How much each item moves a normalised inner product of kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...._core.arrays import to_numpy
+from ....nulls.influence import BLOCK_BYTES, Influence
+from .gram import Kernel
+
+Floats = np.ndarray[Any, Any]
+
+
+def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
+    """Influence of every item on every CKA, at the cost of some products of the size of the score's own.
+
+    CKA is c = <K, L> / (|K| |L|) of centred kernels. Weighting the items, and noting that centring has no first-order
+    effect (a centred kernel sums to zero along each item), item i moves it by ψ_i = 2 n Σ_j g_ij with
+    g = K L / (|K| |L|) - c (K² / |K|² + L² / |L|²) / 2. The variance of Σ_ij g_ij is, in expectation,
+    4 Σ_i (Σ_j g_ij)² - 2 Σ_ij g_ij²; without the second term intervals of unrelated representations are √2 too wide.
+    A diagonal, which only biased kernels have, is of single items and none of the pairs.
+
+    Args:
+        xs: Kernels of one side, all of one estimator.
+        ys: Kernels of the other side.
+    """
+    n, every = xs[0].n, [*xs, *ys]
+    width = max(1, min(n, BLOCK_BYTES // (len(every) * n * 8)))
+    starts = range(0, n, width)
+    left, right = len(xs), len(ys)
+    rows = np.empty((n, left, right))
+    own, diagonal = np.empty((n, left + right)), np.empty((n, left + right))
+    s22, s31, s13 = (np.zeros((left, right)) for _ in range(3))
+    s4 = np.zeros(left + right)
+    for s in starts:
+        e = min(n, s + width)
+        k = np.stack([_rows(kernel, s, e) for kernel in every])  # (layers, e - s, n)
+        a, b = k[:left], k[left:]
+        square = k * k
+        rows[s:e] = np.matmul(a.transpose(1, 0, 2), b.transpose(1, 2, 0))
+        own[s:e] = square.sum(axis=2, dtype=np.float64).T
+        diagonal[s:e] = k[:, np.arange(e - s), np.arange(s, e)].T
+        flat, flat2 = (v.reshape(len(every), -1) for v in (k, square))
+        s22 += flat2[:left] @ flat2[left:].T
+        flat3 = flat * flat2
+        s31 += flat3[:left] @ flat[left:].T
+        s13 += flat[:left] @ flat3[left:].T
+        s4 += np.einsum("ij,ij->i", flat2, flat2, dtype=np.float64)
+    h = own.sum(axis=0)
+    hx, hy = h[:left, None], h[None, left:]
+    norm = np.sqrt(hx * hy)
+    c = rows.sum(axis=0) / norm
+    share = own / h
+    values = 2 * n * (rows / norm - c / 2 * (share[:, :left, None] + share[:, None, left:]))
+    fourth = s4 / h**2
+    squares = (1 + c**2 / 2) * s22 / norm**2 + c**2 / 4 * (fourth[:left, None] + fourth[None, left:])
+    squares -= c * (s31 / (hx * norm) + s13 / (hy * norm))
+    if xs[0].estimator == "biased":  # the others have no diagonal
+        a, b = diagonal[:, :left, None], diagonal[:, None, left:]
+        single = a * b / norm - c / 2 * (a * a / hx + b * b / hy)
+        squares = squares - np.sum(single**2, axis=0) - single.sum(axis=0) ** 2 / (n * (n - 1))
+
+    def pairs(s: int, e: int) -> Floats:
+        a, b = _rows(xs[0], s, e), _rows(ys[0], s, e)
+        added = 2 * a * b / norm[0, 0] - c[0, 0] * (a * a / h[0] + b * b / h[left])
+        added[np.arange(e - s), np.arange(s, e)] = 0.0
+        return np.asarray(added)
+
+    return Influence(values, 2 * np.maximum(squares, 0.0), pairs)
+
+
+def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
+    """Rows start:stop of the adjusted kernel matrix, whose diagonal was near one before, as `Kernel` keeps it."""
+    held = to_numpy(kernel.array)
+    if kernel.features is None:
+        return np.asarray(held[start:stop])  # of root mean square one
+    k = held[start:stop] @ held.T
+    if kernel.estimator != "biased":
+        if kernel.estimator == "unbiased":
+            n, r = kernel.n, to_numpy(kernel.row_sums())
+            u = (r.sum() / (2 * (n - 1) * (n - 2)) - r / (n - 2)).astype(k.dtype)  # U-centring, as in `Kernel`
+            k += u[start:stop, None] + u[None, :]
+        k[np.arange(stop - start), np.arange(start, stop)] = 0.0
+    return np.asarray(k)

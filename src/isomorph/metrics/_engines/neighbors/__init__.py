@@ -1,0 +1,1 @@
+"""Graphs of nearest neighbours, exact and approximate, and what is counted on them."""

@@ -1,0 +1,1 @@
+"""Dissimilarities between items: vectors, files, cross-validated distances, component models."""

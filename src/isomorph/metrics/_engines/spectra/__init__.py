@@ -1,0 +1,1 @@
+"""Principal axes of a representation, and inner products on them."""

@@ -1,0 +1,64 @@
+"""The exact null of scores that are an inner product of two weighted projections.
+
+The score is ``<G_x, G_y>`` with ``G = U diag(w) U'``. A re-pairing of the items turns G_y into P G_y P', so mean,
+variance and skewness over all n! re-pairings are exact (`_ucentred`), and sampled values of all pairs come from shared
+products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ...._core.arrays import Array
+from ....nulls.null import Null
+from ....nulls.ucentred import invariants, moments, permuted_products, skewness
+from .axes import Axes
+
+SHARED_BYTES = 2 << 30
+"""Above this many bytes of n x n matrices, sampled permutations fall back to one product a pair."""
+
+Weigh = Callable[[Axes], Array]
+Norm = Callable[[Axes, Axes], float]
+
+
+def projection(axes: Axes, weights: Array) -> Array:
+    """``U diag(weights) U'`` (n, n)."""
+    return (axes.u * weights[None, :]) @ axes.u.T
+
+
+def inner(x: Axes, y: Axes, wx: Array, wy: Array) -> Array:
+    """``<G_x, G_y>`` of the weighted projections, from the (r1, r2) product."""
+    xp = array_namespace(x.u)
+    m = x.u.T @ y.u
+    return xp.sum(wx[:, None] * (m * m) * wy[None, :])
+
+
+def projection_null(xs: Sequence[Axes], ys: Sequence[Axes], weigh: Weigh, norm: Norm) -> Null:
+    """Exact moments of ``<G_x, G_y> / norm(x, y)`` for all pairs; one n x n matrix in memory at a time."""
+    of = {id(a): invariants(projection(a, weigh(a))) for a in {id(a): a for a in (*xs, *ys)}.values()}
+    exact = moments([of[id(x)] for x in xs], [of[id(y)] for y in ys])
+    norms = np.array([[norm(x, y) for y in ys] for x in xs])
+    return Null(
+        exact.mean / norms,
+        np.sqrt(exact.variance) / norms,
+        skewness(exact),
+        True,
+        xs[0].n,
+        "exact moments over all re-pairings (Kazi-Aoual et al. 1995)",
+        scale=exact.scale,
+    )
+
+
+def projection_permuted(
+    xs: Sequence[Axes], ys: Sequence[Axes], orders: np.ndarray[Any, Any], weigh: Weigh, norm: Norm
+) -> Iterator[np.ndarray[Any, Any]] | None:
+    """Scores under every re-pairing of `orders` by shared products, or None if the n x n matrices are too large."""
+    if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > SHARED_BYTES:
+        return None
+    norms = np.array([[norm(x, y) for y in ys] for x in xs])
+    gx, gy = ([projection(a, weigh(a)) for a in side] for side in (xs, ys))
+    return (block / norms for block in permuted_products(gx, gy, orders, diagonal=True))

@@ -1,0 +1,284 @@
+"""Scan: several metrics over every pair of layers, each score with its chance level, each maximum with its p."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
+from .._core.progress import progress
+from .._core.provenance import fingerprint, provenance
+from ..conditions.sides import Side, as_side, joined
+from ..datasets import PairedItems
+from ..errors import InputError
+from ..metrics import Metric, working_memory
+from ..metrics import metric as make_metric
+from ..results import Scan
+from ..significance import Design, family, gallery_subsets, split_rows
+from ._align import BASELINE, CEILING, MAIN, Condition, Found, Plan, align_all
+from ._design import check_shifts, design_of
+from ._neighborhoods import neighborhoods
+from ._notes import notes
+
+DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
+SELECTIONS = ("all", "split")
+
+
+def scan(
+    x: Any,
+    y: Any,
+    metrics: Sequence[str | Metric[Any]] | str = DEFAULT_METRICS,
+    *,
+    permutations: int = 200,
+    seed: int = 0,
+    alpha: float = 0.05,
+    x_baselines: Mapping[str, Any] | None = None,
+    y_baselines: Mapping[str, Any] | None = None,
+    x_ceilings: Mapping[str, Any] | None = None,
+    y_ceilings: Mapping[str, Any] | None = None,
+    items: PairedItems | None = None,
+    groups: Sequence[Any] | str | None = None,
+    strata: Sequence[Any] | str | None = None,
+    circular: bool = False,
+    within: bool = True,
+    selection: str = "all",
+    intervals: bool = True,
+    gallery: bool | Sequence[int] = False,
+    budget: float | None = None,
+    memory: str | int | None = None,
+    x_name: str | None = None,
+    y_name: str | None = None,
+    neighbors: int = 10,
+) -> Scan:
+    """Compare every layer of `x` with every layer of `y`, by every metric.
+
+    Args:
+        x: `Layers` of a store, a mapping from layer name to features (n_items, d), a list of features, one array, or
+            the path of a file with features.
+        y: The same for the other side; `Layers` are joined by item id, arrays row by row.
+        metrics: Specs such as ``"mutual_knn(k=10)"``, or metrics.
+        permutations: Random re-pairings of the items, shared by all metrics and layers; they give the p of the
+            maximum and the calibrated scores. 0 samples none: then the p of the maximum is a Bonferroni bound from the
+            exact p-values, and metrics without an exact null are refused.
+        seed: Seed of the permutations and of the split.
+        alpha: Level of the calibrated score's threshold; intervals cover 1 - alpha.
+        x_baselines: Name (such as ``"untrained"``) -> layers that take the place of `x` in a scan of their own.
+        y_baselines: The same for `y`.
+        x_ceilings: Name -> layers that `x` is compared with in place of `y`, to say how alike two of its kind are: the
+            same model from another seed, another model of the modality. The result says which share of the way from
+            chance to the ceiling the scan goes.
+        y_ceilings: The same for `y`: layers that take the place of `x`.
+        items: Where labels and groups come from, by id, if they are given by name; groups of the items are used if none
+            are given.
+        groups: One group an item (captions of one image), or the name of a label set of `items`: whole groups change
+            places with others of their size, and intervals are over groups.
+        strata: One label an item, or the name of a label set of `items`, or ``"groups"`` for their groups: items change
+            places only within their label, so that alike means alike beyond the labels.
+        circular: Whether the items are one time series in the order of `x` (with groups, one series a group), which is
+            shifted in a circle instead of shuffled. Of n items there are n - 1 shifts, which `permutations` cannot
+            exceed. Over one series there are no intervals.
+        within: Whether items inside a group are shuffled as well; False if their order in the group has a meaning.
+        selection: ``"all"`` looks for the best pair of layers among all items (its p is that of the maximum);
+            ``"split"`` also chooses the pair on one half of the items and scores it on the other (`held_out`).
+        intervals: Whether to give confidence intervals over items, where the metric has influence functions.
+        gallery: Whether to score the best pair, and those of the ceilings, against the number of items as well; or the
+            numbers of items.
+        budget: Seconds that the permutations of one metric may take, or None. A metric that would take longer is
+            sampled sequentially: each score only until it is settled (Besag and Clifford 1991), without calibrated
+            scores. As many as a p of alpha needs (19 for 0.05) are drawn in any case.
+        memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes; blocks shrink to fit, and what
+            cannot fit says so before it starts. None takes what the machine has.
+        x_name: What to call `x` in results, instead of the encoder's name.
+        y_name: What to call `y`.
+        neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
+
+    Returns:
+        A `Scan`: a mapping from metric to `Alignment`.
+
+    Raises:
+        InputError: if the two sides do not fit each other or a metric, or an argument is out of range.
+    """
+    chosen = _metrics(metrics)
+    check(permutations, alpha, selection, budget, strata=strata is not None, circular=circular)
+    seed = as_seed(seed)
+    check_flag(intervals, "intervals")
+    as_count(neighbors, "neighbors", 0)
+    given = as_side(x, "x", x_name), as_side(y, "y", y_name)
+    left, right = joined(*given)
+    design = design_of(items, left.ids, left.n, groups=groups, strata=strata, circular=circular, within=within)
+    check_shifts(design, left.n, alpha)
+    if not permutations and not design.free:
+        raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
+    if selection == "split":
+        for m in chosen:  # before the permutations, not after them
+            split_rows(m, left.n, design, seed=seed)
+    gallery = _sizes(gallery, left.n, chosen)
+    if not isinstance(gallery, bool):
+        for m in chosen:  # before the permutations, not after them
+            gallery_subsets(m, left.n, gallery, design, seed=seed)
+    conditions = [
+        Condition(MAIN, "", left, right),
+        *(_in_place(BASELINE, k, "x", right, s, turned=True) for k, s in _sides(x_baselines, "x_baselines")),
+        *(_in_place(BASELINE, k, "y", left, s) for k, s in _sides(y_baselines, "y_baselines")),
+        *(_in_place(CEILING, k, "x", left, s) for k, s in _sides(x_ceilings, "x_ceilings")),
+        *(_in_place(CEILING, k, "y", right, s, turned=True) for k, s in _sides(y_ceilings, "y_ceilings")),
+    ]
+    for c in conditions[1:]:
+        if c.left.n != left.n:
+            raise InputError(
+                f"The {c.role} {c.name!r} shares {c.left.n} items with the other side, the scan has {left.n}."
+            )
+    orders = design.orders(left.n, permutations, seed)
+    what, total = f"scan {left.name} × {right.name}", len(conditions) * len(chosen) * (permutations + 1)
+    limit = nullcontext() if memory is None else working_memory(memory)
+    with limit, progress(total, what, unit="permutations") as advance:
+        plan = Plan(orders, design, alpha, seed, selection, intervals, gallery, budget, advance)
+        found = {m.spec: align_all(m, conditions, plan) for m in chosen}
+    facts: dict[str, Any] = {"permutations": permutations, "seed": seed, "alpha": alpha, "design": _facts(design)}
+    facts |= {"selection": selection, "metrics": [m.variant for m in chosen]}
+    scans = [_assembled(c, {s: per[k] for s, per in found.items()}, facts) for k, c in enumerate(conditions)]
+    first = next(iter(scans[0].values()))
+    return dataclasses.replace(
+        scans[0],
+        baselines={c.name: s for c, s in zip(conditions, scans, strict=True) if c.role == BASELINE},
+        ceilings={c.name: s for c, s in zip(conditions, scans, strict=True) if c.role == CEILING},
+        notes=notes(given, left, right, design, alpha),
+        neighborhoods=neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
+        design="" if design.free else str(design),
+        dataset=items.name if items is not None else scans[0].dataset,
+    )
+
+
+def _sides(given: Mapping[str, Any] | None, argument: str) -> list[tuple[str, Side]]:
+    """Baselines or ceilings by name.
+
+    Raises:
+        InputError: if they have no names, or one is no representation.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or not all(isinstance(k, str) and k.strip() for k in given):
+        found = list(given) if isinstance(given, Mapping) else type(given).__name__
+        raise InputError(f"{argument} must be a dict from a name to layers, such as {{'twin': layers}}, found {found}.")
+    return [(k, as_side(v, k, None)) for k, v in given.items()]
+
+
+def _in_place(role: str, name: str, side: str, kept: Side, other: Side, *, turned: bool = False) -> Condition:
+    """A side of the scan with another in place of its partner, on the left if `turned`.
+
+    Items stay in the order of the scan, which that of groups, strata and series is, and of paired differences.
+
+    Raises:
+        InputError: if the two cannot be joined.
+    """
+    try:
+        pair = joined(kept, other)
+    except InputError as error:
+        raise InputError(f"The {role} {name!r} in {side}_{role}s: {error}") from error
+    return Condition(role, f"{name} {side}", *(reversed(pair) if turned else pair))
+
+
+def _facts(design: Design) -> dict[str, Any]:
+    """How the items were permuted, with fingerprints of the labels that say where they may go."""
+    facts: dict[str, Any] = {"items": str(design)}
+    for name, labels in (("groups", design.groups), ("strata", design.strata)):
+        if labels is not None:
+            facts[name] = fingerprint([str(v) for v in labels])
+    return facts
+
+
+def _assembled(condition: Condition, found: Mapping[str, Found], facts: dict[str, Any]) -> Scan:
+    """One scan out of its alignments; `found` also holds their sampled nulls, for the p over all metrics."""
+    left, right = condition.left, condition.right
+    made = provenance(call="scan", x=dict(left.facts), y=dict(right.facts), **facts)
+    # whether torch happens to be loaded says nothing about numbers that it did not compute
+    made["versions"] = {k: v for k, v in made["versions"].items() if k in ("python", "isomorph", "numpy", "scipy")}
+    stamp = {"call": "scan", "fingerprint": fingerprint(made)}
+    alignments = {spec: dataclasses.replace(f.alignment, provenance=stamp) for spec, f in found.items()}
+    nulls = {
+        spec: (f.alignment.values, f.null, make_metric(f.alignment.variant).distance)
+        for spec, f in found.items()
+        if f.null is not None
+    }
+    return Scan(
+        x_name=left.name,
+        y_name=right.name,
+        alignments=alignments,
+        n=left.n,
+        seed=int(facts["seed"]),
+        x_view=str(left.facts.get("view", "")),
+        y_view=str(right.facts.get("view", "")),
+        dataset=str(left.facts.get("dataset", "")),
+        p_maximum=family(nulls).p_maximum if len(nulls) == len(found) else None,
+        provenance=made,
+    )
+
+
+def check(
+    permutations: int,
+    alpha: float,
+    selection: str,
+    budget: float | None,
+    *,
+    strata: bool = False,
+    circular: bool = False,
+) -> None:
+    """Check the settings of a scan, before anything is computed.
+
+    Raises:
+        InputError: if one is out of range, `permutations` are too few for a p of `alpha`, or settings exclude each
+            other.
+    """
+    check_budget(budget)
+    as_count(permutations, "permutations", 0)
+    if not is_share(alpha):
+        raise InputError(f"alpha={alpha!r}: a level between 0 and 1 is needed.")
+    if permutations and alpha * (permutations + 1) < 1.0 - 1e-9:  # said before anything is computed in vain
+        raise InputError(
+            f"permutations={permutations} cannot give a p of alpha={alpha} or less; use at least "
+            f"{math.ceil(1 / alpha) - 1}, or 0 for the exact nulls alone."
+        )
+    if strata and circular:
+        raise InputError(
+            "circular=True and strata exclude each other: a shift takes items out of their label. Give each series "
+            "as a group."
+        )
+    if not permutations and (strata or circular):
+        how = "shifted in a circle" if circular else "permuted within labels"
+        raise InputError(f"permutations=0: exact nulls are not known for items {how}; sample some, such as 199.")
+    if selection not in SELECTIONS:
+        raise InputError(f"selection={selection!r} is not known; use one of {', '.join(map(repr, SELECTIONS))}.")
+
+
+def _metrics(metrics: Sequence[str | Metric[Any]] | str) -> list[Metric[Any]]:
+    if not isinstance(metrics, str | Metric | Iterable):
+        raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {metrics!r}.")
+    given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
+    if not given:
+        raise InputError("No metric was given; name at least one, such as 'mutual_knn(k=10)'.")
+    unique = {m.variant: m for m in map(make_metric, given)}
+    return list(unique.values())
+
+
+def _sizes(gallery: Any, n: int, metrics: Sequence[Metric[Any]]) -> bool | tuple[int, ...]:
+    """Numbers of items of a gallery curve, or whether there is one.
+
+    Raises:
+        InputError: if they are neither, or fewer than a metric needs, or more than there are.
+    """
+    if isinstance(gallery, bool):
+        return gallery
+    given = list(gallery) if isinstance(gallery, Iterable) and not isinstance(gallery, str) else [gallery]
+    least = max(m.min_items for m in metrics)
+    whole = [v for v in given if isinstance(v, int | np.integer) and not isinstance(v, bool) and least <= v <= n]
+    if not given or len(whole) < len(given) or not isinstance(gallery, Iterable):
+        raise InputError(
+            f"gallery={gallery!r} must be True, False or a list of numbers of items between {least}, which the metrics "
+            f"need, and {n}."
+        )
+    return tuple(sorted({int(v) for v in whole}))

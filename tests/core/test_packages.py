@@ -1,0 +1,215 @@
+"""The package client is the real one; the registry is a folder with one tiny wheel, and nothing leaves this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from isomorph._core import packages as _packages
+from isomorph._core.packages import Package
+from isomorph.errors import FetchError
+
+FILES = {
+    "tiny_data/__init__.py": b"raise RuntimeError('imported')",
+    "tiny_data/data/a.bin": bytes(range(256)) * 40,
+    "tiny_data/data/deep/b.txt": "größe".encode(),
+}
+
+
+def make_wheel(folder: Path, files: dict[str, bytes], name: str = "tiny_data", version: str = "1.0") -> Path:
+    info = f"{name}-{version}.dist-info"
+    meta = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": b"",
+    }
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, content in (files | meta).items():
+            archive.writestr(zipfile.ZipInfo(file, (2026, 1, 1, 0, 0, 0)), content)
+    return path
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes packages from, and an empty cache."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    for key in [k for k in os.environ if k.startswith("PIP_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def tiny(registry: Path) -> Package:
+    wheel = make_wheel(registry, FILES)
+    return Package("tiny-data", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def cached(registry: Path) -> Package:
+    """The same package, already in the cache."""
+    return into_cache(make_wheel(registry, FILES))
+
+
+def into_cache(wheel: Path) -> Package:
+    package = Package("tiny-data", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    place = _packages.cache_dir() / "wheels" / f"{package.stem}.whl"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(wheel, place)
+    return package
+
+
+def close_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+
+
+def forget() -> None:
+    """What a new process would know: nothing."""
+    _packages._verified.clear()
+
+
+def test_a_wheel_is_fetched_once_and_then_taken_from_the_cache(
+    tiny: Package, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wheel = _packages.fetch(tiny)
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == tiny.sha256
+    assert "Fetching tiny-data 1.0" in capsys.readouterr().err
+    close_registry(monkeypatch)
+    forget()
+    assert _packages.fetch(tiny) == wheel
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_but_the_wheel_and_a_lock_is_left_in_the_cache(tiny: Package) -> None:
+    stale = _packages.cache_dir() / "wheels" / f".{tiny.stem}.partial-killed"
+    stale.mkdir(parents=True)
+    (stale / "half.whl").write_bytes(b"PK")
+    wheel = _packages.fetch(tiny)
+    assert sorted(p.name for p in wheel.parent.iterdir() if not p.name.endswith(".lock")) == [wheel.name]
+
+
+def test_a_wheel_with_another_hash_is_refused_and_not_kept(tiny: Package) -> None:
+    wrong = Package("tiny-data", "1.0", "0" * 64)
+    with pytest.raises(FetchError, match=rf"tiny-data 1\.0 .* {tiny.sha256}, expected {'0' * 64}"):
+        _packages.fetch(wrong)
+    assert not list(_packages.cache_dir().rglob("*.whl"))
+
+
+def test_a_version_that_is_not_there_is_named(tiny: Package) -> None:
+    with pytest.raises(FetchError, match=r"tiny-data 2\.0: the registry has the package but no wheel of that version"):
+        _packages.fetch(Package("tiny-data", "2.0", tiny.sha256))
+
+
+def test_a_package_that_is_not_there_is_named_with_the_place_to_copy_it_to(registry: Path) -> None:
+    with pytest.raises(FetchError, match=r"no-such-thing 1\.0: the registry has no such package") as caught:
+        _packages.fetch(Package("no-such-thing", "1.0", "1" * 64))
+    assert str(_packages.cache_dir() / "wheels" / "no_such_thing-1.0-111111111111.whl") in str(caught.value)
+
+
+def test_a_registry_that_cannot_be_reached_is_told_from_a_missing_package(
+    registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nothing listens there
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(FetchError, match=r"Cannot fetch tiny-data 1\.0: the package registry cannot be reached"):
+        _packages.fetch(Package("tiny-data", "1.0", "1" * 64))
+
+
+def test_a_python_without_pip_is_told_how_to_get_it() -> None:
+    text = _packages._why(Package("x", "1", "0" * 64), "/usr/bin/python: No module named pip\n", Path("there.whl"))
+    assert "this Python has no pip" in text
+    assert "ensurepip" in text
+
+
+def test_a_damaged_wheel_in_the_cache_is_fetched_again(tiny: Package, capsys: pytest.CaptureFixture[str]) -> None:
+    wheel = _packages.fetch(tiny)
+    good = wheel.read_bytes()
+    wheel.write_bytes(good[:-7])
+    assert _packages.fetch(tiny).read_bytes() == good
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_wheel_copied_by_hand_needs_no_registry(cached: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_registry(monkeypatch)
+    assert _packages.read(cached, "tiny_data/data/deep/b.txt") == "größe".encode()
+
+
+def test_members_are_copied_out_with_their_folders_and_never_imported(cached: Package) -> None:
+    found = _packages.members(cached, "tiny_data/data/")
+    assert {name: path.read_bytes() for name, path in found.items()} == {
+        name: content for name, content in FILES.items() if "/data/" in name
+    }
+    home = _packages.folder(cached, "tiny_data/data")
+    assert (home / "deep" / "b.txt").read_text(encoding="utf-8") == "größe"
+    assert _packages.member(cached, "tiny_data/data/a.bin") == home / "a.bin"
+    assert "tiny_data" not in sys.modules
+
+
+def test_the_names_of_all_files_are_listed(cached: Package) -> None:
+    assert set(FILES) <= set(_packages.names(cached))
+
+
+def test_a_file_that_is_not_in_the_package_is_named(cached: Package) -> None:
+    with pytest.raises(FetchError, match=r"tiny-data 1\.0 holds no file 'tiny_data/none'"):
+        _packages.member(cached, "tiny_data/none")
+    with pytest.raises(FetchError, match="holds no file under 'other/'"):
+        _packages.folder(cached, "other")
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", FILES["tiny_data/data/a.bin"][:-1] + b"\x00"])
+def test_a_damaged_member_is_copied_out_again(cached: Package, damage: bytes) -> None:
+    path = _packages.member(cached, "tiny_data/data/a.bin")
+    path.write_bytes(damage)
+    forget()
+    assert _packages.member(cached, "tiny_data/data/a.bin").read_bytes() == FILES["tiny_data/data/a.bin"]
+
+
+def test_an_intact_member_is_not_written_again(cached: Package) -> None:
+    path = _packages.member(cached, "tiny_data/data/a.bin")
+    before = path.stat()
+    forget()
+    _packages.member(cached, "tiny_data/data/a.bin")
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("name", ["../escaped.txt", "/absolute.txt", "a/../../escaped.txt", "c:/x.txt", "a\\..\\b.txt"])
+def test_a_file_name_that_leaves_the_folder_is_refused(registry: Path, name: str) -> None:
+    evil = into_cache(make_wheel(registry, {name: b"x"}))
+    with pytest.raises(FetchError, match="unsafe file name"):
+        _packages.members(evil, "")
+    assert not list(_packages.cache_dir().rglob("*.txt"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tiny: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FetchError, match=r"Cannot write to the cache .*ISOMORPH_CACHE"):
+        _packages.fetch(tiny)
+
+
+def test_two_processes_that_fetch_at_once_both_get_the_intact_file(tiny: Package) -> None:
+    code = (
+        "from isomorph._core import packages as p\n"
+        f"print(p.member(p.Package('tiny-data', '1.0', {tiny.sha256!r}), 'tiny_data/data/a.bin').read_bytes().hex())"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)
+    ]
+    results = [process.communicate(timeout=120) for process in running]
+    assert [out.decode().strip() for out, _ in results] == [FILES["tiny_data/data/a.bin"].hex()] * 3
+    assert sum(err.count(b"Fetching") for _, err in results) == 1

@@ -1,0 +1,52 @@
+import shutil
+import subprocess
+
+import pytest
+
+from isomorph.reporting import report
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+OFFLINE = ("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update")
+FLAGS = (
+    "--dump-dom",
+    "--virtual-time-budget=2000",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--v=0",
+    *OFFLINE,
+)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_browser_opens_the_page_without_an_error_and_the_heat_maps_are_there(
+    tmp_path, make_scan, make_items, make_neighborhoods
+):
+    items = make_items()
+    twins = {"untrained": make_scan(specs=("mutual_knn(k=10)", "cka"), strength=0.02)}
+    scan = make_scan(specs=("mutual_knn(k=10)", "cka"), baselines=twins, neighborhoods=make_neighborhoods(items.ids))
+    page = report(scan, tmp_path / "r.html", items=items, figures=False)
+    # a probe at the end of the page uses it as a keyboard would, and leaves what it found in the document
+    probe = """<script>
+      const cell = document.querySelector('.cells [tabindex="0"]');
+      cell.focus();
+      const before = document.querySelector(".readout").textContent;
+      cell.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown", bubbles: true}));
+      const after = document.querySelector(".readout").textContent;
+      document.body.dataset.probe = [before, after].map((t) => t.slice(0, 17)).join(" | ");
+      document.body.dataset.reachable = document.querySelectorAll('.cells [tabindex="0"]').length;
+    </script></body>"""
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
+    done = subprocess.run(
+        [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    assert done.stdout.count('role="grid"') == 2
+    assert done.stdout.count('role="gridcell"') == 2 * 20
+    assert 'data-probe="layer_4 × layer_3 | layer_3 × layer_3"' in done.stdout
+    assert 'data-reachable="2"' in done.stdout
+    assert '<html lang="en" class="js">' in done.stdout
