@@ -77,7 +77,7 @@ def close_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget() -> None:
     """What a new process would know: nothing."""
-    _packages._verified.clear()
+    _packages._once.cache_clear()
 
 
 def test_a_wheel_is_fetched_once_and_then_taken_from_the_cache(

@@ -10,7 +10,7 @@ import pytest
 
 from isomorph.datasets import Audio, PairedItems
 from isomorph.metrics import metric
-from isomorph.results import Alignment, Neighborhoods, Scan
+from isomorph.results import Alignment, Neighborhoods, Scan, about
 
 
 def _alignment(
@@ -38,6 +38,7 @@ def _alignment(
     return Alignment(
         metric=metric(spec).spec,
         variant=metric(spec).variant,
+        **about(metric(spec)),
         x_layers=name("x", rows),
         y_layers=name("y", columns),
         values=values,

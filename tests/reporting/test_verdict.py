@@ -132,7 +132,7 @@ def test_baselines_are_named_by_what_they_stand_in_for(make_scan):
     assert [baseline_label(n, scan, CONTEXT) for n in names] == [
         "untrained vision", "untrained text", "image input statistics", "shuffled for text", "plain",
     ]  # fmt: skip
-    assert [side_label(n) for n in names] == [
+    assert [side_label(scan.baseline(n)) for n in names] == [
         "first model untrained", "second model untrained", "input statistics for first",
         "shuffled for second model", "plain",
     ]  # fmt: skip

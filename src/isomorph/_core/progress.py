@@ -1,24 +1,85 @@
-"""Progress with an estimate: a bar on a terminal, plain lines elsewhere, nothing for what takes under two seconds."""
+"""Progress with an estimate: a bar in notebooks and terminals, plain lines elsewhere, nothing for short work.
+
+tqdm draws; what is here decides whether, where and when. One switch is heard by everything that takes long:
+`show_progress`, or ``ISOMORPH_PROGRESS=0`` in the environment.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import math
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, TextIO
 
-Show = bool | Callable[[int, int], None] | None
+from ..errors import InputError
+
+Show = bool | Callable[[int, int], object] | None
+"""None: after two seconds. True: at once. False: never. A function: called with (done, total) instead of a bar."""
+
+Advance = Callable[[int], object]
+"""What work calls after every n of its units."""
 
 DELAY = 2.0
 """Seconds before anything is shown."""
 _PAUSE = 10.0  # seconds between plain lines
+_NAMES = {"0": False, "false": False, "off": False, "no": False, "1": True, "true": True, "on": True, "yes": True}
+
+
+class _Switch:
+    """What `show_progress` was told last; None leaves it to the environment."""
+
+    show: Show = None
+
+
+def show_progress(show: Show = None) -> AbstractContextManager[object]:
+    """Say how everything that takes long shows its progress: from now on, or inside a `with` block.
+
+    A verb's own `progress` argument, where it has one, goes first; then this; then the environment variable
+    ``ISOMORPH_PROGRESS`` (0 is False, 1 is True); then a bar after two seconds.
+
+    Args:
+        show: False shows nothing; True shows bars at once; a function is called with (done, total) of each piece of
+            work in place of a bar; None takes back what was said before.
+
+    Returns:
+        A context manager that restores, at its end, what held before the call. It need not be used.
+
+    Raises:
+        InputError: if `show` is none of these.
+
+    Example:
+        >>> import isomorph as iso
+        >>> seen = []
+        >>> with iso.show_progress(lambda done, total: seen.append((done, total))):
+        ...     found = iso.power("cka", 30, 8, 8, trials=5)
+        >>> seen[0]
+        (1, 9)
+    """
+    if show is not None and not isinstance(show, bool) and not callable(show):
+        raise InputError(
+            f"show_progress: show must be True, False, None or a function of (done, total), got {show!r}. "
+            "False silences everything."
+        )
+    restore = contextlib.ExitStack()
+    restore.callback(setattr, _Switch, "show", _Switch.show)
+    _Switch.show = show
+    return restore
+
+
+def silent() -> bool:
+    """Whether the user asked for no progress at all."""
+    return _chosen(None) is False
 
 
 @contextlib.contextmanager
-def progress(total: int, what: str, *, unit: str = "items", show: Show = None) -> Iterator[Callable[[int], None]]:
+def progress(total: int, what: str, *, unit: str = "items", show: Show = None) -> Iterator[Advance]:
     """Show how far a long piece of work is, on standard error.
 
     ```python
@@ -32,12 +93,15 @@ def progress(total: int, what: str, *, unit: str = "items", show: Show = None) -
         total: Units of work in all.
         what: What is being done, in a few words.
         unit: What is counted.
-        show: None shows a bar (plain lines if standard error is no terminal) once two seconds have passed; False
-            shows nothing; True shows at once; a function is called with (done, total) after each advance instead.
+        show: As for `show_progress`, for this piece of work; None leaves it to the switch.
 
     Yields:
         `advance(n)`, to be called after every `n` units.
+
+    Raises:
+        InputError: if ``ISOMORPH_PROGRESS`` is neither 0 nor 1.
     """
+    show = _chosen(show)
     if callable(show):
         done = 0
 
@@ -48,29 +112,31 @@ def progress(total: int, what: str, *, unit: str = "items", show: Show = None) -
 
         yield count
         return
-    meter = _Meter(total, what, unit)
-    if show is False or total <= 0:
-        yield meter.advance
+    if show is False or total <= 0 or sys.stderr is None:
+        yield lambda n: None
         return
-    display: _Bar | _Lines = _Bar(meter) if sys.stderr.isatty() else _Lines(meter)
-    meter.display = display
-    timer = threading.Timer(0.0 if show else DELAY, display.start)
+    meter = _Meter(total, what, unit, 0.0 if show else DELAY)
+    # the first step of the work may be the long one; a notebook's widgets are made by the thread of its cell alone
+    timer = threading.Timer(meter.delay, meter.show)
     timer.daemon = True
-    timer.start()
+    if not _in_notebook():
+        timer.start()
     try:
         yield meter.advance
     finally:
         timer.cancel()
-        display.stop()
+        meter.stop()
 
 
 def notice(text: str) -> None:
     """Tell the user something on standard error, above a running bar if there is one."""
-    with _lock:
-        if _Shared.bar is not None:
-            _Shared.bar.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr, flush=True)
+    if sys.stderr is None:
+        return
+    if _Meter.shown:
+        _bar_class().write(text, file=sys.stderr)
+    else:
+        print(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def duration(seconds: float) -> str:
@@ -82,112 +148,107 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-_lock = threading.RLock()
-
-
-class _Shared:
-    """The one rich display of the process: nested work is a further line in it."""
-
-    bar: Any = None  # a rich.progress.Progress
-    users = 0
+def _chosen(show: Show) -> Show:
+    if show is None:
+        show = _Switch.show
+    if show is None and (text := os.environ.get("ISOMORPH_PROGRESS", "")):
+        if text.lower() not in _NAMES:
+            raise InputError(f"The environment variable ISOMORPH_PROGRESS must be 0 or 1, found {text!r}.")
+        show = _NAMES[text.lower()]
+    return show
 
 
 class _Meter:
-    """Counts, times, and passes on to a display once there is one."""
+    """Counts and times one piece of work, and draws it once it has taken long enough."""
 
-    def __init__(self, total: int, what: str, unit: str) -> None:
-        self.total, self.what, self.unit = total, what, unit
+    shown = 0  # bars on display in this process
+
+    def __init__(self, total: int, what: str, unit: str, delay: float) -> None:
+        self.total, self.what, self.unit, self.delay = total, what, unit, delay
         self.done, self.began = 0, time.monotonic()
-        self.display: _Bar | _Lines | None = None
+        self._bar: Any = None
+        self._stopped = False
+        self._lock = threading.Lock()  # the timer and the work
 
     def advance(self, n: int = 1) -> None:
-        self.done += n
-        if self.display is not None:
-            self.display.update()
+        with self._lock:
+            self.done += n
+            if self._bar is not None:
+                self._bar.set_postfix_str(self._estimate(), refresh=False)
+                self._bar.update(n)
+                return
+        if time.monotonic() - self.began >= self.delay:
+            self.show()
 
-    @property
-    def text(self) -> str:
-        """One line: what, how far, how long still."""
+    def show(self) -> None:
+        with self._lock:
+            if self._bar is None and not self._stopped:
+                self._bar = self._draw()
+                _Meter.shown += 1
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._bar is None:
+                return
+            self._bar.set_postfix_str(self._estimate(), refresh=False)
+            if isinstance(self._bar.fp, _Lines):
+                self._bar.leave = self.done >= self.total  # work that was cut short has no last line
+            self._bar.close()
+            _Meter.shown -= 1
+
+    def _estimate(self) -> str:
         elapsed = time.monotonic() - self.began
-        line = f"{self.what}: {self.done}/{self.total} {self.unit}"
         if self.done >= self.total:
-            return f"{line} in {duration(elapsed)}"
-        if self.done:
-            left = elapsed / self.done * (self.total - self.done)
-            return f"{line}, {100 * self.done // self.total} %, about {duration(left)} left"
-        return line
+            return f"in {duration(elapsed)}"
+        left = f", about {duration(elapsed / self.done * (self.total - self.done))} left" if self.done else ""
+        return f"{100 * self.done // self.total} %{left}"
+
+    def _draw(self) -> Any:
+        bar, lines = "{desc} {bar} ", not (sys.stderr.isatty() or _in_notebook())
+        form = ("{desc}: " if lines else bar) + "{n_fmt}/{total_fmt} {unit}{postfix}"
+        return _bar_class()(
+            desc=self.what,
+            total=self.total,
+            initial=self.done,
+            unit=self.unit,
+            bar_format=form,
+            postfix=self._estimate(),
+            file=_Lines(sys.stderr) if lines else sys.stderr,
+            leave=True if lines else None,  # None: of nested bars the outer one alone stays
+            mininterval=_PAUSE if lines else 0.1,
+            miniters=1,
+            dynamic_ncols=not lines,
+        )
 
 
 class _Lines:
-    """A plain line now and then."""
+    """A stream for logs: what tqdm draws there, without carriage returns and cursor movements, each line once."""
 
-    def __init__(self, meter: _Meter) -> None:
-        self.meter, self.started, self.stopped, self.last = meter, False, False, 0.0
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._last = stream, ""
 
-    def start(self) -> None:
-        with _lock:
-            if not self.stopped:
-                self.started = True
-                self._print()
+    def write(self, text: str) -> None:
+        line = text.replace("\x1b[A", "").strip()
+        if line and line != self._last:
+            self._stream.write(f"{line}\n")
+            self._last = line
 
-    def update(self) -> None:
-        if self.started and self.meter.done < self.meter.total and time.monotonic() - self.last >= _PAUSE:
-            self._print()
-
-    def stop(self) -> None:
-        with _lock:
-            self.stopped = True
-            if self.started and self.meter.done >= self.meter.total:
-                self._print()
-
-    def _print(self) -> None:
-        self.last = time.monotonic()
-        print(self.meter.text, file=sys.stderr, flush=True)
+    def flush(self) -> None:
+        self._stream.flush()
 
 
-class _Bar:
-    """A line of the process's one rich display."""
-
-    def __init__(self, meter: _Meter) -> None:
-        self.meter, self.task, self.stopped = meter, None, False
-
-    def start(self) -> None:
-        with _lock:
-            if self.stopped:
-                return
-            if _Shared.bar is None:
-                _Shared.bar = _rich_progress()
-                _Shared.bar.start()
-            _Shared.users += 1
-            self.task = _Shared.bar.add_task(self.meter.what, total=self.meter.total, unit=self.meter.unit)
-            _Shared.bar.update(self.task, completed=self.meter.done)
-
-    def update(self) -> None:
-        with _lock:
-            if self.task is not None:
-                _Shared.bar.update(self.task, completed=self.meter.done)
-
-    def stop(self) -> None:
-        with _lock:
-            self.stopped = True
-            if self.task is None:
-                return
-            self.task = None
-            _Shared.users -= 1
-            if _Shared.users == 0:
-                _Shared.bar.stop()
-                _Shared.bar = None
+def _in_notebook() -> bool:
+    """In a notebook that can show widgets; one without them gets lines."""
+    return "ipykernel.zmqshell" in sys.modules and importlib.util.find_spec("ipywidgets") is not None
 
 
-def _rich_progress() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+@functools.cache
+def _bar_class() -> Any:
+    if _in_notebook():
+        from tqdm.auto import tqdm
+    else:  # tqdm.auto silences warnings while it is imported, which is not safe beside other threads
+        from tqdm.std import tqdm
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=Console(stderr=True),
-    )
+    # without tqdm's watching thread, which mends intervals that are not used here
+    return type("Bar", (tqdm,), {"monitor_interval": 0})

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .progress import notice
+
 _ALWAYS = ("isomorph", "numpy", "scipy")
 _IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
 
@@ -105,6 +107,37 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
+    """Be the only process inside, by a lock on a file that the operating system drops with the process.
+
+    Args:
+        path: The lock's file; it is made, and stays. Its folder must be there.
+        waiting: What the user is told, once, while another process is inside.
+
+    Yields:
+        Nothing; the lock is held until the block ends.
+
+    Raises:
+        OSError: if the file cannot be opened.
+        RuntimeError: if this thread holds the lock already, which would wait for itself.
+    """
+    import filelock
+
+    # not thread-local: an interrupted generator may be closed, and its lock let go, by another thread
+    lock = filelock.FileLock(path, thread_local=False, poll_interval=0.1)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        if waiting:
+            notice(waiting)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sync_file(path: Path) -> None:

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
@@ -60,6 +60,22 @@ def format_spec(name: str, parameters: dict[str, Any]) -> str:
     """The inverse of `parse_spec` for keyword parameters."""
     inside = ", ".join(f"{k}={v!r}" for k, v in parameters.items())
     return f"{name}({inside})" if inside else name
+
+
+def spellings(
+    name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any], aliases: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The shortest spec of a variant, with the parameters that are not at their defaults, and its other names.
+
+    Args:
+        name: Registered name.
+        parameters: Every parameter of the variant.
+        defaults: Those that have a default.
+        aliases: Other name -> spec.
+    """
+    short = format_spec(name, {k: v for k, v in parameters.items() if k not in defaults or v != defaults[k]})
+    others = [alias for alias, spec in aliases.items() if {**defaults, **parse_spec(spec)[2]} == dict(parameters)]
+    return (short, *others)
 
 
 def bind(factory: Callable[..., T], kind: str, spec: str, args: list[Any], kwargs: dict[str, Any]) -> T:

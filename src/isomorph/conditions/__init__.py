@@ -1,1 +1,20 @@
 """What is compared, as data: the sides that a user gives, and the conditions under which they are."""
+
+from __future__ import annotations
+
+from ..results import BASELINE, CEILING, CONTROL, MAIN, Condition
+from ._comparisons import Comparison, comparisons
+from .sides import Side, as_side, joined
+
+__all__ = [
+    "BASELINE",
+    "CEILING",
+    "CONTROL",
+    "MAIN",
+    "Comparison",
+    "Condition",
+    "Side",
+    "as_side",
+    "comparisons",
+    "joined",
+]

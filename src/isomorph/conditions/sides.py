@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Mapping
@@ -11,19 +12,52 @@ from typing import Any
 
 import numpy as np
 
-from .._core.arrays import Array, as_features, to_numpy
+from .._core.arrays import Array, Unread, as_features, to_numpy, vouch
 from ..errors import InputError
 from ..store import Layers
 
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One side of a comparison: named layers, with ids where they are known."""
+    """One side of a comparison: named layers, with ids where they are known.
+
+    Attributes:
+        name: What it is called in results.
+        layers: Layer -> features (n, d); those of a store are read when they are asked for.
+        ids: Ids of the items, or None where rows are joined as they stand.
+        facts: How it came about.
+        checked: Layers whose values are known to be finite: they are looked at once, however often they are used.
+        dims: Features of those layers that were read.
+    """
 
     name: str
     layers: Mapping[str, Any]
     ids: tuple[str, ...] | None
     facts: Mapping[str, Any]
+    checked: set[str] = dataclasses.field(default_factory=set, repr=False, compare=False)
+    dims: dict[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def features(self, layer: str, *, min_items: int = 1, unread: bool = False) -> Any:
+        """The features of a layer, through the gate.
+
+        Args:
+            layer: Its name.
+            min_items: The fewest items that the caller can use.
+            unread: Whether the caller checks the values of many items itself, see `as_features`.
+
+        Raises:
+            InputError: as `as_features`.
+        """
+        array = self.layers[layer]
+        if layer in self.checked:
+            vouch(array)
+        found = as_features(array, f"layer {layer!r}", min_items=min_items, unread=unread)
+        self.dims[layer] = int(found.shape[1])
+        if isinstance(found, Unread) and not found.checked:
+            found.told = functools.partial(self.checked.add, layer)
+        else:
+            self.checked.add(layer)
+        return found
 
     @property
     def n(self) -> int:
@@ -58,7 +92,7 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")
-    return Side(name or which, named, None, {"layers": list(named), "content": _content(named)})
+    return Side(name or which, named, None, {"layers": list(named), "content": _content(named)}, set(named))
 
 
 def _content(layers: Mapping[str, Array]) -> str:
@@ -81,8 +115,8 @@ def joined(left: Side, right: Side) -> tuple[Side, Side]:
     if isinstance(left.layers, Layers) and isinstance(right.layers, Layers):
         a, b = left.layers.join(right.layers)
         return (
-            dataclasses.replace(left, layers=a, ids=tuple(a.ids)),
-            dataclasses.replace(right, layers=b, ids=tuple(b.ids)),
+            dataclasses.replace(left, layers=a, ids=tuple(a.ids), checked=set(left.checked)),
+            dataclasses.replace(right, layers=b, ids=tuple(b.ids), checked=set(right.checked)),
         )
     if left.n != right.n:
         raise InputError(

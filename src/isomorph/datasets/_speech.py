@@ -20,6 +20,8 @@ from pathlib import Path
 
 from .._core import packages as _packages
 from .._core.packages import Package
+from .._core.progress import notice
+from .._core.provenance import alone
 from ..errors import IsomorphError, MissingExtraError
 from ._base import FileView
 from ._media import read_audio
@@ -56,9 +58,8 @@ def speak(texts: Sequence[str]) -> FileView:
         model = _packages.folder(VOICE, str(Path(_MODEL).parent.as_posix())) / Path(_MODEL).name
         try:
             home.mkdir(parents=True, exist_ok=True)
-            with _packages.lock(home / ".lock") as alone:
-                if alone:
-                    _packages.sweep(home, ".partial-*")
+            with alone(home / ".lock"):
+                _packages.sweep(home, ".partial-*")
                 missing = {path: line for path, line in wanted.items() if not path.exists()}
                 if missing:  # another process may have spoken meanwhile
                     _synthesise(model, missing)
@@ -78,7 +79,7 @@ def _synthesise(model: Path, missing: dict[Path, str]) -> None:
     """
     targets = list(missing)
     home = targets[0].parent
-    print(f"Speaking {len(targets)} texts …", file=sys.stderr, flush=True)
+    notice(f"Speaking {len(targets)} texts …")
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=home, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / "lines.txt").write_text("\n".join(missing.values()) + "\n", encoding="utf-8")
@@ -88,7 +89,7 @@ def _synthesise(model: Path, missing: dict[Path, str]) -> None:
                 time.sleep(0.2)
                 done = _keep(folder, missing, done, unfinished=True)
                 if time.monotonic() > next_report:
-                    print(f"Spoken {done} of {len(targets)} …", file=sys.stderr, flush=True)
+                    notice(f"Spoken {done} of {len(targets)} …")
                     next_report += _REPORT_EVERY
         log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         done = _keep(folder, missing, done, unfinished=process.returncode != 0)

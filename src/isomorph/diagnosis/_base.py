@@ -11,8 +11,7 @@ import numpy as np
 
 from .._core.arrays import to_numpy
 from .._core.registry import Registry
-from ..conditions.sides import Side
-from ..metrics import metric as make_metric
+from ..conditions import Comparison, Side
 from ..results import Alignment, Finding, MapScores, Scan, Stitch
 
 Matrix = np.ndarray[Any, Any]
@@ -28,7 +27,7 @@ class Case:
         labels: One class an item as numbers, or None.
         scan: A scan of the two, or None.
         stitch: A stitch of the two, or None.
-        baselines: Name such as ``"untrained x"`` -> that side, with the same items.
+        baselines: Label such as ``"untrained x"`` -> what takes the place of a side, with the same items.
         seed: Seed of what is drawn.
     """
 
@@ -37,7 +36,7 @@ class Case:
     labels: np.ndarray[Any, np.dtype[np.int64]] | None = None
     scan: Scan | None = None
     stitch: Stitch | None = None
-    baselines: Mapping[str, Side] = dataclasses.field(default_factory=dict)
+    baselines: Mapping[str, Comparison] = dataclasses.field(default_factory=dict)
     seed: int = 0
 
     def sides(self) -> Iterator[tuple[str, Side]]:
@@ -132,8 +131,7 @@ def unit(rows: Matrix) -> Matrix:
 
 def gain(alignment: Alignment, value: float, chance: float) -> float | None:
     """How far a score is from chance (0) towards the end of its range (1); None where the range has no end."""
-    metric = make_metric(alignment.variant)
-    end = metric.range[0] if metric.distance else metric.range[1]
+    end = alignment.end
     return (value - chance) / (end - chance) if np.isfinite(end) and end != chance else None
 
 

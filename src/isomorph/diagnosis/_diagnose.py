@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from .._core.arrays import checked_once
 from .._core.provenance import fingerprint, provenance
-from ..conditions.sides import Side, as_side, joined
+from ..conditions import Comparison, as_side, comparisons, joined
 from ..errors import InputError
 from ..results import Diagnosis, Finding, Scan, Stitch
 from ._base import REGISTRY, Case, function, geometry
 
 
+@checked_once()
 def diagnose(
     x: Any = None,
     y: Any = None,
@@ -99,15 +101,12 @@ def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any,
             count = "no features" if left is None else f"{left.n} items"
             raise InputError(f"labels has {len(labels)} entries but there are {count}; one for each item is needed.")
         code = np.unique(np.array([str(v) for v in labels]), return_inverse=True)[1].reshape(-1).astype(np.int64)
-    baselines: dict[str, Side] = {}
-    for suffix, given, own in (("x", x_baselines, left), ("y", y_baselines, right)):
-        for name, layers in (given or {}).items():
-            if left is None or right is None or own is None:
-                raise InputError("Baselines take the place of a side: give both x and y.")
-            _, side = joined(own, as_side(layers, name, None))
-            if side.n != left.n:
-                raise InputError(f"The baseline {name!r} shares {side.n} items with the others, which have {left.n}.")
-            baselines[f"{name} {suffix}"] = side
+    beside: list[Comparison] = []
+    if x_baselines or y_baselines:
+        if left is None or right is None:
+            raise InputError("Baselines take the place of a side: give both x and y.")
+        beside = comparisons(left, right, x_baselines=x_baselines, y_baselines=y_baselines, verb="diagnosis")[1:]
+    baselines = {c.label: c for c in beside}
     return Case(left, right, code, scan, stitch, baselines, seed)
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..metrics import metric as make_metric
-from ..results import Finding
+from ..results import Finding, Stitch
 from ._base import Case, Matrix, Signature, gain, unit
 
 
@@ -70,7 +70,7 @@ class UntrainedTwinFeatures(Signature):
     def missing(self, case: Case) -> str:
         if case.scan is not None and case.scan.baselines:
             return ""
-        if any(c.endswith((" x", " y")) for m in _maps(case) for c in m):
+        if case.stitch is not None and _baselines(case.stitch):
             return ""
         if case.baselines and case.x is not None and case.x.n >= 12:
             return ""
@@ -105,10 +105,11 @@ class UntrainedTwinFeatures(Signature):
     def _of_stitch(self, case: Case) -> list[Finding]:
         assert case.stitch is not None  # the caller checks
         shares: dict[str, dict[str, float]] = {}
+        baselines = _baselines(case.stitch)
         for spec, m in case.stitch.maps.items():
             own = m["mrr"]
             for control, scores in m.controls.items():
-                if control.endswith((" x", " y")) and own.value > own.chance:
+                if control in baselines and own.value > own.chance:
                     share = (scores["mrr"].value - own.chance) / (own.value - own.chance)
                     shares.setdefault(control, {})[spec] = share
         return [self._judge(f"{c}, stitch", s, "retrieval above chance") for c, s in shares.items()]
@@ -118,7 +119,7 @@ class UntrainedTwinFeatures(Signature):
         assert case.y is not None
         findings = []
         for name, twin in case.baselines.items():
-            left, right = (twin, case.y) if name.endswith(" x") else (case.x, twin)
+            left, right = twin.left, twin.right
             shares = {}
             for spec in self.metrics:
                 metric = make_metric(spec)
@@ -141,8 +142,9 @@ class UntrainedTwinFeatures(Signature):
         return self.finding(where, present, evidence, words)
 
 
-def _maps(case: Case) -> list[list[str]]:
-    return [] if case.stitch is None else [list(m.controls) for m in case.stitch.maps.values()]
+def _baselines(stitch: Stitch) -> set[str]:
+    """Labels of the controls that take the place of a side."""
+    return {label for m in stitch.maps.values() for label in m.controls if stitch.control(label).side}
 
 
 def _separability(a: Matrix, b: Matrix, seed: int) -> float:

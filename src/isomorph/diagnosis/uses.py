@@ -173,7 +173,7 @@ def _of_scan(scan: Scan) -> list[Table]:
     i, j = lead.x_layers.index(best.x_layer), lead.y_layers.index(best.y_layer)
     for name, baseline in scan.baselines.items():
         twin = baseline.alignments.get(lead.metric)
-        axis = 1 if name.endswith(" y") else 0
+        axis = 1 if scan.baseline(name).side == "y" else 0
         layers = (lead.x_layers, lead.y_layers)[axis]
         if twin is None or len(layers) < 2 or (twin.x_layers, twin.y_layers) != (lead.x_layers, lead.y_layers):
             continue
@@ -197,7 +197,7 @@ def _of_stitch(stitch: Stitch) -> list[Table]:
     i, j = stitch.x_layers.index(stitch.x_layer), stitch.y_layers.index(stitch.y_layer)
     chance = stitch[stitch.layer_map]["mrr"].chance
     for name, scores in stitch.baseline_layer_scores.items():
-        axis = 1 if name.endswith(" y") else 0
+        axis = 1 if stitch.control(name).side == "y" else 0
         layers = (stitch.x_layers, stitch.y_layers)[axis]
         if scores.shape != stitch.layer_scores.shape or len(layers) < 2:
             continue

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._core.arrays import as_features, as_pair, to_numpy
-from .._core.registry import format_spec
+from .._core.registry import format_spec, spellings
 from ..errors import InputError
 
 Matrix = np.ndarray[Any, Any]
@@ -170,6 +170,11 @@ class Map(ABC):
     def variant(self) -> str:
         """Full canonical spelling."""
         return format_spec(self.name, self.get_params())
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The shortest spec, without parameters at their defaults, and the other names that mean this variant."""
+        return spellings(self.name, self.get_params(), _parameters(type(self)), self.aliases)
 
     def __repr__(self) -> str:
         return self.spec

@@ -7,7 +7,7 @@ from typing import Any
 from .._core.memory import working_memory
 from .._core.registry import Registry
 from ..nulls import Null
-from ._base import INVARIANCES, Metric
+from ._base import INVARIANCES, SITUATIONS, Metric
 
 REGISTRY: Registry[Metric[Any]] = Registry("metric", __name__, Metric, "isomorph.metrics")
 
@@ -25,4 +25,4 @@ def metric(spec: str | Metric[Any]) -> Metric[Any]:
     return REGISTRY.make(spec)
 
 
-__all__ = ["INVARIANCES", "REGISTRY", "Metric", "Null", "metric", "working_memory"]
+__all__ = ["INVARIANCES", "REGISTRY", "SITUATIONS", "Metric", "Null", "metric", "working_memory"]

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from .._core.arrays import Array, as_features, as_pair, to_numpy
-from .._core.registry import format_spec
+from .._core.registry import format_spec, spellings
 from ..errors import InputError
 from ..nulls import Influence, Null
+from ..nulls.judge import FEW, every_order
 
 State = TypeVar("State")
 
@@ -30,6 +31,39 @@ INVARIANCES = {
     "item_permutation": "x, y -> P x, P y: the same reordering of the items on both sides",
 }
 """The transformations of one side under which a metric may declare its score unchanged."""
+
+SITUATIONS = {
+    "constant layer": "all items of a layer have the same features, not zero",
+    "zero layer": "all features of a layer are zero",
+    "one feature": "both layers have a single feature",
+    "as many features as items": "both layers have as many features as items, of full rank",
+    "more features than items": "both layers have more features than items, of full rank",
+    "uncorrelated features": "the features of each layer are centred, uncorrelated and of the same variance",
+    "equidistant items": "the items of each layer are orthogonal and of the same norm, so all are equally far apart",
+    "zero items": "a few items of each layer have zeros only",
+    "many equal items": "a third or more of the items of each layer are the same",
+    "items equal in twos": "each item occurs twice, in both layers",
+    "two values": "each feature is -1 or 1, so items coincide and some are flat",
+    "one-hot labels": "each item is one of four unit vectors",
+    "far item": "one item of each layer is a million standard deviations away",
+    "far scale": "one layer in huge units, the other in tiny ones: 1e±8, 1e±30 in float32, 1e±150",
+    "fewest items": "the fewest items that the metric takes, of two features",
+}
+"""Hard data on which a metric may declare that it has no score (`Metric.refuses`).
+
+The contract suite executes each: what is declared is refused in words that name the cause, all else gets a score in
+the range. What is not on this list, such as other dtypes, widths, offsets, unrelated or opposite layers, rank
+deficiency and constant columns, no metric may refuse.
+"""
+
+NOTHING_VARIES = dict.fromkeys(("constant layer", "zero layer"), "nothing varies that could be alike")
+NO_DIRECTION = dict.fromkeys(("zero layer", "zero items"), "an item of zeros has no direction, so no cosine")
+NO_NEIGHBORS = {
+    "cosine": NO_DIRECTION,
+    "euclidean": NOTHING_VARIES,
+    "dot": {"zero layer": "all inner products are zero, so no item is nearer than another"},
+}
+EQUALLY_ALIKE = {"equidistant items": "all pairs of items are equally alike, so the score is 0/0"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +134,11 @@ class Metric(ABC, Generic[State]):
         return 3
 
     @property
+    def refuses(self) -> Mapping[str, str]:
+        """Names out of `SITUATIONS` in which this variant has no score, each with the reason."""
+        return NOTHING_VARIES
+
+    @property
     def streams(self) -> bool:
         """Whether `prepare` takes many items as `Unread` features too, and checks their values while it reads them."""
         return False
@@ -165,6 +204,8 @@ class Metric(ABC, Generic[State]):
     def null(self, x: Any, y: Any, *, permutations: int = 1000, seed: int = 0) -> Null:
         """The score's distribution under random re-pairing of the items: exact where known, sampled otherwise.
 
+        Of seven items or fewer all pairings are scored, and p is counted among them.
+
         Args:
             x: Features of shape (n_items, d1).
             y: Features of shape (n_items, d2).
@@ -176,20 +217,28 @@ class Metric(ABC, Generic[State]):
         """
         x, y = as_pair(x, y, min_items=self.min_items)
         xs, ys = [self.prepare(x)], [self.prepare(y)]
-        exact = self.null_moments(xs, ys)
+        n, exact = x.shape[0], self.null_moments(xs, ys)
         if exact is not None and exact.std is not None:
             scalars = {f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness", "scale")}
             weights = None if exact.weights is None else np.reshape(exact.weights, (-1,))
-            return dataclasses.replace(exact, **scalars, weights=weights, distance=self.distance)
-        n, rng = x.shape[0], np.random.default_rng(seed)
-        orders = np.stack([rng.permutation(n) for _ in range(permutations)])
-        sample = np.array([s[0, 0] for s in self.compare_permuted(xs, ys, orders)])
+            known = dataclasses.replace(exact, **scalars, weights=weights, distance=self.distance)
+            if n > FEW:
+                return known
+            sample = self._sample(xs, ys, every_order(n))
+            return dataclasses.replace(known, sample=sample, source=f"all {len(sample)} pairings of the items")
+        rng = np.random.default_rng(seed)
+        few = n <= FEW
+        orders = every_order(n) if few else np.stack([rng.permutation(n) for _ in range(permutations)])
+        sample = self._sample(xs, ys, orders)
         mean = float(sample.mean()) if exact is None else _scalar(exact.mean)
-        std = float(sample.std(ddof=1))
+        std = float(sample.std(ddof=0 if few else 1))
         if std <= 1e-12 * float(np.abs(sample).max()):  # a score that no re-pairing changes varies by rounding alone
             std = 0.0
-        source = f"{permutations} sampled permutations"
-        return Null(mean, std, _skewness(sample), False, n, source, sample=sample, distance=self.distance)
+        source = f"all {len(sample)} pairings of the items" if few else f"{permutations} sampled permutations"
+        return Null(mean, std, _skewness(sample), few, n, source, sample=sample, distance=self.distance)
+
+    def _sample(self, xs: Sequence[State], ys: Sequence[State], orders: Any) -> np.ndarray[Any, Any]:
+        return np.array([scores[0, 0] for scores in self.compare_permuted(xs, ys, orders)])
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -207,6 +256,19 @@ class Metric(ABC, Generic[State]):
     def variant(self) -> str:
         """Full canonical spelling, with every parameter."""
         return format_spec(self.name, self.parameters)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The shortest spec, without parameters at their defaults, and the other names that mean this variant."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self) if f.default is not dataclasses.MISSING}
+        return spellings(self.name, self.parameters, defaults, self.aliases)
+
+    @property
+    def meaning(self) -> str:
+        """What it measures: the first sentences of its documentation."""
+        words = (type(self).__doc__ or "").strip().split("\n\n")[0]
+        unwritten = words.startswith(f"{type(self).__name__}(")  # what dataclasses write where nobody wrote anything
+        return "" if unwritten else " ".join(words.replace("``", "").split())
 
     def __str__(self) -> str:
         return self.spec

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,12 +24,18 @@ from .._core.arrays import Array, to_numpy
 from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Null
-from ._base import Metric, choice
+from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
 from ._engines.spectra.projections import projection_null, projection_permuted
 
 _TIED = 1e-10  # correlations closer than this are the same: what rounding does to equal ones
 ALWAYS = frozenset({"rotation", "reflection", "isotropic_scale", "translation", "unit_permutation", "item_permutation"})
+
+FULL_RANK = dict.fromkeys(
+    ("as many features as items", "more features than items", "equidistant items"),
+    "a layer of the rank of the items reproduces every other",
+)
+SATURATED = {**NOTHING_VARIES, **FULL_RANK, "fewest items": "three items of two features have full rank"}
 
 
 def canonical_correlations(x: Axes, y: Axes) -> Array:
@@ -130,6 +136,10 @@ class CCA(Metric[Axes]):
         return ALWAYS | {"invertible_linear"}
 
     @property
+    def refuses(self) -> Mapping[str, str]:
+        return SATURATED
+
+    @property
     def chance(self) -> str:
         if self.summary == "mean_square":
             return "max(r1, r2) / (n - 1), r the ranks: exact"
@@ -225,6 +235,12 @@ class SVCCA(Metric[Axes]):
     @property
     def invariances(self) -> frozenset[str]:
         return ALWAYS
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        why = "axes hold the same variance, so which of them is kept is arbitrary"
+        equal = ("equidistant items",) if self.count is None else ("equidistant items", "uncorrelated features")
+        return NOTHING_VARIES | dict.fromkeys(equal, why)
 
     @property
     def chance(self) -> str:
@@ -327,6 +343,10 @@ class PWCCA(Metric[Axes]):
     @property
     def symmetric(self) -> bool:
         return self.weights == "mean"
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return SATURATED
 
     @property
     def chance(self) -> str:
@@ -437,6 +457,10 @@ class EigenspaceOverlap(Metric[Axes]):
     @property
     def invariances(self) -> frozenset[str]:
         return (ALWAYS - {"translation"}) | {"invertible_linear"}
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return FULL_RANK | {"zero layer": "it has no directions to compare"}
 
     @property
     def chance(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from .._core.arrays import Array, take_rows
 from .._core.linalg import number, top_k, unit_rows
 from .._core.memory import require
 from ..errors import InputError
-from ._base import Metric
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Cknna(Metric["MaskedKernel"]):
         return frozenset({"rotation", "reflection", "unit_permutation", "item_permutation", "isotropic_scale"})
 
     @property
+    def refuses(self) -> Mapping[str, str]:
+        return NOTHING_VARIES | NO_DIRECTION | EQUALLY_ALIKE
+
+    @property
     def chance(self) -> str:
         return "between 0 and k / (n - 1), depending on the neighbours' similarities: sample it"
 
@@ -120,8 +124,9 @@ class Cknna(Metric["MaskedKernel"]):
             own = _masked_hsic(state, state)
             if number(own) <= 0:
                 raise InputError(
-                    f"The unbiased HSIC of a layer with itself on its {self.k} nearest neighbours is not positive, so "
-                    "CKNNA is not defined there. Choose a larger k, or mutual_knn, which has no such denominator."
+                    f"The unbiased HSIC of a layer with itself on its {self.k} nearest neighbours is not positive, as "
+                    "where its items are equally similar, so CKNNA is not defined there. Choose a larger k, or "
+                    "mutual_knn, which has no such denominator."
                 )
             state.cache["self"] = own
         return state.cache["self"]

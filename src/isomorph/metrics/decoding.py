@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,10 +22,10 @@ from .._core.arrays import Array, to_numpy
 from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Null
-from ._base import Metric, choice
+from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
 from ._engines.spectra.projections import inner, projection, projection_null, projection_permuted
-from .canonical import ALWAYS, refuse_saturation
+from .canonical import ALWAYS, SATURATED, refuse_saturation
 
 
 def gains(axes: Axes, regularization: float) -> Array:
@@ -97,6 +97,10 @@ class RCCA(Metric[Axes]):
     @property
     def invariances(self) -> frozenset[str]:
         return ALWAYS | {"invertible_linear"} if self.regularization == 0 else ALWAYS
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return SATURATED if self.regularization == 0 else NOTHING_VARIES
 
     @property
     def chance(self) -> str:
@@ -171,6 +175,10 @@ class Decoding(Metric[Axes]):
         return ALWAYS | {"invertible_linear"} if self.regularization == 0 else ALWAYS
 
     @property
+    def refuses(self) -> Mapping[str, str]:
+        return SATURATED if self.regularization == 0 else NOTHING_VARIES
+
+    @property
     def chance(self) -> str:
         return "tr G_x tr G_y / ((n - 1) |G_x| |G_y|): exact"
 
@@ -207,7 +215,9 @@ class Decoding(Metric[Axes]):
 
     def _pair(self, x: Axes, y: Axes) -> Array:
         xp = array_namespace(x.u)
-        return xp.clip(inner(x, y, self._weights(x), self._weights(y)) / self._norm(x, y), 0.0, 1.0)
+        wx, wy = self._weights(x), self._weights(y)
+        norm = xp.sqrt(xp.sum(wx**2) * xp.sum(wy**2))  # `_norm`, but as an array: a gradient must pass through it too
+        return xp.clip(inner(x, y, wx, wy) / norm, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,6 +266,10 @@ class GULP(Metric[Axes]):
     @property
     def invariances(self) -> frozenset[str]:
         return ALWAYS | {"invertible_linear"} if self.regularization == 0 else ALWAYS
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return SATURATED if self.regularization == 0 else NOTHING_VARIES
 
     @property
     def chance(self) -> str:

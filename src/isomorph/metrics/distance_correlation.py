@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._core.arrays import Array, take_rows
-from .._core.linalg import double_centre, u_centre
+from .._core.linalg import double_centre, number, u_centre
 from .._core.memory import require
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.ucentred import invariants, moments, permuted_products, skewness
-from ._base import Metric, choice
+from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric, choice
 from ._engines.kernels.gram import Kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.spectra.axes import block, compressed, wide_centred
@@ -94,6 +93,10 @@ class DistanceCorrelation(Metric[Centred]):
         return 4
 
     @property
+    def refuses(self) -> Mapping[str, str]:
+        return NOTHING_VARIES | (EQUALLY_ALIKE if self.estimator == "unbiased" else {})
+
+    @property
     def chance(self) -> str:
         return "0: exact" if self.estimator == "unbiased" else "above 0, and near 1 for many features and few items"
 
@@ -119,8 +122,8 @@ class DistanceCorrelation(Metric[Centred]):
         distances = euclidean_distances(c)
         xp = array_namespace(c)
         m = u_centre(distances) if self.estimator == "unbiased" else double_centre(distances)
-        size = math.sqrt(float(xp.sum(m * m)))
-        if size <= 1e-13 * float(xp.max(distances)) * c.shape[0]:
+        size = xp.sqrt(xp.sum(m * m))  # an array: a gradient must pass through it too
+        if number(size) <= 1e-13 * number(xp.max(distances)) * c.shape[0]:
             raise InputError(
                 "distance_correlation is not defined here: all items are equally far from each other, so no "
                 "distance varies. "

@@ -26,13 +26,16 @@ from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import invariants, moments, permuted_products, skewness
-from ._base import Metric, choice
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.kernels.gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
 TABLE_BYTES = 2 << 30  # the most that whole kernels may take when permutations are sampled from them
+_NO_OTHER_FEATURES = dict.fromkeys(
+    ("one feature", "uncorrelated features"), "no feature shares anything with another, which is all that counts"
+)
 ROTATIONS = {"rotation", "reflection", "unit_permutation", "item_permutation"}
 
 
@@ -93,6 +96,17 @@ class KernelMetric(Metric[Kernel]):
     @property
     def min_items(self) -> int:
         return 4 if self.estimator in {"unbiased", "chun"} else 3
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        centred = self.estimator in {"unbiased", "chun"}
+        return (
+            NOTHING_VARIES
+            | (NO_DIRECTION if self.kernel == "cosine" else {})
+            | (EQUALLY_ALIKE if centred else {})
+            | (_NO_OTHER_FEATURES if self.estimator == "chun" else {})
+            | ({"far scale": "a bandwidth in the units of the features fits one scale only"} if self._absolute else {})
+        )
 
     @property
     def streams(self) -> bool:

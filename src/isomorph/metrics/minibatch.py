@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from array_api_compat import array_namespace
 from .._core.arrays import Array, is_traced, take_rows
 from .._core.linalg import centre, centred_scaled, number
 from ..errors import InputError
-from ._base import Metric
+from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric
 from ._engines.kernels.gram import Kernel, inner_products, normaliser
 
 
@@ -66,6 +66,10 @@ class MinibatchCka(Metric[Batches]):
     @property
     def invariances(self) -> frozenset[str]:
         return frozenset({"rotation", "reflection", "unit_permutation", "isotropic_scale", "translation"})
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return NOTHING_VARIES | EQUALLY_ALIKE
 
     @property
     def chance(self) -> str:

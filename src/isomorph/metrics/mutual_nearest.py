@@ -8,7 +8,7 @@ takes rows that are in one space already, such as features after a map or of two
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from .._core.arrays import Array, as_features, as_pair, namespace, take_rows, to
 from .._core.linalg import centred_scaled, number, sum_squares, u_centre, unit_rows
 from .._core.memory import require
 from ..errors import InputError
-from ._base import Metric, choice
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.neighbors.graphs import SIMILARITIES, check_k
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -91,6 +91,10 @@ class MutualNearest(Metric[Profiles]):
     @property
     def min_items(self) -> int:
         return max(4, self.k + 2)
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return NOTHING_VARIES | EQUALLY_ALIKE | (NO_DIRECTION if self.similarity == "cosine" else {})
 
     @property
     def chance(self) -> str:

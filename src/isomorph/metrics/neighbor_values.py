@@ -14,7 +14,7 @@ from .._core.linalg import unit_rows
 from .._core.memory import block_bytes
 from ..nulls import Null
 from ..nulls.motifs import invariants, permutation_moments
-from ._base import Metric, choice
+from ._base import NO_DIRECTION, NO_NEIGHBORS, Metric, choice
 from ._engines.neighbors.edges import EdgeTable
 from ._engines.neighbors.graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
 
@@ -80,6 +80,10 @@ class SecondOrderCosine(Metric[Surroundings]):
     @property
     def invariances(self) -> frozenset[str]:
         return frozenset({"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"})
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return NO_DIRECTION
 
     @property
     def chance(self) -> str:
@@ -213,6 +217,10 @@ class InformationImbalance(Metric[Ranking]):
     @property
     def symmetric(self) -> bool:
         return False
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return NO_NEIGHBORS[self.similarity]
 
     @property
     def chance(self) -> str:

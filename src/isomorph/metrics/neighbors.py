@@ -20,7 +20,7 @@ from scipy import special, stats
 from .._core.arrays import Array, as_features
 from ..nulls import Influence, Null
 from ..nulls.motifs import Moments, permutation_moments
-from ._base import Metric, choice
+from ._base import NO_NEIGHBORS, Metric, choice
 from ._engines.neighbors.edges import EdgeTable, Hits, common, common_permuted, row_sums, total_overlap
 from ._engines.neighbors.graphs import INDEXES, SIMILARITIES, Neighbours, check_k, count_duplicates, nearest, recall_of
 from ._engines.neighbors.influence import overlap_influence
@@ -67,6 +67,10 @@ class NeighbourMetric(Metric[Neighbours]):
     def invariances(self) -> frozenset[str]:
         always = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
         return frozenset(always | ({"translation"} if self.similarity == "euclidean" else set()))
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return NO_NEIGHBORS[self.similarity]
 
     @property
     def min_items(self) -> int:

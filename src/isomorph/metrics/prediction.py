@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -20,8 +20,9 @@ from array_api_compat import array_namespace, device
 from .._core.arrays import Array, as_pair, take_rows, to_numpy
 from .._core.memory import require
 from ..errors import InputError
-from ._base import Metric, choice
+from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.spectra.axes import block, principal_axes, wide_centred
+from .canonical import FULL_RANK
 
 Folds = int | Literal["loo"] | None
 DIRECTIONS = ("symmetric", "x_to_y", "y_to_x")
@@ -311,6 +312,11 @@ class LinearPredictivity(_Predictivity):
     @property
     def penalty(self) -> float:
         return 0.0
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        alone = {"far item": "an item that spans a direction alone cannot be predicted without it"}
+        return NOTHING_VARIES | FULL_RANK | (alone if self.folds == "loo" else {})
 
     @property
     def reference(self) -> str:

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
-from ._base import Metric, choice
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.neighbors.graphs import Home
 from ._engines.rdms.crossnobis import crossnobis
 from ._engines.rdms.files import Rdms, read_rdms, write_rdms
@@ -146,6 +146,16 @@ class Rsa(Metric[Pattern]):
         if self.dissimilarity == "mahalanobis" and self.shrinkage == 0:
             held |= {"invertible_linear"}
         return frozenset(held)
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        refused = {**NOTHING_VARIES}
+        if self.dissimilarity == "correlation":
+            flat = ("one feature", "zero items", "two values")
+            refused |= dict.fromkeys(flat, "an item whose features are all equal has no correlation with another")
+        if self.dissimilarity == "cosine":
+            refused |= NO_DIRECTION
+        return refused if self.comparison in ("cosine", "whitened_cosine") else refused | EQUALLY_ALIKE
 
     @property
     def chance(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -19,10 +19,10 @@ from .._core.arrays import Array, take_rows, to_numpy
 from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Influence
-from ._base import Metric, choice
+from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.spectra.axes import Axes, block, compressed, norm, nuclear_norm, principal_axes, wide_centred
 from ._engines.spectra.influence import rotation_influence
-from .canonical import refuse_saturation
+from .canonical import SATURATED, refuse_saturation
 
 _ITEMS_A_FEATURE = 3  # that intervals need
 
@@ -295,6 +295,10 @@ class GeneralizedShape(Metric[Shape]):
         if self.alpha == 0:
             return RIGID | {"isotropic_scale", "invertible_linear"}
         return RIGID if self.reference_scale == "unit" and self.alpha < 1 else RIGID | {"isotropic_scale"}
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return SATURATED if self.alpha == 0 else NOTHING_VARIES
 
     @property
     def chance(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from .._core.linalg import number, top_k, unit_rows
 from .._core.memory import block_bytes
 from ..errors import InputError
 from ..nulls import Null
-from ._base import Metric, choice
+from ._base import NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.neighbors.graphs import nearest
 from ._engines.spectra.axes import block, compressed, principal_axes, wide_centred
 
@@ -277,19 +277,31 @@ class Statistic(NamedTuple):
     of: Callable[[Any], float]
     invariances: tuple[str, ...]
     min_items: int = 3
+    refuses: Mapping[str, str] = NOTHING_VARIES
 
+
+_COPIES = ("zero items", "many equal items", "two values", "one-hot labels")
+_COINCIDE = NOTHING_VARIES | dict.fromkeys(
+    ("equidistant items", *_COPIES), "the ratio of an item's distances to its neighbours is 0/0 or always 1"
+)
+_NO_MEAN = {"uncorrelated features": "the mean of centred items is zero, so none has an angle to it"}
 
 RIGID = ("rotation", "reflection", "unit_permutation")
 STATISTICS: dict[str, Statistic] = {
     "participation_ratio": Statistic(participation_ratio, (*RIGID, "translation", "isotropic_scale")),
     "effective_rank": Statistic(effective_rank, (*RIGID, "translation", "isotropic_scale")),
-    "twonn_dimension": Statistic(twonn_dimension, (*RIGID, "translation", "isotropic_scale"), 4),
-    "gride_dimension": Statistic(gride_dimension, (*RIGID, "translation", "isotropic_scale"), 6),
-    "uniformity": Statistic(uniformity, (*RIGID, "isotropic_scale")),
-    "anisotropy": Statistic(anisotropy, (*RIGID, "isotropic_scale")),
-    "concentricity": Statistic(concentricity, (*RIGID, "isotropic_scale")),
-    "magnitude": Statistic(magnitude, RIGID),
-    "hubness": Statistic(hubness, (*RIGID, "isotropic_scale"), 12),
+    "twonn_dimension": Statistic(
+        twonn_dimension,
+        (*RIGID, "translation", "isotropic_scale"),
+        4,
+        _COINCIDE | {"items equal in twos": "the nearest neighbour of every item is its copy, at distance 0"},
+    ),
+    "gride_dimension": Statistic(gride_dimension, (*RIGID, "translation", "isotropic_scale"), 6, _COINCIDE),
+    "uniformity": Statistic(uniformity, (*RIGID, "isotropic_scale"), refuses=NO_DIRECTION),
+    "anisotropy": Statistic(anisotropy, (*RIGID, "isotropic_scale"), refuses=NO_DIRECTION),
+    "concentricity": Statistic(concentricity, (*RIGID, "isotropic_scale"), refuses=NO_DIRECTION | _NO_MEAN),
+    "magnitude": Statistic(magnitude, RIGID, refuses={}),
+    "hubness": Statistic(hubness, (*RIGID, "isotropic_scale"), 12, NO_DIRECTION),
 }
 
 
@@ -350,6 +362,10 @@ class StatisticDistance(Metric[Value]):
     @property
     def min_items(self) -> int:
         return STATISTICS[self.statistic].min_items
+
+    @property
+    def refuses(self) -> Mapping[str, str]:
+        return STATISTICS[self.statistic].refuses
 
     @property
     def chance(self) -> str:

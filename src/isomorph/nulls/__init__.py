@@ -1,8 +1,9 @@
-"""What a score would be by chance, and how much each item moves it: exact moments, tails, influence functions."""
+"""What a score would be by chance, which p it gets, and how much each item moves it."""
 
 from __future__ import annotations
 
 from .influence import Influence
+from .judge import Judgement, Sample, judge
 from .null import Null
 
-__all__ = ["Influence", "Null"]
+__all__ = ["Influence", "Judgement", "Null", "Sample", "judge"]

@@ -6,10 +6,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from ..errors import InputError
+from .judge import Sample, judge, least_p
 from .tails import far_tail, is_known, mixed_tail, pearson3_sf
+
+Floats = np.ndarray[Any, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +30,13 @@ class Null:
         step: Spacing of the possible scores where they lie on a lattice (counts), 0 otherwise: the p-value then reads
             the continuous tail half a step lower.
         weights: What carries the far tail where it is known: leading weights of squared normal numbers, in units of
-            `std`, along a last axis; see `metrics/_tails.py`.
+            `std`, along a last axis; see `nulls/tails.py`.
         exact_skewness: False where the skewness beside an exact mean and deviation is an approximation; `source` says
             which.
         scale: How much the spread of the score varies with how the largest entries of the two matrices meet, where
             that is known: the relative variance of its square, large where few items are far out.
-        sample: The sampled scores where moments were sampled: p is then counted among them.
+        sample: Scores of sampled re-pairings, or where all pairings are few those of all (`exact` is true then, and the
+            observed one is among them): p is counted among them.
         distance: Whether lower scores are more alike: p is then the chance of a score at most as high.
     """
 
@@ -57,9 +60,26 @@ class Null:
         return bool(known) if known.ndim == 0 else known
 
     def p_value(self, score: Any) -> Any:
-        """One-sided p: the chance of a score at least this high (for a distance, this low), never below 1/n!.
+        """One-sided p: the chance of a score at least this high (for a distance, this low), by the rule of scans.
 
-        Where permutations were sampled p is (1 + #{sampled >= score}) / (K + 1), as it stands in scans.
+        Counted among the sampled re-pairings where there are some, (1 + #{sampled >= score}) / (K + 1), or among all of
+        them where these are few. Else from the moments, never below 1/n!: see `tail_p`.
+
+        Raises:
+            InputError: if only the mean is known, so that permutations must be sampled.
+        """
+        sample = None
+        if self.sample is not None:
+            v = np.asarray(score, dtype=np.float64)
+            drawn = np.asarray(self.sample, dtype=np.float64).reshape(-1, *(1,) * v.ndim)
+            null = np.broadcast_to(drawn, (drawn.shape[0], *v.shape))
+            sample = Sample.counted(v, null, distance=self.distance, complete=self.exact, with_observed=self.exact)
+        moments = None if sample is not None and not self.exact else self
+        p = judge(score, moments, sample, distance=self.distance).p_value
+        return float(p) if np.ndim(p) == 0 else p
+
+    def tail_p(self, score: Any) -> Floats:
+        """The upper tail of the null at a score, from its moments.
 
         With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. It claims
         too much where few directions carry the score, and where few items do: with `weights` p is at least, below 0.01,
@@ -68,19 +88,13 @@ class Null:
         that holds for every distribution of this mean and deviation (Cantelli): 1 / (1 + z²).
 
         Raises:
-            InputError: if only the mean is known, so that permutations must be sampled.
+            InputError: if only the mean is known.
         """
         if self.std is None:
             raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
         sign = -1.0 if self.distance else 1.0
         std = np.asarray(self.std, dtype=np.float64)
         excess = sign * (np.asarray(score, dtype=np.float64) - self.mean) - self.step / 2
-        if self.sample is not None:
-            drawn = sign * (np.asarray(self.sample) - self.mean)
-            slack = 1e-12 * np.max(np.abs(drawn), initial=0.0)  # scores that are equal differ by rounding
-            reached = np.sum(drawn >= np.asarray(excess)[..., None] - slack, axis=-1)
-            p = (1.0 + reached) / (len(drawn) + 1)
-            return float(p) if p.ndim == 0 else p
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(std > 0, excess / std, 0.0)
         # a degenerate null (every re-pairing scores the same) can reject nothing
@@ -91,6 +105,4 @@ class Null:
         if self.scale is not None and self.skewness is not None:
             p = mixed_tail(p, z, skewness, np.asarray(self.scale))
         p = np.where(self.tail_known | (std == 0), p, 1 / (1 + np.maximum(z, 0.0) ** 2))
-        least = np.exp(-special.gammaln(self.n + 1)) if self.n else 0.0
-        p = np.clip(p, max(least, np.finfo(np.float64).tiny), 1.0)
-        return float(p) if p.ndim == 0 else p
+        return np.clip(p, least_p(self.n), 1.0)

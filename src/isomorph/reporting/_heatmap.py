@@ -8,7 +8,6 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ..metrics import metric as make_metric
 from ..results import Alignment
 from ._color import scale
 from ._svg import Figure, fit, line, tag, text, text_width
@@ -152,7 +151,7 @@ def _plan(alignment: Alignment) -> _Plan:
         turned,
         float(everything.min()),
         float(everything.max()),
-        make_metric(alignment.variant).distance,
+        alignment.distance,
     )
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from ._about import about
 from ._base import Result, load_result
+from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
 from ._networks import CutStitch, NetworkStitch
+from ._numbers import format_p
 from ._scan import Alignment, Best, Ceiling, Gallery, HeldOut, Neighborhoods, Permuted, Scan, Tested
 from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
-from ._summary import format_p
 
 __all__ = [
+    "BASELINE",
+    "CEILING",
+    "CONTROL",
     "DESCENDING",
     "DIRECTIONS",
+    "MAIN",
     "RETRIEVAL",
     "Alignment",
     "Best",
     "BestMap",
     "Ceiling",
+    "Condition",
     "Curve",
     "CutStitch",
     "Diagnosis",
@@ -34,6 +41,7 @@ __all__ = [
     "Score",
     "Stitch",
     "Tested",
+    "about",
     "format_p",
     "load_result",
 ]

@@ -31,6 +31,11 @@ class Result:
         super().__init_subclass__(**kwargs)
         _KINDS[cls.kind] = cls
 
+    @classmethod
+    def upgraded(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of a file, with those that files of earlier versions do not hold."""
+        return fields
+
     def to_json(self) -> str:
         """The result as text; floats keep every digit, and equal results give equal bytes."""
         return json.dumps({"isomorph": FORMAT, **_encode(self)}, indent=1, allow_nan=False) + "\n"
@@ -124,7 +129,7 @@ def _decode(value: Any, gaps: bool = False) -> Any:
     if isinstance(kind, str) and kind in _KINDS:
         cls: Any = _KINDS[kind]  # for the cache, as a class that can be hashed
         may = {f.name for f in dataclasses.fields(cls) if _has_gaps(f)}
-        fields = {k: _decode(v, k in may) for k, v in value.items() if k != "kind"}
+        fields = dict(cls.upgraded({k: _decode(v, k in may) for k, v in value.items() if k != "kind"}))
         for name, hint in _hints(cls).items():
             if name in fields and not _is(fields[name], hint):
                 raise ValueError(f"{kind}.{name}={fields[name]!r} cannot be".replace("\n", " "))

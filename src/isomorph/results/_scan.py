@@ -10,9 +10,12 @@ from typing import Any, ClassVar, NamedTuple, TypedDict
 import numpy as np
 
 from ..errors import InputError, MissingExtraError, UnknownNameError
-from ..metrics import metric as make_metric
+from ._about import about_variant
 from ._base import Result
-from ._summary import format_p, summary
+from ._conditions import BASELINE, CEILING, Condition, condition_of
+from ._numbers import format_p
+from ._spellings import find_spelled
+from ._summary import summary
 
 Matrix = np.ndarray[Any, Any]
 
@@ -105,6 +108,12 @@ class Alignment(Result):
     Attributes:
         metric: Short spec of the metric, such as ``"mutual_knn(k=10)"``.
         variant: Full spec, with every parameter.
+        spellings: The shortest spec, and other names that mean this variant.
+        distance: Whether lower scores are more alike.
+        range: Lowest and highest possible score, None where there is no bound.
+        meaning: What the metric measures.
+        expected: The expected score of unrelated representations, in words or a formula of n, d, k.
+        reference: Where the metric is from.
         x_layers: Names of the layers of `x`.
         y_layers: Names of the layers of `y`.
         values: Scores; higher means more alike unless the metric is named a distance.
@@ -160,7 +169,26 @@ class Alignment(Result):
     gallery: Gallery | None = None
     null: str = ""
     maximum_from: str = ""
+    distance: bool = False
+    range: tuple[float | None, float | None] = (None, None)
+    spellings: tuple[str, ...] = ()
+    meaning: str = ""
+    expected: str = ""
+    reference: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def upgraded(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of a file, with those that files of version 0.1 do not hold."""
+        if "distance" in fields:
+            return fields
+        return {**about_variant(str(fields.get("variant", ""))), **fields}
+
+    @property
+    def end(self) -> float:
+        """The score of what is as alike as can be; infinite where the range has no such end."""
+        bound = self.range[0] if self.distance else self.range[1]
+        return (-math.inf if self.distance else math.inf) if bound is None else bound
 
     def __post_init__(self) -> None:
         for name in ("values", "chance", "p_value", "p_family", "calibrated", "threshold", "interval"):
@@ -178,8 +206,7 @@ class Alignment(Result):
 
     def best(self) -> Best:
         """The highest score (the lowest, for a distance) of all pairs, with the p of that maximum."""
-        distance = make_metric(self.variant).distance
-        flat = int(np.argmin(self.values) if distance else np.argmax(self.values))
+        flat = int(np.argmin(self.values) if self.distance else np.argmax(self.values))
         i, j = np.unravel_index(flat, self.values.shape)
         return Best(
             self.x_layers[i],
@@ -288,8 +315,9 @@ class Scan(Result, Mapping[str, Alignment]):
             where not all were sampled.
         notes: What a reader of the p-values must know about the items, such as duplicates.
         design: How the items were permuted, such as ``"permuted within labels (4 labels)"``; empty if freely.
-        baselines: Name, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
-        ceilings: Name, such as ``"other seed x"`` -> the same scan of `x` (or `y`) with another of its kind.
+        baselines: Label, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
+        ceilings: Label, such as ``"other seed x"`` -> the same scan of `x` (or `y`) with another of its kind.
+        conditions: What each baseline and ceiling is (`Condition`): role, name, side, what was given.
         provenance: How to make it again.
     """
 
@@ -308,6 +336,7 @@ class Scan(Result, Mapping[str, Alignment]):
     notes: tuple[str, ...] = ()
     baselines: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
     ceilings: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
     design: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -319,12 +348,11 @@ class Scan(Result, Mapping[str, Alignment]):
         if metric in self.alignments:
             return self.alignments[metric]
         try:
-            variant = make_metric(metric).variant
+            found = find_spelled(metric, self.alignments.values())
         except InputError as error:
             raise KeyError(str(error)) from error
-        for alignment in self.alignments.values():
-            if alignment.variant == variant:
-                return alignment
+        if found is not None:
+            return found  # type: ignore[no-any-return]  # an alignment, being one of them
         raise KeyError(f"{metric} was not scanned; this scan has {', '.join(self.alignments)}.")
 
     def __iter__(self) -> Iterator[str]:
@@ -332,6 +360,14 @@ class Scan(Result, Mapping[str, Alignment]):
 
     def __len__(self) -> int:
         return len(self.alignments)
+
+    def baseline(self, label: str) -> Condition:
+        """What the baseline of a label is: its name, the side that it takes the place of, and what was given."""
+        return condition_of(self.conditions, label, BASELINE)
+
+    def ceiling(self, label: str) -> Condition:
+        """What the ceiling of a label is: its name, the side that it is of, and what that was compared with."""
+        return condition_of(self.conditions, label, CEILING)
 
     @property
     def x_layers(self) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import InputError, UnknownNameError
-from ..maps import make_map
 from ._base import Result
+from ._conditions import BASELINE, CONTROL, Condition, condition_of
+from ._numbers import format_p
 from ._scan import _frame
-from ._summary import format_p
+from ._spellings import find_spelled
 
 Matrix = np.ndarray[Any, Any]
 
@@ -83,6 +84,7 @@ class MapScores(Result):
         margins: Score -> control -> how far the map is above that control.
         p_value: Score -> share of refits to permuted pairs that score at least as high, the map itself counted in.
         decided_by: The score by which `above_controls` is decided.
+        spellings: The shortest spec, and other names that mean this variant.
     """
 
     kind: ClassVar[str] = "map_scores"
@@ -96,6 +98,7 @@ class MapScores(Result):
     margins: Mapping[str, Mapping[str, Margin]]
     p_value: Mapping[str, float]
     decided_by: str = "mrr"
+    spellings: tuple[str, ...] = ()
 
     def __getitem__(self, score: str) -> Score:
         """One score by name.
@@ -268,6 +271,7 @@ class Stitch(Result, Mapping[str, MapScores]):
         x_view: View of the items that `x` saw.
         y_view: View of the items that `y` saw.
         dataset: What the items are.
+        conditions: What each baseline and ceiling is (`Condition`): role, name, side, what was given.
         provenance: How to make it again.
     """
 
@@ -302,18 +306,22 @@ class Stitch(Result, Mapping[str, MapScores]):
     x_view: str = ""
     y_view: str = ""
     dataset: str = ""
+    conditions: tuple[Condition, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def control(self, label: str) -> Condition:
+        """What the control of a label is; a baseline takes the place of a side."""
+        return condition_of(self.conditions, label, CONTROL, BASELINE)
 
     def __getitem__(self, map: str) -> MapScores:
         if map in self.maps:
             return self.maps[map]
         try:
-            variant = make_map(map).variant
+            found = find_spelled(map, self.maps.values())
         except InputError as error:
             raise KeyError(str(error)) from error
-        for scores in self.maps.values():
-            if scores.variant == variant:
-                return scores
+        if found is not None:
+            return found  # type: ignore[no-any-return]  # scores of a map, being some of them
         raise KeyError(f"{map} was not fitted; this stitch has {', '.join(self.maps)}.")
 
     def __iter__(self) -> Iterator[str]:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..metrics import metric as make_metric
+from ._numbers import format_p
 
 if TYPE_CHECKING:
     from ._scan import Alignment, Scan
 
 Row = tuple[str, ...]
-
-
-def format_p(p: float) -> str:
-    """A p-value for people: three decimals, or powers of ten when small."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
 def summary(scan: Scan) -> str:
@@ -47,7 +42,7 @@ def _settings(alignment: Alignment) -> str:
     best = alignment.best()
     i, j = alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer)
     sampled = f"{alignment.permutations} permutations" if alignment.permutations else "exact null, nothing sampled"
-    lower = ", lower is more alike" if make_metric(alignment.variant).distance else ""
+    lower = ", lower is more alike" if alignment.distance else ""
     return f": d = {alignment.x_dims[i]} × {alignment.y_dims[j]}, {sampled}{lower}"
 
 
@@ -71,7 +66,7 @@ def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
             yield ("  difference from it", value, bounds, "", "", format_p(tested["p_value"]), "", "")
     if alignment.permuted is not None:
         mean, end, level = (alignment.permuted[k] for k in ("mean", "quantile", "level"))
-        side = "above" if make_metric(alignment.variant).distance else "below"
+        side = "above" if alignment.distance else "below"
         reach = f"{100 * level:g} % {side} {_number(end)}"
         yield ("permuted pairs", _number(mean), reach, "", "", "", "", "best of all pairs")
     for name, ceiling in scan.ceilings.items():

@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from .._core.arrays import as_features, to_numpy
-from .._core.progress import duration, notice
-from ..conditions.sides import Side
+from .._core.arrays import to_numpy
+from .._core.progress import notice
+from ..conditions import BASELINE, CEILING, Comparison, Side
 from ..errors import InputError
-from ..metrics import Metric, Null
-from ..results import Alignment, Ceiling, Gallery, HeldOut, Permuted, Tested
-from ..significance import (
-    Design,
-    calibrate,
-    difference,
-    gallery_curve,
-    interval,
-    maximum_p,
-    sampled_null,
-    seconds_per_permutation,
-    select_split,
-    sequential,
-    step_down_p,
-)
+from ..metrics import Metric
+from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
+from ..significance import Design, difference, gallery_curve, interval, judge_block, select_split
 
 Floats = np.ndarray[Any, Any]
-
-_REFUTED = 1e-4
-MAIN, BASELINE, CEILING = "main", "baseline", "ceiling"
-
-
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """Two sides that are compared: the scan itself, a baseline, or a ceiling."""
-
-    role: str
-    name: str
-    left: Side
-    right: Side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,180 +42,66 @@ class Plan:
     advance: Callable[[int], None]
 
 
-def align_all(metric: Metric[Any], conditions: Sequence[Condition], plan: Plan) -> list[Found]:
+def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan) -> list[Found]:
     """One metric on every condition, the first of which is the scan itself; a shared side is prepared once."""
-    prepared: dict[int, list[Any]] = {}
-    out: list[Found] = []
-    for c in conditions:
-        states = [prepared.setdefault(id(s.layers), []) or _prepare(metric, s) for s in (c.left, c.right)]
-        prepared |= {id(s.layers): state for s, state in zip((c.left, c.right), states, strict=True)}
-        out.append(_align(metric, c, (states[0], states[1]), plan))
+    prepared = _Prepared(metric)
+    out = [_align(metric, c, (prepared.of(c.left), prepared.of(c.right)), plan) for c in conditions]
     main, best_of = conditions[0], out[0].alignment
     others = list(zip(conditions, (f.alignment for f in out), strict=True))[1:]
     against: dict[str, Tested] = {}
     if not plan.design.series:  # no difference can be tested over items of which none is independent of the others
-        against = {c.name: _against(metric, main, best_of, c, a, plan) for c, a in others if c.role == BASELINE}
+        against = {c.label: _against(metric, main, best_of, c, a, plan) for c, a in others if c.role == BASELINE}
     alignment = dataclasses.replace(
         best_of,
         against=against,
-        ceilings={c.name: _ceiling(metric, best_of, a) for c, a in others if c.role == CEILING},
+        ceilings={c.label: _ceiling(metric, best_of, a) for c, a in others if c.role == CEILING},
         held_out=_held_out(metric, main.left, main.right, plan) if plan.selection == "split" else None,
     )
     return [Found(alignment, out[0].null), *out[1:]]
 
 
-def _align(metric: Metric[Any], condition: Condition, states: tuple[list[Any], list[Any]], plan: Plan) -> Found:
+def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], list[Any]], plan: Plan) -> Found:
     left, right = condition.left, condition.right
     xs, ys = states
     values = to_numpy(metric.compare(xs, ys)).astype(np.float64).clip(*metric.range)  # rounding may lead out of it
     plan.advance(1)
-    exact = metric.null_moments(xs, ys) if plan.design.free else None
-    # the exact tails are those of high scores
-    known = exact is not None and exact.std is not None and not metric.distance
-    null: Floats | None = None
-    if len(plan.orders) == 0:
-        if exact is None or not known:
-            raise InputError(
-                f"{metric.spec} has no exact null for these items, so its chance level must be sampled: "
-                "call with permutations=200 or more."
-            )
-        chance = _exact_only(values, exact)
-    elif plan.budget is not None and _too_long(metric, xs, ys, plan):
-        chance = _sequential(metric, xs, ys, values, exact, known, plan)
-    else:
-        null = sampled_null(metric, xs, ys, plan.orders, advance=plan.advance)
-        chance = _sampled(metric, values, null, exact, known, plan.alpha)
-    if not plan.design.free:
-        chance["null"] += f", items {plan.design}"
+    judged = judge_block(
+        metric, xs, ys, values, plan.orders, plan.design, alpha=plan.alpha, budget=plan.budget, advance=plan.advance
+    )
     bounds = None
     if plan.intervals and not plan.design.series:
         bounds = interval(metric, xs, ys, level=1 - plan.alpha, groups=plan.design.groups)
-    shared: dict[str, Any] = {
-        "metric": metric.spec,
-        "variant": metric.variant,
-        "x_layers": tuple(left.layers),
-        "y_layers": tuple(right.layers),
-        "values": values,
-        "n": left.n,
-        "x_dims": tuple(int(a.shape[1]) for a in left.layers.values()),
-        "y_dims": tuple(int(a.shape[1]) for a in right.layers.values()),
-        "alpha": plan.alpha,
-        "interval": None if bounds is None else np.stack([bounds.low, bounds.high], axis=-1),
-    }
-    found = Alignment(**shared, **chance)
+    best = judged.best_permuted(plan.alpha, distance=metric.distance)
+    found = Alignment(
+        metric=metric.spec,
+        variant=metric.variant,
+        x_layers=tuple(left.layers),
+        y_layers=tuple(right.layers),
+        values=values,
+        chance=judged.chance,
+        p_value=judged.p_value,
+        n=left.n,
+        x_dims=tuple(left.dims[layer] for layer in left.layers),
+        y_dims=tuple(right.dims[layer] for layer in right.layers),
+        p_maximum=judged.p_maximum,
+        permutations=judged.permutations,
+        alpha=plan.alpha,
+        p_family=judged.p_family,
+        calibrated=judged.calibrated,
+        threshold=judged.threshold,
+        interval=None if bounds is None else np.stack([bounds.low, bounds.high], axis=-1),
+        permuted=None if best is None else {"mean": best[0], "quantile": best[1], "level": 1 - plan.alpha},
+        null=judged.source + ("" if plan.design.free else f", items {plan.design}"),
+        maximum_from=judged.maximum_from,
+        **about(metric),
+    )
     if plan.gallery is not False and condition.role != BASELINE:
         found = dataclasses.replace(found, gallery=_gallery(metric, found, condition, plan))
-    return Found(found, null)
-
-
-def _exact_only(values: Floats, exact: Null) -> dict[str, Any]:
-    p = np.asarray(exact.p_value(values))
-    told = np.broadcast_to(exact.tail_known, values.shape)
-    return {
-        "chance": _spread_over(exact.mean, values),
-        "p_value": p,
-        "p_maximum": float(min(1.0, p.size * p.min())),
-        "p_family": np.minimum(1.0, p.size * p),
-        "null": exact.source + ("" if told.all() else f"; {_FEW.format(_pairs(~told))}the bound 1 / (1 + z²)"),
-        "maximum_from": f"Bonferroni bound over {p.size} layer pairs",
-    }
-
-
-_FEW = "a few items decide the score of {}, so p there is "
-
-
-def _pairs(which: Floats) -> str:
-    return "all pairs of layers" if which.all() else f"{int(which.sum())} of {which.size} pairs of layers"
-
-
-def _told(exact: Null | None, known: bool, values: Floats, sampled: Floats, count: int) -> tuple[Floats, str]:
-    """The p of each pair, exact where its tail is known and no sample speaks against it, else as sampled; its source.
-
-    A sample speaks against an exact p if so many permutations reach the score as chance would let in one of ten
-    thousand samples, were that p right.
-    """
-    if exact is None or not known:
-        return sampled, f"{count} sampled permutations"
-    p = np.broadcast_to(np.asarray(exact.p_value(values)), values.shape)
-    told = np.broadcast_to(exact.tail_known, values.shape)
-    reached = np.round(sampled * (count + 1)) - 1
-    refuted = told & (stats.binom.sf(reached - 1, count, p) < _REFUTED)
-    source = exact.source
-    if not told.all():
-        source += f"; {_FEW.format(_pairs(~told))}sampled ({count} permutations)"
-    if refuted.any():
-        source += f"; {_pairs(refuted)} reach their score more often in {count} permutations, so p there is sampled"
-    return np.where(told & ~refuted, p, sampled), source
-
-
-def _sampled(
-    metric: Metric[Any], values: Floats, null: Floats, exact: Null | None, known: bool, alpha: float
-) -> dict[str, Any]:
-    distance = metric.distance
-    best = metric.range[0] if distance else metric.range[1]
-    calibration = calibrate(values, null, alpha=alpha, s_max=best, distance=distance)
-    p, source = _told(exact, known, values, np.asarray(calibration.p_value), len(null))
-    return {
-        "chance": _spread_over(null.mean(axis=0) if exact is None else exact.mean, values),
-        "p_value": p,
-        "p_maximum": float(maximum_p(values, null, distance=distance)),
-        "p_family": np.asarray(step_down_p(values, null, studentized=False, distance=distance)),
-        "calibrated": calibration.calibrated,
-        "threshold": calibration.threshold,
-        "permuted": _permuted(null, alpha, distance),
-        "permutations": len(null),
-        "null": source,
-        "maximum_from": f"maximum over all layer pairs in {len(null)} shared permutations",
-    }
-
-
-def _permuted(null: Floats, alpha: float, distance: bool) -> Permuted:
-    """The best of all layer pairs with the items paired at random: its mean, and what a share alpha reaches."""
-    sign = -1.0 if distance else 1.0
-    bests = (sign * null).reshape(len(null), -1).max(axis=1)
-    reached = float(np.quantile(bests, 1 - alpha, method="higher"))
-    return {"mean": sign * float(bests.mean()), "quantile": sign * reached, "level": 1 - alpha}
-
-
-def _sequential(
-    metric: Metric[Any], xs: list[Any], ys: list[Any], values: Floats, exact: Null | None, known: bool, plan: Plan
-) -> dict[str, Any]:
-    least = math.ceil(1 / plan.alpha - 1e-9) - 1  # fewer could not give a p of alpha: all would look like chance
-    found = sequential(metric, xs, ys, values, plan.orders, least=least, budget=plan.budget, advance=plan.advance)
-    assert found.p_maximum is not None  # asked for by default
-    few = plan.orders[: min(19, len(plan.orders))]
-    mean = sampled_null(metric, xs, ys, few).mean(axis=0) if exact is None else exact.mean
-    p, source, adjusted = found.p_value, f"up to {found.sampled} permutations, sequentially", None
-    if exact is not None and known:
-        told = np.broadcast_to(exact.tail_known, values.shape)
-        p = np.where(told, exact.p_value(values), p)
-        adjusted = np.minimum(1.0, p.size * p)
-        source = exact.source + ("" if told.all() else f"; {_FEW.format(_pairs(~told))}from {source}")
-    return {
-        "chance": _spread_over(mean, values),
-        "p_value": p,
-        "p_family": adjusted,
-        "p_maximum": found.p_maximum,
-        "permutations": found.sampled,
-        "null": source,
-        "maximum_from": f"maximum over all layer pairs in {found.used_maximum} shared permutations, sequentially",
-    }
-
-
-def _too_long(metric: Metric[Any], xs: list[Any], ys: list[Any], plan: Plan) -> bool:
-    assert plan.budget is not None
-    seconds = seconds_per_permutation(metric, xs, ys, plan.orders) * len(plan.orders)
-    if seconds <= plan.budget:
-        return False
-    notice(
-        f"{metric.spec}: {len(plan.orders)} permutations would take about {duration(seconds)}, over the budget of "
-        f"{duration(plan.budget)}; each score is sampled only until it is settled."
-    )
-    return True
+    return Found(found, judged.null)
 
 
 def _against(
-    metric: Metric[Any], main: Condition, best_of: Alignment, other: Condition, b: Alignment, plan: Plan
+    metric: Metric[Any], main: Comparison, best_of: Alignment, other: Comparison, b: Alignment, plan: Plan
 ) -> Tested:
     """The best pair of the scan against the best pair of a baseline: paired over the same items.
 
@@ -266,14 +125,14 @@ def _against(
     try:
         found = difference(
             metric,
-            (main.left.layers[first.x_layer], main.right.layers[first.y_layer]),
-            (other.left.layers[second.x_layer], other.right.layers[second.y_layer]),
+            (main.left.features(first.x_layer), main.right.features(first.y_layer)),
+            (other.left.features(second.x_layer), other.right.features(second.y_layer)),
             level=1 - plan.alpha / many,
             groups=plan.design.groups,
             seed=plan.seed,
         )
     except InputError as error:  # the scan is done and stands; only this test has no answer
-        notice(f"{metric.spec}: no test against {other.name}. {error}")
+        notice(f"{metric.spec}: no test against {other.label}. {error}")
         return tested | {"method": f"no test: {error}"}
     return tested | {
         "difference": found.value,
@@ -300,14 +159,14 @@ def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> Ceilin
     }
 
 
-def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, plan: Plan) -> Gallery | None:
+def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, plan: Plan) -> Gallery | None:
     """The score of the best pair against the number of items; None, said aloud, if some of the subsets have none."""
     best, design = alignment.best(), plan.design
     try:
         points = gallery_curve(
             metric,
-            condition.left.layers[best.x_layer],
-            condition.right.layers[best.y_layer],
+            condition.left.features(best.x_layer),
+            condition.right.features(best.y_layer),
             None if isinstance(plan.gallery, bool) else plan.gallery,
             seed=plan.seed,
             groups=design.groups,
@@ -328,7 +187,7 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Condition, pl
 
 
 def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> HeldOut:
-    xs, ys = list(left.layers.values()), list(right.layers.values())
+    xs, ys = ([side.features(layer) for layer in side.layers] for side in (left, right))
     design = plan.design
     found = select_split(
         metric,
@@ -355,15 +214,27 @@ def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> HeldO
     }
 
 
-def _prepare(metric: Metric[Any], side: Side) -> list[Any]:
-    states = []
-    for name, layer in side.layers.items():
+class _Prepared:
+    """The prepared layers of each side, which several conditions share."""
+
+    def __init__(self, metric: Metric[Any]) -> None:
+        self._metric = metric
+        self._states: dict[int, tuple[Side, list[Any]]] = {}  # the side is kept, so that its id is nobody else's
+
+    def of(self, side: Side) -> list[Any]:
+        """The states of a side's layers.
+
+        Raises:
+            InputError: if the metric does not take a layer.
+        """
+        key = id(side.layers)
+        if key not in self._states:
+            self._states[key] = side, [self._prepare(side, layer) for layer in side.layers]
+        return self._states[key][1]
+
+    def _prepare(self, side: Side, layer: str) -> Any:
+        metric = self._metric
         try:
-            states.append(metric.prepare(as_features(layer, f"layer {name!r}", min_items=metric.min_items)))
+            return metric.prepare(side.features(layer, min_items=metric.min_items, unread=metric.streams))
         except InputError as error:
-            raise InputError(f"{side.name}, layer {name!r}, {metric.spec}: {error}") from error
-    return states
-
-
-def _spread_over(mean: Any, values: Floats) -> Floats:
-    return np.broadcast_to(np.asarray(to_numpy(mean), dtype=np.float64), values.shape).copy()
+            raise InputError(f"{side.name}, layer {layer!r}, {metric.spec}: {error}") from error

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from .._core.arrays import as_features
 from ..conditions.sides import Side
 from ..significance import Design, duplicates
 
@@ -88,8 +87,8 @@ def _copies(left: Side, right: Side, design: Design) -> list[str]:
 def _alike(side: Side, tolerance: float) -> Codes:
     """One label an item, shared by items that are alike in every layer."""
     label = np.arange(side.n)
-    for number, layer in enumerate(reversed(list(side.layers.values()))):
-        own = duplicates(as_features(layer), tolerance).labels
+    for number, layer in enumerate(reversed(list(side.layers))):
+        own = duplicates(side.features(layer), tolerance).labels
         label = own if number == 0 else _joint([label, own])
         if not _sets(label):
             break

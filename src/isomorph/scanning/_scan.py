@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from .._core.arrays import checked_once
 from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
 from .._core.progress import progress
 from .._core.provenance import fingerprint, provenance
-from ..conditions.sides import Side, as_side, joined
+from ..conditions import BASELINE, CEILING, Comparison, as_side, comparisons, joined
 from ..datasets import PairedItems
 from ..errors import InputError
 from ..metrics import Metric, working_memory
 from ..metrics import metric as make_metric
 from ..results import Scan
-from ..significance import Design, family, gallery_subsets, split_rows
-from ._align import BASELINE, CEILING, MAIN, Condition, Found, Plan, align_all
+from ..significance import Design, family, gallery_subsets, orders_for, split_rows
+from ._align import Found, Plan, align_all
 from ._design import check_shifts, design_of
 from ._neighborhoods import neighborhoods
 from ._notes import notes
@@ -29,6 +30,7 @@ DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
 SELECTIONS = ("all", "split")
 
 
+@checked_once()
 def scan(
     x: Any,
     y: Any,
@@ -121,20 +123,11 @@ def scan(
     if not isinstance(gallery, bool):
         for m in chosen:  # before the permutations, not after them
             gallery_subsets(m, left.n, gallery, design, seed=seed)
-    conditions = [
-        Condition(MAIN, "", left, right),
-        *(_in_place(BASELINE, k, "x", right, s, turned=True) for k, s in _sides(x_baselines, "x_baselines")),
-        *(_in_place(BASELINE, k, "y", left, s) for k, s in _sides(y_baselines, "y_baselines")),
-        *(_in_place(CEILING, k, "x", left, s) for k, s in _sides(x_ceilings, "x_ceilings")),
-        *(_in_place(CEILING, k, "y", right, s, turned=True) for k, s in _sides(y_ceilings, "y_ceilings")),
-    ]
-    for c in conditions[1:]:
-        if c.left.n != left.n:
-            raise InputError(
-                f"The {c.role} {c.name!r} shares {c.left.n} items with the other side, the scan has {left.n}."
-            )
-    orders = design.orders(left.n, permutations, seed)
-    what, total = f"scan {left.name} × {right.name}", len(conditions) * len(chosen) * (permutations + 1)
+    conditions = comparisons(
+        left, right, x_baselines=x_baselines, y_baselines=y_baselines, x_ceilings=x_ceilings, y_ceilings=y_ceilings
+    )
+    orders = orders_for(design, left.n, permutations, seed)
+    what, total = f"scan {left.name} × {right.name}", len(conditions) * len(chosen) * (len(orders) + 1)
     limit = nullcontext() if memory is None else working_memory(memory)
     with limit, progress(total, what, unit="permutations") as advance:
         plan = Plan(orders, design, alpha, seed, selection, intervals, gallery, budget, advance)
@@ -145,42 +138,14 @@ def scan(
     first = next(iter(scans[0].values()))
     return dataclasses.replace(
         scans[0],
-        baselines={c.name: s for c, s in zip(conditions, scans, strict=True) if c.role == BASELINE},
-        ceilings={c.name: s for c, s in zip(conditions, scans, strict=True) if c.role == CEILING},
+        baselines={c.label: s for c, s in zip(conditions, scans, strict=True) if c.role == BASELINE},
+        ceilings={c.label: s for c, s in zip(conditions, scans, strict=True) if c.role == CEILING},
+        conditions=tuple(c.condition for c in conditions[1:]),
         notes=notes(given, left, right, design, alpha),
         neighborhoods=neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
         design="" if design.free else str(design),
         dataset=items.name if items is not None else scans[0].dataset,
     )
-
-
-def _sides(given: Mapping[str, Any] | None, argument: str) -> list[tuple[str, Side]]:
-    """Baselines or ceilings by name.
-
-    Raises:
-        InputError: if they have no names, or one is no representation.
-    """
-    if given is None:
-        return []
-    if not isinstance(given, Mapping) or not all(isinstance(k, str) and k.strip() for k in given):
-        found = list(given) if isinstance(given, Mapping) else type(given).__name__
-        raise InputError(f"{argument} must be a dict from a name to layers, such as {{'twin': layers}}, found {found}.")
-    return [(k, as_side(v, k, None)) for k, v in given.items()]
-
-
-def _in_place(role: str, name: str, side: str, kept: Side, other: Side, *, turned: bool = False) -> Condition:
-    """A side of the scan with another in place of its partner, on the left if `turned`.
-
-    Items stay in the order of the scan, which that of groups, strata and series is, and of paired differences.
-
-    Raises:
-        InputError: if the two cannot be joined.
-    """
-    try:
-        pair = joined(kept, other)
-    except InputError as error:
-        raise InputError(f"The {role} {name!r} in {side}_{role}s: {error}") from error
-    return Condition(role, f"{name} {side}", *(reversed(pair) if turned else pair))
 
 
 def _facts(design: Design) -> dict[str, Any]:
@@ -192,7 +157,7 @@ def _facts(design: Design) -> dict[str, Any]:
     return facts
 
 
-def _assembled(condition: Condition, found: Mapping[str, Found], facts: dict[str, Any]) -> Scan:
+def _assembled(condition: Comparison, found: Mapping[str, Found], facts: dict[str, Any]) -> Scan:
     """One scan out of its alignments; `found` also holds their sampled nulls, for the p over all metrics."""
     left, right = condition.left, condition.right
     made = provenance(call="scan", x=dict(left.facts), y=dict(right.facts), **facts)
@@ -201,9 +166,7 @@ def _assembled(condition: Condition, found: Mapping[str, Found], facts: dict[str
     stamp = {"call": "scan", "fingerprint": fingerprint(made)}
     alignments = {spec: dataclasses.replace(f.alignment, provenance=stamp) for spec, f in found.items()}
     nulls = {
-        spec: (f.alignment.values, f.null, make_metric(f.alignment.variant).distance)
-        for spec, f in found.items()
-        if f.null is not None
+        spec: (f.alignment.values, f.null, f.alignment.distance) for spec, f in found.items() if f.null is not None
     }
     return Scan(
         x_name=left.name,

@@ -5,6 +5,7 @@ Exact nulls live with the metrics (`Metric.null_moments`); what is here works fo
 
 from __future__ import annotations
 
+from ..design import Design, log10_distinct, permutations
 from ._baselines import input_statistics
 from ._decisions import (
     Calibration,
@@ -30,7 +31,7 @@ from ._intervals import (
     subsample_interval,
 )
 from ._items import Duplicates, duplicates
-from ._permutations import Design, log10_distinct, permutations
+from ._judge import Judged, chance_level, judge_block, orders_for
 from ._power import GalleryPoint, Power, gallery_curve, gallery_subsets, planted, power
 from ._sampling import Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import Split, select_split, split_rows
@@ -44,12 +45,14 @@ __all__ = [
     "Family",
     "GalleryPoint",
     "Interval",
+    "Judged",
     "Power",
     "Sequential",
     "Split",
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "calibrate",
+    "chance_level",
     "difference",
     "duplicates",
     "false_discovery",
@@ -58,9 +61,11 @@ __all__ = [
     "gallery_subsets",
     "input_statistics",
     "interval",
+    "judge_block",
     "log10_distinct",
     "maximum_p",
     "model_interval",
+    "orders_for",
     "permutations",
     "planted",
     "power",

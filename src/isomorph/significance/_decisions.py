@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..nulls.judge import ROUNDING, counted_p, oriented, slack
 
 Floats = np.ndarray[Any, Any]
-
-ROUNDING = 1e-6
-"""Relative difference under which two scores are the same: float32 products agree with float64 to this."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,12 +61,17 @@ def sampled_p(values: Any, null: Any, *, distance: bool = False) -> Floats:
     Raises:
         InputError: if the shapes do not fit or a score is not finite.
     """
-    v, z = _checked(values, null, distance)
-    return np.asarray((1.0 + np.sum(z >= v - _slack(v, z), axis=0)) / (len(z) + 1))
+    return counted_p(values, null, distance=distance)
 
 
 def calibrate(
-    values: Any, null: Any, *, alpha: float = 0.05, s_max: float | None = None, distance: bool = False
+    values: Any,
+    null: Any,
+    *,
+    alpha: float = 0.05,
+    s_max: float | None = None,
+    distance: bool = False,
+    any_count: bool = False,
 ) -> Calibration:
     """Calibrated scores exactly as Aristotelian define them (arXiv 2602.14486, Algorithm 1).
 
@@ -83,6 +86,7 @@ def calibrate(
         s_max: The best attainable score, which is calibrated to 1: by default 1, or 0 for a distance. If it is
             infinite the excess s - τ is not normalised.
         distance: Whether lower scores mean more alike.
+        any_count: Whether so few permutations are taken that no score can pass, as where these are all that there are.
 
     Raises:
         InputError: if shapes do not fit, a score is not finite, alpha is not in (0, 1), or K is so small that no score
@@ -90,9 +94,9 @@ def calibrate(
     """
     if not 0.0 < alpha < 1.0:
         raise InputError(f"calibrate: alpha={alpha} must lie between 0 and 1.")
-    v, z = _checked(values, null, distance)
+    v, z = oriented(values, null, distance=distance)
     count = len(z)
-    if alpha * (count + 1) < 1.0 - 1e-9:
+    if alpha * (count + 1) < 1.0 - 1e-9 and not any_count:
         raise InputError(
             f"calibrate: {count} permutations cannot give a p of {alpha} or less; "
             f"use at least {math.ceil(1 / alpha) - 1}."
@@ -123,7 +127,7 @@ def maximum_p(values: Any, null: Any, *, distance: bool = False) -> float:
     """
     v, z, _ = _comparable(values, null, False, distance)
     best, bests = v.max(keepdims=True), z.max(axis=1, keepdims=True)
-    return float((1.0 + np.sum(bests >= best - _slack(best, bests))) / (len(z) + 1))
+    return float((1.0 + np.sum(bests >= best - slack(best, bests))) / (len(z) + 1))
 
 
 def studentize(values: Any, null: Any, *, distance: bool = False) -> tuple[Floats, Floats]:
@@ -140,7 +144,7 @@ def studentize(values: Any, null: Any, *, distance: bool = False) -> tuple[Float
     Raises:
         InputError: if the shapes do not fit or a score is not finite.
     """
-    v, z = _checked(values, null, distance)
+    v, z = oriented(values, null, distance=distance)
     pooled = np.concatenate([v[None], z])
     mean, std = pooled.mean(axis=0), pooled.std(axis=0)
     flat = std <= ROUNDING * np.maximum(np.abs(pooled).max(axis=0), np.finfo(np.float64).tiny)
@@ -260,25 +264,9 @@ def _step_up(given: Any, penalty: float) -> Floats:
     return out.reshape(p.shape)
 
 
-def _checked(values: Any, null: Any, distance: bool) -> tuple[Floats, Floats]:
-    v, z = np.asarray(values, dtype=np.float64), np.asarray(null, dtype=np.float64)
-    if z.ndim != v.ndim + 1 or z.shape[1:] != v.shape or len(z) == 0 or v.size == 0:
-        raise InputError(
-            f"The null has shape {z.shape}; for scores of shape {v.shape} it must be (permutations, "
-            f"{', '.join(map(str, v.shape))}) with at least one permutation."
-        )
-    if not (np.all(np.isfinite(v)) and np.all(np.isfinite(z))):
-        raise InputError("Scores and their null must be finite: a metric returned NaN or infinity.")
-    return (-v, -z) if distance else (v, z)
-
-
 def _comparable(values: Any, null: Any, studentized: bool, distance: bool) -> tuple[Floats, Floats, tuple[int, ...]]:
-    v, z = studentize(values, null, distance=distance) if studentized else _checked(values, null, distance)
+    v, z = studentize(values, null, distance=distance) if studentized else oriented(values, null, distance=distance)
     return v.reshape(-1), z.reshape(len(z), -1), v.shape
-
-
-def _slack(v: Floats, z: Floats) -> Floats:
-    return np.asarray(ROUNDING * np.maximum(np.abs(v), np.abs(z).max(axis=0)))
 
 
 def _share(v: Floats, z: Floats) -> Floats:

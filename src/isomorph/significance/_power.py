@@ -13,9 +13,8 @@ from .._core.checks import as_count, as_seed, is_share
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric
-from ._decisions import sampled_p
-from ._permutations import Design, Labels, _codes, permutations
-from ._sampling import sampled_null
+from ._judge import chance_level, judge_block, orders_for
+from ._permutations import Design, Labels, _codes
 
 Floats = np.ndarray[Any, Any]
 Advance = Callable[[int], object]
@@ -187,7 +186,7 @@ def gallery_curve(
             try:
                 xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
                 values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
-                chances.append(_chance(metric, xs, ys, len(rows), seed, design.take(rows)))
+                chances.append(chance_level(metric, xs, ys, len(rows), design.take(rows), seed))
             except InputError as error:
                 if len(rows) == n:
                     raise
@@ -297,23 +296,11 @@ def _trial_mean(
         x, y = planted(n, d1, d2, rank, strength, np.random.default_rng([seed, trial]))
         xs, ys = [metric.prepare(x)], [metric.prepare(y)]
         value = np.asarray(to_numpy(metric.compare(xs, ys)), dtype=np.float64)
-        exact = metric.null_moments(xs, ys)
-        if exact is not None and exact.std is not None and not metric.distance and np.all(exact.tail_known):
-            p = float(np.asarray(exact.p_value(value)).reshape(-1)[0])
-        else:
-            null = sampled_null(metric, xs, ys, permutations(n, count, trial))
-            p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
+        orders = orders_for(Design(), n, count, trial)
+        found = judge_block(metric, xs, ys, value, orders, Design(), alpha=alpha, confirm=False)
         scores.append(float(value[0, 0]))
-        passed += p <= alpha
+        passed += float(found.p_value[0, 0]) <= alpha
     return float(np.mean(scores)), passed / trials
-
-
-def _chance(metric: Metric[Any], xs: list[Any], ys: list[Any], n: int, seed: int, design: Design) -> float:
-    exact = metric.null_moments(xs, ys) if design.free else None
-    if exact is not None:
-        return float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
-    count = min(30, n - 1) if design.series else 30
-    return float(sampled_null(metric, xs, ys, design.orders(n, count, seed)).mean())
 
 
 def _check_power(

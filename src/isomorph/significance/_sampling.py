@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import Metric
-from ._decisions import ROUNDING
+from ..nulls.judge import ROUNDING
 
 Floats = np.ndarray[Any, Any]
 Advance = Callable[[int], object]
@@ -25,6 +25,7 @@ class Sequential:
         p_value: p of each score alone, valid at the moment its own sampling stopped.
         p_maximum: p of the best score of all, or None if it was not asked for.
         used: Permutations that each score was held against.
+        reached: How many of these scored at least as well.
         used_maximum: Permutations that the best score was held against.
         sampled: Permutations that were drawn in all.
     """
@@ -34,6 +35,7 @@ class Sequential:
     used: np.ndarray[Any, Any]
     used_maximum: int
     sampled: int
+    reached: np.ndarray[Any, Any]
 
 
 def sampled_null(
@@ -164,7 +166,7 @@ def sequential(
         if advance is not None:
             advance(len(part))
     p_top = float(top.p_value()) if maximum else None
-    return Sequential(cells.p_value(), p_top, cells.used, int(top.used), sampled)
+    return Sequential(cells.p_value(), p_top, cells.used, int(top.used), sampled, cells.reached)
 
 
 def _open(cells: _Tally, axis: int) -> Sequence[int]:

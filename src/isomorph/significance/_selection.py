@@ -11,10 +11,9 @@ import numpy as np
 from .._core.arrays import Array, take_rows, to_numpy
 from ..errors import InputError
 from ..metrics import Metric
-from ._decisions import sampled_p
 from ._intervals import _features, _scores
+from ._judge import judge_block, orders_for
 from ._permutations import Design, Labels
-from ._sampling import sampled_null, seconds_per_permutation, sequential
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +89,19 @@ def select_split(
     x, y = (metric.prepare(take_rows(side[k], rest)) for side, k in ((left, i), (right, j)))
     value = np.asarray(to_numpy(metric.compare([x], [y])), dtype=np.float64)
     count = min(permutations, len(rest) - 1) if design.series else permutations
-    orders = design.take(rest).orders(len(rest), count, seed)
-    chance, p, source = _judged(metric, x, y, value, orders, design.free, budget)
-    return Split(i, j, float(value[0, 0]), chance, p, float(scores[i, j]), len(first), len(rest), source)
+    orders = orders_for(design.take(rest), len(rest), count, seed)
+    found = judge_block(metric, [x], [y], value, orders, design, budget=budget)
+    return Split(
+        x_index=i,
+        y_index=j,
+        value=float(value[0, 0]),
+        chance=float(found.chance[0, 0]),
+        p_value=float(found.p_value[0, 0]),
+        selection_value=float(scores[i, j]),
+        n_selection=len(first),
+        n_score=len(rest),
+        null=found.source,
+    )
 
 
 def split_rows(
@@ -119,28 +128,6 @@ def split_rows(
             "(selection='all')."
         ) from error
     return first, rest
-
-
-def _judged(
-    metric: Metric[Any],
-    x: Any,
-    y: Any,
-    value: np.ndarray[Any, Any],
-    orders: np.ndarray[Any, Any],
-    free: bool,
-    budget: float | None,
-) -> tuple[float, float, str]:
-    exact = metric.null_moments([x], [y]) if free else None
-    if exact is not None and exact.std is not None and not metric.distance and np.all(exact.tail_known):
-        mean = float(np.asarray(to_numpy(exact.mean)).reshape(-1)[0])
-        return mean, float(np.asarray(exact.p_value(value)).reshape(-1)[0]), exact.source
-    if budget is not None and seconds_per_permutation(metric, [x], [y], orders) * len(orders) > budget:
-        found = sequential(metric, [x], [y], value, orders, maximum=False, least=min(19, len(orders)), budget=budget)
-        few = sampled_null(metric, [x], [y], orders[: min(19, len(orders))])
-        return float(few.mean()), float(found.p_value[0, 0]), f"up to {found.sampled} permutations, sequentially"
-    null = sampled_null(metric, [x], [y], orders)
-    p = float(sampled_p(value, null, distance=metric.distance)[0, 0])
-    return float(null.mean()), p, f"{len(orders)} sampled permutations"
 
 
 def _rows(layers: Sequence[Array], rows: np.ndarray[Any, Any]) -> list[Array]:

@@ -15,12 +15,12 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import numpy as np
 
-from .._core.progress import notice
-from .._core.provenance import sync_folder
+from .._core.provenance import alone, sync_folder
 from ..errors import InputError, StoreError
 from ._entry import Entry, LayerFile, header, layer_file
 from ._journal import Batch, Journal, Layer, layout, line
@@ -206,26 +206,9 @@ class EntryWriter:
             )
 
 
-@contextlib.contextmanager
-def lock(entry: Entry) -> Iterator[None]:
-    """Be the only writer of an entry; wait, and say so, while another process is. It ends with the process."""
-    import fcntl  # POSIX only: the store is not written on Windows
-
-    handle = os.open(entry.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        waited = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waited:
-                    notice(f"Waiting: another process is writing {entry.encoder} on {entry.view!r} …")
-                    waited = True
-                time.sleep(0.1)
-        yield
-    finally:
-        os.close(handle)
+def lock(entry: Entry) -> AbstractContextManager[None]:
+    """Be the only writer of an entry; wait, and say so, while another process is."""
+    return alone(entry.path / "lock", f"Waiting: another process is writing {entry.encoder} on {entry.view!r} …")
 
 
 def write_at(handle: int, data: Any, offset: int) -> None:

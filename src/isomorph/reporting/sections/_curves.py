@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from .._charts import Series, line_chart
 from .._heatmap import best_cell, passes
@@ -119,7 +118,7 @@ def _series(alignment: Alignment, axis: int, held: str, label: str, style: int) 
 
 def _level(alignment: Alignment, axis: int, held: str, label: str, style: int) -> Series:
     slice_ = _slice(alignment.values, axis, _held_index(alignment, axis, held))
-    best = float(slice_.min() if make_metric(alignment.variant).distance else slice_.max())
+    best = float(slice_.min() if alignment.distance else slice_.max())
     return Series(f"{label} (best)", (0.0, 1.0), (best, best), style)
 
 

@@ -6,8 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from ...metrics import metric as make_metric
-from ...results import Alignment, HeldOut, Scan, Tested
+from ...results import Alignment, Condition, HeldOut, Scan, Tested
 from .._section import Context
 from .._text import DASH, listed, number, p_text, percent, printable, short_names, signed, times_chance
 
@@ -78,13 +77,14 @@ def in_order(scan: Scan) -> Scan:
     return dataclasses.replace(scan, alignments=alignments, baselines=baselines)
 
 
-def baseline_label(name: str, scan: Scan, context: Context) -> str:
-    """What a baseline is, by the model that it stands in for: ``"untrained x"`` is *untrained dinov2-small*."""
-    stem, _, side = printable(name).rpartition(" ")
-    if not stem or side not in _SIDES:
-        return printable(name)
-    model = context.name((scan.x_name, scan.y_name)[_SIDES[side]])
-    view = printable((scan.x_view, scan.y_view)[_SIDES[side]])
+def baseline_label(label: str, scan: Scan, context: Context) -> str:
+    """What a baseline is, by the model that it stands in for: ``"untrained"`` of x is *untrained dinov2-small*."""
+    condition = scan.baseline(label)
+    stem = printable(condition.name)
+    if condition.side not in _SIDES:
+        return stem
+    model = context.name((scan.x_name, scan.y_name)[_SIDES[condition.side]])
+    view = printable((scan.x_view, scan.y_view)[_SIDES[condition.side]])
     if stem == "untrained":
         return f"untrained {model}"
     if stem == "inputs":
@@ -92,12 +92,12 @@ def baseline_label(name: str, scan: Scan, context: Context) -> str:
     return f"{stem} for {model}"
 
 
-def side_label(name: str) -> str:
+def side_label(condition: Condition) -> str:
     """What a baseline is where several pairs of models share one legend."""
-    stem, _, side = printable(name).rpartition(" ")
-    if not stem or side not in _SIDES:
-        return printable(name)
-    which = ("first", "second")[_SIDES[side]]
+    stem = printable(condition.name)
+    if condition.side not in _SIDES:
+        return stem
+    which = ("first", "second")[_SIDES[condition.side]]
     known = {"untrained": f"{which} model untrained", "inputs": f"input statistics for {which}"}
     return known.get(stem, f"{stem} for {which} model")
 
@@ -151,7 +151,7 @@ def permuted_pairs(alignment: Alignment) -> Against | None:
     permuted = alignment.permuted
     if permuted is None:
         return None
-    best, distance = alignment.best(), make_metric(alignment.variant).distance
+    best, distance = alignment.best(), alignment.distance
     reach = f"{percent(permuted['level'])} {'above' if distance else 'below'} {number(permuted['quantile'])}"
     return Against(
         "permuted pairs",
@@ -166,7 +166,7 @@ def permuted_pairs(alignment: Alignment) -> Against | None:
 
 
 def _tested(label: str, tested: Tested, alignment: Alignment) -> Against:
-    gain = float(tested["difference"]) * (-1 if make_metric(alignment.variant).distance else 1)
+    gain = float(tested["difference"]) * (-1 if alignment.distance else 1)
     p = float(tested["p_value"])
     # a p that is not a number is no evidence, so it must not pass
     reading = LEVEL if not p <= alignment.alpha or gain == 0 else ABOVE if gain > 0 else BELOW
@@ -266,7 +266,7 @@ def _score(alignment: Alignment) -> str:
     words += "" if bounds is None else f" ({level(alignment)} interval {span(*bounds)})"
     words += f", chance {number(best.chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})")
     maximum = f"; p of the maximum over {count} pairs of layers" if count > 1 else "; p"
-    lower = "; lower is more alike" if make_metric(alignment.variant).distance else ""
+    lower = "; lower is more alike" if alignment.distance else ""
     return f"{words}{maximum}\u00a0{_p(p_text(best.p_maximum))[2:]}{lower}."
 
 

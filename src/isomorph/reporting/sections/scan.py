@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...metrics import metric as make_metric
 from ...results import Alignment, Scan
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
@@ -296,15 +295,18 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
         if alignment is None:
             continue
         best = alignment.best()
-        distance = make_metric(alignment.variant).distance
+        distance = alignment.distance
         twins = [
-            (side_label(n) if len(scans) > 1 else baseline_label(n, scan, context), b.alignments[metric].best().value)
+            (
+                side_label(scan.baseline(n)) if len(scans) > 1 else baseline_label(n, scan, context),
+                b.alignments[metric].best().value,
+            )
             for n, b in scan.baselines.items()
             if metric in b.alignments
         ]
         twins += [
             (
-                f"ceiling for {'first' if n.endswith(' x') else 'second'} model"
+                f"ceiling for {'first' if scan.ceiling(n).side == 'x' else 'second'} model"
                 if len(scans) > 1
                 else f"ceiling: {ceiling_label(n, scan)}",
                 c.alignments[metric].best().value,
@@ -333,7 +335,7 @@ def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
                 alignment,
                 maps,
                 (*curves(alignment, scan, x, y, stem, labels), *gallery_curve(alignment, scan, stem)),
-                _meaning(alignment),
+                alignment.meaning,
                 _caption(alignment),
             )
         )
@@ -362,17 +364,7 @@ class _Panel:
     caption: str
 
 
-def _meaning(alignment: Alignment) -> str:
-    """What the metric measures: the first sentence of its documentation."""
-    kind = type(make_metric(alignment.variant))
-    words = (kind.__doc__ or "").strip().split("\n\n")[0]
-    if words.startswith(f"{kind.__name__}("):  # what dataclasses write where nobody wrote anything
-        return ""
-    return " ".join(words.replace("``", "").split())
-
-
 def _caption(alignment: Alignment) -> str:
-    metric = make_metric(alignment.variant)
     p = alignment.p_value if alignment.p_family is None else alignment.p_family
     sampled = f"{alignment.permutations:,} shared permutations" if alignment.permutations else "no sampled permutations"
     dims = [
@@ -390,7 +382,7 @@ def _caption(alignment: Alignment) -> str:
         words.append(f"chance and p: {printable(alignment.null)}")
     if alignment.maximum_from:
         words.append(f"p of the maximum: {printable(alignment.maximum_from)}")
-    if metric.distance:
+    if alignment.distance:
         words.append("a distance: lower is more alike")
     return "; ".join(words) + "."
 
@@ -438,13 +430,12 @@ def _facts(scan: Scan, context: Context) -> tuple[str, list[tuple[str, str]]]:
         ("under the null hypothesis items are", printable(scan.design or "permuted freely")),
     ]
     for alignment in scan.alignments.values():
-        metric = make_metric(alignment.variant)
-        low, high = (number(v).replace(DASH, "∞") for v in metric.range)
+        low, high = ("∞" if v is None else number(v) for v in alignment.range)
         rows.append(
             (
                 f"metric {printable(alignment.metric)}",
                 f"{printable(alignment.variant)}; range {low} to {high}; {alignment.permutations:,} permutations; "
-                f"expected by chance: {metric.chance}; source: {metric.reference}",
+                f"expected by chance: {printable(alignment.expected)}; source: {printable(alignment.reference)}",
             )
         )
     for name, baseline in scan.baselines.items():

@@ -1,0 +1,107 @@
+"""What is compared with what: the question itself, and the conditions beside it, each with its two sides."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..results import BASELINE, CEILING, MAIN, Condition
+from .sides import Side, as_side, joined
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two sides that are compared, and why.
+
+    Attributes:
+        condition: Role, name and side, and what was given.
+        left: The side in the place of `x`.
+        right: The side in the place of `y`.
+    """
+
+    condition: Condition
+    left: Side
+    right: Side
+
+    @property
+    def role(self) -> str:
+        """The role of the condition."""
+        return self.condition.role
+
+    @property
+    def label(self) -> str:
+        """Its key in results; empty for the question itself."""
+        return self.condition.label
+
+    @property
+    def given(self) -> Side:
+        """The side that the condition brings: what stands in place of `x` or of `y`, or a ceiling's other of a kind."""
+        takes_x = (self.condition.side == "x") == (self.condition.role == BASELINE)
+        return self.left if takes_x else self.right
+
+    @property
+    def same_target(self) -> bool:
+        """Whether the right side is that of the question, so that predictions of it can be compared."""
+        return self.condition.role == MAIN or self.given is self.left
+
+
+def comparisons(
+    left: Side,
+    right: Side,
+    *,
+    x_baselines: Mapping[str, Any] | None = None,
+    y_baselines: Mapping[str, Any] | None = None,
+    x_ceilings: Mapping[str, Any] | None = None,
+    y_ceilings: Mapping[str, Any] | None = None,
+    verb: str = "scan",
+) -> list[Comparison]:
+    """The comparison of two sides and those that it is held against, with the same items in the same order.
+
+    Items stay in the order of the question, which that of groups, strata and series is, and of paired differences.
+
+    Args:
+        left: The side `x`.
+        right: The side `y`, joined with it.
+        x_baselines: Name -> layers that take the place of `x`.
+        y_baselines: Name -> layers that take the place of `y`.
+        x_ceilings: Name -> layers that `x` is compared with in place of `y`: another of its kind.
+        y_ceilings: Name -> layers that `y` is compared with in place of `x`.
+        verb: What is done, for messages.
+
+    Raises:
+        InputError: if something given has no name, is no representation, or does not hold all the items.
+    """
+    out = [Comparison(Condition(MAIN, "", "", ""), left, right)]
+    wanted = [
+        (BASELINE, "x", x_baselines),
+        (BASELINE, "y", y_baselines),
+        (CEILING, "x", x_ceilings),
+        (CEILING, "y", y_ceilings),
+    ]
+    for role, side, given in wanted:
+        for name, other in _named(given, f"{side}_{role}s"):
+            takes_x = (side == "x") == (role == BASELINE)
+            kept = right if takes_x else left
+            try:
+                pair = joined(kept, other)
+            except InputError as error:
+                raise InputError(f"The {role} {name!r} in {side}_{role}s: {error}") from error
+            if pair[0].n != left.n:
+                raise InputError(
+                    f"The {role} {name!r} in {side}_{role}s shares {pair[0].n} items with the other side, the {verb} "
+                    f"has {left.n}."
+                )
+            condition = Condition(role, name, side, other.name)
+            out.append(Comparison(condition, *(reversed(pair) if takes_x else pair)))
+    return out
+
+
+def _named(given: Mapping[str, Any] | None, argument: str) -> list[tuple[str, Side]]:
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or not all(isinstance(k, str) and k.strip() for k in given):
+        found = list(given) if isinstance(given, Mapping) else type(given).__name__
+        raise InputError(f"{argument} must be a dict from a name to layers, such as {{'twin': layers}}, found {found}.")
+    return [(k, as_side(v, k, None)) for k, v in given.items()]
