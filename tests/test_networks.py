@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from isomorph.networks import stitch_networks  # noqa: E402  # after the skip
 from isomorph.networks._controls import untrained_twin  # noqa: E402
-from isomorph.networks._stitches import Form, Moments, read_fits, read_form, solve  # noqa: E402
+from isomorph.networks._stitches import Form, RowMoments, read_fits, read_form, solve  # noqa: E402
 
 nn = torch.nn
 QUIET = {"show": False}
@@ -101,7 +101,7 @@ def test_closed_forms_agree_with_numpy_on_rows_with_a_large_offset():
     x, y = rng.normal(size=(200, 5)) + 1e4, rng.normal(size=(200, 7))
     y[:, :5] += x
     parts = [(torch.from_numpy(x[i : i + 33]), torch.from_numpy(y[i : i + 33])) for i in range(0, 200, 33)]
-    m = Moments.of(parts, "cut")
+    m = RowMoments.of(parts, "cut")
     xc, yc = x - x.mean(0), y - y.mean(0)
     coef = np.linalg.lstsq(xc, yc, rcond=None)[0]
     (got,), bias = solve("least_squares", Form("linear"), m, "cut")
@@ -418,11 +418,11 @@ def test_verdicts_follow_from_the_numbers():
         ({"fit": "task(norm=True, init='least_squares')"}, "norm=True"),
         ({"fit": "task(learning_rate=-1.0)"}, "learning_rate=-1.0"),
         ({"test": 1.5}, "a share between 0 and 1"),
-        ({"test": [0, 0, 1]}, "each once"),
-        ({"test": [400]}, "row numbers from 0 to 299"),
+        ({"test": [0, 0, 1]}, "names an item twice"),
+        ({"test": [400]}, "no row, which are 0 to 299"),
         ({"test": [3]}, "at least 2 of each"),
-        ({"groups": [0, 1]}, "groups has 2 entries"),
-        ({"groups": [0] * 300, "test": [0, 1, 2]}, "1 groups are both in test"),
+        ({"groups": [0, 1]}, "groups has 2 labels for 300 items"),
+        ({"groups": [0] * 300, "test": [0, 1, 2]}, "test leaks: 1 group has items on both sides"),
         ({"random_draws": 0}, "random_draws=0"),
         ({"margin": 2}, "margin=2"),
         ({"random_bottom": 3}, "random_bottom is a network"),

@@ -128,6 +128,11 @@ def progress(total: int, what: str, *, unit: str = "items", show: Show = None) -
         meter.stop()
 
 
+def one_by_one(advance: Advance | None) -> Show:
+    """What to `show`, where a caller gave a function that is called with 1 after each unit of work."""
+    return None if advance is None else lambda done, total: advance(1)
+
+
 def notice(text: str) -> None:
     """Tell the user something on standard error, above a running bar if there is one."""
     if sys.stderr is None:
@@ -200,7 +205,7 @@ class _Meter:
     def _estimate(self) -> str:
         elapsed = time.monotonic() - self.began
         if self.done >= self.total:
-            return f"in {duration(elapsed)}"
+            return f"done in {duration(elapsed)}"
         left = f", about {duration(elapsed / self.done * (self.total - self.done))} left" if self.done else ""
         return f"{100 * self.done // self.total} %{left}"
 

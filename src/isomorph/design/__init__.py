@@ -6,7 +6,7 @@ in all.
 
 from __future__ import annotations
 
-from .labels import Codes, Labels, as_labels, coded, label_text, members, named
+from .labels import Codes, Labels, as_labels, coded, label_text, named, rows_by_code
 from .orders import Design, log10_distinct, permutations
 from .splits import Split, chosen_split, drawn_split, fold_of_items, joint_units, share_of_units, units
 
@@ -23,7 +23,7 @@ __all__ = [
     "joint_units",
     "label_text",
     "log10_distinct",
-    "members",
+    "rows_by_code",
     "named",
     "permutations",
     "share_of_units",

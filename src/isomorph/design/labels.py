@@ -81,7 +81,7 @@ def named(
     return np.array([number[text] for text in texts], dtype=np.int64), tuple(distinct)
 
 
-def members(codes: Codes) -> list[Codes]:
+def rows_by_code(codes: Codes) -> list[Codes]:
     """The rows of each code, ascending, by code."""
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)

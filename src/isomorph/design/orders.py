@@ -15,7 +15,7 @@ import numpy as np
 
 from .._core.checks import check_flag
 from ..errors import InputError
-from .labels import Codes, Labels, coded, label_text, members
+from .labels import Codes, Labels, coded, label_text, rows_by_code
 from .splits import share_of_units
 
 Orders = np.ndarray[Any, np.dtype[np.int64]]
@@ -152,7 +152,7 @@ def permutations(
             raise InputError("permutations: circular shifts inside strata are not defined; give the series as groups.")
         return _shifts(n, count, rng, group)
     if group is None:
-        blocks = [np.arange(n)] if stratum is None else members(stratum)
+        blocks = [np.arange(n)] if stratum is None else rows_by_code(stratum)
         if all(len(b) < 2 for b in blocks):
             raise InputError("permutations: every stratum has one item, so nothing can move. Use coarser strata.")
         return _shuffled_inside(blocks, n, count, rng)
@@ -184,10 +184,10 @@ def log10_distinct(
     group = None if groups is None else coded(groups, n, "groups")
     stratum = None if strata is None else coded(strata, n, "strata")
     if circular:
-        sizes = [n] if group is None else [len(m) for m in members(group)]
+        sizes = [n] if group is None else [len(m) for m in rows_by_code(group)]
         return sum(math.log10(size) for size in sizes)
     if group is None:
-        sizes = [n] if stratum is None else [len(m) for m in members(stratum)]
+        sizes = [n] if stratum is None else [len(m) for m in rows_by_code(stratum)]
         return sum(_log10_factorial(size) for size in sizes)
     total = 0.0
     for exchangeable in _exchangeable_groups(group, stratum):
@@ -212,7 +212,7 @@ def _shuffled_inside(blocks: list[Codes], n: int, count: int, rng: np.random.Gen
 
 def _exchangeable_groups(group: Codes, stratum: Codes | None) -> list[list[Codes]]:
     sets: dict[tuple[int, int], list[Codes]] = {}
-    for members in members(group):
+    for members in rows_by_code(group):
         inside = 0
         if stratum is not None:
             if len(np.unique(stratum[members])) > 1:
@@ -251,7 +251,7 @@ def _shifts(n: int, count: int, rng: np.random.Generator, group: Codes | None) -
             )
         shifts = 1 + rng.permutation(n - 1)[:count]
         return (np.arange(n)[None, :] + shifts[:, None]) % n
-    series = members(group)
+    series = rows_by_code(group)
     if all(len(s) < 2 for s in series):
         raise InputError("permutations: every series has one item, so nothing can be shifted.")
     out = np.empty((count, n), dtype=np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 from .._core.arrays import checked_once
 from .._core.provenance import fingerprint, provenance
 from ..conditions import Comparison, as_side, comparisons, joined
+from ..design import coded
 from ..errors import InputError
 from ..results import Diagnosis, Finding, Scan, Stitch
 from ._base import REGISTRY, Case, function, geometry
@@ -97,10 +98,11 @@ def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any,
         left, right = joined(left, right)
     code = None
     if labels is not None:
-        if left is None or len(labels) != left.n:
-            count = "no features" if left is None else f"{left.n} items"
-            raise InputError(f"labels has {len(labels)} entries but there are {count}; one for each item is needed.")
-        code = np.unique(np.array([str(v) for v in labels]), return_inverse=True)[1].reshape(-1).astype(np.int64)
+        if left is None:
+            raise InputError(
+                "labels= are those of the items of x and y, which were not given. Give x and y, or no labels."
+            )
+        code = coded(labels, left.n, "labels", "text")
     beside: list[Comparison] = []
     if x_baselines or y_baselines:
         if left is None or right is None:

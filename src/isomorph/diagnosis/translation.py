@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._core.arrays import as_features, to_numpy
+from ..design import fold_of_items
 from ..errors import InputError
 from ..heldout.readout import classifier, readout
 from ..metrics import metric as make_metric
-from ..metrics.prediction import fold_of_items
 from ..results import Finding
 from ._base import Case, Matrix, Signature
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from .._core.packages import cache_dir, file_sha256
+from .._core.progress import notice
 from ..errors import FetchError, InputError
 from ._hf_files import missing_weights
 from ._hf_load import import_transformers, quiet
@@ -37,7 +37,7 @@ def converted(path: Path, stem: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=target.parent, ignore_cleanup_errors=True) as made:
             Path(made).chmod(0o755)  # mkdtemp makes it private
-            print(f"Converting {path.name} (once, about half a minute) …", file=sys.stderr, flush=True)
+            notice(f"Converting {path.name} (once, about half a minute) …")
             _convert(path, Path(made))
             (Path(made) / "sha256").write_text(file_sha256(Path(made) / "model.safetensors"))
             if target.exists() and not _is_whole(target):

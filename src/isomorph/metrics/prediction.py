@@ -19,6 +19,7 @@ from array_api_compat import array_namespace, device
 
 from .._core.arrays import Array, as_pair, take_rows, to_numpy
 from .._core.memory import require
+from ..design import fold_of_items
 from ..errors import InputError
 from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.spectra.axes import block, principal_axes, wide_centred
@@ -26,42 +27,6 @@ from .canonical import FULL_RANK
 
 Folds = int | Literal["loo"] | None
 DIRECTIONS = ("symmetric", "x_to_y", "y_to_x")
-
-
-def fold_of_items(n: int, folds: int, seed: int = 0, groups: Any = None) -> np.ndarray[Any, Any]:
-    """The fold in which each item is held out: folds of nearly equal size, drawn by seed, never parting a group.
-
-    Args:
-        n: Number of items.
-        folds: Number of folds.
-        seed: Seed of the draw.
-        groups: Labels (n,) of items that must be held out together, such as the captions of one image.
-
-    Returns:
-        Integers (n,) in [0, folds).
-
-    Raises:
-        InputError: if there are fewer items or groups than folds, or `groups` has another length.
-    """
-    rng = np.random.default_rng(seed)
-    if groups is None:
-        if n < folds:
-            raise InputError(f"{folds} folds need at least {folds} items, found {n}; lower folds.")
-        fold = np.empty(n, dtype=np.int64)
-        fold[rng.permutation(n)] = np.arange(n) % folds
-        return fold
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise InputError(f"groups has shape {labels.shape}; one label for each of the {n} items is needed.")
-    names, of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(names) < folds:
-        raise InputError(f"{folds} folds need at least {folds} groups, found {len(names)}; lower folds.")
-    load, fold_of_group = np.zeros(folds), np.empty(len(names), dtype=np.int64)
-    drawn = rng.permutation(len(names))
-    for g in drawn[np.argsort(-sizes[drawn], kind="stable")]:  # the largest first, each to the emptiest fold
-        fold_of_group[g] = int(np.argmin(load))
-        load[fold_of_group[g]] += sizes[g]
-    return fold_of_group[of.reshape(-1)]
 
 
 class Predictor:

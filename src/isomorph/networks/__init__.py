@@ -11,14 +11,15 @@ import numpy as np
 
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
+from ..design import Split
 from ..encoders._torch import import_torch, state_fingerprint
 from ..errors import InputError
 from ..results import CutStitch, NetworkStitch
-from ._arguments import check_numbers, read_cuts, read_labels, split
+from ._arguments import check_numbers, read_cuts, read_labels, read_split
 from ._controls import calibrate_norms, untrained_twin
-from ._running import Inputs, Network, Place, Rows, batches, frozen
+from ._running import NetworkInputs, Network, Place, Rows, batches, frozen
 from ._stitches import Fit, Form, read_fits, read_form
-from ._training import IGNORED, Score, Seam, fit_stitch, hits, score, weighted
+from ._training import IGNORED, JoinedScore, Seam, fit_stitch, hits, score, weighted
 
 __all__ = ["stitch_networks"]
 
@@ -57,7 +58,7 @@ def stitch_networks(
     Args:
         bottom: A ``torch.nn.Module``, a transformers checkpoint with its head included.
         top: Another, whose output are class scores (n, classes), or (n, t, classes) if it labels tokens.
-        data: Inputs of both: an array or tensor whose first axis is the items, or a mapping of them for keyword
+        data: NetworkInputs of both: an array or tensor whose first axis is the items, or a mapping of them for keyword
             arguments (``input_ids``, ``attention_mask``). Padded tokens are left out of closed forms and of R².
         cuts: Pairs (layer of the bottom, layer of the top), or one name for both: paths of modules (``"features.3"``;
             ``"act#2"`` is the third call of a module that runs several times), or ``"block_02"`` in a stack of blocks.
@@ -68,7 +69,7 @@ def stitch_networks(
             bottom's to the top's activations, in closed form), ``"task"`` (trained through the top;
             ``"task(epochs=15, learning_rate=0.001, batch_size=64, init='random', norm=True)"`` is the default: batch
             norms around a random start, Bansal et al. 2021; ``init='least_squares'`` is that of Csiszárik et al. 2021).
-        top_data: Inputs of the top, where it takes other ones than the bottom.
+        top_data: NetworkInputs of the top, where it takes other ones than the bottom.
         test: Share of the items on which everything is scored, or their row numbers; all others are fitted on. Use
             items that the networks were not trained on for the test.
         groups: One group an item; a group is never both fitted on and scored.
@@ -99,18 +100,18 @@ def stitch_networks(
             raise InputError(f"{which} must be a torch.nn.Module, found {type(module).__name__}.")
     check_numbers(random_draws=random_draws, batch_size=batch_size, margin=margin)
     form, fits = read_form(stitch), read_fits(fit)
-    below = Inputs(data, "data")
-    above = below if top_data is None else Inputs(top_data, "top_data")
+    below = NetworkInputs(data, "data")
+    above = below if top_data is None else NetworkInputs(top_data, "top_data")
     if above.n != below.n:
         raise InputError(f"data has {below.n} items and top_data has {above.n}; row i of both must be the same item.")
     wanted = read_labels(labels, below.n)
-    train, held_out = split(below.n, test, groups, seed)
+    split = read_split(below.n, test, groups, seed)
     pairs = read_cuts(cuts)
     twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed, i)) for i in range(random_draws)]
     others = dict(other_bottoms or {})
     with frozen(bottom, top, *twins, *others.values()):
         for twin in twins:
-            calibrate_norms(twin, below, train, batch_size)
+            calibrate_norms(twin, below, split.train, batch_size)
         study = _Study(
             Network(bottom, below, output),
             Network(top, above, output),
@@ -118,8 +119,7 @@ def stitch_networks(
             {name: Network(m, below) for name, m in others.items()},
             form,
             wanted,
-            train,
-            held_out,
+            split,
             float(margin),
             int(batch_size),
             seed,
@@ -132,8 +132,8 @@ def stitch_networks(
         cuts=tuple(found),
         base_accuracy=base.accuracy,
         chance=study.chance(),
-        n_train=len(train),
-        n_test=len(held_out),
+        n_train=len(split.train),
+        n_test=len(split.test),
         n_classes=n_classes,
         random_draws=random_draws,
         seed=seed,
@@ -157,8 +157,7 @@ class _Study:
     others: Mapping[str, Network]
     form: Form
     labels: Any
-    train: Rows
-    test: Rows
+    split: Split
     margin: float
     size: int
     seed: int
@@ -172,15 +171,15 @@ class _Study:
             "other_bottoms": {name: state_fingerprint(n.module) for name, n in self.others.items()},
             "data": self.bottom.inputs.content,
             "top_data": self.top.inputs.content,
-            "labels": Inputs(self.labels, "labels").content,
-            "test": [int(i) for i in self.test],
+            "labels": NetworkInputs(self.labels, "labels").content,
+            "test": [int(i) for i in self.split.test],
             "stitch": self.form.spec,
             "margin": self.margin,
             "batch_size": self.size,
             "seed": self.seed,
         }
 
-    def base(self) -> tuple[Score, int]:
+    def base(self) -> tuple[JoinedScore, int]:
         """The top alone, and its number of classes.
 
         Raises:
@@ -190,7 +189,7 @@ class _Study:
 
         right = []
         with torch.no_grad():
-            for part in batches(self.test, self.size):
+            for part in batches(self.split.test, self.size):
                 logits = self.top.logits(part)
                 if tuple(logits.shape[:-1]) != (len(part), *self.labels.shape[1:]):
                     raise InputError(
@@ -203,7 +202,7 @@ class _Study:
             raise InputError(
                 f"labels go up to {highest}, but the top tells only {classes} classes apart (0 to {classes - 1})."
             )
-        base = Score(weighted(np.concatenate(right), self.labels, self.test), 1.0)
+        base = JoinedScore(weighted(np.concatenate(right), self.labels, self.split.test), 1.0)
         if base.accuracy <= self.chance():
             raise InputError(
                 f"The top alone has accuracy {base.accuracy:.3f} on the test items, no more than the most frequent "
@@ -215,12 +214,12 @@ class _Study:
         """Accuracy of always saying the most frequent class of the test items."""
         import torch
 
-        labels = self.labels[torch.as_tensor(self.test)].reshape(-1)
+        labels = self.labels[torch.as_tensor(self.split.test)].reshape(-1)
         counts = torch.bincount(labels[labels != IGNORED])
         return float(counts.max() / counts.sum())
 
     def results(
-        self, pairs: Sequence[tuple[str, str]], fits: Sequence[Fit], base: Score, show: Show
+        self, pairs: Sequence[tuple[str, str]], fits: Sequence[Fit], base: JoinedScore, show: Show
     ) -> list[CutStitch]:
         """Every cut with every fit."""
         places = [(self.bottom.locate(a, "bottom"), self.top.locate(b, "top")) for a, b in pairs]
@@ -233,17 +232,19 @@ class _Study:
         with progress(total, "stitching networks", unit="stitches", show=show) as advance:
             return [self._cut(leaves, enters, fit, base, advance) for leaves, enters in places for fit in fits]
 
-    def _cut(self, leaves: Place, enters: Place, fit: Fit, base: Score, advance: Callable[[int], None]) -> CutStitch:
-        def joined(network: Network, place: Place, *, permuted: bool = False) -> tuple[Score, int, Seam]:
+    def _cut(
+        self, leaves: Place, enters: Place, fit: Fit, base: JoinedScore, advance: Callable[[int], None]
+    ) -> CutStitch:
+        def joined(network: Network, place: Place, *, permuted: bool = False) -> tuple[JoinedScore, int, Seam]:
             seam = Seam.of(network, self.top, place, enters, self.form, self.size)
-            made, rows = fit_stitch(seam, fit, self.labels, self.train, self.seed, permuted=permuted)
-            scored = score(seam, made, self.labels, self.test)
+            made, rows = fit_stitch(seam, fit, self.labels, self.split.train, self.seed, permuted=permuted)
+            scored = score(seam, made, self.labels, self.split.test)
             advance(1)
             return scored, rows, seam
 
         main, rows, seam = joined(self.bottom, leaves)
         twins = [joined(t, t.locate(leaves.layer, "random bottom"))[0] for t in self.twins]
-        untrained = Score(np.mean([t.hits for t in twins], axis=0), float(np.mean([t.r2 for t in twins])))
+        untrained = JoinedScore(np.mean([t.hits for t in twins], axis=0), float(np.mean([t.r2 for t in twins])))
         controls = {"self_stitch": joined(self.top, enters)[0], "random_bottom": untrained}
         if fit.name != "identity":
             controls["permuted"] = joined(self.bottom, leaves, permuted=True)[0]

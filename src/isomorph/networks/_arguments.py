@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..design import Split, chosen_split, coded, share_of_units
 from ..errors import InputError
-from ._running import Rows
 from ._training import IGNORED
 
 
@@ -36,36 +35,19 @@ def read_labels(labels: Any, n: int) -> Any:
     return given
 
 
-def split(n: int, test: Any, groups: Sequence[Any] | None, seed: int) -> tuple[Rows, Rows]:
+def read_split(n: int, test: Any, groups: Any, seed: int) -> Split:
     """Rows to fit on and rows to score.
 
     Raises:
         InputError: if a side would have fewer than 2 items, or a group would be on both.
     """
-    if groups is not None and len(groups) != n:
-        raise InputError(f"groups has {len(groups)} entries but there are {n} items; one each is needed.")
-    codes = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
-    if isinstance(test, (int, float)) and not isinstance(test, bool):
-        if not 0 < test < 1:
-            raise InputError(f"test={test}: a share between 0 and 1, or row numbers, are needed.")
-        units = np.random.default_rng([seed, 0]).permutation(int(codes.max()) + 1)
-        held_out = np.flatnonzero(np.isin(codes, units[: max(1, round(test * len(units)))]))
-    else:
-        given = np.asarray(test)
-        if given.dtype == bool or given.ndim != 1 or given.dtype.kind not in "iu":
-            raise InputError("test must be a share between 0 and 1, or a list of row numbers.")
-        held_out = np.unique(given)
-        if len(held_out) != len(given) or (len(given) and not 0 <= held_out[0] <= held_out[-1] < n):
-            raise InputError(f"test must hold row numbers from 0 to {n - 1}, each once.")
-    train = np.setdiff1d(np.arange(n), held_out)
-    if len(train) < 2 or len(held_out) < 2:
-        raise InputError(
-            f"{len(train)} items to fit on and {len(held_out)} to score: at least 2 of each are needed; give more "
-            "items or another test share."
-        )
-    if shared := set(codes[train]) & set(codes[held_out]):
-        raise InputError(f"{len(shared)} groups are both in test and among the other items; keep each on one side.")
-    return train, held_out
+    unit = None if groups is None else coded(groups, n, "groups", "value")
+    if not isinstance(test, (int, float)) or isinstance(test, bool):
+        return chosen_split(test, n, kept={"group": unit}).require()
+    if not 0 < test < 1:
+        raise InputError(f"test={test}: a share between 0 and 1, or row numbers, are needed.")
+    held = share_of_units(np.arange(n) if unit is None else unit, test, [seed, 0], least=1)
+    return Split.of(held).require()
 
 
 def read_cuts(cuts: Any) -> list[tuple[str, str]]:

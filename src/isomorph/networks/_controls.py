@@ -10,7 +10,7 @@ import numpy as np
 
 from ..encoders._torch import seeded
 from ..errors import InputError
-from ._running import Inputs, Rows, batches
+from ._running import NetworkInputs, Rows, batches
 
 
 def untrained_twin(bottom: Any, given: Any, seed: int, draw: int = 0) -> Any:
@@ -69,7 +69,7 @@ def reinitialised(network: Any, seed: int) -> Any:
     return twin
 
 
-def calibrate_norms(network: Any, inputs: Inputs, rows: Rows, size: int) -> None:
+def calibrate_norms(network: Any, inputs: NetworkInputs, rows: Rows, size: int) -> None:
     """Give batch normalisations the statistics of the training items.
 
     Without this an untrained network is handicapped: its normalisations divide by statistics that are not its own.

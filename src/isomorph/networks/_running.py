@@ -17,7 +17,7 @@ from ..errors import InputError, UnknownNameError
 Rows = np.ndarray[Any, Any]  # row numbers of items
 
 
-class Inputs:
+class NetworkInputs:
     """What a network is called with: one array, or a mapping of arrays for keyword arguments; the first axis is items.
 
     Args:
@@ -94,7 +94,7 @@ class Network:
     """
 
     module: Any
-    inputs: Inputs
+    inputs: NetworkInputs
     output: Callable[[Any], Any] | None = None
 
     def run(self, rows: Rows) -> Any:
@@ -214,7 +214,7 @@ class Network:
 
         n = min(8, self.inputs.n)
         rows = np.arange(n)
-        other = Inputs({k: _rolled(k, _tensor(v, rows)) for k, v in self.inputs.parts.items()}, "data")
+        other = NetworkInputs({k: _rolled(k, _tensor(v, rows)) for k, v in self.inputs.parts.items()}, "data")
         with torch.no_grad():
             kept = self.activations(place, rows)
             straight = self.logits_from(place, rows, kept).float()

@@ -66,7 +66,7 @@ class ClosedForm:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Trained:
     """A stitch trained through the frozen top with the loss of its task (cross-entropy), by Adam with a cosine.
 
     Attributes:
@@ -114,10 +114,10 @@ class Task:
         )
 
 
-Fit = ClosedForm | Task
+Fit = ClosedForm | Trained
 _FITS: dict[str, Callable[..., Fit]] = {
     **{name: lambda name=name: ClosedForm(name) for name in ("identity", "least_squares", "orthogonal")},
-    "task": Task,
+    "task": Trained,
 }
 
 
@@ -205,7 +205,7 @@ class Layout:
 
 
 @dataclasses.dataclass
-class Moments:
+class RowMoments:
     """Means and centred second moments of paired rows, in float64."""
 
     n: int
@@ -216,7 +216,7 @@ class Moments:
     yy: Any
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[Any, Any]], cut: str) -> Moments:
+    def of(cls, pairs: Iterable[tuple[Any, Any]], cut: str) -> RowMoments:
         """Sum up paired rows, batch by batch, about the mean of the first batch so that an offset costs no digits.
 
         Raises:
@@ -246,7 +246,7 @@ class Moments:
         )
 
 
-def solve(fit: str, form: Form, m: Moments, cut: str) -> tuple[list[Any], Any]:
+def solve(fit: str, form: Form, m: RowMoments, cut: str) -> tuple[list[Any], Any]:
     """Matrices whose product C minimises the error of ``y ≈ x C + b``, and b.
 
     Least squares: the solution of smallest norm. Low rank: reduced-rank regression (Izenman 1975). Orthogonal: the

@@ -12,7 +12,7 @@ import numpy as np
 from ..encoders._torch import seeded
 from ..errors import InputError
 from ._running import Network, Place, Rows, batches, place_of
-from ._stitches import Fit, Form, Layout, Moments, Task, as_module, solve, untrained
+from ._stitches import Fit, Form, Layout, RowMoments, Trained, as_module, solve, untrained
 
 IGNORED = -100
 """Label of tokens that do not count, as in torch."""
@@ -92,7 +92,7 @@ class Seam:
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class JoinedScore:
     """How a joined network does on the test items.
 
     Attributes:
@@ -133,15 +133,15 @@ def fit_stitch(seam: Seam, fit: Fit, labels: Any, train: Rows, seed: int, *, per
             )
         return None, 0
     shuffled = np.random.default_rng([seed, 1]).permutation(train) if permuted else train
-    if isinstance(fit, Task):
+    if isinstance(fit, Trained):
         targets = labels.clone()
         targets[torch.as_tensor(train)] = labels[torch.as_tensor(shuffled)]
         return _train(seam, fit, targets, train, seed)
-    moments = Moments.of(seam.pairs(train, shuffled), seam.name)
+    moments = RowMoments.of(seam.pairs(train, shuffled), seam.name)
     return as_module(*solve(fit.name, seam.form, moments, seam.name), _like(seam.top)), moments.n
 
 
-def score(seam: Seam, stitch: Any, labels: Any, test: Rows) -> Score:
+def score(seam: Seam, stitch: Any, labels: Any, test: Rows) -> JoinedScore:
     """Run the joined network on the test items.
 
     Raises:
@@ -165,7 +165,7 @@ def score(seam: Seam, stitch: Any, labels: Any, test: Rows) -> Score:
     if not spread > 0 or not math.isfinite(residual):
         what = "the stitched ones are not finite" if spread > 0 else "the top's do not vary over the test items"
         raise InputError(f"{seam.name}: activations cannot be compared: {what}. Cut at another layer.")
-    return Score(weighted(np.concatenate(right), labels, test), 1.0 - residual / spread)
+    return JoinedScore(weighted(np.concatenate(right), labels, test), 1.0 - residual / spread)
 
 
 def hits(logits: Any, labels: Any, rows: Rows) -> Rows:
@@ -198,7 +198,7 @@ def _like(network: Network) -> Any:
     return torch.empty((), dtype=precision(network), device=place_of(network.module)[0])
 
 
-def _train(seam: Seam, fit: Task, labels: Any, train: Rows, seed: int) -> tuple[Any, int]:
+def _train(seam: Seam, fit: Trained, labels: Any, train: Rows, seed: int) -> tuple[Any, int]:
     """Train a stitch through the frozen top with cross-entropy.
 
     Raises:
@@ -207,7 +207,7 @@ def _train(seam: Seam, fit: Task, labels: Any, train: Rows, seed: int) -> tuple[
     import torch
 
     if fit.init == "least_squares":
-        moments = Moments.of(seam.pairs(train, train), seam.name)
+        moments = RowMoments.of(seam.pairs(train, train), seam.name)
         stitch = as_module(*solve("least_squares", seam.form, moments, seam.name), _like(seam.top))
     else:
         with seeded(seed):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ._about import about
+from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Tested
 from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
 from ._networks import CutStitch, NetworkStitch
 from ._numbers import format_p
-from ._scan import Alignment, Best, Ceiling, Gallery, HeldOut, Neighborhoods, Permuted, Scan, Tested
+from ._scan import Neighborhoods, Scan
 from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ._base import Result
-from ._scan import _frame
+from ._tables import frame
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -100,7 +100,7 @@ class Diagnosis(Result):
         Raises:
             MissingExtraError: if pandas is not installed; `to_records` needs nothing.
         """
-        return _frame(self.to_records())
+        return frame(self.to_records())
 
     def __repr__(self) -> str:
         what = self.x_name + (f" × {self.y_name}" if self.y_name else "")

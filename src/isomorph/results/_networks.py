@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..errors import UnknownNameError
 from ._base import Result
-from ._scan import _frame
+from ._tables import frame
 
 WORKS = 0.5
 """A stitched network works if it keeps this share of what the top scores above chance."""
@@ -181,7 +181,7 @@ class NetworkStitch(Result):
         Raises:
             MissingExtraError: if pandas is not installed; `to_records` needs nothing.
         """
-        return _frame(self.to_records())
+        return frame(self.to_records())
 
     def __repr__(self) -> str:
         head = (

@@ -12,8 +12,8 @@ from ..errors import InputError, UnknownNameError
 from ._base import Result
 from ._conditions import BASELINE, CONTROL, Condition, condition_of
 from ._numbers import format_p
-from ._scan import _frame
 from ._spellings import find_spelled
+from ._tables import frame
 
 Matrix = np.ndarray[Any, Any]
 
@@ -385,7 +385,7 @@ class Stitch(Result, Mapping[str, MapScores]):
         Raises:
             MissingExtraError: if pandas is not installed; `to_records` needs nothing.
         """
-        return _frame(self.to_records())
+        return frame(self.to_records())
 
     def __repr__(self) -> str:
         pairs, test = (_range(v) for v in (self.n_train, self.n_test))

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
+from ._alignment import Alignment
 from ._numbers import format_p
-
-if TYPE_CHECKING:
-    from ._scan import Alignment, Scan
 
 Row = tuple[str, ...]
 
 
-def summary(scan: Scan) -> str:
+class Scanned(Protocol):
+    """What a summary needs of a scan."""
+
+    @property
+    def x_name(self) -> str: ...
+    @property
+    def y_name(self) -> str: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def design(self) -> str: ...
+    @property
+    def p_maximum(self) -> float | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def x_layers(self) -> tuple[str, ...]: ...
+    @property
+    def y_layers(self) -> tuple[str, ...]: ...
+    @property
+    def alignments(self) -> Mapping[str, Alignment]: ...
+    @property
+    def baselines(self) -> Mapping[str, Scanned]: ...
+    @property
+    def ceilings(self) -> Mapping[str, Scanned]: ...
+
+
+def summary(scan: Scanned) -> str:
     """The whole scan, to be read at 120 columns: score, interval, chance, calibrated, p and p of the maximum."""
     items = f"n={scan.n} items" + (f", {scan.design}" if scan.design else "")
     shape = f"{len(scan.x_layers)} × {len(scan.y_layers)} layers"
@@ -32,8 +57,8 @@ def summary(scan: Scan) -> str:
     lines = [f"Scan of {scan.x_name} × {scan.y_name}: {shape}, {items}", line(header)]
     for spec, rows in parts.items():
         lines += [f"{spec}{_settings(scan.alignments[spec])}", *map(line, rows)]
-    if scan.p_maximum is not None and len(scan) > 1:
-        lines.append(f"All {len(scan)} metrics and all layers together: p {format_p(scan.p_maximum)}")
+    if scan.p_maximum is not None and len(scan.alignments) > 1:
+        lines.append(f"All {len(scan.alignments)} metrics and all layers together: p {format_p(scan.p_maximum)}")
     lines.extend(f"Note: {note}" for note in scan.notes)
     return "\n".join(lines)
 
@@ -46,7 +71,7 @@ def _settings(alignment: Alignment) -> str:
     return f": d = {alignment.x_dims[i]} × {alignment.y_dims[j]}, {sampled}{lower}"
 
 
-def _rows(alignment: Alignment, scan: Scan) -> Iterator[Row]:
+def _rows(alignment: Alignment, scan: Scanned) -> Iterator[Row]:
     passes = "" if alignment.p_maximum <= alignment.alpha else f"; no more than chance at {alignment.alpha:g}"
     yield _best("best pair of layers", alignment, passes)
     yield from _gallery(alignment)

@@ -39,7 +39,7 @@ class Plan:
     intervals: bool
     gallery: bool | tuple[int, ...]
     budget: float | None
-    advance: Callable[[int], None]
+    advance: Callable[[int], object]
 
 
 def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan) -> list[Found]:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..datasets import PairedItems
+from ..design import Design, as_labels
 from ..errors import InputError
-from ..significance import Design
-from ..significance._permutations import as_labels
 
 GROUPS = "groups"  # names the items' own groups where a label set is asked for
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from ..errors import InputError
 from ..nulls.judge import ROUNDING, counted_p, oriented, slack
@@ -237,7 +238,7 @@ def benjamini_hochberg(p: Any) -> Floats:
     Raises:
         InputError: if there are none or one lies outside [0, 1].
     """
-    return _step_up(p, 1.0)
+    return _step_up(p, "bh")
 
 
 def benjamini_yekutieli(p: Any) -> Floats:
@@ -249,19 +250,14 @@ def benjamini_yekutieli(p: Any) -> Floats:
     Raises:
         InputError: if there are none or one lies outside [0, 1].
     """
-    return _step_up(p, float(np.sum(1.0 / np.arange(1, np.size(p) + 1))))
+    return _step_up(p, "by")
 
 
-def _step_up(given: Any, penalty: float) -> Floats:
+def _step_up(given: Any, method: str) -> Floats:
     p: Floats = np.asarray(given, dtype=np.float64)
     if p.size == 0 or not np.all((p >= 0) & (p <= 1)):
         raise InputError("p-values must be numbers in [0, 1], and there must be at least one.")
-    flat = p.reshape(-1)
-    order = np.argsort(-flat, kind="stable")
-    ranks = np.arange(flat.size, 0, -1)
-    out: Floats = np.empty_like(flat)
-    out[order] = np.minimum(np.minimum.accumulate(flat[order] * flat.size * penalty / ranks), 1.0)
-    return out.reshape(p.shape)
+    return np.asarray(stats.false_discovery_control(p, axis=None, method=method)).reshape(p.shape)
 
 
 def _comparable(values: Any, null: Any, studentized: bool, distance: bool) -> tuple[Floats, Floats, tuple[int, ...]]:

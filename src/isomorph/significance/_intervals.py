@@ -8,7 +8,7 @@ nearest neighbour, and noise then scores ten times chance on neighbour metrics.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ from scipy import special, stats
 
 from .._core.arrays import Array, as_features, as_pair, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
+from .._core.progress import Advance, one_by_one, progress
+from ..design import Labels, coded
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric
 from ..nulls import Influence
-from ._permutations import Labels, _codes
 
 Floats = np.ndarray[Any, Any]
-Advance = Callable[[int], object]
 
 _STRETCH = 3  # how much further than the plain bound one on the logit may lie
 _ULPS = 16  # to which scores of features of one precision agree
@@ -144,7 +144,7 @@ def query_interval(
     _check_level(level)
     scores = np.asarray(item_scores, dtype=np.float64)
     n = scores.shape[0]
-    unit = np.arange(n) if groups is None else _codes(groups, n, "groups")
+    unit = np.arange(n) if groups is None else coded(groups, n, "groups")
     units = int(unit.max(initial=-1)) + 1
     if units < 2:
         raise InputError(f"A bootstrap over items needs at least 2 items or groups, found {units}.")
@@ -194,7 +194,7 @@ def subsample_interval(
         seed: Seed of the draws.
         level: Coverage.
         groups: One group an item; subsets then hold whole groups.
-        advance: Called with 1 after each subset.
+        advance: Called with 1 after each subset, in place of a bar.
 
     Raises:
         InputError: if subsets have too few items for the metric, or an argument does not fit.
@@ -205,10 +205,10 @@ def subsample_interval(
     subsets = _subsets(n, fraction, repeats, seed, groups, metric.min_items)
     values = _scores(metric, left, right)
     sample = []
-    for rows in subsets:
-        sample.append(_scores(metric, [take_rows(x, rows) for x in left], [take_rows(y, rows) for y in right]))
-        if advance is not None:
-            advance(1)
+    with progress(len(subsets), f"intervals of {metric}", unit="subsets", show=one_by_one(advance)) as told:
+        for rows in subsets:
+            sample.append(_scores(metric, [take_rows(x, rows) for x in left], [take_rows(y, rows) for y in right]))
+            told(1)
     error, degrees = _subset_spread(np.array(sample), fraction)
     low, high = _bounds(values, error, np.full(values.shape, stats.t.ppf((1 + level) / 2, degrees)), metric.range)
     method = _subset_method(len(subsets), fraction)
@@ -329,7 +329,7 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
     n = influence.values.shape[0]
     values, units = influence.left_out, n
     if groups is not None:
-        code = _codes(groups, n, "groups")
+        code = coded(groups, n, "groups")
         units = int(code.max()) + 1
         if units < 2:
             raise InputError("An interval over groups needs at least 2 groups.")
@@ -395,7 +395,7 @@ def _subsets(
     if not is_share(fraction):
         raise InputError(f"fraction={fraction!r}: a share of the items between 0 and 1 is needed, such as 0.5.")
     as_count(repeats, "repeats", 0)
-    code = np.arange(n) if groups is None else _codes(groups, n, "groups")
+    code = np.arange(n) if groups is None else coded(groups, n, "groups")
     units = int(code.max()) + 1
     halves = fraction == _HALF
     count = units // 2 if halves else round(fraction * units)

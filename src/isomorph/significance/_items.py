@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from .._core.arrays import as_features, to_numpy
+from ..design import rows_by_code
 from ..errors import InputError
 
 BLOCK_BYTES = 64 << 20
@@ -82,9 +83,7 @@ def duplicates(x: Any, tolerance: float = 0.0) -> Duplicates:
             f"duplicates: tolerance={tolerance} is neither 0 (equal rows) nor between {_LEAST_TOLERANCE:g} and 1."
         )
     label = _equal(rows) if tolerance == 0 else _near(rows.astype(np.float64), tolerance)
-    order = np.argsort(label, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-    sets = sorted(tuple(int(i) for i in part) for part in parts if len(part) > 1)
+    sets = sorted(tuple(int(i) for i in rows) for rows in rows_by_code(label) if len(rows) > 1)
     return Duplicates(len(rows), float(tolerance), tuple(sets))
 
 

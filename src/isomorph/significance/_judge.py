@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .._core.arrays import to_numpy
-from .._core.progress import duration, notice
+from .._core.progress import Advance, duration, notice
+from ..design import Design
 from ..errors import InputError
 from ..metrics import Metric
 from ..nulls import Null, Sample, judge
 from ..nulls.judge import FEW, every_order
 from ._decisions import calibrate, maximum_p, step_down_p
-from ._permutations import Design
 from ._sampling import sampled_null, seconds_per_permutation, sequential
 
 Floats = np.ndarray[Any, Any]
-Advance = Callable[[int], object]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._core.arrays import as_pair, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
+from .._core.progress import Advance, one_by_one, progress
+from ..design import Design, Labels, coded
 from ..errors import InputError
 from ..metrics import Metric
 from ..metrics import metric as make_metric
 from ._judge import chance_level, judge_block, orders_for
-from ._permutations import Design, Labels, _codes
 
 Floats = np.ndarray[Any, Any]
-Advance = Callable[[int], object]
 _STEPS = 7  # of the bisection: the strength is found to 1/128
 
 
@@ -105,7 +105,7 @@ def power(
             layers costs (alike layers cost less).
         trials: Simulated data sets at each strength.
         seed: Seed.
-        advance: Called with 1 after each of the 9 strengths.
+        advance: Called with 1 after each of the 9 strengths, in place of a bar.
 
     Raises:
         InputError: if numbers are out of range, or even a full signal is shown too seldom by n items.
@@ -114,24 +114,24 @@ def power(
     _check_power(metric, n, d1, d2, rank, alpha, target, pairs, trials)
     seed = as_seed(seed)
     curve: dict[float, tuple[float, float]] = {}
+    with progress(_STEPS + 2, f"power of {metric}", unit="strengths", show=one_by_one(advance)) as told:
 
-    def passes(strength: float) -> float:
-        if strength not in curve:
+        def passes(strength: float) -> float:
             curve[strength] = _trial_mean(metric, (n, d1, d2, rank), strength, alpha / pairs, trials, seed)
-            if advance is not None:
-                advance(1)
-        return curve[strength][1]
+            told(1)
+            return curve[strength][1]
 
-    passes(0.0)
-    low, high = 0.0, 1.0
-    if passes(high) < target:
-        raise InputError(
-            f"power: with {n} items {metric} shows even representations that are fully shared in {curve[1.0][1]:.0%} "
-            f"of the trials only, less than {target:.0%}. More items are needed, or fewer layer pairs to search."
-        )
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if passes(middle) >= target else (middle, high)
+        passes(0.0)
+        low, high = 0.0, 1.0
+        if passes(high) < target:
+            raise InputError(
+                f"power: with {n} items {metric} shows even representations that are fully shared in "
+                f"{curve[1.0][1]:.0%} of the trials only, less than {target:.0%}. More items are needed, or fewer "
+                "layer pairs to search."
+            )
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if passes(middle) >= target else (middle, high)
     table = tuple((s, *curve[s]) for s in sorted(curve))
     return Power(metric.spec, n, d1, d2, rank, alpha, pairs, target, high, curve[high][0], curve[0.0][0], table)
 
@@ -167,7 +167,7 @@ def gallery_curve(
         strata: One label an item; chance is then that of items permuted inside their label.
         circular: Items are one time series (with `groups`, one a group); subsets are then pieces of it.
         within: Whether items inside a group are shuffled as well.
-        advance: Called with 1 after each size.
+        advance: Called with 1 after each size, in place of a bar.
 
     Raises:
         InputError: if the sides do not fit each other, or a size is too small or larger than n.
@@ -178,28 +178,41 @@ def gallery_curve(
     seed, repeats = as_seed(seed), as_count(repeats, "repeats")
     design = Design(groups, strata, circular, within)
     design.orders(n, 0, seed)
-    best = metric.range[0] if metric.distance else metric.range[1]
+    subsets = gallery_subsets(metric, n, sizes, design, repeats=repeats, seed=seed)
     points = []
-    for drawn in gallery_subsets(metric, n, sizes, design, repeats=repeats, seed=seed):
-        values, chances = [], []
-        for rows in drawn:
-            try:
-                xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
-                values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
-                chances.append(chance_level(metric, xs, ys, len(rows), design.take(rows), seed))
-            except InputError as error:
-                if len(rows) == n:
-                    raise
-                raise InputError(
-                    f"gallery_curve: a subset of {len(rows)} of the {n} items has no score; use larger sizes. ({error})"
-                ) from error
-        value, chance = float(np.mean(values)), float(np.mean(chances))
-        above = (value - chance) / (best - chance) if np.isfinite(best) else value - chance
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        points.append(GalleryPoint(round(float(np.mean([len(rows) for rows in drawn]))), value, spread, chance, above))
-        if advance is not None:
-            advance(1)
+    with progress(len(subsets), f"gallery of {metric}", unit="sizes", show=one_by_one(advance)) as told:
+        for drawn in subsets:
+            points.append(_gallery_point(metric, x, y, drawn, design, seed))
+            told(1)
     return points
+
+
+def _gallery_point(
+    metric: Metric[Any], x: Any, y: Any, drawn: Sequence[np.ndarray[Any, Any]], design: Design, seed: int
+) -> GalleryPoint:
+    """Score and chance of the subsets of one size.
+
+    Raises:
+        InputError: if a subset has no score.
+    """
+    n = int(x.shape[0])
+    values, chances = [], []
+    for rows in drawn:
+        try:
+            xs, ys = [metric.prepare(take_rows(x, rows))], [metric.prepare(take_rows(y, rows))]
+            values.append(float(to_numpy(metric.compare(xs, ys))[0, 0]))
+            chances.append(chance_level(metric, xs, ys, len(rows), design.take(rows), seed))
+        except InputError as error:
+            if len(rows) == n:
+                raise
+            raise InputError(
+                f"gallery_curve: a subset of {len(rows)} of the {n} items has no score; use larger sizes. ({error})"
+            ) from error
+    value, chance = float(np.mean(values)), float(np.mean(chances))
+    best = metric.range[0] if metric.distance else metric.range[1]
+    above = (value - chance) / (best - chance) if np.isfinite(best) else value - chance
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return GalleryPoint(round(float(np.mean([len(rows) for rows in drawn]))), value, spread, chance, above)
 
 
 def gallery_subsets(
@@ -250,7 +263,7 @@ def _subset(n: int, size: int, design: Design, rng: np.random.Generator) -> np.n
         return int(rng.integers(n - size + 1)) + np.arange(size)
     if design.groups is None:
         return np.sort(rng.permutation(n)[:size])
-    code = _codes(design.groups, n, "groups")
+    code = coded(design.groups, n, "groups")
     order = rng.permutation(int(code.max()) + 1)
     reached = np.cumsum(np.bincount(code)[order])
     return np.flatnonzero(np.isin(code, order[: max(1, int(np.sum(reached <= size)))]))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .._core.progress import Advance
 from ..errors import InputError
 from ..metrics import Metric
 from ..nulls.judge import ROUNDING
 
 Floats = np.ndarray[Any, Any]
-Advance = Callable[[int], object]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

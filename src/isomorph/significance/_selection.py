@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import Array, take_rows, to_numpy
+from ..design import Design, Labels
 from ..errors import InputError
 from ..metrics import Metric
 from ._intervals import _features, _scores
 from ._judge import judge_block, orders_for
-from ._permutations import Design, Labels
 
 
 @dataclasses.dataclass(frozen=True)

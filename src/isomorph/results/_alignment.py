@@ -1,0 +1,268 @@
+"""One metric over every pair of layers: scores, each with its chance level, and what they are held against."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, TypedDict
+
+import numpy as np
+
+from ..errors import InputError, UnknownNameError
+from ._about import about_variant
+from ._base import Result
+from ._numbers import format_p
+from ._tables import frame
+
+Matrix = np.ndarray[Any, Any]
+
+
+class Best(NamedTuple):
+    """The best pair of layers, with the p of the maximum over all pairs."""
+
+    x_layer: str
+    y_layer: str
+    value: float
+    chance: float
+    p_value: float
+    p_maximum: float
+    calibrated: float | None
+
+
+class HeldOut(TypedDict):
+    """The pair of layers chosen on one part of the items and scored on the other.
+
+    ``value``, ``chance`` and ``p_value`` are of the ``n_score`` items that judged; one pair was tested, so the p needs
+    no correction. ``selection_value`` is the score on the ``n_selection`` items that chose, too good by having been
+    the best.
+    """
+
+    x_layer: str
+    y_layer: str
+    value: float
+    chance: float
+    p_value: float
+    selection_value: float
+    n_selection: int
+    n_score: int
+    null: str
+
+
+class Tested(TypedDict):
+    """The best pair of a baseline, and the difference of the scan's best to it, paired over the items.
+
+    Bounds and two-sided p hold for all pairs of layers at once, of which these were chosen on the same items.
+    """
+
+    value: float
+    chance: float
+    x_layer: str
+    y_layer: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    method: str
+
+
+class Ceiling(TypedDict):
+    """The best pair of a ceiling.
+
+    ``share``: which part of the way from chance to it the scan's best pair goes; None if the ceiling is no more than
+    chance itself.
+    """
+
+    value: float
+    chance: float
+    x_layer: str
+    y_layer: str
+    p_maximum: float
+    share: float | None
+
+
+class Permuted(TypedDict):
+    """The best of all pairs with the items paired at random: ``quantile`` is reached with probability 1 - ``level``."""
+
+    mean: float
+    quantile: float
+    level: float
+
+
+class Gallery(TypedDict):
+    """The score of the best pair against the number of items ``n``: arrays of one number a size."""
+
+    n: Matrix
+    value: Matrix
+    spread: Matrix
+    chance: Matrix
+    above_chance: Matrix
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Alignment(Result):
+    """One metric over all pairs of layers; every array has shape (len(x_layers), len(y_layers)).
+
+    Attributes:
+        metric: Short spec of the metric, such as ``"mutual_knn(k=10)"``.
+        variant: Full spec, with every parameter.
+        spellings: The shortest spec, and other names that mean this variant.
+        distance: Whether lower scores are more alike.
+        range: Lowest and highest possible score, None where there is no bound.
+        meaning: What the metric measures.
+        expected: The expected score of unrelated representations, in words or a formula of n, d, k.
+        reference: Where the metric is from.
+        x_layers: Names of the layers of `x`.
+        y_layers: Names of the layers of `y`.
+        values: Scores; higher means more alike unless the metric is named a distance.
+        chance: Expected score when the items are paired at random.
+        p_value: One-sided p of each pair alone.
+        p_family: p of each pair adjusted for having looked at all pairs (maximum statistic; Bonferroni where the exact
+            null alone was used), or None.
+        calibrated: Score over the chance threshold, max((s - τ) / (s_max - τ), 0) with τ the (1 - α) quantile of the
+            null and the observation (Aristotelian, ICML 2026), or None where it was not sampled.
+        threshold: That τ, or None.
+        interval: Lower and upper confidence bounds, shape (…, 2), NaN for single pairs without; None if all are.
+        held_out: The pair chosen on one part of the items and scored on the other (`HeldOut`), or None if it was not
+            asked for.
+        against: Baseline -> its best pair beside that of the scan (`Tested`).
+        ceilings: Ceiling -> its best pair, and which share of the way to it the scan's goes (`Ceiling`).
+        permuted: The best of all pairs of layers with the items paired at random (`Permuted`); None where it was not
+            sampled.
+        gallery: The score of the best pair against the number of items (`Gallery`), or None if it was not asked for.
+        n: Number of items.
+        x_dims: Features of each layer of `x`.
+        y_dims: Features of each layer of `y`.
+        p_maximum: p of the highest score of all pairs.
+        permutations: How many shared permutations were sampled.
+        alpha: The level of `threshold` and of the interval.
+        null: Where `chance` and `p_value` come from.
+        maximum_from: Where `p_maximum` comes from.
+        provenance: How to make it again.
+    """
+
+    kind: ClassVar[str] = "alignment"
+
+    metric: str
+    variant: str
+    x_layers: tuple[str, ...]
+    y_layers: tuple[str, ...]
+    values: Matrix
+    chance: Matrix
+    p_value: Matrix
+    n: int
+    x_dims: tuple[int, ...]
+    y_dims: tuple[int, ...]
+    p_maximum: float
+    permutations: int = 0
+    alpha: float = 0.05
+    p_family: Matrix | None = None
+    calibrated: Matrix | None = None
+    threshold: Matrix | None = None
+    interval: Matrix | None = dataclasses.field(default=None, metadata={"gaps": True})
+    held_out: HeldOut | None = None
+    against: Mapping[str, Tested] = dataclasses.field(default_factory=dict)
+    ceilings: Mapping[str, Ceiling] = dataclasses.field(default_factory=dict)
+    permuted: Permuted | None = None
+    gallery: Gallery | None = None
+    null: str = ""
+    maximum_from: str = ""
+    distance: bool = False
+    range: tuple[float | None, float | None] = (None, None)
+    spellings: tuple[str, ...] = ()
+    meaning: str = ""
+    expected: str = ""
+    reference: str = ""
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def upgraded(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of a file, with those that files of version 0.1 do not hold."""
+        if "distance" in fields:
+            return fields
+        return {**about_variant(str(fields.get("variant", ""))), **fields}
+
+    @property
+    def end(self) -> float:
+        """The score of what is as alike as can be; infinite where the range has no such end."""
+        bound = self.range[0] if self.distance else self.range[1]
+        return (-math.inf if self.distance else math.inf) if bound is None else bound
+
+    def __post_init__(self) -> None:
+        for name in ("values", "chance", "p_value", "p_family", "calibrated", "threshold", "interval"):
+            array = getattr(self, name)
+            wanted = (*self.shape, 2) if name == "interval" else self.shape
+            if array is not None and array.shape != wanted:
+                raise InputError(f"{self.metric}: {name} of shape {array.shape} does not fit layers {wanted}.")
+        if not self.values.size:
+            raise InputError(f"{self.metric}: an alignment needs at least one pair of layers.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(number of x layers, number of y layers)."""
+        return len(self.x_layers), len(self.y_layers)
+
+    def best(self) -> Best:
+        """The highest score (the lowest, for a distance) of all pairs, with the p of that maximum."""
+        flat = int(np.argmin(self.values) if self.distance else np.argmax(self.values))
+        i, j = np.unravel_index(flat, self.values.shape)
+        return Best(
+            self.x_layers[i],
+            self.y_layers[j],
+            float(self.values[i, j]),
+            float(self.chance[i, j]),
+            float(self.p_value[i, j]),
+            float(self.p_maximum),
+            None if self.calibrated is None else float(self.calibrated[i, j]),
+        )
+
+    def at(self, x_layer: str, y_layer: str) -> dict[str, Any]:
+        """Everything about one pair of layers.
+
+        Raises:
+            UnknownNameError: if there is no such layer.
+        """
+        for layer, layers in ((x_layer, self.x_layers), (y_layer, self.y_layers)):
+            if layer not in layers:
+                raise UnknownNameError("layer", layer, layers)
+        return self._record(self.x_layers.index(x_layer), self.y_layers.index(y_layer))
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary a pair of layers, row by row."""
+        rows, columns = self.shape
+        return [self._record(i, j) for i in range(rows) for j in range(columns)]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return frame(self.to_records())
+
+    def _record(self, i: int, j: int) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "metric": self.metric,
+            "x_layer": self.x_layers[i],
+            "y_layer": self.y_layers[j],
+            "n": self.n,
+            "x_dim": self.x_dims[i],
+            "y_dim": self.y_dims[j],
+        }
+        for name in ("values", "chance", "p_value", "p_family", "calibrated", "threshold"):
+            array = getattr(self, name)
+            record["value" if name == "values" else name] = None if array is None else float(array[i, j])
+        low, high = self.bounds(i, j) or (None, None)
+        return record | {"low": low, "high": high, "permutations": self.permutations}
+
+    def bounds(self, i: int, j: int) -> tuple[float, float] | None:
+        """Confidence bounds of the pair of the i-th layer of x and the j-th of y, or None if it has none."""
+        low, high = (math.nan, math.nan) if self.interval is None else map(float, self.interval[i, j])
+        return None if math.isnan(low) or math.isnan(high) else (low, high)
+
+    def __repr__(self) -> str:
+        b = self.best()
+        return (
+            f"Alignment({self.metric}, {self.shape[0]} × {self.shape[1]} layers, n={self.n}: best {b.value:.4f} at "
+            f"{b.x_layer} × {b.y_layer}, chance {b.chance:.4f}, p of the maximum {format_p(b.p_maximum)})"
+        )
