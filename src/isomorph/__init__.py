@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._core.progress import show_progress
     from .datasets import Audio, PairedItems, load_dataset
     from .diagnosis import diagnose
     from .encoders import Encoder, load_encoder
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .study import load_study, run
 
 _HOMES = {
+    "_core.progress": ("show_progress",),
     "datasets": ("Audio", "PairedItems", "load_dataset"),
     "diagnosis": ("diagnose",),
     "encoders": ("Encoder", "load_encoder"),
@@ -82,6 +84,7 @@ __all__ = [
     "report",
     "run",
     "scan",
+    "show_progress",
     "stitch",
     "stitch_networks",
 ]

@@ -12,6 +12,7 @@ import typer
 import typer.core
 
 from ._core.checks import check_file_target
+from ._core.progress import show_progress
 from .errors import InputError, IsomorphError
 
 _LEGEND = """\
@@ -23,6 +24,11 @@ INTERRUPTED = "Interrupted. What was committed is kept; the same command goes on
 
 class _Group(typer.core.TyperGroup):
     """The commands, with our own word on Ctrl-C: typer would end without any."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--quiet" in args:  # it may stand anywhere, not only before the command
+            args = ["--quiet", *(a for a in args if a != "--quiet")]
+        return list(super().parse_args(ctx, args))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -44,6 +50,27 @@ _UNWRITABLE = (  # errors of the operating system that the user can put right; a
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM),
     *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"isomorph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress (so does ISOMORPH_PROGRESS=0).")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    if quiet:
+        show_progress(False)
+
+
 Metrics = Annotated[list[str] | None, typer.Option("--metric", "-m", help="Metric spec; repeat for several.")]
 
 
@@ -288,23 +315,9 @@ def power(
     seed: Annotated[int, typer.Option(help="Seed of the simulated data.")] = 0,
 ) -> None:
     """The smallest alignment that N items can show, before anything is encoded."""
-    from ._core.progress import progress
-    from .metrics import metric as make_metric
     from .significance import power as smallest
 
-    with progress(9, "power", unit="strengths") as advance:
-        found = smallest(
-            make_metric(metric),
-            n,
-            x_dim,
-            y_dim,
-            rank=rank,
-            alpha=alpha,
-            target=target,
-            pairs=pairs,
-            seed=seed,
-            advance=advance,
-        )
+    found = smallest(metric, n, x_dim, y_dim, rank=rank, alpha=alpha, target=target, pairs=pairs, seed=seed)
     print(
         f"{found.metric}, n = {n}, d = {x_dim} × {y_dim}, {pairs} layer pair{'s' if pairs > 1 else ''}: a score of "
         f"{found.score:.4f} (chance {found.chance:.4f}) passes at {alpha:g} in {target:.0%} of the trials. It takes "

@@ -14,6 +14,7 @@ from ._core.progress import Show, notice, progress
 from ._core.provenance import versions
 from .datasets._base import PairedItems, View
 from .encoders._base import Encoder
+from .encoders.statistics import statistics
 from .errors import InputError
 from .store import Entry, EntryWriter, FeatureStore, Layers, choose_view
 from .store._entry import DTYPES
@@ -52,7 +53,7 @@ def extract(
         storage: ``"float32"``, or ``"float16"`` for half the space and about three digits.
         skip_bad: Leave out items that cannot be read or encoded, and say how many, rather than stop at the first.
             They are missing from the ids of the result, so that joining leaves them out of every other view too.
-        progress: None shows a bar after two seconds, False none; or a function that is called with (done, total).
+        progress: How progress is shown, as for `isomorph.show_progress`; None leaves it to that switch.
         memory: Bytes that the features may take if there is no store.
         commit_every: Least number of seconds between commits to the store; 0 commits every batch.
 
@@ -85,6 +86,39 @@ def extract(
                 job.run(_Disk(writer))
         layers = Entry.at(store.root, facts, items.ids, items.name).open()
     return _tell(layers, unreadable)
+
+
+def input_statistics(items: PairedItems, view: str) -> Layers:
+    """Statistics of the inputs of one view, one layer a kind, in float64: what needs no model, as a baseline.
+
+    The encoder ``statistics:MODALITY`` gives the same in float32 and through the store; `isomorph.encoders.statistics`
+    says what each layer holds.
+
+    Args:
+        items: The items.
+        view: Name of the view.
+
+    Raises:
+        UnknownNameError: if there is no such view.
+        InputError: if an item cannot be read, or the view's modality has no statistics.
+    """
+    source = items.view(view)
+    try:
+        found = statistics([], source.modality)
+    except InputError as error:
+        raise InputError(f"View {view!r} of {items.name}: {error}") from error
+    for index in range(len(items)):  # one item at a time: a view is read lazily
+        for name, rows in statistics([source[index]], source.modality).items():
+            found[name] += rows
+    return Layers.from_arrays(
+        {name: np.stack(rows) for name, rows in found.items()},
+        list(items.ids),
+        encoder=f"input statistics of {view}",
+        view=view,
+        modality=source.modality,
+        n_parameters=0,
+        provenance={"encoder": "input statistics", "view": view, "kinds": list(found)},
+    )
 
 
 class _Sink(Protocol):

@@ -297,7 +297,7 @@ class PairedItems:
         )
 
     def _units(self, by: str) -> Codes:
-        """What is divided, one number an item; in the order of the texts, so that the order of the items is none."""
+        # numbered in the order of the texts, so that the order of the items says nothing
         n, (kind, _, which) = len(self), by.partition(":")
         groups = None if self.groups is None else coded(self.groups, n, "groups", "text")
         if kind == "item" and not which:

@@ -23,9 +23,9 @@ __all__ = [
     "joint_units",
     "label_text",
     "log10_distinct",
-    "rows_by_code",
     "named",
     "permutations",
+    "rows_by_code",
     "share_of_units",
     "units",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,15 @@ class Design:
         Raises:
             InputError: as `permutations`.
         """
-        return permutations(n, count, seed, **self._arguments)
+        return self.drawn(n, count, seed)[:]
+
+    def drawn(self, n: int, count: int, seed: int) -> DrawnOrders:
+        """The same orders, drawn while they are used.
+
+        Raises:
+            InputError: as `permutations`.
+        """
+        return _drawn(self, n, count, seed)
 
     def log10_distinct(self, n: int) -> float:
         """`log10_distinct` under this design.
@@ -140,25 +148,56 @@ def permutations(
         InputError: if labels do not fit the items, if the design lets nothing move, or if more circular shifts are
             wanted than there are.
     """
+    return Design(groups, strata, circular, within).drawn(n, count, seed)[:]
+
+
+class DrawnOrders:
+    """Random orders of n items that are drawn while they are used, so that few of very many are held at a time.
+
+    Taken like an array of shape (count, n), by slices of its rows; going on from where the last slice ended costs
+    nothing, going back draws anew.
+    """
+
+    def __init__(self, n: int, count: int, rows: Callable[[], Iterator[Orders]]) -> None:
+        self.shape = (count, n)
+        self._rows = rows
+        self._at, self._drawing = 0, rows()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: slice) -> Orders:
+        start, stop, _ = which.indices(len(self))
+        if start < self._at:
+            self._at, self._drawing = 0, self._rows()
+        for _ in range(start - self._at):
+            next(self._drawing)
+        out = np.empty((max(stop - start, 0), self.shape[1]), dtype=np.int64)
+        for row in out:
+            row[:] = next(self._drawing)
+        self._at = max(start, stop)
+        return out
+
+
+def _drawn(design: Design, n: int, count: int, seed: int) -> DrawnOrders:
+    groups, strata, circular, within = design.groups, design.strata, design.circular, design.within
     if n < 2 or count < 0:
         raise InputError(f"permutations needs at least 2 items and no negative count, found n={n} and count={count}.")
     check_flag(circular, "circular")
     check_flag(within, "within")
-    rng = np.random.default_rng(seed)
     group = None if groups is None else coded(groups, n, "groups")
     stratum = None if strata is None else coded(strata, n, "strata")
     if circular:
         if stratum is not None:
             raise InputError("permutations: circular shifts inside strata are not defined; give the series as groups.")
-        return _shifts(n, count, rng, group)
+        return DrawnOrders(n, count, _shifts(n, count, seed, group))
     if group is None:
         blocks = [np.arange(n)] if stratum is None else rows_by_code(stratum)
         if all(len(b) < 2 for b in blocks):
             raise InputError("permutations: every stratum has one item, so nothing can move. Use coarser strata.")
-        return _shuffled_inside(blocks, n, count, rng)
+        return DrawnOrders(n, count, lambda: _shuffled_inside(blocks, n, seed))
     sets = _exchangeable_groups(group, stratum)
-    orders = [_regrouped(sets, n, within, rng) for _ in range(count)]
-    return np.array(orders, dtype=np.int64).reshape(count, n)
+    return DrawnOrders(n, count, lambda: _regrouped(sets, n, within, seed))
 
 
 def log10_distinct(
@@ -201,13 +240,14 @@ def _log10_factorial(k: int) -> float:
     return math.lgamma(k + 1) / math.log(10)
 
 
-def _shuffled_inside(blocks: list[Codes], n: int, count: int, rng: np.random.Generator) -> Orders:
-    out = np.tile(np.arange(n, dtype=np.int64), (count, 1))
-    for row in out:
+def _shuffled_inside(blocks: list[Codes], n: int, seed: int) -> Iterator[Orders]:
+    rng = np.random.default_rng(seed)
+    while True:
+        row = np.arange(n, dtype=np.int64)
         for block in blocks:
             if len(block) > 1:
                 row[block] = rng.permutation(block)
-    return out
+        yield row
 
 
 def _exchangeable_groups(group: Codes, stratum: Codes | None) -> list[list[Codes]]:
@@ -232,30 +272,36 @@ def _exchangeable_groups(group: Codes, stratum: Codes | None) -> list[list[Codes
     return list(sets.values())
 
 
-def _regrouped(sets: list[list[Codes]], n: int, within: bool, rng: np.random.Generator) -> Orders:
-    out = np.arange(n, dtype=np.int64)
-    for exchangeable in sets:
-        sources = rng.permutation(len(exchangeable))
-        for target, source in zip(exchangeable, sources, strict=True):
-            taken = exchangeable[source]
-            out[target] = rng.permutation(taken) if within else taken
-    return out
+def _regrouped(sets: list[list[Codes]], n: int, within: bool, seed: int) -> Iterator[Orders]:
+    rng = np.random.default_rng(seed)
+    while True:
+        out = np.arange(n, dtype=np.int64)
+        for exchangeable in sets:
+            sources = rng.permutation(len(exchangeable))
+            for target, source in zip(exchangeable, sources, strict=True):
+                taken = exchangeable[source]
+                out[target] = rng.permutation(taken) if within else taken
+        yield out
 
 
-def _shifts(n: int, count: int, rng: np.random.Generator, group: Codes | None) -> Orders:
+def _shifts(n: int, count: int, seed: int, group: Codes | None) -> Callable[[], Iterator[Orders]]:
     if group is None:
         if count > n - 1:
             raise InputError(
                 f"permutations={count}: a series of {n} items has {n - 1} circular shifts only. "
                 f"Ask for at most {n - 1}; the smallest p is then 1/{n}."
             )
-        shifts = 1 + rng.permutation(n - 1)[:count]
-        return (np.arange(n)[None, :] + shifts[:, None]) % n
+        return lambda: ((np.arange(n) + 1 + s) % n for s in np.random.default_rng(seed).permutation(n - 1))
     series = rows_by_code(group)
     if all(len(s) < 2 for s in series):
         raise InputError("permutations: every series has one item, so nothing can be shifted.")
-    out = np.empty((count, n), dtype=np.int64)
-    for row in out:
-        for members in series:
-            row[members] = np.roll(members, -int(rng.integers(len(members))))
-    return out
+
+    def rows() -> Iterator[Orders]:
+        rng = np.random.default_rng(seed)
+        while True:
+            row = np.arange(n, dtype=np.int64)
+            for members in series:
+                row[members] = np.roll(members, -int(rng.integers(len(members))))
+            yield row
+
+    return rows

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from .._core.arrays import checked_once
 from .._core.provenance import fingerprint, provenance
 from ..conditions import Comparison, as_side, comparisons, joined

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -38,6 +38,14 @@ class Map(ABC):
     """Whether it predicts rows of `y`."""
     reference: ClassVar[str] = ""
     """Paper and equation, and where we differ."""
+    quick: ClassVar[str] = ""
+    """A spec with options for few and small data, where the defaults need more or are slow; else the name."""
+    reads_x: ClassVar[bool] = True
+    """Whether the outcome depends on `x`; False of controls alone."""
+    equal_widths: ClassVar[bool] = False
+    """Whether both spaces must have the same number of features; others are refused."""
+    order_free: ClassVar[bool] = True
+    """Whether the pairs' order plays no part, up to rounding and to the order of what is embedded into."""
 
     @property
     def min_pairs(self) -> int:
@@ -69,6 +77,23 @@ class Map(ABC):
         """
         factor = self.factor(x)
         return [type(self)(**self.get_params()).fit(x, y, factor=factor) for y in ys]
+
+    def fit_grid(self, xs: Sequence[Any], ys: Sequence[Any]) -> Iterator[tuple[int, int, Map]]:
+        """Fitted copies from every layer of `xs` to every layer of `ys`, over the same items, one at a time.
+
+        Args:
+            xs: Layers (n_pairs, d_i).
+            ys: Layers (n_pairs, d_j), rows paired with those of `xs`.
+
+        Yields:
+            Position in `xs`, position in `ys`, and the fitted map.
+
+        Raises:
+            InputError: as `fit`.
+        """
+        for i, x in enumerate(xs):
+            for j, fitted in enumerate(self.fit_each(x, ys)):
+                yield i, j, fitted
 
     def factor(self, x: Any) -> Any:
         """The part of the work that needs `x` only; shared by all fits on the same rows of `x`."""

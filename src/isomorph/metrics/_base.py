@@ -90,6 +90,11 @@ class Metric(ABC, Generic[State]):
         """Lowest and highest possible score."""
 
     @property
+    def bound(self) -> str:
+        """Why a finite `range` is a bound that scores do not come near; empty where they reach both halves of it."""
+        return ""
+
+    @property
     @abstractmethod
     def invariances(self) -> frozenset[str]:
         """Names out of `INVARIANCES` that hold for this variant."""

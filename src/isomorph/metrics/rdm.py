@@ -137,6 +137,10 @@ class Rsa(Metric[Pattern]):
         return (0.0 if positive else -1.0, 1.0)
 
     @property
+    def bound(self) -> str:
+        return "negative only for RDMs with negative entries" if self.comparison == "whitened_cosine" else ""
+
+    @property
     def invariances(self) -> frozenset[str]:
         held = {"isotropic_scale", "unit_permutation", "item_permutation"}
         if self.dissimilarity != "correlation":

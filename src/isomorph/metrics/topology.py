@@ -74,6 +74,10 @@ class IMD(Metric[HeatTrace]):
         return 0.0, math.exp(-4)
 
     @property
+    def bound(self) -> str:
+        return "the heat traces of neighbour graphs of the same size differ little"
+
+    @property
     def invariances(self) -> frozenset[str]:
         return RIGID
 

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..results import CutStitch, NetworkStitch
 from ._arguments import check_numbers, read_cuts, read_labels, read_split
 from ._controls import calibrate_norms, untrained_twin
-from ._running import NetworkInputs, Network, Place, Rows, batches, frozen
+from ._running import Network, NetworkInputs, Place, Rows, batches, frozen
 from ._stitches import Fit, Form, read_fits, read_form
 from ._training import IGNORED, JoinedScore, Seam, fit_stitch, hits, score, weighted
 
@@ -58,7 +58,7 @@ def stitch_networks(
     Args:
         bottom: A ``torch.nn.Module``, a transformers checkpoint with its head included.
         top: Another, whose output are class scores (n, classes), or (n, t, classes) if it labels tokens.
-        data: NetworkInputs of both: an array or tensor whose first axis is the items, or a mapping of them for keyword
+        data: Inputs of both: an array or tensor whose first axis is the items, or a mapping of them for keyword
             arguments (``input_ids``, ``attention_mask``). Padded tokens are left out of closed forms and of R².
         cuts: Pairs (layer of the bottom, layer of the top), or one name for both: paths of modules (``"features.3"``;
             ``"act#2"`` is the third call of a module that runs several times), or ``"block_02"`` in a stack of blocks.
@@ -69,7 +69,7 @@ def stitch_networks(
             bottom's to the top's activations, in closed form), ``"task"`` (trained through the top;
             ``"task(epochs=15, learning_rate=0.001, batch_size=64, init='random', norm=True)"`` is the default: batch
             norms around a random start, Bansal et al. 2021; ``init='least_squares'`` is that of Csiszárik et al. 2021).
-        top_data: NetworkInputs of the top, where it takes other ones than the bottom.
+        top_data: Inputs of the top, where it takes other ones than the bottom.
         test: Share of the items on which everything is scored, or their row numbers; all others are fitted on. Use
             items that the networks were not trained on for the test.
         groups: One group an item; a group is never both fitted on and scored.
@@ -83,7 +83,7 @@ def stitch_networks(
         seed: Seed of the split, untrained bottoms, permutations and training.
         bottom_name: What to call the bottom.
         top_name: What to call the top.
-        show: As for progress bars: None after two seconds, True at once, False never.
+        show: How progress is shown, as for `isomorph.show_progress`; None leaves it to that switch.
 
     Returns:
         A `NetworkStitch`. Accuracy is in [0, 1]; its chance level is that of always saying the most frequent class.

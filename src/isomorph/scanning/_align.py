@@ -14,7 +14,7 @@ from ..conditions import BASELINE, CEILING, Comparison, Side
 from ..errors import InputError
 from ..metrics import Metric
 from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
-from ..significance import Design, difference, gallery_curve, interval, judge_block, select_split
+from ..significance import Design, Orders, difference, gallery_curve, interval, judge_block, select_split
 
 Floats = np.ndarray[Any, Any]
 
@@ -31,7 +31,7 @@ class Found:
 class Plan:
     """How one scan samples and decides, shared by all metrics, baselines and ceilings."""
 
-    orders: Floats
+    orders: Orders
     design: Design
     alpha: float
     seed: int

@@ -1,4 +1,4 @@
-"""Is a score more than chance: permutations, sampled nulls, p-values over many layers, intervals, power, baselines.
+"""Is a score more than chance: permutations, sampled nulls, p-values over many layers, intervals, power.
 
 Exact nulls live with the metrics (`Metric.null_moments`); what is here works for every metric.
 """
@@ -6,7 +6,6 @@ Exact nulls live with the metrics (`Metric.null_moments`); what is here works fo
 from __future__ import annotations
 
 from ..design import Design, log10_distinct, permutations
-from ._baselines import input_statistics
 from ._decisions import (
     Calibration,
     Family,
@@ -33,7 +32,7 @@ from ._intervals import (
 from ._items import Duplicates, duplicates
 from ._judge import Judged, chance_level, judge_block, orders_for
 from ._power import GalleryPoint, Power, gallery_curve, gallery_subsets, planted, power
-from ._sampling import Sequential, sampled_null, seconds_per_permutation, sequential
+from ._sampling import Orders, Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import Split, select_split, split_rows
 
 __all__ = [
@@ -46,6 +45,7 @@ __all__ = [
     "GalleryPoint",
     "Interval",
     "Judged",
+    "Orders",
     "Power",
     "Sequential",
     "Split",
@@ -59,7 +59,6 @@ __all__ = [
     "family",
     "gallery_curve",
     "gallery_subsets",
-    "input_statistics",
     "interval",
     "judge_block",
     "log10_distinct",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import to_numpy
+from .._core.memory import require
 from .._core.progress import Advance, duration, notice
 from ..design import Design
 from ..errors import InputError
@@ -21,7 +22,7 @@ from ..metrics import Metric
 from ..nulls import Null, Sample, judge
 from ..nulls.judge import FEW, every_order
 from ._decisions import calibrate, maximum_p, step_down_p
-from ._sampling import sampled_null, seconds_per_permutation, sequential
+from ._sampling import Orders, sampled_null, seconds_per_permutation, sequential
 
 Floats = np.ndarray[Any, Any]
 
@@ -63,13 +64,13 @@ class Judged:
         return sign * float(bests.mean()), sign * float(np.quantile(bests, 1 - alpha, method="higher"))
 
 
-def orders_for(design: Design, n: int, count: int, seed: int) -> np.ndarray[Any, Any]:
+def orders_for(design: Design, n: int, count: int, seed: int) -> Orders:
     """The re-pairings that a block of scores is held against: all others where these are few, else sampled ones.
 
     Raises:
         InputError: as `permutations`.
     """
-    return every_order(n)[1:] if design.free and n <= FEW else design.orders(n, count, seed)
+    return every_order(n)[1:] if design.free and n <= FEW else design.drawn(n, count, seed)
 
 
 def judge_block(
@@ -77,7 +78,7 @@ def judge_block(
     xs: Sequence[Any],
     ys: Sequence[Any],
     values: Floats,
-    orders: np.ndarray[Any, Any],
+    orders: Orders,
     design: Design,
     *,
     alpha: float = 0.05,
@@ -112,6 +113,12 @@ def judge_block(
         return _from_moments(metric, values, exact if known else None)
     if not complete and budget is not None and _too_long(metric, xs, ys, orders, budget):
         return _sequentially(metric, xs, ys, values, exact, orders, alpha=alpha, budget=budget, advance=advance)
+    count = len(orders)
+    require(
+        4 * 8 * count * values.size,  # the null, and what decides over it
+        f"Keeping the scores of {count:,} permutations for {values.size:,} pairs of layers",
+        "Ask for fewer permutations=, or fewer layers.",
+    )
     null = sampled_null(metric, xs, ys, orders, advance=advance)
     found = judge(values, exact, Sample.counted(values, null, distance=distance, complete=complete), distance=distance)
     best = metric.range[0] if distance else metric.range[1]
@@ -121,11 +128,11 @@ def judge_block(
         p_value=found.p_value,
         source=found.source,
         p_maximum=float(maximum_p(values, null, distance=distance)),
-        maximum_from=f"maximum over all layer pairs in {_these(len(null), complete)}",
+        maximum_from=f"maximum over all layer pairs in {_these(count, complete)}",
         p_family=np.asarray(step_down_p(values, null, studentized=False, distance=distance)),
         calibrated=scaled.calibrated,
         threshold=scaled.threshold,
-        permutations=len(null),
+        permutations=count,
         null=null,
     )
 
@@ -167,7 +174,7 @@ def _sequentially(
     ys: Sequence[Any],
     values: Floats,
     exact: Null | None,
-    orders: np.ndarray[Any, Any],
+    orders: Orders,
     *,
     alpha: float,
     budget: float,
@@ -193,9 +200,7 @@ def _sequentially(
     )
 
 
-def _too_long(
-    metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], orders: np.ndarray[Any, Any], budget: float
-) -> bool:
+def _too_long(metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], orders: Orders, budget: float) -> bool:
     seconds = seconds_per_permutation(metric, xs, ys, orders) * len(orders)
     if seconds <= budget:
         return False

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from .._core.memory import block_bytes
 from .._core.progress import Advance
+from ..design.orders import DrawnOrders
 from ..errors import InputError
 from ..metrics import Metric
 from ..nulls.judge import ROUNDING
 
 Floats = np.ndarray[Any, Any]
+Orders: TypeAlias = np.ndarray[Any, Any] | DrawnOrders
+_ORDER_BYTES = 256 << 20  # orders that are held at once
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +46,7 @@ def sampled_null(
     metric: Metric[Any],
     xs: Sequence[Any],
     ys: Sequence[Any],
-    orders: np.ndarray[Any, Any],
+    orders: Orders,
     *,
     advance: Advance | None = None,
 ) -> Floats:
@@ -62,12 +66,13 @@ def sampled_null(
         InputError: if a permuted score is not finite, or the metric yields another number of scores.
     """
     out = np.empty((len(orders), len(xs), len(ys)))
-    done = 0
-    for scores in metric.compare_permuted(xs, ys, orders):
-        out[done] = scores
-        done += 1
-        if advance is not None:
-            advance(1)
+    done, step = 0, max(16, block_bytes(_ORDER_BYTES) // (8 * orders.shape[1]))
+    for start in range(0, len(orders), step):
+        for scores in metric.compare_permuted(xs, ys, orders[start : start + step]):
+            out[done] = scores
+            done += 1
+            if advance is not None:
+                advance(1)
     if done != len(orders):
         raise InputError(f"{metric} gave {done} scores for {len(orders)} permutations.")
     if not np.all(np.isfinite(out)):
@@ -79,7 +84,7 @@ def sampled_null(
 
 
 def seconds_per_permutation(
-    metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], orders: np.ndarray[Any, Any], *, trial: int = 3
+    metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], orders: Orders, *, trial: int = 3
 ) -> float:
     """Measured time of one shared permutation of all layer pairs, to show a plan before a long run.
 
@@ -102,7 +107,7 @@ def sequential(
     xs: Sequence[Any],
     ys: Sequence[Any],
     values: Any,
-    orders: np.ndarray[Any, Any],
+    orders: Orders,
     *,
     exceedances: int = 10,
     maximum: bool = True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from .._core.arrays import to_numpy
 from ..conditions.sides import Side
 from ..errors import InputError
 from ..maps import Map
-from ..maps.linear import Ridge
 from ._retrieval import rank
 from ._scores import deciding
 from ._splits import Codes, Split, draw
@@ -27,16 +26,6 @@ def features(side: Side) -> list[Matrix]:
     return [np.asarray(to_numpy(layer), dtype=np.float64) for layer in side.layers.values()]
 
 
-def fit_grid(map: Map, xs: Sequence[Matrix], ys: Sequence[Matrix]) -> Iterator[tuple[int, int, Map]]:
-    """The map fitted from every x layer to every y layer, sharing what depends on one layer only."""
-    if isinstance(map, Ridge):
-        yield from map.fit_grid(xs, ys)
-        return
-    for i, x in enumerate(xs):
-        for j, fitted in enumerate(map.fit_each(x, ys)):
-            yield i, j, fitted
-
-
 def pair_scores(
     map: Map, xs: Sequence[Matrix], ys: Sequence[Matrix], split: Split, groups: Codes | None, correction: str | None
 ) -> tuple[Matrix, float]:
@@ -48,7 +37,7 @@ def pair_scores(
     test = split.test[:LAYER_GALLERY]
     key = test if groups is None else groups[test]
     scores, chance = np.empty((len(xs), len(ys))), 0.0
-    for i, j, fitted in fit_grid(map, [x[split.train] for x in xs], [y[split.train] for y in ys]):
+    for i, j, fitted in map.fit_grid([x[split.train] for x in xs], [y[split.train] for y in ys]):
         mapped, target = fitted.embed_x(xs[i][test]), fitted.embed_y(ys[j][test])
         origin = ys[j][split.train].mean(axis=0) if fitted.direct else 0.0
         a, b = mapped - origin, target - origin

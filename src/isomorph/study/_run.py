@@ -13,13 +13,12 @@ from ..datasets import PairedItems, load_dataset
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
 from ..errors import InputError
-from ..extraction import extract
+from ..extraction import extract, input_statistics
 from ..maps import make_map
 from ..metrics import metric as make_metric
 from ..reporting import report as write_report
 from ..results import Diagnosis, Scan, Stitch, load_result
 from ..scanning import check_shifts, design_of, scan
-from ..significance import input_statistics
 from ..stitching import stitch
 from ..store import Layers, choose_view
 from ._file import EncoderEntry, ScanEntry, StitchEntry, Study

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from isomorph.datasets._base import Audio, PairedItems
-from isomorph.errors import UnknownNameError
+from isomorph.encoders import load_encoder
+from isomorph.errors import InputError, UnknownNameError
+from isomorph.extraction import extract, input_statistics
 from isomorph.metrics import metric
-from isomorph.significance import input_statistics
+from isomorph.scanning import scan
 
 
 def items(**views):
@@ -103,3 +105,67 @@ def test_statistics_of_the_inputs_can_be_scored_like_a_model():
 def test_an_unknown_view_is_named():
     with pytest.raises(UnknownNameError, match="picture"):
         input_statistics(items(image=pictures()), "picture")
+
+
+@pytest.mark.parametrize("kind", ["image", "text", "audio", "features"])
+def test_the_encoder_gives_the_same_numbers_in_float32_through_a_store(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    made = items(
+        **{
+            "image": {"image": pictures()},
+            "text": {"text": ["a red cat", "home", "the dog runs"]},
+            "audio": {"audio": [Audio(rng.standard_normal(n).astype(np.float32), 16_000) for n in (900, 4000, 1600)]},
+            "features": {"features": list(rng.standard_normal((4, 3)))},
+        }[kind]
+    )
+    encoder = load_encoder(f"statistics:{kind}")
+    assert (encoder.checked, encoder.modality, encoder.n_parameters) == ("passed", kind, 0)
+    layers, expected = extract(encoder, made, store=tmp_path / "s"), input_statistics(made, kind)
+    assert list(layers) == list(expected) == list(encoder.layers)
+    for name, rows in layers.items():
+        np.testing.assert_array_equal(rows, np.asarray(expected[name]).astype(np.float32))
+
+
+def test_the_encoder_is_a_baseline_in_a_scan():
+    rng = np.random.default_rng(0)
+    shades = rng.integers(0, 256, 40)
+    made = items(
+        image=[np.full((8, 8, 3), s, dtype=np.uint8) for s in shades],
+        text=["dark" if s < 128 else "bright" for s in shades],
+    )
+    inputs, words = (extract(load_encoder(f"statistics:{kind}"), made) for kind in ("image", "text"))
+    networks = {"l": rng.standard_normal((40, 6))}
+    found = scan(networks, words, "cka", x_baselines={"inputs": inputs}, permutations=19)
+    assert found.baselines["inputs x"]["cka"].best().value > 0.5 > found["cka"].best().value
+
+
+def test_what_has_no_meaning_without_a_network_is_refused_by_name():
+    for option in ({"init": "random"}, {"pooling": "max"}, {"dtype": "float64"}, {"device": "cuda"}, {"axes": "btd"}):
+        with pytest.raises(InputError, match=next(iter(option))):
+            load_encoder("statistics:text", **option)
+    with pytest.raises(UnknownNameError, match="Did you mean 'image'"):
+        load_encoder("statistics:imag")
+    with pytest.raises(UnknownNameError, match="Did you mean 'words'"):
+        load_encoder("statistics:text", layers="word")
+    with pytest.raises(InputError, match="version 1"):
+        load_encoder("statistics:text@2")
+    assert load_encoder("statistics:text", layers="char*").layers == ("characters",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad", "message"),
+    [
+        ("image", "text", "an image is needed"),
+        ("image", np.zeros((3, 3), np.uint8), "shape"),
+        ("text", 3, "a text is needed"),
+        ("audio", "text", "no recording"),
+        ("features", [[1.0]], "no row of features"),
+        ("features", [np.nan], "not finite"),
+    ],
+)
+def test_an_item_of_another_kind_is_named_by_its_place(kind, bad, message):
+    encoder = load_encoder(f"statistics:{kind}")
+    with pytest.raises(InputError, match=message):
+        encoder.encode([bad])
+    with pytest.raises(InputError, match="empty batch"):
+        encoder.encode([])
