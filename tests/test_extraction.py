@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
+from isomorph import show_progress
 from isomorph.datasets._base import FileView, PairedItems
 from isomorph.encoders._base import Encoder
 from isomorph.errors import InputError, StoreError
@@ -336,6 +337,16 @@ def test_progress_counts_the_items_that_are_missing(tmp_path, items):
         extract(Interrupted(2, KeyboardInterrupt()), items, store=tmp_path, batch_size=8)
     extract(Fake(), items, store=tmp_path, batch_size=2, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_the_switch_for_all_progress_is_heard_and_the_argument_goes_first(tmp_path, items):
+    switched, told = [], []
+    with show_progress(lambda done, total: switched.append((done, total))):
+        extract(Fake(), items, store=tmp_path / "one", batch_size=4)
+        extract(Fake(), items, store=tmp_path / "two", progress=lambda done, total: told.append((done, total)))
+    assert switched
+    assert switched[-1] == told[-1] == (len(items), len(items))
+    assert len(told) < len(switched)
 
 
 class Wide(Fake):

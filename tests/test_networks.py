@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from isomorph import show_progress
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.results import CutStitch, NetworkStitch, load_result
 
@@ -80,6 +81,15 @@ def test_stitching_a_network_into_itself_by_the_identity_changes_nothing_even_wh
     for layer in ("fc1", "act1", "fc2"):
         cut = stitch_networks(net, net, x, labels=y, cuts=layer, fit="identity", **QUIET).at(layer)
         assert (cut.accuracy, cut.r2, cut.relative_accuracy) == (1.0, 1.0, 1.0)
+
+
+def test_the_switch_for_all_progress_is_heard():
+    told, net = [], mlp()
+    x, y = labelled(net)
+    with show_progress(lambda done, total: told.append((done, total))):
+        stitch_networks(net, net, x, labels=y, cuts="fc1", fit="identity")
+    assert told
+    assert told[-1][0] == told[-1][1]
 
 
 def test_permuted_pairs_and_permuted_labels_leave_a_stitch_at_chance():

@@ -424,7 +424,7 @@ def test_differences_allow_for_the_choice_among_all_pairs_of_layers(planted):
     rng = np.random.default_rng(1)
     noise = {k: rng.normal(size=v.shape) for k, v in x.items()}
     tested = scan(x, y, "cka", permutations=19, x_baselines={"noise": noise})["cka"].against["noise x"]
-    alone = difference("cka", (x["x2"], y["y1"]), (noise[tested["x_layer"]], y[tested["y_layer"]]), level=1 - 0.05 / 6)
+    alone = difference("cka", (x["x2"], y["y1"]), (noise[tested["x_layer"]], y[tested["y_layer"]]), alpha=0.05 / 6)
     assert tested["p_value"] == pytest.approx(6 * alone.p_value)
     assert (tested["low"], tested["high"]) == pytest.approx((alone.low, alone.high))
     assert "6 pairs of layers at once" in tested["method"]

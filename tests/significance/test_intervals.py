@@ -388,7 +388,7 @@ def test_intervals_stay_inside_the_range_and_widen_with_the_level():
     m = metric("cka(estimator='biased')")
     x, _ = data(4, n=20)
     xs, ys = prepared(m, x), prepared(m, x + 0.02 * np.random.default_rng(0).standard_normal(x.shape))
-    narrow, wide = interval(m, xs, ys, level=0.5), interval(m, xs, ys, level=0.999)
+    narrow, wide = interval(m, xs, ys, alpha=0.5), interval(m, xs, ys, alpha=0.001)
     assert 0 <= wide.low[0, 0] < narrow.low[0, 0] < narrow.values[0, 0] < narrow.high[0, 0] < wide.high[0, 0] <= 1
 
 
@@ -531,8 +531,8 @@ def test_pairs_of_other_items_are_refused():
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_a_coverage_outside_zero_and_one_is_refused(level):
     x, y = data(0)
-    with pytest.raises(InputError, match=r"such as 0\.95"):
-        difference(metric("cka"), (x, y), (x, y), level=level)
+    with pytest.raises(InputError, match=r"such as 0\.05"):
+        difference(metric("cka"), (x, y), (x, y), alpha=level)
 
 
 def test_a_difference_names_arguments_of_a_wrong_kind():
@@ -540,7 +540,7 @@ def test_a_difference_names_arguments_of_a_wrong_kind():
     for bad in ((x,), (x, y, y), x, None, "xy"):
         with pytest.raises(InputError, match="first must be two representations"):
             difference("cka", bad, (x, y))
-    wrong = ({"level": "a"}, {"fraction": "h"}, {"fraction": 1.0}, {"seed": -1}, {"repeats": 2.5})
+    wrong = ({"alpha": "a"}, {"fraction": "h"}, {"fraction": 1.0}, {"seed": -1}, {"repeats": 2.5})
     for given in wrong:
         with pytest.raises(InputError, match=f"{next(iter(given))}="):
             difference("svcca", (x, y), (y, x), **given)

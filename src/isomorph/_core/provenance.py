@@ -127,13 +127,13 @@ def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
     import filelock
 
     # not thread-local: an interrupted generator may be closed, and its lock let go, by another thread
-    lock = filelock.FileLock(path, thread_local=False, poll_interval=0.1)
+    lock = filelock.FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         if waiting:
             notice(waiting)
-        lock.acquire()
+        lock.acquire(poll_interval=0.1)
     try:
         yield
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from .._core.registry import Registry
 from ._base import Map
+from ._saved import read_map
 
 REGISTRY: Registry[Map] = Registry("map", __name__, Map, "isomorph.maps")
 
@@ -18,4 +21,18 @@ def make_map(spec: str | Map) -> Map:
     return REGISTRY.make(spec)
 
 
-__all__ = ["REGISTRY", "Map", "make_map"]
+def load_map(path: str | os.PathLike[str]) -> Map:
+    """A fitted map that `Map.save` wrote, ready to be applied.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: if the file cannot be read as a map.
+        UnknownNameError: if it is a plug-in's that is not installed.
+    """
+    spec, learned = read_map(path)
+    return make_map(spec).restore(learned)
+
+
+__all__ = ["REGISTRY", "Map", "load_map", "make_map"]

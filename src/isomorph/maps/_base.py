@@ -10,8 +10,10 @@ Maps are scikit-learn estimators without needing scikit-learn: `fit`, `predict`,
 from __future__ import annotations
 
 import inspect
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from .._core.arrays import as_features, as_pair, to_numpy
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
+from ._saved import write_map
 
 Matrix = np.ndarray[Any, Any]
 
@@ -38,14 +41,14 @@ class Map(ABC):
     """Whether it predicts rows of `y`."""
     reference: ClassVar[str] = ""
     """Paper and equation, and where we differ."""
-    quick: ClassVar[str] = ""
-    """A spec with options for few and small data, where the defaults need more or are slow; else the name."""
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """Parameters for few and small data, where the defaults need more or are slow."""
     reads_x: ClassVar[bool] = True
     """Whether the outcome depends on `x`; False of controls alone."""
     equal_widths: ClassVar[bool] = False
     """Whether both spaces must have the same number of features; others are refused."""
     order_free: ClassVar[bool] = True
-    """Whether the pairs' order plays no part, up to rounding and to the order of what is embedded into."""
+    """Whether the order of the pairs plays no part, up to rounding; False where rows or batches are drawn."""
 
     @property
     def min_pairs(self) -> int:
@@ -134,6 +137,29 @@ class Map(ABC):
             InputError: if it does not; fit the other direction then.
         """
         raise InputError(f"{self.name} has no inverse in closed form; fit it with x and y exchanged.")
+
+    # ---- files ---------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted map to a file that `isomorph.maps.load_map` reads, whole or not at all.
+
+        Args:
+            path: The file, such as ``ridge.npz``.
+
+        Raises:
+            InputError: if the map is not fitted.
+        """
+        self._require_fitted()
+        return write_map(path, self.variant, self.learned())
+
+    def learned(self) -> dict[str, Any]:
+        """Everything that fitting gave, as arrays, numbers and texts, for `restore`."""
+        return {k: v for k, v in vars(self).items() if k not in _parameters(type(self))}
+
+    def restore(self, learned: Mapping[str, Any]) -> Self:
+        """Take over what an equal map had learnt."""
+        vars(self).update(learned)
+        return self
 
     # ---- scikit-learn's protocol ---------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ class _LinearPair(Map):
     """What trained pairs of heads share: the loop, and the heads as plain matrices afterwards."""
 
     direct: ClassVar[bool] = False
+    order_free: ClassVar[bool] = False
     dim: int
     temperature: float
     steps: int
@@ -116,6 +117,7 @@ class Contrastive(_LinearPair):
     """
 
     name: ClassVar[str] = "contrastive"
+    quick: ClassVar[Mapping[str, Any]] = {"dim": 2, "steps": 2}
     reference: ClassVar[str] = "InfoNCE: Radford et al. 2021; sigmoid: Zhai et al. 2023; on frozen features: SAIL 2025."
 
     def __init__(
@@ -179,6 +181,7 @@ class Structure(_LinearPair):
     """
 
     name: ClassVar[str] = "structure"
+    quick: ClassVar[Mapping[str, Any]] = {"dim": 2, "steps": 2}
     reference: ClassVar[str] = (
         "STRUCTURE (Gröger et al. 2025, arXiv 2506.16895); here the divergence is the Jensen-Shannon one proper and "
         "its weight has no warm-up."

@@ -198,6 +198,7 @@ class Mean(AffineMap):
     """Control: predicts the mean of `y` whatever `x` is. What a map scores above it, it learnt from the pairs."""
 
     name: ClassVar[str] = "mean"
+    reads_x: ClassVar[bool] = False
     reference: ClassVar[str] = "The zero of R²."
 
     def __init__(self) -> None:
@@ -216,6 +217,7 @@ class Identity(AffineMap):
     """
 
     name: ClassVar[str] = "identity"
+    equal_widths: ClassVar[bool] = True
     reference: ClassVar[str] = "Lenc & Vedaldi 2015, identity stitch; here the means are matched."
 
     def __init__(self) -> None:

@@ -11,7 +11,8 @@ embeddings of n + 3 numbers, and costs one product for all queries and candidate
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -60,6 +61,19 @@ class LocalCka(Map):
     def embed_y(self, y: Any) -> Matrix:
         rows = self._target_rows(y)
         return self._embed(self._y, rows, self.base_cka_, float(np.sqrt(1 - self.base_cka_**2)))
+
+    def learned(self) -> dict[str, Any]:
+        state = super().learned()
+        sides = {side: vars(state.pop(side)) for side in ("_x", "_y")}
+        return state | {f"{side}.{name}": value for side, facts in sides.items() for name, value in facts.items()}
+
+    def restore(self, learned: Mapping[str, Any]) -> Self:
+        state = dict(learned)
+        for side in ("_x", "_y"):
+            base = object.__new__(_Base)
+            vars(base).update({k.partition(".")[2]: state.pop(k) for k in [*state] if k.startswith(f"{side}.")})
+            state[side] = base
+        return super().restore(state)
 
     def _embed(self, base: _Base, rows: Matrix, along: float, across: float) -> Matrix:
         k, own = base.row(rows)

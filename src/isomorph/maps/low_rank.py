@@ -30,6 +30,7 @@ class LowRank(AffineMap):
     """
 
     name: ClassVar[str] = "low_rank"
+    quick: ClassVar[Mapping[str, Any]] = {"rank": 1}
     reference: ClassVar[str] = "Izenman 1975; with a ridge penalty: Mukherjee & Zhu 2011."
 
     def __init__(self, rank: int = 16, penalties: float | Sequence[float] = PENALTIES) -> None:

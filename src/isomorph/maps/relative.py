@@ -81,6 +81,8 @@ class Relative(_Anchored):
     """
 
     name: ClassVar[str] = "relative"
+    quick: ClassVar[Mapping[str, Any]] = {"anchors": 2}
+    order_free: ClassVar[bool] = False
     reference: ClassVar[str] = "Moschella et al. 2023; there the features are not centred."
 
     def __init__(

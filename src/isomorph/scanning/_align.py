@@ -70,7 +70,7 @@ def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], 
     )
     bounds = None
     if plan.intervals and not plan.design.series:
-        bounds = interval(metric, xs, ys, level=1 - plan.alpha, groups=plan.design.groups)
+        bounds = interval(metric, xs, ys, alpha=plan.alpha, groups=plan.design.groups)
     best = judged.best_permuted(plan.alpha, distance=metric.distance)
     found = Alignment(
         metric=metric.spec,
@@ -127,7 +127,7 @@ def _against(
             metric,
             (main.left.features(first.x_layer), main.right.features(first.y_layer)),
             (other.left.features(second.x_layer), other.right.features(second.y_layer)),
-            level=1 - plan.alpha / many,
+            alpha=plan.alpha / many,
             groups=plan.design.groups,
             seed=plan.seed,
         )

@@ -79,7 +79,7 @@ class Difference:
 
 
 def interval(
-    metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], *, level: float = 0.95, groups: Labels | None = None
+    metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], *, alpha: float = 0.05, groups: Labels | None = None
 ) -> Interval | None:
     """Confidence intervals of all layer pairs over items, from how much each item moves each score.
 
@@ -95,7 +95,7 @@ def interval(
         metric: The metric.
         xs: Prepared layers of one side.
         ys: Prepared layers of the other side.
-        level: Coverage.
+        alpha: The interval covers 1 - alpha.
         groups: One group an item, where whole groups were sampled (captions of one image). The second-order bias is
             then left in, so that intervals near chance are too wide, by √2 where items interact in pairs.
 
@@ -105,9 +105,9 @@ def interval(
         NaN.
 
     Raises:
-        InputError: if `level` or `groups` do not fit.
+        InputError: if `alpha` or `groups` do not fit.
     """
-    _check_level(level)
+    level = _coverage(alpha)
     influence = metric.influence(xs, ys)
     if influence is None:
         return None
@@ -124,7 +124,7 @@ def interval(
 
 
 def query_interval(
-    item_scores: Any, *, level: float = 0.95, repeats: int = 1000, seed: int = 0, groups: Labels | None = None
+    item_scores: Any, *, alpha: float = 0.05, repeats: int = 1000, seed: int = 0, groups: Labels | None = None
 ) -> Interval:
     """Bootstrap over the items that look, with what they look at held fixed, for scores that are means over items.
 
@@ -133,15 +133,15 @@ def query_interval(
 
     Args:
         item_scores: Score of each item, shape (n, len(xs), len(ys)), such as ``MutualKnn.per_item``.
-        level: Coverage.
+        alpha: The interval covers 1 - alpha.
         repeats: Bootstrap samples; all share one product.
         seed: Seed of the draws.
         groups: One group an item; whole groups are then drawn.
 
     Raises:
-        InputError: if there are fewer than two items or groups, or `level` does not fit.
+        InputError: if there are fewer than two items or groups, or `alpha` does not fit.
     """
-    _check_level(level)
+    level = _coverage(alpha)
     scores = np.asarray(item_scores, dtype=np.float64)
     n = scores.shape[0]
     unit = np.arange(n) if groups is None else coded(groups, n, "groups")
@@ -165,7 +165,7 @@ def subsample_interval(
     fraction: float = 0.5,
     repeats: int = 100,
     seed: int = 0,
-    level: float = 0.95,
+    alpha: float = 0.05,
     groups: Labels | None = None,
     advance: Advance | None = None,
 ) -> Interval:
@@ -192,14 +192,14 @@ def subsample_interval(
         fraction: Share of the items (or groups) in a subset.
         repeats: Number of subsets, two for each cut into halves; each costs a score of its size, preparation included.
         seed: Seed of the draws.
-        level: Coverage.
+        alpha: The interval covers 1 - alpha.
         groups: One group an item; subsets then hold whole groups.
         advance: Called with 1 after each subset, in place of a bar.
 
     Raises:
         InputError: if subsets have too few items for the metric, or an argument does not fit.
     """
-    _check_level(level)
+    level = _coverage(alpha)
     left, right = _features(metric, xs, "xs"), _features(metric, ys, "ys")
     n = left[0].shape[0]
     subsets = _subsets(n, fraction, repeats, seed, groups, metric.min_items)
@@ -215,7 +215,7 @@ def subsample_interval(
     return Interval(values, low, high, error, level, "items", method)
 
 
-def model_interval(scores: Any, *, level: float = 0.95, repeats: int = 2000, seed: int = 0) -> Interval:
+def model_interval(scores: Any, *, alpha: float = 0.05, repeats: int = 2000, seed: int = 0) -> Interval:
     """Interval of a mean score over models, models of either side drawn with replacement.
 
     Both sides are drawn independently (a two-way bootstrap), since all scores of one model move together. With few
@@ -224,14 +224,14 @@ def model_interval(scores: Any, *, level: float = 0.95, repeats: int = 2000, see
 
     Args:
         scores: One score for each pair of models, (models of x, models of y), or one for each model.
-        level: Coverage.
+        alpha: The interval covers 1 - alpha.
         repeats: Bootstrap samples.
         seed: Seed of the draws.
 
     Raises:
         InputError: if there are fewer than three models on the side that is drawn, or a score is not finite.
     """
-    _check_level(level)
+    level = _coverage(alpha)
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim not in (1, 2) or not np.all(np.isfinite(table)):
         raise InputError(
@@ -258,7 +258,7 @@ def difference(
     first: tuple[Any, Any],
     second: tuple[Any, Any],
     *,
-    level: float = 0.95,
+    alpha: float = 0.05,
     groups: Labels | None = None,
     fraction: float = 0.5,
     repeats: int = 100,
@@ -275,7 +275,7 @@ def difference(
         metric: The metric, or its spec.
         first: Features of the first pair, arrays (n, d1) and (n, d2).
         second: Features of the second pair, same items in the same rows.
-        level: Coverage of the interval.
+        alpha: The interval covers 1 - alpha.
         groups: One group an item, where whole groups were sampled.
         fraction: Share of the items in a subset, for metrics without influence functions.
         repeats: Number of subsets, likewise.
@@ -286,7 +286,7 @@ def difference(
             not vary over items.
     """
     metric = make_metric(metric)
-    _check_level(level)
+    level = _coverage(alpha)
     a, b = (_pair(metric, pair, name) for pair, name in ((first, "first"), (second, "second")))
     n = a[0].shape[0]
     if b[0].shape[0] != n:
@@ -432,6 +432,7 @@ def _subset_method(subsets: int, fraction: float) -> str:
     return f"{subsets} subsets of {fraction:g} of the items, rate sqrt(n)"
 
 
-def _check_level(level: float) -> None:
-    if not is_share(level):
-        raise InputError(f"level={level!r}: a coverage between 0 and 1 is needed, such as 0.95.")
+def _coverage(alpha: float) -> float:
+    if not is_share(alpha):
+        raise InputError(f"alpha={alpha!r}: a level between 0 and 1 is needed, such as 0.05, for an interval of 95 %.")
+    return 1 - alpha

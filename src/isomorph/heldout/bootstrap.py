@@ -1,0 +1,74 @@
+"""Intervals of held-out scores over splits and items, and of differences over the same splits and items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..design import Codes, Split
+from ..results import Margin, Score
+from .scores import ItemScore
+
+Matrix = np.ndarray[Any, Any]
+
+
+class Bootstrap:
+    """Draws items (or whole groups) with replacement, the same ones for every split, and splits with replacement.
+
+    The gallery stays as it is: drawing it anew would put copies of the right item in it.
+
+    Args:
+        splits: The splits.
+        groups: One group an item, or None.
+        n: Number of items.
+        draws: Bootstrap samples.
+        level: Coverage.
+        seed: Seed.
+    """
+
+    def __init__(self, splits: Sequence[Split], groups: Codes | None, n: int, draws: int, level: float, seed: int):
+        rng = np.random.default_rng([seed, 7])
+        unit = np.arange(n) if groups is None else groups
+        count = int(unit.max()) + 1
+        self._weights = rng.multinomial(count, np.full(count, 1 / count), size=draws)[:, unit].astype(np.float64)
+        self._chosen = rng.integers(len(splits), size=(draws, len(splits)))
+        self._splits, self._level = splits, level
+
+    def score(self, scores: Sequence[ItemScore]) -> Score:
+        """The mean score over the splits with its interval."""
+        values = tuple(s.value for s in scores)
+        low, high = self._bounds(self._sample(scores))
+        chance = float(np.mean([s.chance for s in scores]))
+        return Score(float(np.mean(values)), low, high, chance, values)
+
+    def margin(self, scores: Sequence[ItemScore], others: Sequence[ItemScore], descending: bool) -> Margin:
+        """How much better the first is than the second."""
+        sign = -1.0 if descending else 1.0
+        value = sign * float(np.mean([s.value for s in scores]) - np.mean([s.value for s in others]))
+        low, high = self._bounds(sign * (self._sample(scores) - self._sample(others)))
+        return Margin(value, low, high)
+
+    def _bounds(self, sample: Matrix) -> tuple[float, float]:
+        tail = (1 - self._level) / 2
+        low, high = np.quantile(sample, [tail, 1 - tail])
+        return float(low), float(high)
+
+    def _sample(self, scores: Sequence[ItemScore]) -> Matrix:
+        each = np.stack([self._draws(s, split) for s, split in zip(scores, self._splits, strict=True)], axis=1)
+        mean: Matrix = np.take_along_axis(each, self._chosen, axis=1).mean(axis=1)
+        return mean
+
+    def _draws(self, score: ItemScore, split: Split) -> Matrix:
+        weights = self._weights[:, split.test]
+        if score.median:
+            order = np.argsort(score.numerator, kind="stable")
+            reached = np.cumsum(weights[:, order], axis=1)
+            at = np.argmax(reached >= reached[:, -1:] / 2, axis=1)
+            drawn: Matrix = np.where(reached[:, -1] > 0, score.numerator[order][at], score.value)
+            return drawn
+        below = weights @ score.denominator
+        empty = below <= 0  # a draw without any held-out item that counts says nothing: the score itself
+        ratio = (weights @ score.numerator) / np.where(empty, 1.0, below)
+        return np.where(empty, score.value, score.offset + score.sign * ratio)

@@ -1,0 +1,179 @@
+"""Ranks of the right items in a gallery, with ties and several right answers counted as their expectation.
+
+A map that sends everything to one place ties all candidates: it then scores chance, not the first place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from .._core.linalg import top_k
+from ..errors import InputError
+from ..maps.retrieval import csls, inverted_softmax
+
+Matrix = np.ndarray[Any, Any]
+BLOCK_BYTES = 64 << 20
+TIE = 1e-9  # similarities this near are one: rounding must not break the ties of a map that knows nothing
+CORRECTIONS = (None, "csls", "inverted_softmax")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """Where the best right item of each query stands; every array has shape (n_queries,).
+
+    Attributes:
+        better: Wrong items that are more similar than the best right one.
+        tied: Items, right ones included, as similar as the best right one.
+        tied_right: Right ones among these.
+        right: Right items in the gallery.
+        gallery: Size of the gallery.
+        found: Rows of the most similar items, best first (n_queries, up to 5).
+    """
+
+    better: Matrix
+    tied: Matrix
+    tied_right: Matrix
+    right: Matrix
+    gallery: int
+    found: Matrix
+
+    def hits(self, k: int) -> Matrix:
+        """Probability that a right item is among the first k."""
+        if np.array_equal(self.tied, self.tied_right):
+            return np.asarray(self.better < k, dtype=np.float64)
+        return _any_right(self.tied, self.tied_right, k - self.better)
+
+    def rank(self) -> Matrix:
+        """Expected rank of the first right item."""
+        expected: Matrix = self.better + (self.tied + 1) / (self.tied_right + 1)
+        return expected
+
+    def reciprocal(self) -> Matrix:
+        """Expected reciprocal rank of the first right item."""
+        out = 1.0 / (self.better + 1.0)
+        for i in np.flatnonzero(self.tied > self.tied_right):
+            out[i] = _mean_reciprocal(int(self.better[i]), int(self.tied[i]), int(self.tied_right[i]))
+        return out
+
+    def chance_hits(self, k: int) -> float:
+        """Mean over queries of the probability that a random order has a right item among the first k."""
+        right, counts = np.unique(self.right, return_counts=True)
+        hits = _any_right(np.full(len(right), self.gallery), right, np.full(len(right), k))
+        return float(np.dot(hits, counts) / counts.sum())
+
+    def chance_rank(self) -> float:
+        """Median over queries of the expected rank in a random order."""
+        return float(np.median((self.gallery + 1) / (self.right + 1)))
+
+    def chance_reciprocal(self) -> float:
+        """Mean over queries of the expected reciprocal rank in a random order."""
+        kinds, counts = np.unique(self.right, return_counts=True)
+        values = [_mean_reciprocal(0, self.gallery, int(p)) for p in kinds]
+        return float(np.dot(values, counts) / counts.sum())
+
+    def hits_in_gallery(self, size: int, k: int) -> float:
+        """Mean of `hits` in random galleries of `size` that hold the right items: exact, nothing is sampled.
+
+        Of the other items a random ``size - right`` stay; how many of the better ones stay is hypergeometric.
+        """
+        kinds, counts = np.unique(
+            np.stack([self.better, self.tied, self.tied_right, self.right], axis=1), axis=0, return_counts=True
+        )
+        values = [_hits_in_gallery(int(b), int(t), int(r), int(p), self.gallery, size, k) for b, t, r, p in kinds]
+        return float(np.dot(values, counts) / counts.sum())
+
+
+def rank(
+    queries: Matrix, gallery: Matrix, query_key: Matrix, gallery_key: Matrix, correction: str | None = None
+) -> Ranked:
+    """Rank the gallery for every query by cosine; a row without direction is equally far from everything.
+
+    Args:
+        queries: Rows (n_queries, d) in the space of comparison.
+        gallery: Rows (n_gallery, d).
+        query_key: One number a query; gallery items with the same number are right.
+        gallery_key: One number a gallery item.
+        correction: ``"csls"``, ``"inverted_softmax"`` or None.
+
+    Raises:
+        InputError: if the correction is not known.
+    """
+    parts = [_rank_block(s, query_key[rows], gallery_key) for rows, s in _blocks(queries, gallery, correction)]
+    better, tied, tied_right, right, found = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Ranked(better, tied, tied_right, right, len(gallery), found)
+
+
+def directions(rows: Matrix) -> Matrix:
+    """Rows at unit length; those that have no direction stay zero."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    flat = norms <= TIE * max(float(norms.max(initial=0.0)), np.finfo(np.float64).tiny)
+    unit: Matrix = np.where(flat, 0.0, rows / np.where(flat, 1.0, norms))
+    return unit
+
+
+def _blocks(queries: Matrix, gallery: Matrix, correction: str | None) -> Iterator[tuple[slice, Matrix]]:
+    if correction not in CORRECTIONS:
+        raise InputError(f"correction={correction!r} is not known; use one of {', '.join(map(repr, CORRECTIONS))}.")
+    q, g = directions(queries), directions(gallery)
+    if correction is not None:  # both look at whole columns, so the whole matrix is needed
+        whole = q @ g.T
+        yield (
+            slice(0, len(q)),
+            csls(whole, k=min(10, *whole.shape)) if correction == "csls" else inverted_softmax(whole),
+        )
+        return
+    step = max(1, BLOCK_BYTES // (8 * len(g)))
+    for start in range(0, len(q), step):
+        rows = slice(start, min(start + step, len(q)))
+        yield rows, q[rows] @ g.T
+
+
+def _rank_block(s: Matrix, query_key: Matrix, gallery_key: Matrix) -> tuple[Matrix, ...]:
+    right = query_key[:, None] == gallery_key[None, :]
+    best = np.where(right, s, -np.inf).max(axis=1, keepdims=True)
+    tied = s >= best - TIE
+    better = (s > best + TIE).sum(axis=1)
+    found = top_k(s, min(5, s.shape[1]))[1]
+    return better, tied.sum(axis=1) - better, (tied & right).sum(axis=1), right.sum(axis=1), found
+
+
+def _any_right(total: Matrix, right: Matrix, draws: Matrix) -> Matrix:
+    """Probability that `draws` of `total` items without replacement hold one of the `right` ones."""
+    taken = np.clip(draws, 0, total)
+    none = np.exp(_log_choose(total - right, taken) - _log_choose(total, taken))
+    out: Matrix = np.where(draws <= 0, 0.0, 1.0 - none)
+    return out
+
+
+def _log_choose(n: Any, k: Any) -> Matrix:
+    """Logarithm of the binomial coefficient; -inf where it is zero."""
+    n, k = np.broadcast_arrays(np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64))
+    possible = (k >= 0) & (k <= n)
+    safe_n, safe_k = np.where(possible, n, 0.0), np.where(possible, k, 0.0)
+    out: Matrix = np.where(possible, gammaln(safe_n + 1) - gammaln(safe_k + 1) - gammaln(safe_n - safe_k + 1), -np.inf)
+    return out
+
+
+def _first_places(tied: int, right: int) -> tuple[Matrix, Matrix]:
+    """Places 1, 2, … of the first of `right` items in a random order of `tied`, and their probabilities."""
+    place = np.arange(1, tied - right + 2)
+    return place, np.exp(_log_choose(tied - place, right - 1) - _log_choose(tied, right))
+
+
+def _mean_reciprocal(better: int, tied: int, right: int) -> float:
+    """Expected 1 / rank of the first of `right` items in a random order of `tied` ones that follow `better` others."""
+    place, probability = _first_places(tied, right)
+    return float(np.sum(probability / (better + place)))
+
+
+def _hits_in_gallery(better: int, tied: int, tied_right: int, right: int, gallery: int, size: int, k: int) -> float:
+    place, probability = _first_places(tied, tied_right)
+    ahead, others, kept = (better + place - 1)[:, None], gallery - right, max(size - right, 0)
+    stay = np.arange(k)[None, :]
+    ways = _log_choose(ahead, stay) + _log_choose(others - ahead, kept - stay) - _log_choose(others, kept)
+    return float(probability @ np.minimum(np.exp(ways).sum(axis=1), 1.0))
