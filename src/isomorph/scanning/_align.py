@@ -14,7 +14,7 @@ from ..conditions import BASELINE, CEILING, Comparison, Side
 from ..errors import InputError
 from ..metrics import Metric
 from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
-from ..significance import Design, Orders, difference, gallery_curve, interval, judge_block, select_split
+from ..significance import Design, Orders, difference, gallery_curve, held_out, interval, judge_block
 
 Floats = np.ndarray[Any, Any]
 
@@ -55,7 +55,7 @@ def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan)
         best_of,
         against=against,
         ceilings={c.label: _ceiling(metric, best_of, a) for c, a in others if c.role == CEILING},
-        held_out=_held_out(metric, main.left, main.right, plan) if plan.selection == "split" else None,
+        held_out=_held_out(metric, main, plan) if plan.selection == "split" else None,
     )
     return [Found(alignment, out[0].null), *out[1:]]
 
@@ -186,32 +186,10 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, p
     }
 
 
-def _held_out(metric: Metric[Any], left: Side, right: Side, plan: Plan) -> HeldOut:
-    xs, ys = ([side.features(layer) for layer in side.layers] for side in (left, right))
-    design = plan.design
-    found = select_split(
-        metric,
-        xs,
-        ys,
-        seed=plan.seed,
-        groups=design.groups,
-        strata=design.strata,
-        circular=design.circular,
-        within=design.within,
-        permutations=max(len(plan.orders), 199),
-        budget=plan.budget,
-    )
-    return {
-        "x_layer": list(left.layers)[found.x_index],
-        "y_layer": list(right.layers)[found.y_index],
-        "value": found.value,
-        "chance": found.chance,
-        "p_value": found.p_value,
-        "selection_value": found.selection_value,
-        "n_selection": found.n_selection,
-        "n_score": found.n_score,
-        "null": found.null,
-    }
+def _held_out(metric: Metric[Any], main: Comparison, plan: Plan) -> HeldOut:
+    left, right = ({layer: side.features(layer) for layer in side.layers} for side in (main.left, main.right))
+    count = max(len(plan.orders), 199)
+    return held_out(metric, left, right, plan.design, seed=plan.seed, permutations=count, budget=plan.budget)
 
 
 class _Prepared:

@@ -33,7 +33,7 @@ from ._items import Duplicates, duplicates
 from ._judge import Judged, chance_level, judge_block, orders_for
 from ._power import GalleryPoint, Power, gallery_curve, gallery_subsets, planted, power
 from ._sampling import Orders, Sequential, sampled_null, seconds_per_permutation, sequential
-from ._selection import Split, select_split, split_rows
+from ._selection import held_out, select_split, split_rows
 
 __all__ = [
     "Calibration",
@@ -48,7 +48,6 @@ __all__ = [
     "Orders",
     "Power",
     "Sequential",
-    "Split",
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "calibrate",
@@ -59,6 +58,7 @@ __all__ = [
     "family",
     "gallery_curve",
     "gallery_subsets",
+    "held_out",
     "interval",
     "judge_block",
     "log10_distinct",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,41 +11,15 @@ from .._core.arrays import Array, take_rows, to_numpy
 from ..design import Design, Labels
 from ..errors import InputError
 from ..metrics import Metric
+from ..results import HeldOut
 from ._intervals import _features, _scores
 from ._judge import judge_block, orders_for
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """The best pair of layers on some items, judged on the others.
-
-    Attributes:
-        x_index: Layer of `xs` that was chosen.
-        y_index: Layer of `ys` that was chosen.
-        value: Its score on the items that did not choose it.
-        chance: Expected score of those items at random.
-        p_value: p of that score; one pair was tested, so nothing needs correction.
-        selection_value: Its score on the items that chose it, which is too good by having been the best.
-        n_selection: Items that chose.
-        n_score: Items that judged.
-        null: Where chance and p come from.
-    """
-
-    x_index: int
-    y_index: int
-    value: float
-    chance: float
-    p_value: float
-    selection_value: float
-    n_selection: int
-    n_score: int
-    null: str
-
-
 def select_split(
     metric: Metric[Any],
-    xs: Sequence[Any],
-    ys: Sequence[Any],
+    xs: Mapping[str, Any] | Sequence[Any],
+    ys: Mapping[str, Any] | Sequence[Any],
     *,
     fraction: float = 0.5,
     seed: int = 0,
@@ -56,12 +29,12 @@ def select_split(
     within: bool = True,
     permutations: int = 1000,
     budget: float | None = None,
-) -> Split:
+) -> HeldOut:
     """Choose the best layer pair on a part of the items, score it on the rest.
 
     Args:
         metric: The metric.
-        xs: Features of the layers of one side, arrays (n, d).
+        xs: Features of the layers of one side, arrays (n, d), by name or in order (then called ``"layer_00"``, …).
         ys: Features of the layers of the other side.
         fraction: Share of the items (or groups) that choose.
         seed: Seed of the split and of the permutations.
@@ -77,11 +50,32 @@ def select_split(
     Raises:
         InputError: if the sides do not fit each other, or a part has too few items for the metric.
     """
-    left, right = _features(metric, xs, "xs"), _features(metric, ys, "ys")
+    design = Design(groups, strata, circular, within)
+    return held_out(
+        metric, _named(xs), _named(ys), design, fraction=fraction, seed=seed, permutations=permutations, budget=budget
+    )
+
+
+def held_out(
+    metric: Metric[Any],
+    xs: Mapping[str, Any],
+    ys: Mapping[str, Any],
+    design: Design,
+    *,
+    fraction: float = 0.5,
+    seed: int = 0,
+    permutations: int = 1000,
+    budget: float | None = None,
+) -> HeldOut:
+    """`select_split` under a design.
+
+    Raises:
+        InputError: as `select_split`.
+    """
+    left, right = _features(metric, list(xs.values()), "xs"), _features(metric, list(ys.values()), "ys")
     n = left[0].shape[0]
     if right[0].shape[0] != n:
         raise InputError(f"xs has {n} items and ys has {right[0].shape[0]}; row i of both must be the same item.")
-    design = Design(groups, strata, circular, within)
     first, rest = split_rows(metric, n, design, fraction=fraction, seed=seed)
     scores = _scores(metric, _rows(left, first), _rows(right, first))
     best = int(np.argmin(scores) if metric.distance else np.argmax(scores))
@@ -91,17 +85,23 @@ def select_split(
     count = min(permutations, len(rest) - 1) if design.series else permutations
     orders = orders_for(design.take(rest), len(rest), count, seed)
     found = judge_block(metric, [x], [y], value, orders, design, budget=budget)
-    return Split(
-        x_index=i,
-        y_index=j,
-        value=float(value[0, 0]),
-        chance=float(found.chance[0, 0]),
-        p_value=float(found.p_value[0, 0]),
-        selection_value=float(scores[i, j]),
-        n_selection=len(first),
-        n_score=len(rest),
-        null=found.source,
-    )
+    return {
+        "x_layer": list(xs)[i],
+        "y_layer": list(ys)[j],
+        "value": float(value[0, 0]),
+        "chance": float(found.chance[0, 0]),
+        "p_value": float(found.p_value[0, 0]),
+        "selection_value": float(scores[i, j]),
+        "n_selection": len(first),
+        "n_score": len(rest),
+        "null": found.source,
+    }
+
+
+def _named(layers: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+    if isinstance(layers, Mapping):
+        return dict(layers)
+    return {f"layer_{i:02d}": layer for i, layer in enumerate(layers)}
 
 
 def split_rows(
