@@ -772,3 +772,29 @@ def test_a_spent_budget_never_leaves_too_few_permutations_to_pass(planted):
     result = scan(*planted, "cka", permutations=99, budget=0)
     assert result["cka"].permutations >= 19
     assert result["cka"].p_maximum <= 0.05
+
+
+def test_a_metric_that_is_not_defined_stops_only_itself(planted, tmp_path):
+    x, y = planted
+    wide = {"l": np.random.default_rng(0).normal(size=(N, N + 5))}
+    found = scan(wide, y, ["cka", "cca", "mutual_knn(k=5)"], permutations=19)
+    assert list(found) == ["cka(estimator='unbiased')", "mutual_knn(k=5)"]
+    assert "cca" in found.undefined
+    assert "cca: not defined here." in repr(found)
+    with pytest.raises(KeyError, match="cca is not defined on these items"):
+        found["cca"]
+    assert load_result(found.save(tmp_path / "s.json")).undefined == found.undefined
+    with pytest.raises(InputError):  # asked for alone, it is an error
+        scan(wide, y, "cca", permutations=19)
+    with pytest.raises(InputError, match="None of the 2 metrics is defined here"):
+        scan(wide, y, ["cca", "cca(summary='mean_square')"], permutations=19)
+
+
+def test_a_baseline_on_which_a_metric_is_not_defined_leaves_the_scan_as_it_is(planted):
+    x, y = planted
+    wide = {"l": np.random.default_rng(0).normal(size=(N, N + 5))}
+    found = scan(x, y, ["cka", "cca"], permutations=19, x_baselines={"wide": wide})
+    assert list(found) == ["cka(estimator='unbiased')", "cca"]
+    assert list(found.baselines["wide x"]) == ["cka(estimator='unbiased')"]
+    assert "cca" in found.baselines["wide x"].undefined
+    assert list(found["cca"].against) == []

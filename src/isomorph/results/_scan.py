@@ -63,6 +63,7 @@ class Scan(Result, Mapping[str, Alignment]):
         baselines: Label, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
         ceilings: Label, such as ``"other seed x"`` -> the same scan of `x` (or `y`) with another of its kind.
         conditions: What each baseline and ceiling is (`Condition`): role, name, side, what was given.
+        undefined: Metric that was asked for -> why it is not defined on these items.
         provenance: How to make it again.
     """
 
@@ -83,6 +84,7 @@ class Scan(Result, Mapping[str, Alignment]):
     ceilings: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     design: str = ""
+    undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,6 +100,8 @@ class Scan(Result, Mapping[str, Alignment]):
             raise KeyError(str(error)) from error
         if found is not None:
             return found  # type: ignore[no-any-return]  # an alignment, being one of them
+        if metric in self.undefined:
+            raise KeyError(f"{metric} is not defined on these items: {self.undefined[metric]}")
         raise KeyError(f"{metric} was not scanned; this scan has {', '.join(self.alignments)}.")
 
     def __iter__(self) -> Iterator[str]:

@@ -31,6 +31,8 @@ class Scanned(Protocol):
     @property
     def y_layers(self) -> tuple[str, ...]: ...
     @property
+    def undefined(self) -> Mapping[str, str]: ...
+    @property
     def alignments(self) -> Mapping[str, Alignment]: ...
     @property
     def baselines(self) -> Mapping[str, Scanned]: ...
@@ -57,6 +59,7 @@ def summary(scan: Scanned) -> str:
     lines = [f"Scan of {scan.x_name} × {scan.y_name}: {shape}, {items}", line(header)]
     for spec, rows in parts.items():
         lines += [f"{spec}{_settings(scan.alignments[spec])}", *map(line, rows)]
+    lines += [f"{spec}: not defined here. {reason}" for spec, reason in scan.undefined.items()]
     if scan.p_maximum is not None and len(scan.alignments) > 1:
         lines.append(f"All {len(scan.alignments)} metrics and all layers together: p {format_p(scan.p_maximum)}")
     lines.extend(f"Note: {note}" for note in scan.notes)

@@ -42,12 +42,30 @@ class Plan:
     advance: Callable[[int], object]
 
 
-def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan) -> list[Found]:
-    """One metric on every condition, the first of which is the scan itself; a shared side is prepared once."""
+def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan) -> list[Found | str]:
+    """One metric on every condition, the first of which is the scan itself; a shared side is prepared once.
+
+    Returns:
+        What it gives on each, or why it is not defined on one beside the scan itself.
+
+    Raises:
+        InputError: if it is not defined on the scan itself.
+    """
     prepared = _Prepared(metric)
-    out = [_align(metric, c, (prepared.of(c.left), prepared.of(c.right)), plan) for c in conditions]
-    main, best_of = conditions[0], out[0].alignment
-    others = list(zip(conditions, (f.alignment for f in out), strict=True))[1:]
+
+    def align(c: Comparison) -> Found:
+        return _align(metric, c, (prepared.of(c.left), prepared.of(c.right)), plan)
+
+    main, first = conditions[0], align(conditions[0])
+    out: list[Found | str] = [first]
+    for c in conditions[1:]:
+        try:
+            out.append(align(c))
+        except InputError as error:  # the scan itself stands without it
+            notice(f"{metric.spec} is not defined on the {c.role} {c.label!r}. {error}")
+            out.append(str(error))
+    best_of = first.alignment
+    others = [(c, f.alignment) for c, f in zip(conditions, out, strict=True) if isinstance(f, Found)][1:]
     against: dict[str, Tested] = {}
     if not plan.design.series:  # no difference can be tested over items of which none is independent of the others
         against = {c.label: _against(metric, main, best_of, c, a, plan) for c, a in others if c.role == BASELINE}
@@ -57,7 +75,7 @@ def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan)
         ceilings={c.label: _ceiling(metric, best_of, a) for c, a in others if c.role == CEILING},
         held_out=_held_out(metric, main, plan) if plan.selection == "split" else None,
     )
-    return [Found(alignment, out[0].null), *out[1:]]
+    return [Found(alignment, first.null), *out[1:]]
 
 
 def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], list[Any]], plan: Plan) -> Found:

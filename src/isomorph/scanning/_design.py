@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..datasets import PairedItems
-from ..design import Design, as_labels
+from ..datasets import GROUPS, PairedItems, matching, read_labels
+from ..design import Design
 from ..errors import InputError
-
-GROUPS = "groups"  # names the items' own groups where a label set is asked for
 
 
 def design_of(
@@ -37,16 +35,10 @@ def design_of(
     Raises:
         InputError: if labels or groups do not fit the items, or the design lets nothing move.
     """
-    if items is not None:
-        if not isinstance(items, PairedItems):
-            raise InputError(f"items= takes what iso.load_dataset(…) gives, found {type(items).__name__}.")
-        if ids is not None:
-            items = items.subset(ids)
-        elif len(items) != n:
-            raise InputError(f"items holds {len(items)} items but the features have {n} rows and no ids to join by.")
-        if groups is None and strata != GROUPS:
-            groups = items.groups
-    own = _labels(items, groups, n, "groups")
+    items = matching(items, ids, n)
+    if items is not None and groups is None and strata != GROUPS:
+        groups = items.groups
+    own = read_labels(items, groups, n, "groups")
     if circular and own is not None and len(set(own)) == 1:
         own = None  # one group that is one series is a series
     if not within and own is None:
@@ -54,23 +46,9 @@ def design_of(
             "within=False keeps the order of the items inside their groups, but there are no groups. Give groups=, or "
             "circular=True if all items are one series in time."
         )
-    design = Design(own, _labels(items, strata, n, "strata"), circular, within)
+    design = Design(own, read_labels(items, strata, n, "strata"), circular, within)
     design.orders(n, 0, 0)
     return design
-
-
-def _labels(items: PairedItems | None, given: Any, n: int, name: str) -> tuple[Any, ...] | None:
-    if given is None:
-        return None
-    if isinstance(given, str):
-        if items is None:
-            raise InputError(f"{name}={given!r} names a label set of items=, which were not given.")
-        own = items.groups if given == GROUPS and GROUPS not in items.labels else items.labels.get(given)
-        if own is None:
-            there = [*items.labels, *([GROUPS] if items.groups is not None else [])]
-            raise InputError(f"{name}={given!r}: items has no such labels; it has {', '.join(there) or 'none'}.")
-        given = own
-    return tuple(as_labels(given, n, name))
 
 
 def check_shifts(design: Design, n: int, alpha: float) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._core.arrays import checked_once
 from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
-from .._core.progress import progress
+from .._core.progress import notice, progress
 from .._core.provenance import fingerprint, provenance
 from ..conditions import BASELINE, CEILING, Comparison, as_side, comparisons, joined
 from ..datasets import PairedItems
@@ -131,21 +131,47 @@ def scan(
     limit = nullcontext() if memory is None else working_memory(memory)
     with limit, progress(total, what, unit="permutations") as advance:
         plan = Plan(orders, design, alpha, seed, selection, intervals, gallery, budget, advance)
-        found = {m.spec: align_all(m, conditions, plan) for m in chosen}
+        found, undefined = _every(chosen, conditions, plan)
     facts: dict[str, Any] = {"permutations": permutations, "seed": seed, "alpha": alpha, "design": _facts(design)}
     facts |= {"selection": selection, "metrics": [m.variant for m in chosen]}
     scans = [_assembled(c, {s: per[k] for s, per in found.items()}, facts) for k, c in enumerate(conditions)]
-    first = next(iter(scans[0].values()))
+    main, pairs = scans[0], list(zip(conditions, scans, strict=True))
+    assert main is not None  # a metric that is not defined on the scan itself is not among those found
+    first = next(iter(main.values()))
     return dataclasses.replace(
-        scans[0],
-        baselines={c.label: s for c, s in zip(conditions, scans, strict=True) if c.role == BASELINE},
-        ceilings={c.label: s for c, s in zip(conditions, scans, strict=True) if c.role == CEILING},
+        main,
+        undefined=undefined,
+        baselines={c.label: s for c, s in pairs if c.role == BASELINE and s is not None},
+        ceilings={c.label: s for c, s in pairs if c.role == CEILING and s is not None},
         conditions=tuple(c.condition for c in conditions[1:]),
         notes=notes(given, left, right, design, alpha),
         neighborhoods=neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
         design="" if design.free else str(design),
-        dataset=items.name if items is not None else scans[0].dataset,
+        dataset=items.name if items is not None else main.dataset,
     )
+
+
+def _every(
+    metrics: Sequence[Metric[Any]], conditions: Sequence[Comparison], plan: Plan
+) -> tuple[dict[str, list[Found | str]], dict[str, str]]:
+    """What each metric gives on every condition, and why those that are not defined here are not.
+
+    Raises:
+        InputError: if none is defined.
+    """
+    found: dict[str, list[Found | str]] = {}
+    undefined: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            found[metric.spec] = align_all(metric, conditions, plan)
+        except InputError as error:
+            if len(metrics) == 1:
+                raise
+            undefined[metric.spec] = str(error)
+            notice(f"{metric.spec} is not defined here, and is left out. {error}")
+    if not found:
+        raise InputError(f"None of the {len(metrics)} metrics is defined here. {next(iter(undefined.values()))}")
+    return found, undefined
 
 
 def _facts(design: Design) -> dict[str, Any]:
@@ -157,9 +183,12 @@ def _facts(design: Design) -> dict[str, Any]:
     return facts
 
 
-def _assembled(condition: Comparison, found: Mapping[str, Found], facts: dict[str, Any]) -> Scan:
-    """One scan out of its alignments; `found` also holds their sampled nulls, for the p over all metrics."""
+def _assembled(condition: Comparison, per: Mapping[str, Found | str], facts: dict[str, Any]) -> Scan | None:
+    """One scan out of its alignments and their sampled nulls, for the p over all metrics; None if there are none."""
     left, right = condition.left, condition.right
+    found = {spec: f for spec, f in per.items() if isinstance(f, Found)}
+    if not found:
+        return None
     made = provenance(call="scan", x=dict(left.facts), y=dict(right.facts), **facts)
     # whether torch happens to be loaded says nothing about numbers that it did not compute
     made["versions"] = {k: v for k, v in made["versions"].items() if k in ("python", "isomorph", "numpy", "scipy")}
@@ -178,6 +207,7 @@ def _assembled(condition: Comparison, found: Mapping[str, Found], facts: dict[st
         y_view=str(right.facts.get("view", "")),
         dataset=str(left.facts.get("dataset", "")),
         p_maximum=family(nulls).p_maximum if len(nulls) == len(found) else None,
+        undefined={spec: f for spec, f in per.items() if isinstance(f, str)},
         provenance=made,
     )
 

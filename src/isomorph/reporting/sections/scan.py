@@ -233,7 +233,7 @@ def _tests(scans: Sequence[Scan], blocks: Sequence[Block]) -> _Tests:
 def _notes(scan: Scan, context: Context) -> list[str]:
     """What a reader of the p-values must know about the items, with the short name of the model it begins with."""
     notes = []
-    for note in scan.notes:
+    for note in (*scan.notes, *(f"{k} is not defined on these items: {why}" for k, why in scan.undefined.items())):
         full = next((name for name in (scan.x_name, scan.y_name) if note.startswith((f"{name} ", f"{name}:"))), "")
         notes.append(printable(context.name(full) + note[len(full) :]))
     return notes
