@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test test-blas test-encoders check bench docs clean help
+.PHONY: demo test test-blas test-encoders check hooks bench docs clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make test    run all tests"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
+	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
 	@echo "make bench   run the benchmarks: every claim about speed, measured here"
 	@echo "make docs    write the generated pages of docs/"
 	@echo "make clean   remove .venv and caches (runs/ and downloaded checkpoints stay)"
@@ -57,6 +58,9 @@ check: $(VENV)/.ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+
+hooks: $(VENV)/.ready-dev
+	pre-commit install
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -1,4 +1,4 @@
-"""Write the generated pages of the docs: one page a family of metrics, the table of all metrics, that of all maps.
+"""Write the generated pages of the docs: one page a family of metrics, and one of the kinds of every other room.
 
 `python docs/generate.py` writes them, `--check` fails if one on disk is not what the code says.
 """
@@ -9,19 +9,21 @@ import functools
 import inspect
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isomorph import maps
-from isomorph.metrics import INVARIANCES, REGISTRY, Metric, metric
+from isomorph import datasets, diagnosis, listing, maps
+from isomorph.encoders import providers
+from isomorph.metrics import INVARIANCES, REGISTRY, SITUATIONS, Metric, metric
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; edit the docstrings there. -->\n"
 REQUIRED = ("Formula", "Cost", "Misleads")
 """Sections that the docstring of every metric has."""
-SECTIONS = ("Args", "Attributes", *REQUIRED, "Raises")
+SECTIONS = ("Args", "Attributes", *REQUIRED, "Raises", "Example", "Examples")
 
 
 def docstring_sections(doc: str) -> dict[str, str]:
@@ -75,6 +77,7 @@ def _facts(m: Metric[Any]) -> list[str]:
         "symmetric": "yes" if m.symmetric else "no",
         "gradients": "yes" if m.differentiable else "no",
         "fewest items": str(m.min_items),
+        "refuses": _refusals(m.refuses),
     }
     return ["| | |", "|---|---|", *(f"| {k} | {_cell(v)} |" for k, v in facts.items())]
 
@@ -95,11 +98,22 @@ def _variants(cls: type[Metric[Any]]) -> list[str]:
 
 
 def _difference(default: Metric[Any], m: Metric[Any]) -> str:
-    """Which invariances and which symmetry a variant has that the default has not, and the other way round."""
+    """Which invariances, symmetry and refusals a variant has that the default has not, and the other way round."""
     more = [f"unchanged by {_words(i)}" for i in INVARIANCES if i in m.invariances - default.invariances]
     less = [f"changed by {_words(i)}" for i in INVARIANCES if i in default.invariances - m.invariances]
     turned = [] if m.symmetric == default.symmetric else ["symmetric" if m.symmetric else "not symmetric"]
-    return "; ".join(more + less + turned) or "–"
+    refused = [f"refuses {s}" for s in SITUATIONS if s in m.refuses and s not in default.refuses]
+    scored = [f"scores {s}" for s in SITUATIONS if s in default.refuses and s not in m.refuses]
+    return "; ".join(more + less + turned + refused + scored) or "–"
+
+
+def _refusals(refused: Mapping[str, str]) -> str:
+    """Hard data on which there is no score, those of one reason together."""
+    why: dict[str, list[str]] = {}
+    for name in SITUATIONS:
+        if name in refused:
+            why.setdefault(refused[name], []).append(name)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in why.items()) or "–"
 
 
 def _other_names(cls: type[Metric[Any]]) -> list[str]:
@@ -177,7 +191,10 @@ def index_page(families: dict[str, list[str]]) -> str:
         "In costs, n is the number of items, d that of features, k that of neighbours and r the rank of a layer. *A "
         "layer* is what is done once for each, *a pair* what is added for each pair of layers. A *null* is the "
         "score's distribution when the items are paired anew at random; see [nulls](../nulls.md).\n\n"
-        "Invariances:\n\n" + "\n".join(f"- **{_words(k)}**: `{v}`" for k, v in INVARIANCES.items()) + "\n"
+        "Invariances:\n\n" + "\n".join(f"- **{_words(k)}**: `{v}`" for k, v in INVARIANCES.items()) + "\n\n"
+        "Hard data that a metric may refuse, and then says so on its page; all others it must score:\n\n"
+        + "\n".join(f"- **{k}**: {v}" for k, v in SITUATIONS.items())
+        + "\n"
     )
     return (
         "\n".join([NOTE, "# Metrics\n", about, "| metric | what it measures | chance |", "|---|---|---|", *rows]) + "\n"
@@ -199,6 +216,72 @@ def maps_page() -> str:
     return "\n".join([NOTE, "# Maps\n", about, *head, *rows]) + "\n"
 
 
+def datasets_page() -> str:
+    """Every dataset with its parameters and source."""
+    about = (
+        "Every dataset that `load_dataset` and the `items` of a study know by name: paired items with views, labels "
+        "and groups. What each promises (the same item under the same id in every load and process, nothing parted "
+        "from its id) is executed by `tests/contracts/test_datasets.py`."
+    )
+    parts = [NOTE, "# Datasets\n", about, ""]
+    for name, cls in datasets.REGISTRY.classes.items():
+        told = docstring_sections(cls.__doc__ or "")
+        parts += [f"## {name}\n", _plain(told[""]), "", "**Parameters**", ""]
+        parts += [*_parameters(_plain(told.get("Attributes", ""))), "", f"**Source.** {_flat(cls.reference)}", ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def signatures_page() -> str:
+    """Every failure signature with its question and what to do where it is found."""
+    about = (
+        "Every way in which similarity misleads that `diagnose` looks for. That each is found in data in which it was "
+        "planted, and not where nothing is wrong, is executed by `tests/contracts/test_signatures.py`."
+    )
+    parts = [NOTE, "# Failure signatures\n", about, ""]
+    for name, cls in diagnosis.REGISTRY.classes.items():
+        parts += [f"## {name}\n", f"*{cls.asks}*\n", _plain(docstring_sections(cls.__doc__ or "")[""]), ""]
+        parts += [f"**What to do.** {cls.advice}", ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def providers_page() -> str:
+    """Every provider of encoders: how its models are named, and what it takes."""
+    about = (
+        "Every provider of encoders: `load_encoder` and the `model` of a study take the spec. *Common options* are "
+        "those of `load_encoder` that change its features; the others are refused by name. That a provider does what "
+        "it says is executed by `tests/encoders/test_providers.py`; the families of models that were verified are in "
+        "[encoders](encoders.md).\n"
+    )
+    rows = [
+        f"| `{name}` | `{cls.spec}` | {cls.reads} | {_first_line(cls)} | {_codes(sorted(cls.takes))} | "
+        f"{_codes(cls.extras)} |"
+        for name, cls in providers.classes.items()
+    ]
+    head = ["| provider | spec | reads | what it is | common options | own options |", "|---|---|---|---|---|---|"]
+    return "\n".join([NOTE, "# Providers of encoders\n", about, *head, *rows]) + "\n"
+
+
+def sections_page() -> str:
+    """Every kind of result that a report shows."""
+    about = (
+        "Every kind of result that `report` shows, each by a section of the page. That every section escapes what "
+        "users name, asks nothing of a network and shows finite numbers is executed by "
+        "`tests/contracts/test_sections.py`.\n"
+    )
+    columns, rows = listing.list_sections()
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    table = [f"| `{name}` | {_cell(text)} |" for name, text in rows]
+    return "\n".join([NOTE, "# Report sections\n", about, *head, *table]) + "\n"
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "`")
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{n}`" for n in names) or "–"
+
+
 def pages() -> dict[Path, str]:
     """Every generated file and its text."""
     families: dict[str, list[str]] = {}
@@ -207,6 +290,10 @@ def pages() -> dict[Path, str]:
     out = {HERE / "metrics" / f"{family}.md": metric_page(family, names) for family, names in families.items()}
     out[HERE / "metrics" / "README.md"] = index_page(dict(sorted(families.items())))
     out[HERE / "maps.md"] = maps_page()
+    out[HERE / "datasets.md"] = datasets_page()
+    out[HERE / "signatures.md"] = signatures_page()
+    out[HERE / "sections.md"] = sections_page()
+    out[HERE / "providers.md"] = providers_page()
     return out
 
 

@@ -178,7 +178,7 @@ def test_curves_rise_with_pairs_and_fall_with_the_gallery(planted):
 
 
 def test_the_gallery_curve_equals_random_galleries(planted):
-    from isomorph.stitching._retrieval import rank
+    from isomorph.heldout.retrieval import rank
 
     rng = np.random.default_rng(5)
     a = rng.normal(size=(40, 3))
@@ -193,7 +193,7 @@ def test_the_gallery_curve_equals_random_galleries(planted):
 
 
 def test_ties_and_several_right_items_are_counted_as_a_random_order_would(planted):
-    from isomorph.stitching._retrieval import rank
+    from isomorph.heldout.retrieval import rank
 
     q, g = np.ones((1, 2)), np.concatenate([np.ones((4, 2)), -np.ones((3, 2))])
     r = rank(q, g, np.array([7]), np.array([7, 7, 0, 1, 2, 3, 4]))
@@ -311,9 +311,9 @@ def test_no_fit_ever_sees_a_held_out_item(planted):
         ({"maps": "relative(anchors=100)"}, "at least 100 pairs, found 84"),
         ({"labels": [0] * (N - 1) + [1]}, "class '1' has one item"),
         ({"labels": [0] * N}, "single class"),
-        ({"labels": [0, 1]}, "labels has 2 entries"),
+        ({"labels": [0, 1]}, "labels has 2 labels for 120 items"),
         ({"labels": "kind"}, "names a label set of items="),
-        ({"labels": [None] + [1] * (N - 1)}, "no entry for item 0"),
+        ({"labels": [None] + [1] * (N - 1)}, r"labels\[0\] is None"),
         ({"by": "label"}, "needs labels"),
         ({"by": "group"}, "needs groups"),
         ({"by": "colour"}, "by='colour' is not known"),
@@ -323,12 +323,12 @@ def test_no_fit_ever_sees_a_held_out_item(planted):
         ({"test": [0, "zebra"]}, "'zebra'"),
         ({"test": [0, 0]}, "twice"),
         ({"test": []}, "holds 0 of"),
-        ({"test": [3]}, "nothing to fit or to retrieve"),
+        ({"test": [3]}, "119 to fit on and 1 held out: at least 2"),
         ({"test_fraction": 1.0}, "test_fraction=1.0"),
         ({"repeats": 0}, "repeats=0"),
         ({"y": np.zeros((N, 3))}, "all the same in y"),
         ({"y": np.zeros((N + 1, 3))}, "row i of both"),
-        ({"x_baselines": {"twin": np.zeros((5, 3))}}, "'twin x' takes the place of x"),
+        ({"x_baselines": {"twin": np.zeros((5, 3))}}, "baseline 'twin' in x_baselines"),
         ({"prototypes": {}}, "give labels="),
     ],
 )

@@ -342,10 +342,10 @@ def report(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, sides, metrics, datasets or maps.")],
+    kind: Annotated[str, typer.Argument(help="models, providers, sides, metrics, datasets, maps, signatures or sections.")],
     model: Annotated[str | None, typer.Argument(help="For sides: the model.")] = None,
 ) -> None:
-    """What there is: models, metrics, datasets or maps; or the sides of one model."""
+    """What there is: models, metrics, datasets, maps and other kinds; or the sides of one model."""
     from . import listing
 
     if kind not in (*listing.KINDS, "sides"):

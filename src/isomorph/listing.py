@@ -1,4 +1,7 @@
-"""What there is, as tables: models, metrics and datasets with the facts that a choice needs."""
+"""What there is, as tables: the kinds of every room with the facts that a choice needs, read from the code.
+
+The command ``isomorph list`` and the pages of ``docs/`` show these same tables.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,16 @@ def list_metrics() -> Rows:
 
 
 def list_datasets() -> Rows:
-    """Every dataset with its parameters."""
+    """Every dataset with its parameters and its source."""
     rows = [
-        (name, _parameters(cls), (cls.__doc__ or "").strip().splitlines()[0])
-        for name, cls in datasets.REGISTRY.classes.items()
+        (name, _parameters(cls), first_line(cls), cls.reference) for name, cls in datasets.REGISTRY.classes.items()
     ]
-    return ("dataset", "parameters", "what it is"), rows
+    return ("dataset", "parameters", "what it is", "source"), rows
 
 
 def list_models() -> Rows:
-    """The models known by name; any Hugging Face id, local checkpoint or ONNX file goes through the same door."""
-    from .encoders import known_models
+    """The models known by name, and how any other is named."""
+    from .encoders import known_models, providers
 
     rows = [
         (f.spec, f.modality, f.summary, f"{f.megabytes} MB" if f.megabytes else "", f.licence) for f in known_models()
@@ -42,17 +44,20 @@ def list_models() -> Rows:
     rows += [
         ("org/name@revision#side", "any", "a Hugging Face model, or one side of it", "", ""),
         ("./folder", "any", "a local checkpoint", "", ""),
-        ("timm:name", "image", "a model of timm", "", ""),
-        ("open_clip:name/pretrained#side", "text or image", "a dual encoder of open_clip", "", ""),
-        ("sentence-transformers:name", "text", "a sentence encoder, its final embedding included", "", ""),
-        ("diffusers:folder", "image", "a diffusion UNet or DiT at a stated noise level", "", ""),
-        ("file.onnx", "any", "an ONNX file, tapped at named nodes", "", ""),
-        ("file.gguf", "text", "a GGUF file", "", ""),
-        ("file.tflite", "any", "a TensorFlow Lite file", "", ""),
-        ("api:MODEL@URL", "text", "an OpenAI-compatible embeddings endpoint", "", ""),
-        ("module:file.py:function", "any", "a torch module that a function of yours makes", "", ""),
     ]
+    rows += [(p.spec, p.reads, first_line(p), "", "") for p in providers.classes.values() if not p().models()]
     return ("model", "modality", "what it is", "download", "licence"), rows
+
+
+def list_providers() -> Rows:
+    """Every provider of encoders: how its models are named, what they read, and which options they take."""
+    from .encoders import providers
+
+    rows = [
+        (name, cls.spec, cls.reads, ", ".join([*sorted(cls.takes), *cls.extras]), first_line(cls))
+        for name, cls in providers.classes.items()
+    ]
+    return ("provider", "spec", "reads", "options", "what it is"), rows
 
 
 def list_sides(model: str) -> Rows:
@@ -71,23 +76,42 @@ def list_maps() -> Rows:
     from .maps import REGISTRY
 
     rows = [
-        (
-            name,
-            "predicts y" if cls.direct else "shared space",
-            _signature(cls),
-            (cls.__doc__ or "").strip().splitlines()[0],
-        )
+        (name, "predicts y" if cls.direct else "shared space", _signature(cls), first_line(cls))
         for name, cls in REGISTRY.classes.items()
     ]
     return ("map", "kind", "parameters", "what it is"), rows
 
 
+def list_signatures() -> Rows:
+    """Every failure signature with the question that it answers."""
+    from .diagnosis import REGISTRY
+
+    return ("signature", "question", "what it is"), [
+        (name, cls.asks, first_line(cls)) for name, cls in REGISTRY.classes.items()
+    ]
+
+
+def list_sections() -> Rows:
+    """Every kind of result that a report shows."""
+    from .reporting.sections import sections
+
+    return ("section", "what it shows"), [(name, first_line(cls)) for name, cls in sections.classes.items()]
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "models": list_models,
+    "providers": list_providers,
     "metrics": list_metrics,
     "datasets": list_datasets,
     "maps": list_maps,
+    "signatures": list_signatures,
+    "sections": list_sections,
 }
+
+
+def first_line(cls: Any) -> str:
+    """The sentence that a class's docstring begins with."""
+    return inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
 
 
 def _parameters(cls: Any) -> str:

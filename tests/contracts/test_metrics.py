@@ -24,22 +24,23 @@ from isomorph.errors import MissingExtraError
 from isomorph.metrics import REGISTRY, SITUATIONS, metric
 
 from .metric_cases import FIRST, HARD, OPTIONS, SPECS
-from .metric_laws import CAUSES, LAWS, OPTION_LAWS, SLOW_LAWS, applicable
+from .metric_laws import CAUSES
+from .metric_shared import METRICS, OPTION_LAWS, SLOW_LAWS
 
 
 def cases() -> Iterator[Any]:
-    quick = [name for name in LAWS if name not in SLOW_LAWS]
+    quick = [name for name in METRICS.by_name if name not in SLOW_LAWS]
     runs = [(SPECS, quick), (OPTIONS, sorted(OPTION_LAWS)), (FIRST, sorted(SLOW_LAWS))]
     for specs, laws in runs:
         for spec in specs:
-            for name, args in applicable(metric(spec), laws):
+            for name, args in METRICS.calls(metric(spec), laws):
                 yield pytest.param(spec, name, args, id="-".join(map(str, (spec, name, *args))))
 
 
 @pytest.mark.parametrize(("spec", "law", "args"), list(cases()))
 def test_a_metric_keeps_the_law(spec: str, law: str, args: tuple[Any, ...]) -> None:
     try:
-        LAWS[law](metric(spec), *args)
+        METRICS.by_name[law](metric(spec), *args)
     except MissingExtraError as error:
         pytest.skip(str(error))
 

@@ -24,10 +24,10 @@ import pytest
 import torch
 from PIL import Image
 
-from isomorph.encoders import _fingerprint
+from isomorph.encoders import _fingerprint, _state
 from isomorph.encoders._fingerprint import WeightsWatch, checksum, describe
 from isomorph.encoders._inputs import ImagePreprocessing
-from isomorph.encoders._torch import state_fingerprint
+from isomorph.encoders._state import state_fingerprint
 from isomorph.errors import InputError
 
 
@@ -692,7 +692,7 @@ def test_the_users_own_code_in_a_network_counts():
 
 def test_weights_are_hashed_again_only_after_a_change(monkeypatch):
     calls = []
-    monkeypatch.setattr(_fingerprint, "state_fingerprint", lambda n: calls.append(n) or state_fingerprint(n))
+    monkeypatch.setattr(_state, "state_fingerprint", lambda n: calls.append(n) or state_fingerprint(n))
     network = net()
     watch = WeightsWatch(network)
     for _ in range(3):

@@ -1,18 +1,18 @@
-"""What every provider owes: the same questions to each that is registered, on a tiny model of its own."""
+"""The contract of every registered provider, on a tiny encoder of each; the laws are in `contracts/provider_laws.py`.
+
+A new provider is one file of `isomorph/encoders/`: its tiny encoder is its own (`Provider.example`), or a maker here.
+"""
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
 import torch
 
-from isomorph.encoders import Encoder, load_encoder, providers
-from isomorph.encoders._check import find_fault
-from isomorph.errors import InputError, UnknownNameError
+from isomorph.encoders import providers
 
+from ..contracts.provider_laws import PROVIDERS, loader
 from .test_api import server  # noqa: F401  # a fixture
+from .test_diffusers import folders as diffusers_folders  # noqa: F401
 from .test_open_clip import folder as open_clip_folder  # noqa: F401
 from .test_open_clip import open_clip  # noqa: F401
 from .test_sentence_transformers import folder as sentence_folder  # noqa: F401
@@ -63,82 +63,54 @@ def _api(request, _):
     return f"api:tiny@{request.getfixturevalue('server').url}", {"backoff": 0.01}
 
 
+def _gguf(_request, folder):
+    from . import test_gguf
+
+    test_gguf.write(folder / "tiny.gguf")
+    return f"gguf:{folder / 'tiny.gguf'}", {}
+
+
+def _tflite(_request, folder):
+    from . import test_tflite
+
+    return f"tflite:{test_tflite.residual(folder / 'tiny.tflite')}", dict(test_tflite.PLAIN)
+
+
+def _diffusers(request, _):
+    return f"diffusers:{request.getfixturevalue('diffusers_folders')('pixels')}", {}
+
+
 MAKERS = {
     "transformers": _transformers, "module": _module, "bundled": _bundled, "timm": _timm, "open_clip": _open_clip,
-    "sentence-transformers": _sentence_transformers, "onnx": _onnx, "api": _api,
+    "sentence-transformers": _sentence_transformers, "onnx": _onnx, "api": _api, "gguf": _gguf, "tflite": _tflite,
+    "diffusers": _diffusers,
 }  # fmt: skip
-ELSEWHERE = {"gguf": "test_gguf.py", "tflite": "test_tflite.py", "diffusers": "test_diffusers.py"}
-"""Providers whose model takes pages to write: the same questions are asked in a file of theirs."""
+"""Tiny encoders of the providers whose model takes fixtures to make."""
 
 
-def test_every_provider_is_asked():
-    assert set(MAKERS) | set(ELSEWHERE) == set(providers.classes)
+@pytest.fixture(scope="module")
+def samples():
+    """Provider -> what loads its tiny encoder: each is made once, but of a server, which lasts one test."""
+    return {}
 
 
-@pytest.fixture(params=sorted(MAKERS))
-def made(request, tmp_path):
-    return MAKERS[request.param](request, tmp_path)
+@pytest.fixture
+def load(kind, request, samples, tmp_path_factory):
+    if kind.name not in samples:
+        folder = tmp_path_factory.mktemp(kind.name)
+        found = kind.example(folder) or MAKERS.get(kind.name, lambda *_: None)(request, folder)
+        assert found, f"{kind.name} has no tiny encoder: implement Provider.example, or make one here"
+        if kind.name == "api":
+            return loader(*found)
+        samples[kind.name] = loader(*found)
+    return samples[kind.name]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's older exporter
-def test_a_provider_keeps_what_every_encoder_promises(made):
-    spec, options = made
-    encoder = load_encoder(spec, **options)
-    assert isinstance(encoder, Encoder)
-    inner = encoder.checkee
-    assert inner.checked == "passed"
-    items = inner.probes()
-    rows = encoder.encode(items)
-    assert tuple(rows) == encoder.layers
-    assert encoder.n_parameters >= 0
-    assert encoder.revision
-    assert encoder.layers[0] in encoder.description or str(len(encoder.layers)) in encoder.description
-    for layer, x in rows.items():
-        assert x.dtype == np.float32
-        assert x.ndim == 2
-        assert len(x) == len(items)
-        assert np.isfinite(x).all(), layer
-    alone = {k: np.stack([encoder.encode([i])[k][0] for i in items]) for k in encoder.layers}
-    for layer, x in rows.items():
-        np.testing.assert_allclose(x, alone[layer], rtol=1e-4, atol=1e-4 * np.abs(x).max())
-    assert find_fault(inner, items) is None
-    identity = json.dumps(encoder.identity, sort_keys=True)
-    assert json.dumps(load_encoder(spec, **options).identity, sort_keys=True) == identity
+@pytest.mark.parametrize(("kind", "law"), list(PROVIDERS.cases(providers.classes)))
+def test_a_provider_keeps_the_law(kind, law, load):
+    law(kind, load)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_options_change_the_identity_or_are_refused(made):
-    spec, options = made
-    plain = load_encoder(spec, **options, check=False).identity
-    with pytest.raises(UnknownNameError, match="colour"):
-        load_encoder(spec, **options, colour="red")
-    for change in ({"pooling": "max"}, {"init": "random", "seed": 3}, {"dtype": "bfloat16"}, {"layers": ["nothing*"]}):
-        try:
-            other = load_encoder(spec, **{**options, **change}, check=False)
-        except InputError:  # UnknownNameError is one
-            continue
-        assert other.identity != plain, change
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_sides_are_named_or_there_is_one(made):
-    spec, options = made
-    provider, _, rest = spec.partition(":")
-    sides = providers.classes[provider]().sides(rest)
-    assert ("side" in options) <= bool(sides)
-    with pytest.raises(InputError):
-        load_encoder(spec, **{**options, "side": "nonsense"})
-
-
-class _Ignores(Encoder):
-    """A planted cheat: it takes every option and does nothing with it."""
-
-    provider, name, revision, modality, layers, n_parameters = "cheat", "cheat", "1", "text", ("one",), 0
-    identity: dict = {}  # noqa: RUF012  # the cheat
-
-    def encode(self, batch):
-        return {"one": np.ones((len(batch), 3), dtype=np.float32)}
-
-
-def test_the_planted_cheat_fails():
-    assert find_fault(_Ignores(), _Ignores().probes()).kind == "alike"
+def test_no_maker_outlives_its_provider():
+    assert set(MAKERS) <= set(providers.classes)

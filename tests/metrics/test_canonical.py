@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -270,6 +272,21 @@ def test_gulp_is_the_formula_of_its_authors(reference: Pair, ridge: float) -> No
     square -= 2 * np.trace(inverse["xx"] @ cov["xy"] @ inverse["yy"] @ cov["xy"].T)
     assert metric(f"gulp(regularization={ridge}, squared=True)")(*reference) == pytest.approx(square, abs=1e-9)
     assert metric(f"gulp(regularization={ridge})")(*reference) == pytest.approx(np.sqrt(square), abs=1e-9)
+
+
+def test_the_chance_of_gulp_is_the_mean_of_its_square_over_all_pairings() -> None:
+    n, ridge = 6, 0.05
+    x, y = (np.random.default_rng(n + d).standard_normal((n, d)) for d in (3, 2))
+    gulp = metric(f"gulp(regularization={ridge}, squared=True)")
+    squares = [gulp(x, y[list(order)]) for order in itertools.permutations(range(n))]
+
+    def projection(a: np.ndarray) -> np.ndarray:
+        a = centred(a) / np.linalg.norm(centred(a))
+        return a @ np.linalg.inv(a.T @ a + ridge * np.eye(a.shape[1])) @ a.T
+
+    gx, gy = projection(x), projection(y)
+    told = np.sum(gx**2) + np.sum(gy**2) - 2 * np.trace(gx) * np.trace(gy) / (n - 1)
+    assert np.mean(squares) == pytest.approx(told, abs=1e-10)
 
 
 def test_eigenspace_overlap_is_resis_value_where_ranks_equal_numbers_of_features(reference: Pair) -> None:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from isomorph.errors import InputError
 from isomorph.metrics import metric
-from isomorph.metrics._engines.kernels import gram as _gram
+from isomorph.metrics._engines.kernels import products as _products
 from isomorph.metrics.kernels import Cka, Hsic
 
 
@@ -225,23 +225,23 @@ def test_the_kernel_and_the_covariance_route_agree(estimator: str, dtype: str, m
     x, y = (a.astype(dtype) for a in data(60, 11, 5))
     scores = []
     for strips in (True, False):
-        monkeypatch.setattr(_gram, "_strips_are_cheaper", lambda *_, s=strips: s)
+        monkeypatch.setattr(_products, "_strips_are_cheaper", lambda *_, s=strips: s)
         scores.append(Cka(estimator=estimator)(x, y))
     assert scores[0] == pytest.approx(scores[1], abs=1e-12 if dtype == "f8" else 1e-6)
 
 
 def test_the_route_is_chosen_by_cost() -> None:
     wide, tall = Cka().prepare(data(40, 300, 300)[0]), Cka().prepare(data(400, 4, 4)[0])
-    assert _gram._strips_are_cheaper([wide], [wide])
-    assert not _gram._strips_are_cheaper([tall], [tall])
+    assert _products._strips_are_cheaper([wide], [wide])
+    assert not _products._strips_are_cheaper([tall], [tall])
 
 
 @pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "cka(kernel='rbf')"])
 def test_the_size_of_the_blocks_does_not_change_the_score(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data(50, 70, 60)
     whole = metric(spec)(x, y)
-    monkeypatch.setattr(_gram, "STRIP_BYTES", 50 * 8 * 2 * 7)
-    monkeypatch.setattr(_gram, "CHUNK", 13)
+    monkeypatch.setattr(_products, "STRIP_BYTES", 50 * 8 * 2 * 7)
+    monkeypatch.setattr(_products, "CHUNK", 13)
     assert metric(spec)(x, y) == pytest.approx(whole, abs=1e-13)
 
 

@@ -107,3 +107,8 @@ def test_a_held_out_score_too_is_held_against_its_sample(monkeypatch):
     found = iso.scan(x, y, metric, permutations=199, selection="split")["cka"]
     assert found.held_out["p_value"] > 0.01
     assert "reach their score more often" in found.held_out["null"]
+
+
+def test_scores_far_below_do_not_make_others_equal():
+    drawn = np.concatenate([[-1e7], np.linspace(0.1, 0.2, 18)])
+    assert sampled_p(0.3, drawn) == 1 / 20

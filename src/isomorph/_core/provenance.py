@@ -18,7 +18,7 @@ import numpy as np
 
 from .progress import notice
 
-_ALWAYS = ("isomorph", "numpy", "scipy")
+_ALWAYS = ("isomorph", "numpy", "scipy", "scikit-learn")
 _IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
 
 
@@ -31,8 +31,8 @@ def provenance(**facts: Any) -> dict[str, Any]:
         **facts: JSON-able settings of the computation, such as ``seed=0``.
 
     Returns:
-        The facts, followed by ``versions``: python, isomorph, numpy, scipy, and those of torch, transformers and
-        onnxruntime that are loaded.
+        The facts, followed by ``versions``: python, isomorph, numpy, scipy, scikit-learn, and those of torch,
+        transformers and onnxruntime that are loaded.
     """
     return {**facts, "versions": versions()}
 

@@ -165,7 +165,7 @@ class Registry(Generic[T]):
 
     def _unknown(self, name: str) -> UnknownNameError:
         known = [*self.classes, *self.aliases]
-        hint = f"`isomorph list {self.kind}s` shows them all."
+        hint = f"`isomorph list {self.kind.split()[-1]}s` shows them all."
         if not _readable(name):
             hint = f"Parameters are given in brackets: name(parameter=value). {hint}"
             begin = re.match(r"[\w.-]+", name)

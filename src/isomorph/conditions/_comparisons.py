@@ -55,6 +55,7 @@ def comparisons(
     y_baselines: Mapping[str, Any] | None = None,
     x_ceilings: Mapping[str, Any] | None = None,
     y_ceilings: Mapping[str, Any] | None = None,
+    ceilings: Mapping[str, Any] | None = None,
     verb: str = "scan",
 ) -> list[Comparison]:
     """The comparison of two sides and those that it is held against, with the same items in the same order.
@@ -68,6 +69,7 @@ def comparisons(
         y_baselines: Name -> layers that take the place of `y`.
         x_ceilings: Name -> layers that `x` is compared with in place of `y`: another of its kind.
         y_ceilings: Name -> layers that `y` is compared with in place of `x`.
+        ceilings: Name -> layers that take the place of `x`, being of no side.
         verb: What is done, for messages.
 
     Raises:
@@ -79,18 +81,20 @@ def comparisons(
         (BASELINE, "y", y_baselines),
         (CEILING, "x", x_ceilings),
         (CEILING, "y", y_ceilings),
+        (CEILING, "", ceilings),
     ]
     for role, side, given in wanted:
-        for name, other in _named(given, f"{side}_{role}s"):
+        argument = f"{side}_{role}s".lstrip("_")
+        for name, other in _named(given, argument):
             takes_x = (side == "x") == (role == BASELINE)
             kept = right if takes_x else left
             try:
                 pair = joined(kept, other)
             except InputError as error:
-                raise InputError(f"The {role} {name!r} in {side}_{role}s: {error}") from error
+                raise InputError(f"The {role} {name!r} in {argument}: {error}") from error
             if pair[0].n != left.n:
                 raise InputError(
-                    f"The {role} {name!r} in {side}_{role}s shares {pair[0].n} items with the other side, the {verb} "
+                    f"The {role} {name!r} in {argument} shares {pair[0].n} items with the other side, the {verb} "
                     f"has {left.n}."
                 )
             condition = Condition(role, name, side, other.name)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from .._core.registry import Registry
+from ._annotations import GROUPS, matching, read_labels
 from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
-from .table import Table
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
 
@@ -16,8 +14,8 @@ def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
 
     Args:
         spec: Name and parameters of a dataset.
-        skip_bad: Leave out items that cannot be used, where the dataset is a `table`; the same as
-            ``skip_bad=True`` in the spec.
+        skip_bad: Leave out items that cannot be used, where the dataset has a choice, as a `table` has; the same as
+            ``skip_bad=True`` in its spec.
 
     Raises:
         UnknownNameError: if there is no such dataset; the nearest names are suggested.
@@ -25,9 +23,20 @@ def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
         FetchError: if a package that carries the data cannot be had.
     """
     dataset = REGISTRY.make(spec)
-    if skip_bad and isinstance(dataset, Table):
-        dataset = dataclasses.replace(dataset, skip_bad=True)
-    return dataset.load()
+    return (dataset.skipping_bad() if skip_bad else dataset).load()
 
 
-__all__ = ["REGISTRY", "Audio", "Dataset", "FileView", "MemoryView", "PairedItems", "View", "as_view", "load_dataset"]
+__all__ = [
+    "GROUPS",
+    "REGISTRY",
+    "Audio",
+    "Dataset",
+    "FileView",
+    "MemoryView",
+    "PairedItems",
+    "View",
+    "as_view",
+    "load_dataset",
+    "matching",
+    "read_labels",
+]

@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -321,6 +322,21 @@ class Dataset(ABC):
     """A registered maker of paired items: a frozen dataclass whose fields are its parameters."""
 
     name: ClassVar[str]
+    """Registered name."""
+    reference: ClassVar[str] = ""
+    """Where the data come from, and their terms."""
+
+    @classmethod
+    def example(cls, folder: Path, n: int = 6) -> Self:
+        """A small one of `n` items, made of files that are written to `folder` if it reads any.
+
+        One of more items begins with those of one of fewer. The contract suite runs over it.
+        """
+        raise NotImplementedError(f"{cls.__name__} gives no example")
+
+    def skipping_bad(self) -> Dataset:
+        """The same, leaving out items that cannot be used, where that is a choice of this kind."""
+        return self
 
     @abstractmethod
     def load(self) -> PairedItems:

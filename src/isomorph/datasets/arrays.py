@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Arrays(Dataset):
     """
 
     name: ClassVar[str] = "arrays"
+    reference: ClassVar[str] = "Files of the user's own."
 
     paths: str | Sequence[str] | Mapping[str, str]
     ids: str | None = None
@@ -54,6 +55,14 @@ class Arrays(Dataset):
             )
         object.__setattr__(self, "paths", paths)
         object.__setattr__(self, "ids", _text(self.ids))
+
+    @classmethod
+    def example(cls, folder: Path, n: int = 6) -> Self:
+        ids = [f"item-{7919 * i % 10007}" for i in range(n)]
+        (folder / f"ids-{n}.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
+        rows = np.random.default_rng(0).standard_normal((n, 3))  # row by row: more items begin with the same
+        np.savez(folder / f"features-{n}.npz", x=rows, y=rows[:, :2] ** 2)
+        return cls(str(folder / f"features-{n}.npz"), ids=str(folder / f"ids-{n}.txt"))
 
     def load(self) -> PairedItems:
         """Open the files.

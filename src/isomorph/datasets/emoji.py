@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -55,6 +55,10 @@ class Emoji(Dataset):
     """
 
     name: ClassVar[str] = "emoji"
+    reference: ClassVar[str] = (
+        "Pictures: Twemoji 17 (CC-BY-4.0); names: Unicode CLDR (Unicode-3.0); groups: Unicode 17.0 emoji-test.txt "
+        "(Unicode-3.0); voice of the spoken names: CC0."
+    )
 
     n: int | None = 300
     seed: int = 0
@@ -70,6 +74,10 @@ class Emoji(Dataset):
             raise InputError(f"emoji: n must be a positive whole number, or None for all; found {self.n!r}.")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"emoji: seed must be a whole number of at least 0; found {self.seed!r}.")
+
+    @classmethod
+    def example(cls, folder: Path, n: int = 6) -> Self:
+        return cls(n=n)
 
     def load(self) -> PairedItems:
         """Make the items; see the class.

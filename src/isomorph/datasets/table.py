@@ -11,7 +11,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from .._core.registry import format_spec
 from ..errors import InputError, MissingExtraError, UnknownNameError
@@ -48,6 +50,7 @@ class Table(Dataset):
     """
 
     name: ClassVar[str] = "table"
+    reference: ClassVar[str] = "Files of the user's own."
 
     path: str
     id: str = "id"
@@ -69,6 +72,20 @@ class Table(Dataset):
         object.__setattr__(self, "path", os.fspath(self.path))
         if not isinstance(self.skip_bad, bool):
             raise InputError(f"table: skip_bad must be True or False, found {self.skip_bad!r}.")
+
+    @classmethod
+    def example(cls, folder: Path, n: int = 6) -> Self:
+        ids = [f"item-{7919 * i % 10007}" for i in range(n)]
+        lines = ["id,text,film,label,group"]
+        for i, id_ in enumerate(ids):
+            lines.append(f"{id_},text of {id_},{id_}.npy,{'abc'[i // 4 % 3]},{i // 2}")
+            np.save(folder / f"{id_}.npy", np.full((4, 2, 2, 3), i % 256, dtype=np.uint8))
+        path = folder / f"things-{n}.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return cls(str(path), text=("text",), video=("film",))
+
+    def skipping_bad(self) -> Table:
+        return dataclasses.replace(self, skip_bad=True)
 
     def load(self) -> PairedItems:
         """Read the table; files are decoded when they are asked for.

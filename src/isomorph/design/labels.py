@@ -21,11 +21,16 @@ Labels = Sequence[Hashable] | np.ndarray[Any, Any]
 
 
 def label_text(label: Any) -> str:
-    """The text by which a label is known; numbers that are equal have one text, so that 1.0 is ``"1"``."""
+    """The text by which a label is known; numbers that are equal have one text, so that 1.0 is ``"1"``.
+
+    Example:
+        >>> [label_text(v) for v in (1, 1.0, "1", 1.5)]
+        ['1', '1', '1', '1.5']
+    """
     if isinstance(label, np.generic):
         label = label.item()
-    if isinstance(label, Real) and not isinstance(label, bool) and math.isfinite(label) and label == int(label):
-        return str(int(label))
+    if isinstance(label, Real) and not isinstance(label, bool) and math.isfinite(label) and label == math.floor(label):
+        return str(math.floor(label))
     return str(label)
 
 
@@ -39,6 +44,10 @@ def as_labels(labels: Any, n: int, name: str) -> list[str]:
 
     Raises:
         InputError: if they are no such thing, are not one an item, or one is missing or is no label.
+
+    Example:
+        >>> as_labels([1, "1", 2], 3, "groups")
+        ['1', '1', '2']
     """
     return [label_text(label) for label in _checked(labels, n, name)]
 
@@ -57,6 +66,10 @@ def coded(labels: Any, n: int, name: str, order: Literal["seen", "text", "value"
 
     Raises:
         InputError: as `as_labels`.
+
+    Example:
+        >>> [coded([10, 2, 10], 3, "groups", order).tolist() for order in ("seen", "text", "value")]
+        [[0, 1, 0], [0, 1, 0], [1, 0, 1]]
     """
     return named(labels, n, name, order)[0]
 
@@ -68,6 +81,11 @@ def named(
 
     Raises:
         InputError: as `as_labels`.
+
+    Example:
+        >>> codes, names = named(["dog", "cat", "dog"], 3, "labels")
+        >>> codes.tolist(), names
+        ([1, 0, 1], ('cat', 'dog'))
     """
     values = _checked(labels, n, name)
     texts = [label_text(value) for value in values]
@@ -82,7 +100,12 @@ def named(
 
 
 def rows_by_code(codes: Codes) -> list[Codes]:
-    """The rows of each code, ascending, by code."""
+    """The rows of each code, ascending, by code.
+
+    Example:
+        >>> [rows.tolist() for rows in rows_by_code(coded("abab", 4, "labels"))]
+        [[0, 2], [1, 3]]
+    """
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 

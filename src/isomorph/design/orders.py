@@ -30,6 +30,13 @@ class Design:
         strata: One label an item, or None.
         circular: Whether items are one time series (with `groups`, one a group) that is shifted.
         within: Whether items inside a group are shuffled as well.
+
+    Example:
+        >>> design = Design(groups=["a", "a", "b", "b"], within=False)
+        >>> print(design)
+        permuted as whole groups (2 groups, each in order)
+        >>> design.orders(4, 3, seed=3).tolist()
+        [[2, 3, 0, 1], [0, 1, 2, 3], [0, 1, 2, 3]]
     """
 
     groups: Labels | None = None
@@ -69,7 +76,7 @@ class Design:
         Raises:
             InputError: as `permutations`.
         """
-        return log10_distinct(n, **self._arguments)
+        return log10_distinct(n, groups=self.groups, strata=self.strata, circular=self.circular, within=self.within)
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> Design:
         """The design of some of the items, in the order of `rows`."""
@@ -84,7 +91,7 @@ class Design:
         """
         unit = np.arange(n) if self.groups is None else coded(self.groups, n, "groups")
         if self.series:
-            return unit < share_of_units(unit, fraction, seed).sum()
+            return np.arange(n) < np.count_nonzero(share_of_units(unit, fraction, seed))
         return share_of_units(unit, fraction, seed, None if self.strata is None else coded(self.strata, n, "strata"))
 
     def __str__(self) -> str:
@@ -99,10 +106,6 @@ class Design:
             "" if groups is None else f" as whole groups ({groups} groups{'' if self.within else ', each in order'})"
         )
         return f"permuted{whole}" + ("" if labels is None else f" within labels ({labels} labels)")
-
-    @property
-    def _arguments(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
 def permutations(
@@ -147,6 +150,12 @@ def permutations(
     Raises:
         InputError: if labels do not fit the items, if the design lets nothing move, or if more circular shifts are
             wanted than there are.
+
+    Example:
+        >>> permutations(4, 2, seed=0).shape
+        (2, 4)
+        >>> permutations(4, 2, seed=3, strata=["a", "a", "b", "b"]).tolist()
+        [[1, 0, 2, 3], [0, 1, 2, 3]]
     """
     return Design(groups, strata, circular, within).drawn(n, count, seed)[:]
 
@@ -219,6 +228,10 @@ def log10_distinct(
 
     Raises:
         InputError: as `permutations`.
+
+    Example:
+        >>> round(10 ** log10_distinct(4, groups=["a", "a", "b", "b"]))  # two orders of the groups, two inside each
+        8
     """
     group = None if groups is None else coded(groups, n, "groups")
     stratum = None if strata is None else coded(strata, n, "strata")

@@ -23,6 +23,11 @@ class Split:
     Attributes:
         train: Rows to fit on, ascending.
         test: Rows held out, ascending.
+
+    Example:
+        >>> split = Split.of(np.array([False, True, False, True]))
+        >>> split.train.tolist(), split.test.tolist()
+        ([0, 2], [1, 3])
     """
 
     train: Codes
@@ -68,6 +73,11 @@ def units(by: str, n: int, labels: Codes | None, groups: Codes | None) -> Codes:
 
     Raises:
         InputError: if `by` is not known, or there are no such labels or groups.
+
+    Example:
+        >>> labels, groups = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
+        >>> units("label", 4, labels, groups).tolist()  # group 1 ties labels 0 and 1 together
+        [0, 0, 0, 1]
     """
     if by not in BY:
         raise InputError(f"by={by!r} is not known; use one of {', '.join(map(repr, BY))}.")
@@ -78,7 +88,12 @@ def units(by: str, n: int, labels: Codes | None, groups: Codes | None) -> Codes:
 
 
 def joint_units(own: Codes, groups: Codes) -> Codes:
-    """Units merged where a group straddles them, so that neither is ever parted; in the order of the first of each."""
+    """Units merged where a group straddles them, so that neither is ever parted; in the order of the first of each.
+
+    Example:
+        >>> joint_units(np.array([0, 1, 2, 3]), np.array([0, 1, 1, 0])).tolist()
+        [0, 1, 1, 0]
+    """
     from scipy import sparse  # takes a while to import, and datasets without labels never need it
     from scipy.sparse import csgraph
 
@@ -100,6 +115,10 @@ def drawn_split(unit: Codes, fraction: float, seed: int, repeat: int) -> Split:
 
     Raises:
         InputError: if one unit is all there is.
+
+    Example:
+        >>> drawn_split(np.array([0, 0, 1, 1, 2, 2]), 0.3, seed=0, repeat=0).test.tolist()
+        [4, 5]
     """
     count = int(unit.max()) + 1
     if count < 2:
@@ -127,6 +146,10 @@ def share_of_units(
 
     Raises:
         InputError: if none or all of the units would be taken.
+
+    Example:
+        >>> share_of_units(np.array([0, 0, 0, 1]), 0.5, seed=0).tolist()
+        [True, True, True, False]
     """
     count = int(unit.max()) + 1
     wanted = max(least, round(fraction * count))
@@ -154,6 +177,10 @@ def chosen_split(test: Any, n: int, ids: Sequence[str] = (), kept: Mapping[str, 
     Raises:
         InputError: if an entry is not known or given twice, a part is empty, or something that may not be parted has
             items on both sides.
+
+    Example:
+        >>> chosen_split(["c", "d"], 4, ids="abcd").train.tolist()
+        [0, 1]
     """
     entries = to_numpy(test).tolist() if hasattr(test, "__array__") else test
     if isinstance(entries, str | bytes | Mapping) or not isinstance(entries, Iterable):
@@ -173,8 +200,7 @@ def chosen_split(test: Any, n: int, ids: Sequence[str] = (), kept: Mapping[str, 
         raise InputError(f"test holds {len(rows)} of {n} items; both parts need some.")
     held = np.isin(np.arange(n), rows)
     for what, code in (kept or {}).items():
-        both = () if code is None else np.intersect1d(code[held], code[~held])
-        if len(both):
+        if code is not None and len(both := np.intersect1d(code[held], code[~held])):
             one = [int(np.flatnonzero((code == both[0]) & side)[0]) for side in (held, ~held)]
             inside, outside = (repr(ids[i]) if len(ids) else f"row {i}" for i in one)
             raise InputError(
@@ -199,6 +225,10 @@ def fold_of_items(n: int, folds: int, seed: int = 0, groups: Any = None) -> Code
 
     Raises:
         InputError: if there are fewer items or groups than folds, or `groups` are not one an item.
+
+    Example:
+        >>> fold_of_items(6, 3, groups=["a", "a", "b", "b", "c", "c"]).tolist()
+        [1, 1, 2, 2, 0, 0]
     """
     rng = np.random.default_rng(seed)
     unit = None if groups is None else coded(groups, n, "groups", "value")

@@ -68,9 +68,17 @@ class Signature(ABC):
     name: ClassVar[str]
     """Registered name."""
     asks: ClassVar[str]
-    """What is asked, for lists."""
+    """The question that it answers, for lists and pages."""
     advice: ClassVar[str]
     """What to do where it is found."""
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        """Small data in which it is there: ``x`` and, where it needs them, ``y``, ``labels`` and ``x_baselines``.
+
+        What needs a scan or a stitch is looked for in those of the same data. The contract suite runs over it.
+        """
+        raise NotImplementedError(f"{cls.__name__} plants no data in which it is there")
 
     @abstractmethod
     def missing(self, case: Case) -> str:
@@ -158,6 +166,12 @@ def function(stitch: Stitch) -> dict[str, float]:
     return found
 
 
+def _works(scores: MapScores, name: str) -> bool:
+    """Whether a score lies above every control but the identity, which is `x` in the place of `y` and no null."""
+    margins = [m for control, m in scores.margins.get(name, {}).items() if control != "identity"]
+    return bool(margins) and all(m.low > 0 for m in margins)
+
+
 def _uses(scores: MapScores) -> dict[str, float]:
     own = scores.ceilings.get("self-stitch", {})
     tops = {"mrr": own.get("mrr"), "zero_shot": own.get("zero_shot"), "probe": scores.scores.get("probe_native")}
@@ -167,7 +181,7 @@ def _uses(scores: MapScores) -> dict[str, float]:
         if score is None or top is None or top.value <= score.chance:
             continue
         share = (score.value - score.chance) / (top.value - score.chance)
-        found["retrieval" if name == "mrr" else name] = float(np.clip(share, 0, 1)) if scores.above(name) else 0.0
+        found["retrieval" if name == "mrr" else name] = float(np.clip(share, 0, 1)) if _works(scores, name) else 0.0
     return found
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,12 @@ class ModalityGap(Signature):
     gap: ClassVar[float] = 0.3
     separable: ClassVar[float] = 0.95
     shared: ClassVar[float] = 3.0
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        x = rng.standard_normal((100, 16))
+        apart = 8 * np.eye(16)[0]
+        return {"x": x + apart, "y": x + 0.5 * rng.standard_normal(x.shape) - apart}
 
     def missing(self, case: Case) -> str:
         if case.x is None or case.y is None:
@@ -66,6 +72,12 @@ class UntrainedTwinFeatures(Signature):
     )
     share: ClassVar[float] = 0.8
     metrics: ClassVar[tuple[str, ...]] = ("mutual_knn(k=10)", "cka")
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        z = rng.standard_normal((100, 5))
+        x, y, twin = (z @ rng.standard_normal((5, 12)) + 0.1 * rng.standard_normal((100, 12)) for _ in range(3))
+        return {"x": x, "y": y, "x_baselines": {"untrained": twin}}
 
     def missing(self, case: Case) -> str:
         if case.scan is not None and case.scan.baselines:

@@ -26,6 +26,10 @@ class Anisotropy(LayerSignature):
     )
     threshold: ClassVar[float] = 0.5
 
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        return {"x": rng.standard_normal((100, 16)) + 5}
+
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
         n = len(rows)
         cosine, centred = (_mean_cosine(r) for r in (rows, rows - rows.mean(axis=0)))
@@ -55,6 +59,13 @@ class Hubs(LayerSignature):
     skewness: ClassVar[float] = 2.0
     times: ClassVar[float] = 5.0
     share: ClassVar[float] = 0.05
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        spread, center = rng.standard_normal((200, 32)), rng.standard_normal((1, 32))
+        x = unit(spread - spread.mean(axis=0)) + unit(center)
+        x[17] = unit(center)  # where all others are near
+        return {"x": x}
 
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
         n = len(rows)
@@ -87,6 +98,11 @@ class RankCollapse(LayerSignature):
         "ones, prefer a layer with more rank, and distrust CKA and R² between collapsed layers."
     )
     share: ClassVar[float] = 0.1
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        x = rng.standard_normal((100, 32))
+        return {"x": x[:, :1] + 0.01 * x}
 
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
         n, d = rows.shape
@@ -121,6 +137,12 @@ class OutlierDimensions(LayerSignature):
     ratio: ClassVar[float] = 100.0
     share: ClassVar[float] = 0.3
 
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        x = rng.standard_normal((100, 32))
+        x[:, 7] *= 100
+        return {"x": x}
+
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
         power = np.mean(rows**2, axis=0)
         used = power[power > 0]
@@ -150,6 +172,12 @@ class DuplicateItems(LayerSignature):
         "permutations and splits."
     )
     tolerance: ClassVar[float] = 1e-3
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        x = rng.standard_normal((100, 16))
+        x[11] = x[3]
+        return {"x": x}
 
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
         found = duplicates(rows, self.tolerance)

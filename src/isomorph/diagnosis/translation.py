@@ -7,7 +7,7 @@ ratio ``PR = (Σ λ)² / Σ λ²`` of the eigenvalues λ of the covariance: the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -67,6 +67,12 @@ class SubsetTranslation(Signature):
     between: ClassVar[float] = 0.5
     kept: ClassVar[float] = 0.9
     accuracy: ClassVar[float] = 0.01
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        y = rng.standard_normal((200, 12)) * np.linspace(2, 1, 12)
+        block = np.arange(200) < 40
+        return {"x": y + 100 * block[:, None], "y": y}
 
     def missing(self, case: Case) -> str:
         if case.x is None or case.y is None:
@@ -150,7 +156,7 @@ def readable(rows: Matrix, target: Matrix) -> float:
     error = 0.0
     for k in range(FOLDS):
         held = fold == k
-        error += float(np.sum((target[held] - readout(z[~held], target[~held])(z[held])) ** 2))
+        error += float(np.sum((target[held] - readout(z[~held], target[~held]).predict(z[held])) ** 2))
     return 1 - error / float(np.sum((target - target.mean(axis=0)) ** 2))
 
 
@@ -162,5 +168,5 @@ def probe_accuracy(rows: Matrix, labels: np.ndarray[Any, np.dtype[np.int64]], se
     hits = 0
     for k in range(FOLDS):
         held = fold == k
-        hits += int(np.sum(classifier(z[~held], labels[~held])(z[held]) == labels[held]))
+        hits += int(np.sum(classifier(z[~held], labels[~held]).predict(z[held]) == labels[held]))
     return hits / len(z)

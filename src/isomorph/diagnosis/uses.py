@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,6 +43,13 @@ class SimilarButUseless(_Both):
         "components or the mean and scan again, and choose layers by a stitch instead."
     )
 
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        z = rng.standard_normal((200, 11))
+        loud = 30 * rng.standard_normal((200, 1))  # one direction that has nothing to do with the classes
+        x = np.hstack([loud, rng.standard_normal((200, 11))])
+        return {"x": x, "y": np.hstack([loud, z]), "labels": np.argmax(z[:, :4], axis=1)}
+
     def look(self, case: Case) -> Sequence[Finding]:
         shapes, uses, evidence = self._evidence(case)
         metric, use = max(shapes, key=lambda k: shapes[k]), max(uses, key=lambda k: uses[k])
@@ -64,6 +71,12 @@ class UsefulButDissimilar(_Both):
         "Do not claim that the spaces differ in content: a map carries it over. Say which invariance the metric asked "
         "for and compare with one that allows more (CCA, linear predictivity)."
     )
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        z, scales = rng.standard_normal((200, 6)), np.geomspace(1, 30, 6)  # what is loud in one is quiet in the other
+        x, y = ((z * s) @ np.linalg.qr(rng.standard_normal((12, 12)))[0][:6] for s in (scales, scales[::-1]))
+        return {"x": x, "y": y, "labels": np.argmax(z[:, :4], axis=1)}
 
     def look(self, case: Case) -> Sequence[Finding]:
         shapes, uses, evidence = self._evidence(case)
@@ -88,6 +101,11 @@ class GalleryTooSmall(Signature):
     )
     smallest: ClassVar[int] = 100
     full: ClassVar[float] = 0.95
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        x = rng.standard_normal((90, 8))
+        return {"x": x, "y": x + 0.8 * rng.standard_normal(x.shape)}
 
     def missing(self, case: Case) -> str:
         return "" if case.stitch is not None or case.scan is not None else "needs a scan or a stitch"
@@ -131,6 +149,18 @@ class EarlyLayers(Signature):
         "layers behind them."
     )
     share: ClassVar[float] = 0.9
+
+    @classmethod
+    def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
+        z, inputs = rng.standard_normal((2, 200, 5))
+        y = np.hstack([2 * z, 0.5 * inputs]) + 0.3 * rng.standard_normal((200, 10))
+
+        def layer(learned: float) -> Any:
+            both = np.hstack([learned * z, 0.4 * inputs]) @ rng.standard_normal((10, 16))
+            return both + 0.05 * rng.standard_normal((200, 16))
+
+        x, twin = ({f"l{k}": layer(s) for k, s in enumerate(depth)} for depth in ((0.0, 0.05, 1.0, 2.0), (0.0,) * 4))
+        return {"x": x, "y": y, "x_baselines": {"untrained": twin}}
 
     def missing(self, case: Case) -> str:
         return "" if self._tables(case) else "needs a scan or a stitch over several layers with baselines"

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingExtraError
-from ._hf_files import refuse_pointer
-from ._hub import reading_checkpoint
+from ._hub import reading_checkpoint, refuse_pointer
 from ._torch import import_torch
 
 NETWORKS = ("UNet2DModel", "UNet2DConditionModel", "DiTTransformer2DModel")

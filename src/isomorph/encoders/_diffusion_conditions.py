@@ -175,7 +175,8 @@ def _pooled_width(places: Places) -> int:
 def _encode(pipeline: Path, pairs: list[tuple[str, str]], prompt: str) -> tuple[Any, Any, dict[str, Any]]:
     """Token features and, of a second encoder, those of the whole text, as the pipelines compute them."""
     torch = import_torch("Running a model")
-    from ._fingerprint import state_digest
+    from ._facts import Walker
+    from ._state import state_digest
 
     rows, pooled, digests, numbers = [], None, [], []
     for encoder_name, tokenizer_name in pairs:
@@ -185,7 +186,7 @@ def _encode(pipeline: Path, pairs: list[tuple[str, str]], prompt: str) -> tuple[
             out = encoder(ids, attention_mask=mask, output_hidden_states=True)
         rows.append(out.hidden_states[-2] if len(pairs) > 1 else out.last_hidden_state)
         pooled = out.text_embeds if pooled is None and hasattr(out, "text_embeds") else pooled
-        digests.append(state_digest(encoder))
+        digests.append(state_digest(encoder, Walker(refuse=False).value))
         numbers.append(ids[0].tolist())
     return torch.cat(rows, -1), pooled, {"prompt": prompt, "tokens": numbers, "text_encoders": digests}
 

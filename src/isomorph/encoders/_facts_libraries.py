@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ._facts_plain import name_of, sha
+from ._state import state_digest, tensor_digest
 
 if TYPE_CHECKING:
     from ._facts import Place, Walker
@@ -75,29 +76,6 @@ def module_facts(walker: Walker, network: Any, place: Place, *, training: bool) 
     return facts
 
 
-def tensor_digest(x: Any) -> str:
-    """Sha256 of a tensor's values, whatever device it is on.
-
-    Raises:
-        RuntimeError: if its values cannot be read; also NotImplementedError, where torch says so.
-    """
-    import torch
-
-    x = x.detach()
-    if x.is_quantized:
-        parts = [x.int_repr(), x.dequantize()]
-    elif x.layout is torch.sparse_coo:
-        parts = [x.coalesce().indices(), x.coalesce().values()]
-    else:
-        parts = [x]
-    total = hashlib.sha256()
-    for part in parts:
-        here = part.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        if here.numel():
-            total.update(here.view(torch.uint8).numpy())
-    return total.hexdigest()
-
-
 def _tensor(walker: Walker, x: Any, place: Place) -> Any:
     facts = {"tensor": str(x.dtype), "shape": list(x.shape)}
     try:
@@ -107,10 +85,8 @@ def _tensor(walker: Walker, x: Any, place: Place) -> Any:
 
 
 def _network(walker: Walker, x: Any, place: Place) -> dict[str, Any]:
-    from ._fingerprint import state_digest  # which needs this module
-
     modules = module_facts(walker, x, place, training=True)
-    return {"network": name_of(type(x)), "state": state_digest(x), "modules": modules}
+    return {"network": name_of(type(x)), "state": state_digest(x, type(walker)(refuse=False).value), "modules": modules}
 
 
 def _tokenizer(walker: Walker, x: Any, place: Place) -> Any:

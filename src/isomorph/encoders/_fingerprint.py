@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ._facts import Walker, describe_callable
-from ._facts_libraries import module_facts, tensor_digest
+from ._facts_libraries import module_facts
 from ._facts_plain import digest
 from ._inputs import ImagePreprocessing
-from ._torch import plain_parts, state_fingerprint
+from ._state import state_digest, tensor_digest, tensors
 
 _WIDTH = 4096  # 64-bit words that are weighted at once
 _ROWS = 1024  # rows of so many words at once, on a GPU: 32 MB
@@ -41,26 +38,6 @@ def describe(function: Any, what: str = "preprocess") -> Any:
     return describe_callable(function, what)
 
 
-def state_digest(network: Any) -> str:
-    """Sha256 of a network's weights and buffers, those included that it does not save.
-
-    Raises:
-        InputError: if weights have no values.
-    """
-    for name, x in _tensors(network):
-        if x.is_meta:
-            raise InputError(f"The weights {name!r} have no values (they are on the device 'meta'); load them first.")
-    saved = {n: v for key, held in network.state_dict().items() for n, v in plain_parts(key, held)}
-    others = {k: v for k, v in saved.items() if not hasattr(v, "data_ptr")}
-    total = hashlib.sha256(state_fingerprint(network).encode())
-    for name, x in _tensors(network):
-        if name not in saved:
-            total.update(f"{name}\0{tuple(x.shape)}\0{x.dtype}\0{tensor_digest(x)}".encode())
-    if others:  # packed parameters and the like
-        total.update(digest(Walker(refuse=False).value(others)).encode())
-    return total.hexdigest()
-
-
 class WeightsWatch:
     """A network's fingerprint as it is now, recomputed only where something changed.
 
@@ -85,7 +62,7 @@ class WeightsWatch:
         """
         stamp = self._read_stamp()
         if stamp is None or stamp != self._stamp:
-            self._state, self._stamp = state_digest(self._network), stamp
+            self._state, self._stamp = state_digest(self._network, Walker(refuse=False).value), stamp
         settings = module_facts(Walker(refuse=False, deep=False), self._network, (), training=False)
         return digest([self._state, settings])
 
@@ -93,7 +70,7 @@ class WeightsWatch:
         """What changes when a tensor is replaced or written to; None if that cannot be read."""
         stamp = []
         sums: dict[Any, int] = {}
-        for name, x in _tensors(self._network):
+        for name, x in tensors(self._network):
             if x.is_meta:
                 return None
             version = None if x.is_inference() else x._version
@@ -162,9 +139,3 @@ def _is_plain(x: Any) -> bool:
     import torch
 
     return bool(x.layout is torch.strided and not x.is_quantized and not x.is_conj() and not x.is_neg())
-
-
-def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
-    for named in (network.named_parameters, network.named_buffers):
-        for name, x in named(remove_duplicate=False):
-            yield from plain_parts(name, x)

@@ -14,6 +14,7 @@ from typing import Any
 
 from .._core.packages import file_sha256
 from ..errors import InputError, MissingExtraError
+from ._hub import open_repository, refuse_pointer
 from ._spec import is_path
 from ._torch import import_torch, json_digest, seeded
 
@@ -39,7 +40,6 @@ _QUANTIZERS = {
     "torchao": ("torchao", "torchao"),
     "vptq": ("vptq", "vptq"),
 }
-_POINTER = b"version https://git-lfs"
 
 
 def check_files(folder: Path, weights: str, adapter: Any, *, random: bool, gguf: str | None) -> None:
@@ -122,21 +122,6 @@ def _is_there(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):  # its parent is not there, or it is hidden
         return False
-
-
-def refuse_pointer(path: Path) -> None:
-    """Refuse a file that stands for one that was never downloaded.
-
-    Raises:
-        InputError: if it is a git-lfs pointer.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is no file, and a file is needed there.")
-    with path.open("rb") as file:
-        if file.read(len(_POINTER)) == _POINTER:
-            raise InputError(
-                f"{path} is a git-lfs pointer: the weights themselves were not downloaded. Run `git lfs pull` there."
-            )
 
 
 def missing_weights(id: str, info: Any) -> tuple[str, ...]:
@@ -260,8 +245,6 @@ def _adapter_folder(source: str) -> Path:
     if is_path(source):
         folder = Path(source).expanduser()
     else:
-        from ._hub import open_repository  # which needs this module
-
         folder = open_repository(source, None, _ADAPTER[0]).get_all(["adapter_*"])
     if not (folder / _ADAPTER[0]).is_file():
         raise InputError(f"adapter={source!r} holds no {_ADAPTER[0]}; a PEFT adapter is a folder with one.")

@@ -13,12 +13,12 @@ from typing import Any
 
 from .._core.packages import file_sha256
 from ..errors import FetchError, InputError, IsomorphError, MissingExtraError
-from ._hf_files import refuse_pointer
 from ._torch import json_digest
 
 _asked: dict[str, tuple[float, str | None]] = {}
 PATIENCE = 2.5
 """Seconds that a hub may take to answer at all; downloads may take as long as they need."""
+_POINTER = b"version https://git-lfs"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".npz", ".npy")
 _SMALL = (".json", ".txt", ".model", ".jinja")
 
@@ -211,3 +211,18 @@ def _quiet() -> Iterator[None]:
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())[:400]
     return text if not text or text.endswith(".") else f"{text}."
+
+
+def refuse_pointer(path: Path) -> None:
+    """Refuse a file that stands for one that was never downloaded.
+
+    Raises:
+        InputError: if it is a git-lfs pointer.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is no file, and a file is needed there.")
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise InputError(
+                f"{path} is a git-lfs pointer: the weights themselves were not downloaded. Run `git lfs pull` there."
+            )

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._core.packages import file_sha256
 from ..errors import InputError, MissingExtraError, UnknownNameError
-from ._hf_files import refuse_pointer
+from ._hub import refuse_pointer
 from ._onnx_graph import import_onnx
 from ._torch import json_digest
 

@@ -264,10 +264,10 @@ def image_inputs(folder: Path | None, first: str, shape: Sequence[Any], given: M
         UnknownNameError: if there is no such filter.
     """
     if folder is not None and (folder / "preprocessor_config.json").is_file() and not given:
-        from ._hf_inputs import _pixels
+        from ._hf_choice import image_processor
 
         parts = SimpleNamespace(source=str(folder), kwargs={"local_files_only": True}, processors={})
-        return FromTransformers(ImageInput(_pixels(parts, video=False), accepts=(first,), patch=None))
+        return FromTransformers(ImageInput(image_processor(parts, video=False), accepts=(first,), patch=None))
     edge = shape[1] if channels_last(shape) else shape[2] if len(shape) == 4 else None
     fixed = edge if isinstance(edge, int) else 224
     values: dict[str, Any] = {"size": fixed, "crop": fixed, "mean": IMAGENET_MEAN, "std": IMAGENET_STD} | dict(given)

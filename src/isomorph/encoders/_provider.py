@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from .._core.registry import Registry
@@ -49,8 +50,23 @@ class Provider(ABC):
     """Makes the encoders of one kind. Subclasses are registered by their `name`; a plug-in's by its entry point."""
 
     name: ClassVar[str]
+    """The part before the colon of a model spec."""
+    spec: ClassVar[str]
+    """How its models are named, such as ``"onnx:FILE"``."""
+    reads: ClassVar[str] = "any"
+    """What its encoders read: ``"text"``, ``"image"``, …, or ``"any"``."""
+    takes: ClassVar[frozenset[str]] = frozenset({"init", "pooling", "dtype"})
+    """Which of these common options change its features; the others are refused."""
     extras: ClassVar[tuple[str, ...]] = ()
     """Names of the keyword options that only this provider takes."""
+
+    @classmethod
+    def example(cls, folder: Path) -> tuple[str, Mapping[str, Any]] | None:
+        """A spec and options of a tiny encoder, made of what is written to `folder`; None where that takes pages.
+
+        The contract suite runs over it, or over one of its own.
+        """
+        return None
 
     @abstractmethod
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

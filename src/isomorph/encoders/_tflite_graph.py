@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingExtraError, UnknownNameError
-from ._hf_files import refuse_pointer
+from ._hub import refuse_pointer
 from ._onnx_axes import FeatureAxes
 from ._onnx_graph import drawn_weights
 

@@ -17,6 +17,7 @@ from ..errors import InputError, IsomorphError, MissingExtraError
 from ._axes import Seen, find_axes, observe, parse_axes, to_items_first
 from ._base import Encoder, Features
 from ._check import Fault, check_first_batch
+from ._fingerprint import WeightsWatch
 from ._pooling import pool
 from ._provider import Options
 from ._taps import Tap, tapping
@@ -111,8 +112,6 @@ class TorchEncoder(Encoder):
         self._prefix: dict[str, int] = {}  # layer -> class and register tokens in front, where that is known
         self._grouping = "padded"
         self._lock = threading.RLock()
-        from ._fingerprint import WeightsWatch  # which needs this module
-
         self._watch = WeightsWatch(network)
 
     @abstractmethod
@@ -314,7 +313,7 @@ class TorchEncoder(Encoder):
         """Run the network as it is meant to encode, whatever was done to it since."""
         if any(module.training for module in self._network.modules()):
             self._network.eval()
-        return self._call(inputs)
+        return self._call(as_precise(inputs, self._options))
 
     def forward(self, part: Prepared) -> dict[str, Any]:
         """Pooled tensors of every layer for one prepared part, on the device.
@@ -367,6 +366,17 @@ class TorchEncoder(Encoder):
             kind, dtype=getattr(torch, self._options.dtype)
         )
         return context
+
+
+def as_precise(inputs: Any, options: Options) -> Any:
+    """Inputs with floating tensors in float64, as the weights are, where that was asked for; else as they are."""
+    if options.dtype != "float64":
+        return inputs
+    if isinstance(inputs, Mapping):
+        return {k: as_precise(v, options) for k, v in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return type(inputs)(as_precise(v, options) for v in inputs)
+    return inputs.double() if getattr(inputs, "is_floating_point", bool)() else inputs
 
 
 def _place(tap: Tap) -> tuple[str, int, bool]:
@@ -446,34 +456,6 @@ def seeded(seed: int) -> Iterator[None]:
     with _rng_lock, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def state_fingerprint(network: Any) -> str:
-    """Sha256 over the names, shapes, types and bytes of a module's state, whatever device it is on."""
-    import torch
-
-    total = hashlib.sha256()
-    for key, held in sorted(network.state_dict().items()):
-        for name, value in plain_parts(key, held):
-            if not isinstance(value, torch.Tensor):
-                total.update(f"{name}\0{value!r}\0".encode())
-                continue
-            here = value.detach().cpu().contiguous()
-            total.update(f"{name}\0{tuple(here.shape)}\0{here.dtype}\0".encode())
-            if here.numel():
-                total.update(here.reshape(-1).view(torch.uint8).numpy())
-    return total.hexdigest()
-
-
-def plain_parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A tensor by its name, or those that it is made of: quantised weights are numbers and scales, say."""
-    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
-
-    if not is_traceable_wrapper_subclass(value):
-        yield name, value
-        return
-    for part in value.__tensor_flatten__()[0]:
-        yield from plain_parts(f"{name}.{part}", getattr(value, part))
 
 
 def json_digest(facts: Mapping[str, Any]) -> str:

@@ -43,9 +43,12 @@ LAYER = "embedding"
 
 
 class Api(Provider):
-    """Embeddings endpoints."""
+    """Texts embedded by a server: any OpenAI-compatible embeddings endpoint."""
 
     name: ClassVar[str] = "api"
+    spec: ClassVar[str] = "api:MODEL@URL"
+    reads: ClassVar[str] = "text"
+    takes: ClassVar[frozenset[str]] = frozenset()
     extras: ClassVar[tuple[str, ...]] = (
         "batch",
         "dimensions",

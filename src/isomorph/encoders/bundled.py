@@ -70,9 +70,11 @@ class _Model:
 
 
 class Bundled(Provider):
-    """The checkpoints of `_BUNDLED`."""
+    """Checkpoints that come as packages, pinned by hash; they are listed by their names."""
 
     name: ClassVar[str] = "bundled"
+    spec: ClassVar[str] = "bundled:NAME"
+    reads: ClassVar[str] = "text, image or audio"
     extras: ClassVar[tuple[str, ...]] = ("side", "max_length", "truncate", "padding_side", "threads")
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

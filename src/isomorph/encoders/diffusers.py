@@ -47,9 +47,11 @@ _PARTS = ("unet", "transformer", "vae", "vqvae", "scheduler", "text_encoder*", "
 
 
 class Diffusers(Provider):
-    """Networks of the diffusers library."""
+    """A diffusion UNet or DiT at a stated noise level, by the diffusers library."""
 
     name: ClassVar[str] = "diffusers"
+    spec: ClassVar[str] = "diffusers:FOLDER_OR_ID"
+    reads: ClassVar[str] = "image"
     extras: ClassVar[tuple[str, ...]] = ("timestep", "noise", "noise_seed", "prompt", "label", "size", "pipeline")
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

@@ -18,8 +18,8 @@ from .._core.packages import file_sha256
 from ..errors import InputError, IsomorphError, MissingExtraError
 from ._base import Encoder
 from ._converted import converted
-from ._hf_files import refuse_pointer
 from ._hf_load import import_transformers, load_parts
+from ._hub import refuse_pointer
 from ._provider import Options, Provider
 from .transformers import build
 
@@ -28,9 +28,11 @@ _READING = ("attention", "weights_dtype")
 
 
 class Gguf(Provider):
-    """GGUF files."""
+    """A GGUF file: a language model as llama.cpp stores it."""
 
     name: ClassVar[str] = "gguf"
+    spec: ClassVar[str] = "gguf:FILE"
+    reads: ClassVar[str] = "text"
     extras: ClassVar[tuple[str, ...]] = ("max_length", "truncate", "padding_side", "prompt", *_READING)
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

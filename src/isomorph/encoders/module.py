@@ -29,6 +29,9 @@ class Module(Provider):
     """
 
     name: ClassVar[str] = "module"
+    spec: ClassVar[str] = "module:FILE.py:FUNCTION"
+    reads: ClassVar[str] = "any"
+    takes: ClassVar[frozenset[str]] = frozenset({"pooling", "dtype"})
     extras: ClassVar[tuple[str, ...]] = (
         "module",
         "preprocess",

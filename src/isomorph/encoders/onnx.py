@@ -48,9 +48,12 @@ _HALF = 10  # onnx.TensorProto.FLOAT16
 
 
 class Onnx(Provider):
-    """ONNX files, and folders that hold them."""
+    """An ONNX file, or a folder that holds some, tapped at named nodes."""
 
     name: ClassVar[str] = "onnx"
+    spec: ClassVar[str] = "onnx:FILE"
+    reads: ClassVar[str] = "any"
+    takes: ClassVar[frozenset[str]] = frozenset({"init", "pooling"})
     extras: ClassVar[tuple[str, ...]] = (
         *_IMAGE,
         "modality",

@@ -26,7 +26,7 @@ from ._provider import Options, Provider
 from ._spec import is_path
 from ._taps import Tap, block_taps, choose_taps
 from ._text_tokens import TextTokens
-from ._torch import Prepared, TorchEncoder, import_torch, json_digest, seeded, settle
+from ._torch import Prepared, TorchEncoder, as_precise, import_torch, json_digest, seeded, settle
 from .timm import missing_package, pixels, prefix_tokens, taps_of_blocks, timm_taps, timm_widths, unfit_torchvision
 
 _CONFIG = "open_clip_config.json"
@@ -72,9 +72,11 @@ class Source:
 
 
 class OpenClip(Provider):
-    """Models of the open_clip library."""
+    """A dual encoder of the open_clip library: its text or its image side."""
 
     name: ClassVar[str] = "open_clip"
+    spec: ClassVar[str] = "open_clip:NAME/PRETRAINED#SIDE"
+    reads: ClassVar[str] = "text or image"
     extras: ClassVar[tuple[str, ...]] = ("side", "truncate")
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
@@ -115,7 +117,7 @@ class OpenClipEncoder(TorchEncoder):
         network = settle(_part(model, side), options)
         self._prefix_tokens = _prefix(network, side, tokens)
         self._options = options  # prepare() needs it before the base class has it
-        example = self.prepare([self.probes()[0]])[0].inputs
+        example = as_precise(self.prepare([self.probes()[0]])[0].inputs, options)
         taps = _taps(network, side, lambda: _call(network, example))
         chosen = sorted(choose_taps(taps, network, options.layers), key=lambda tap: tap.module == "")
         super().__init__(

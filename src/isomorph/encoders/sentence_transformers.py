@@ -35,9 +35,11 @@ _NOT_THE_NETWORK = ("_name_or_path", "transformers_version", "dtype", "torch_dty
 
 
 class SentenceTransformers(Provider):
-    """Models of the sentence-transformers library."""
+    """A sentence encoder by the sentence-transformers library, its final embedding included."""
 
     name: ClassVar[str] = "sentence-transformers"
+    spec: ClassVar[str] = "sentence-transformers:ID"
+    reads: ClassVar[str] = "text"
     extras: ClassVar[tuple[str, ...]] = ("prompt", "max_length", "truncate", "truncate_dim")
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

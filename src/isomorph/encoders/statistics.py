@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -51,6 +52,13 @@ class Statistics(Provider):
     """
 
     name: ClassVar[str] = "statistics"
+    spec: ClassVar[str] = "statistics:MODALITY"
+    reads: ClassVar[str] = "text, image, audio or features"
+    takes: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def example(cls, folder: Path) -> tuple[str, Mapping[str, Any]]:
+        return "statistics:text", {}
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
         if revision not in {None, VERSION}:

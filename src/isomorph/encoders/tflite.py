@@ -41,9 +41,12 @@ _SCHEME = 1
 
 
 class Tflite(Provider):
-    """TFLite files."""
+    """A TensorFlow Lite file, tapped at its residual sums and outcomes."""
 
     name: ClassVar[str] = "tflite"
+    spec: ClassVar[str] = "tflite:FILE"
+    reads: ClassVar[str] = "any"
+    takes: ClassVar[frozenset[str]] = frozenset({"init", "pooling"})
     extras: ClassVar[tuple[str, ...]] = (*_IMAGE, "modality", "rate", "prefix", "threads", "preprocess")
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

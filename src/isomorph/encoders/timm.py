@@ -21,7 +21,7 @@ from ._hub import find_weights, folder_revision, open_repository, reading_checkp
 from ._provider import Options, Provider
 from ._spec import is_path
 from ._taps import Tap, block_taps, choose_taps
-from ._torch import Prepared, TorchEncoder, import_torch, seeded, settle
+from ._torch import Prepared, TorchEncoder, as_precise, import_torch, seeded, settle
 
 _WEIGHTS = ("model.safetensors",)
 _PLACES = ("file", "url", "source", "hf_hub_id", "hf_hub_filename", "state_dict")
@@ -31,9 +31,11 @@ _PREFIX_IS_SEEN = ("cait", "xcit", "tnt", "crossvit", "coat", "volo", "pit")
 
 
 class Timm(Provider):
-    """Networks of the timm library."""
+    """A network of the timm library, or a local checkpoint of one."""
 
     name: ClassVar[str] = "timm"
+    spec: ClassVar[str] = "timm:NAME"
+    reads: ClassVar[str] = "image"
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:
         timm = import_timm("Loading a timm model")
@@ -79,7 +81,7 @@ class TimmEncoder(TorchEncoder):
         self._transform = timm_transform(timm.data.resolve_model_data_config(network))
         self._called, self._revision = name, revision
         self._prefix_tokens = prefix_tokens(network)
-        example = pixels(self._transform, [_grey()], options.device)
+        example = as_precise(pixels(self._transform, [_grey()], options.device), options)
         taps = timm_taps(network, lambda: network(example))
         chosen = choose_taps(taps, network, options.layers)
         super().__init__(network, chosen, options, network, entry=taps[0], widths=timm_widths(network))

@@ -17,21 +17,24 @@ import numpy as np
 from ..errors import IsomorphError
 from ._base import Encoder
 from ._check import Fault, find_fault
+from ._hf_choice import make_inputs
 from ._hf_files import READING, model_class, redraw
-from ._hf_inputs import HfInput, make_inputs
+from ._hf_inputs import HfInput
 from ._hf_load import Parts, import_transformers, load_parts, local_revision, quiet, reading, source_of
 from ._hf_part import let_go
 from ._provider import Options, Provider
 from ._sides import choose_side, find_sides, width_facts
 from ._spec import is_path
 from ._taps import Tap, block_taps, choose_taps
-from ._torch import Prepared, TorchEncoder, import_torch, settle
+from ._torch import Prepared, TorchEncoder, as_precise, import_torch, settle
 
 
 class Transformers(Provider):
-    """Checkpoints of the transformers library."""
+    """A checkpoint of the transformers library, on the Hugging Face hub or local, or one side of it."""
 
     name: ClassVar[str] = "transformers"
+    spec: ClassVar[str] = "transformers:ORG/NAME@REVISION#SIDE"
+    reads: ClassVar[str] = "any"
     extras: ClassVar[tuple[str, ...]] = (
         "side",
         "max_length",
@@ -252,7 +255,7 @@ def build(
 
     def run() -> Any:
         torch = import_torch("Running a model")
-        given = fit(inputs.prepare([inputs.example()], options.device)[0].inputs)
+        given = as_precise(fit(inputs.prepare([inputs.example()], options.device)[0].inputs), options)
         with torch.inference_mode():
             chosen.call(given)
         return given

@@ -34,7 +34,7 @@ class Bootstrap:
         count = int(unit.max()) + 1
         self._weights = rng.multinomial(count, np.full(count, 1 / count), size=draws)[:, unit].astype(np.float64)
         self._chosen = rng.integers(len(splits), size=(draws, len(splits)))
-        self._splits, self._level = splits, level
+        self._splits, self.level = splits, float(level)
 
     def score(self, scores: Sequence[ItemScore]) -> Score:
         """The mean score over the splits with its interval."""
@@ -51,7 +51,7 @@ class Bootstrap:
         return Margin(value, low, high)
 
     def _bounds(self, sample: Matrix) -> tuple[float, float]:
-        tail = (1 - self._level) / 2
+        tail = (1 - self.level) / 2
         low, high = np.quantile(sample, [tail, 1 - tail])
         return float(low), float(high)
 

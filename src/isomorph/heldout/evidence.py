@@ -78,7 +78,7 @@ def refit_p(
 def best_refit_p(
     fits: Sequence[tuple[Sequence[Scores], Sequence[Sequence[Scores]]]], name: str, *, descending: bool = False
 ) -> float:
-    """p of the best of several fits: it is held against the best of all in each permutation.
+    """P of the best of several fits: it is held against the best of all in each permutation.
 
     Args:
         fits: `own` and `permuted` of each, as in `refit_p`, over the same splits and permutations.

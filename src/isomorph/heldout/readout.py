@@ -1,17 +1,17 @@
 """Linear readouts: what can be read from a space by ridge regression, its penalty chosen by exact leave-one-out.
 
-Few outcomes (classes) on many items: every penalty costs one product with the outcomes, nothing of size n x n.
+scikit-learn's `RidgeCV` and `RidgeClassifierCV`; the penalties are shares of the total variance, so that neither the
+scale of a space nor its width sets them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .._core.linalg import require_variation, thin_svd
+from .._core.linalg import require_variation
 
 Matrix = np.ndarray[Any, Any]
 PENALTIES = tuple(10.0**e for e in range(-7, 2))
@@ -24,53 +24,40 @@ relative representations of networks trained apart such a probe keeps its accura
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Readout:
-    """A fitted readout ``x -> (x - x_mean) coef + y_mean``."""
-
-    x_mean: Matrix
-    y_mean: Matrix
-    coef: Matrix
-    penalty: float
-
-    def __call__(self, rows: Matrix) -> Matrix:
-        """Predicted outcomes (n, outcomes)."""
-        out: Matrix = (rows - self.x_mean) @ self.coef + self.y_mean
-        return out
-
-
-def readout(rows: Matrix, outcomes: Matrix, penalties: Sequence[float] = PENALTIES) -> Readout:
+def readout(rows: Matrix, outcomes: Matrix, penalties: Sequence[float] = PENALTIES) -> Any:
     """Fit outcomes (n, k) from rows (n, d) by ridge; of the penalties the one with the least leave-one-out error.
+
+    Returns:
+        A fitted `sklearn.linear_model.RidgeCV`; its `predict` takes rows (m, d) to outcomes (m, k).
 
     Raises:
         InputError: if the rows do not vary.
     """
-    x_mean, y_mean = rows.mean(axis=0), outcomes.mean(axis=0)
-    centred, y = rows - x_mean, outcomes - y_mean
-    require_variation(rows, centred)
-    u, s, vt = thin_svd(centred)
-    projected = u.T @ y
-    rest = y - u @ projected
-    own = np.maximum(1 - 1 / len(rows) - np.sum(u * u, axis=1), 0.0)
-    best: tuple[float, float] | None = None
-    for share in penalties:
-        penalty = share * float(s @ s)
-        q = penalty / (s**2 + penalty)
-        left = u @ (q[:, None] * projected) + rest
-        error = float(np.sum((left / (own + (u * u) @ q)[:, None]) ** 2))
-        if best is None or error < best[0]:
-            best = (error, penalty)
-    assert best is not None  # there are penalties
-    coef = vt.T @ ((s / (s**2 + best[1]))[:, None] * projected)
-    return Readout(x_mean, y_mean, coef, best[1])
+    from sklearn.linear_model import RidgeCV
+
+    return RidgeCV(_alphas(rows, penalties)).fit(rows, outcomes)
 
 
 def classifier(rows: Matrix, labels: Matrix, penalties: Sequence[float] = PENALTIES) -> Any:
-    """A ridge classifier, one outcome a class, as a function from rows to labels.
+    """A ridge classifier, one outcome a class.
+
+    Returns:
+        A fitted `sklearn.linear_model.RidgeClassifierCV`; its `predict` takes rows (m, d) to labels (m,).
 
     Raises:
         InputError: if the rows do not vary.
     """
-    classes = np.unique(labels)
-    fitted = readout(rows, (labels[:, None] == classes[None, :]).astype(np.float64), penalties)
-    return lambda new: classes[np.argmax(fitted(new), axis=1)]
+    from sklearn.linear_model import RidgeClassifierCV
+
+    return RidgeClassifierCV(_alphas(rows, penalties)).fit(rows, labels)
+
+
+def _alphas(rows: Matrix, shares: Sequence[float]) -> Matrix:
+    """Penalties in the units of scikit-learn: of the sum of squares.
+
+    Raises:
+        InputError: if the rows do not vary.
+    """
+    centred = rows - rows.mean(axis=0)
+    require_variation(rows, centred)
+    return np.asarray(shares) * float(np.sum(centred**2))

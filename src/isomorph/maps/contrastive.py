@@ -6,7 +6,7 @@ The one room of maps that trains by gradients; it needs torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -117,7 +117,7 @@ class Contrastive(_LinearPair):
     """
 
     name: ClassVar[str] = "contrastive"
-    quick: ClassVar[Mapping[str, Any]] = {"dim": 2, "steps": 2}
+    quick: ClassVar[Mapping[str, Any]] = {"dim": 4, "steps": 10, "batch": 16, "learning_rate": 0.1}
     reference: ClassVar[str] = "InfoNCE: Radford et al. 2021; sigmoid: Zhai et al. 2023; on frozen features: SAIL 2025."
 
     def __init__(
@@ -181,7 +181,7 @@ class Structure(_LinearPair):
     """
 
     name: ClassVar[str] = "structure"
-    quick: ClassVar[Mapping[str, Any]] = {"dim": 2, "steps": 2}
+    quick: ClassVar[Mapping[str, Any]] = {"dim": 4, "steps": 10, "batch": 16, "learning_rate": 0.1}
     reference: ClassVar[str] = (
         "STRUCTURE (Gröger et al. 2025, arXiv 2506.16895); here the divergence is the Jensen-Shannon one proper and "
         "its weight has no warm-up."

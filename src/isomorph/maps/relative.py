@@ -6,6 +6,7 @@ Nothing is fitted: the anchors are known in both spaces, and an item is describe
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np

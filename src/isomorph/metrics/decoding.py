@@ -273,7 +273,7 @@ class GULP(Metric[Axes]):
 
     @property
     def chance(self) -> str:
-        return "its square: |G_x|² + |G_y|² - 2 tr G_x tr G_y / (n - 1): exact"
+        return "the mean of its square is |G_x|² + |G_y|² - 2 tr G_x tr G_y / (n - 1); sampled"
 
     @property
     def reference(self) -> str:

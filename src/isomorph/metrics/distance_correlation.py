@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._core.arrays import Array, take_rows
+from .._core.arrays import Array
 from .._core.linalg import double_centre, number, u_centre
 from .._core.memory import require
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.ucentred import invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric, choice
-from ._engines.kernels.gram import Kernel
+from ._engines.distinct import made_once
+from ._engines.kernels.gram import MatrixKernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.spectra.axes import block, compressed, wide_centred
 from ._engines.spectra.projections import SHARED_BYTES
-
-
-class Centred(NamedTuple):
-    """A centred distance matrix (n, n) of unit Frobenius norm."""
-
-    matrix: Array
 
 
 def euclidean_distances(c: Array) -> Array:
@@ -40,7 +35,7 @@ def euclidean_distances(c: Array) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class DistanceCorrelation(Metric[Centred]):
+class DistanceCorrelation(Metric[MatrixKernel]):
     """Distance correlation of two layers, zero in the limit of many items exactly when they are independent.
 
     The cosine of the centred Euclidean distance matrices of the items.
@@ -111,7 +106,7 @@ class DistanceCorrelation(Metric[Centred]):
             "invariant to isotropic scale, which ReSi's flags deny."
         )
 
-    def prepare(self, x: Array) -> Centred:
+    def prepare(self, x: Array) -> MatrixKernel:
         n = x.shape[0]
         require(
             5 * 8 * n * n,  # of both layers, with what centring takes
@@ -129,38 +124,35 @@ class DistanceCorrelation(Metric[Centred]):
                 "distance varies. "
                 "Leave this layer out."
             )
-        return Centred(m / size)
+        return MatrixKernel("unbiased" if self.estimator == "unbiased" else "biased", m / size)
 
-    def compare(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Array:
+    def compare(self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel]) -> Array:
         xp = array_namespace(xs[0].matrix)
         low = self.range[0]
         scores = block(xs, ys, lambda x, y: xp.clip(xp.sum(x.matrix * y.matrix), low, 1.0), xp)
         return xp.sqrt(scores) if self.estimator == "biased" else scores
 
-    def permute(self, state: Centred, order: np.ndarray[Any, Any]) -> Centred:
-        return Centred(take_rows(take_rows(state.matrix, order).T, order).T)
+    def permute(self, state: MatrixKernel, order: np.ndarray[Any, Any]) -> MatrixKernel:
+        return state.permuted(order)
 
-    def null_moments(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Null | None:
+    def null_moments(self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel]) -> Null | None:
         if self.estimator == "biased":
             return None
         special = self.estimator == "unbiased"
-        of = {id(a): invariants(a.matrix, u_centred=special) for a in {id(a): a for a in (*xs, *ys)}.values()}
-        exact = moments([of[id(x)] for x in xs], [of[id(y)] for y in ys])
-        n = int(xs[0].matrix.shape[0])
+        exact = moments(*made_once(lambda k: invariants(k.matrix, u_centred=special), xs, ys))
+        n = xs[0].n
         source = "exact moments over all re-pairings"
         return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, source, scale=exact.scale)
 
-    def influence(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> Influence | None:
+    def influence(self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel]) -> Influence | None:
         if self.estimator == "biased":
             return None  # a root bends where the score is near 0
-        kind = "unbiased" if self.estimator == "unbiased" else "biased"
-        sides = ([Kernel(kind, None, s.matrix) for s in side] for side in (xs, ys))
-        return kernel_influence(*sides)
+        return kernel_influence(xs, ys)
 
     def compare_permuted(
-        self, xs: Sequence[Centred], ys: Sequence[Centred], orders: np.ndarray[Any, Any]
+        self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:
-        if (len(xs) + len(ys)) * xs[0].matrix.shape[0] ** 2 * 8 > SHARED_BYTES:
+        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > SHARED_BYTES:
             yield from super().compare_permuted(xs, ys, orders)
             return
         whole = self.estimator != "unbiased"

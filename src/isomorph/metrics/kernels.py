@@ -25,11 +25,13 @@ from .._core.memory import ceiling, fits, require
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
-from ..nulls.ucentred import invariants, moments, permuted_products, skewness
+from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
-from ._engines.kernels.gram import Kernel, dense_kernel, inner_products, linear_kernel, normaliser, own_products
+from ._engines.distinct import made_once
+from ._engines.kernels.gram import Kernel, LinearKernel, dense_kernel, linear_kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
+from ._engines.kernels.products import inner_products, normaliser, own_products
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
 TABLE_BYTES = 2 << 30  # the most that whole kernels may take when permutations are sampled from them
@@ -135,24 +137,26 @@ class KernelMetric(Metric[Kernel]):
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
         """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""
-        n, linear = xs[0].n, all(k.linear for k in (*xs, *ys))
+        n, linear = xs[0].n, self.kernel in {"linear", "cosine"}
         if linear and not fits(4 * n * n * 8):
             return self._mean_alone(xs, ys)
         centred = self.estimator in {"unbiased", "chun"}
-        of, lead = {}, {}
-        for k in {id(k): k for k in (*xs, *ys)}.values():
+
+        def terms(k: Kernel) -> tuple[Invariants, Any]:
             matrix = k.whole()
-            of[id(k)], lead[id(k)] = invariants(matrix, u_centred=centred), leading_eigenvalues(matrix)
-        moment = moments([of[id(k)] for k in xs], [of[id(k)] for k in ys])
+            return invariants(matrix, u_centred=centred), leading_eigenvalues(matrix)
+
+        left, right = made_once(terms, xs, ys)
+        moment = moments([sums for sums, _ in left], [sums for sums, _ in right])
         factor = self._outer_factors(xs, ys)
         std = np.sqrt(moment.variance) * factor
-        weights = leading_weights([lead[id(k)] for k in xs], [lead[id(k)] for k in ys], xs[0].n)
+        weights = leading_weights([lead for _, lead in left], [lead for _, lead in right], n)
         return Null(
             moment.mean * factor,
             std,
             skewness(moment),
             True,
-            xs[0].n,
+            n,
             "exact moments over all re-pairings",
             weights=weights * (factor / np.where(std > 0, std, 1.0))[:, :, None],
             scale=moment.scale,
@@ -288,13 +292,8 @@ class Cka(KernelMetric):
     def prepare(self, x: Array) -> Kernel:
         state = super().prepare(x)
         if self.estimator == "chun":
-            state.cache["same_feature"] = _same_feature_products(state)
+            _linear(state).same_feature_products()  # a single feature is refused here
         return state
-
-    def permute(self, state: Kernel, order: np.ndarray[Any, Any]) -> Kernel:
-        moved = super().permute(state, order)
-        moved.cache.update({k: v for k, v in state.cache.items() if k == "same_feature"})  # a sum over all items
-        return moved
 
     def influence(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence | None:
         return None if self.estimator == "chun" else kernel_influence(xs, ys)
@@ -303,8 +302,9 @@ class Cka(KernelMetric):
         if self.estimator != "chun":
             return own**-0.5
         xp = array_namespace(own)
-        d = [k.array.shape[1] for k in states]
-        same = xp.stack([k.cache["same_feature"] for k in states])
+        linear = [_linear(k) for k in states]
+        d = [k.n_features for k in linear]
+        same = xp.stack([k.same_feature_products() for k in linear])
         ratio = xp.asarray([q / (q - 1) for q in d], dtype=xp.float64, device=device(own))
         corrected = (own - same) * ratio
         if not is_traced(own) and bool(xp.any(corrected <= 0)):
@@ -316,21 +316,9 @@ class Cka(KernelMetric):
         return corrected**-0.5
 
 
-def _same_feature_products(state: Kernel) -> Array:
-    """Sum over features of the unbiased inner product of that feature's own kernel with itself.
-
-    Raises:
-        InputError: if there is one feature only: no pair of different features is left.
-    """
-    x, n = state.features, state.n
-    xp = array_namespace(x)
-    if x.shape[1] < 2:  # type: ignore[union-attr]  # prepared as features
-        raise InputError(
-            "cka(estimator='chun') needs at least 2 features: it removes what a feature shares with itself."
-        )
-    squares = xp.astype(x, xp.float64) ** 2
-    totals = xp.sum(squares, axis=0) ** 2
-    return xp.sum(totals) * (1 + 1 / ((n - 1) * (n - 2))) - xp.sum(squares**2) * (1 + 2 / (n - 2))
+def _linear(state: Kernel) -> LinearKernel:
+    assert isinstance(state, LinearKernel)  # Chun's estimator takes no other kernel
+    return state
 
 
 @dataclasses.dataclass(frozen=True)

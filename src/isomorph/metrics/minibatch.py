@@ -14,7 +14,8 @@ from .._core.arrays import Array, is_traced, take_rows
 from .._core.linalg import centre, centred_scaled, number
 from ..errors import InputError
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric
-from ._engines.kernels.gram import Kernel, inner_products, normaliser
+from ._engines.kernels.gram import FeatureKernel
+from ._engines.kernels.products import inner_products, normaliser
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Batches:
     """A layer's centred, scaled features and, of each batch of its items, the kernel."""
 
     features: Array
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[FeatureKernel, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ class MinibatchCka(Metric[Batches]):
         n = features.shape[0]
         edges = np.linspace(0, n, max(1, n // self.batch_size) + 1).astype(int).tolist()
         parts = [centre(features[s:e, :]) for s, e in itertools.pairwise(edges)]
-        return Batches(features, tuple(Kernel("unbiased", part, None) for part in parts))
+        return Batches(features, tuple(FeatureKernel("unbiased", part) for part in parts))
 
     def compare(self, xs: Sequence[Batches], ys: Sequence[Batches]) -> Array:
         cross: Array = 0.0
@@ -128,8 +129,8 @@ class MinibatchCka(Metric[Batches]):
         return self._cut(take_rows(state.features, order))
 
 
-def _rounding(kernel: Kernel) -> float:
+def _rounding(kernel: FeatureKernel) -> float:
     """What rounding leaves of the inner product of a batch's kernel with itself where its true value is zero."""
-    xp = array_namespace(kernel.array)
-    trace = number(xp.sum(kernel.diagonal()))
+    xp = array_namespace(kernel.features)
+    trace = number(xp.sum(kernel.diagonal))
     return 64 * (float(xp.finfo(kernel.dtype).eps) * trace) ** 2

@@ -12,10 +12,11 @@ import numpy as np
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
 from ..design import Split
-from ..encoders._torch import import_torch, state_fingerprint
+from ..encoders._state import state_fingerprint
+from ..encoders._torch import import_torch
 from ..errors import InputError
 from ..results import CutStitch, NetworkStitch
-from ._arguments import check_numbers, read_cuts, read_labels, read_split
+from ._arguments import check_numbers, read_cuts, read_targets, read_split
 from ._controls import calibrate_norms, untrained_twin
 from ._running import Network, NetworkInputs, Place, Rows, batches, frozen
 from ._stitches import Fit, Form, read_fits, read_form
@@ -104,7 +105,7 @@ def stitch_networks(
     above = below if top_data is None else NetworkInputs(top_data, "top_data")
     if above.n != below.n:
         raise InputError(f"data has {below.n} items and top_data has {above.n}; row i of both must be the same item.")
-    wanted = read_labels(labels, below.n)
+    wanted = read_targets(labels, below.n)
     split = read_split(below.n, test, groups, seed)
     pairs = read_cuts(cuts)
     twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed, i)) for i in range(random_draws)]
@@ -233,7 +234,7 @@ class _Study:
             return [self._cut(leaves, enters, fit, base, advance) for leaves, enters in places for fit in fits]
 
     def _cut(
-        self, leaves: Place, enters: Place, fit: Fit, base: JoinedScore, advance: Callable[[int], None]
+        self, leaves: Place, enters: Place, fit: Fit, base: JoinedScore, advance: Callable[[int], object]
     ) -> CutStitch:
         def joined(network: Network, place: Place, *, permuted: bool = False) -> tuple[JoinedScore, int, Seam]:
             seam = Seam.of(network, self.top, place, enters, self.form, self.size)

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ._training import IGNORED
 
 
-def read_labels(labels: Any, n: int) -> Any:
+def read_targets(labels: Any, n: int) -> Any:
     """Labels as a tensor of whole numbers, (n,) or (n, t).
 
     Raises:

@@ -151,8 +151,13 @@ def oriented(values: Any, null: Any, *, distance: bool = False) -> tuple[Floats,
 
 
 def slack(values: Floats, null: Floats) -> Floats:
-    """How far two scores may lie apart and be equal, for each score: `null` has one more axis in front."""
-    return np.asarray(ROUNDING * np.maximum(np.abs(values), np.abs(null).max(axis=0)))
+    """How far two scores may lie apart and be equal, for each score: `null` has one more axis in front.
+
+    It is relative to the size of the scores: the observed one, the best and the middle one of its null. A few that are
+    far below, as R² can be, say nothing of rounding.
+    """
+    middle, best = np.median(np.abs(null), axis=0), np.abs(null.max(axis=0))
+    return np.asarray(ROUNDING * np.maximum(np.abs(values), np.maximum(middle, best)))
 
 
 def counted_p(values: Any, null: Any, *, distance: bool = False) -> Floats:

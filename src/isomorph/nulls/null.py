@@ -75,6 +75,8 @@ class Null:
             null = np.broadcast_to(drawn, (drawn.shape[0], *v.shape))
             sample = Sample.counted(v, null, distance=self.distance, complete=self.exact, with_observed=self.exact)
         moments = None if sample is not None and not self.exact else self
+        if moments is not None:  # many scores may be held against one null
+            score = np.broadcast_to(score, np.broadcast_shapes(np.shape(score), np.shape(self.mean)))
         p = judge(score, moments, sample, distance=self.distance).p_value
         return float(p) if np.ndim(p) == 0 else p
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from .._core.provenance import versions
 from ..datasets import PairedItems
 from ..errors import InputError
 from ..results import Result, load_result
@@ -81,7 +81,7 @@ def report(
         programs=_programs(study),
         settings=flatten({k: v for k, v in (study or {}).items() if k not in _PROGRAMS}),
         figure_note=note,
-        version=_version(),
+        version=versions()["isomorph"],
     )
     return write_whole(target, str(page).encode())
 
@@ -137,10 +137,3 @@ def _programs(study: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _asset(name: str) -> str:
     return files(__package__).joinpath(f"templates/{name}").read_text(encoding="utf-8")
-
-
-def _version() -> str:
-    try:
-        return version("isomorph")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

@@ -72,6 +72,14 @@ class Section(ABC):
 
     name: ClassVar[str]
 
+    @classmethod
+    def example(cls, text: str) -> Any:
+        """A small result of its kind in which all that users name is called `text`; None where a verb makes one.
+
+        The contract suite runs over it, or over one that it makes itself.
+        """
+        return None
+
     @abstractmethod
     def models(self, result: Any) -> Sequence[str]:
         """Full names of the models in a result, for short names that keep them apart."""

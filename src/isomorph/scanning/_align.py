@@ -14,7 +14,7 @@ from ..conditions import BASELINE, CEILING, Comparison, Side
 from ..errors import InputError
 from ..metrics import Metric
 from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
-from ..significance import Design, Orders, difference, gallery_curve, held_out, interval, judge_block
+from ..significance import Design, Orders, difference, gallery_points, held_out, interval, judge_block
 
 Floats = np.ndarray[Any, Any]
 
@@ -179,18 +179,15 @@ def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> Ceilin
 
 def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, plan: Plan) -> Gallery | None:
     """The score of the best pair against the number of items; None, said aloud, if some of the subsets have none."""
-    best, design = alignment.best(), plan.design
+    best = alignment.best()
     try:
-        points = gallery_curve(
+        points = gallery_points(
             metric,
             condition.left.features(best.x_layer),
             condition.right.features(best.y_layer),
+            plan.design,
             None if isinstance(plan.gallery, bool) else plan.gallery,
             seed=plan.seed,
-            groups=design.groups,
-            strata=design.strata,
-            circular=design.circular,
-            within=design.within,
         )
     except InputError as error:  # the scan is done and stands
         notice(f"{metric.spec}: no gallery curve for {best.x_layer} × {best.y_layer}. {error}")

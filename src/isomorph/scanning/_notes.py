@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..conditions.sides import Side
+from ..design import rows_by_code
 from ..significance import Design, duplicates
 
 NEAR = 0.01  # two items this close, over the typical distance, are as good as one
@@ -101,10 +102,7 @@ def _joint(labels: Sequence[Codes]) -> Codes:
 
 def _sets(label: Codes) -> Sets:
     """Rows that share a label, those of the first row first."""
-    members: dict[int, list[int]] = {}
-    for i, code in enumerate(label.tolist()):
-        members.setdefault(code, []).append(i)
-    return [tuple(m) for m in members.values() if len(m) > 1]
+    return sorted(tuple(int(i) for i in rows) for rows in rows_by_code(label) if len(rows) > 1)
 
 
 def _apart(sets: Sets, design: Design) -> Sets:

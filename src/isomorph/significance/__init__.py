@@ -31,7 +31,7 @@ from ._intervals import (
 )
 from ._items import Duplicates, duplicates
 from ._judge import Judged, chance_level, judge_block, orders_for
-from ._power import GalleryPoint, Power, gallery_curve, gallery_subsets, planted, power
+from ._power import GalleryPoint, Power, gallery_curve, gallery_points, gallery_subsets, planted, power
 from ._sampling import Orders, Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import held_out, select_split, split_rows
 
@@ -57,6 +57,7 @@ __all__ = [
     "false_discovery",
     "family",
     "gallery_curve",
+    "gallery_points",
     "gallery_subsets",
     "held_out",
     "interval",

@@ -172,11 +172,30 @@ def gallery_curve(
     Raises:
         InputError: if the sides do not fit each other, or a size is too small or larger than n.
     """
+    design = Design(groups, strata, circular, within)
+    return gallery_points(metric, x, y, design, sizes, repeats=repeats, seed=seed, advance=advance)
+
+
+def gallery_points(
+    metric: Metric[Any] | str,
+    x: Any,
+    y: Any,
+    design: Design,
+    sizes: Sequence[int] | None = None,
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+    advance: Advance | None = None,
+) -> list[GalleryPoint]:
+    """`gallery_curve` under a design.
+
+    Raises:
+        InputError: as `gallery_curve`.
+    """
     metric = make_metric(metric)
     x, y = as_pair(x, y, min_items=metric.min_items)
     n = int(x.shape[0])
     seed, repeats = as_seed(seed), as_count(repeats, "repeats")
-    design = Design(groups, strata, circular, within)
     design.orders(n, 0, seed)
     subsets = gallery_subsets(metric, n, sizes, design, repeats=repeats, seed=seed)
     points = []

@@ -2,67 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..heldout.curves import SizeCurve, size_curves, sizes
+from ..heldout.holdout import Holdout
+from ..heldout.retrieval import Ranked
 from ..maps import Map
 from ..results import DIRECTIONS, Curve, Examples
-from ._retrieval import Ranked
-from ._scores import Part, Scored, Task, evaluate
-from ._splits import Split
+from ._trials import MapTrial, Scored, Task
 
 Matrix = np.ndarray[Any, Any]
-STEPS = (1, 2, 5)
-CURVE_REPEATS = 3
 EXAMPLES = 6  # of each verdict
 CURVE_SCORES = ("mrr", "x_to_y.R@1", "y_to_x.R@1", "r2", "zero_shot", "probe")
 
 
-def sizes(whole: int, first: int = 10) -> tuple[int, ...]:
-    """``first``, 20, 50, 100, … below `whole`, and `whole`."""
-    steps = [s * 10**e for e in range(8) for s in STEPS]
-    return (*tuple(s for s in steps if first <= s < whole), whole)
-
-
-def pairs_curve(
-    map: Map, x: Matrix, y: Matrix, splits: Sequence[Split], task: Task, seed: int, advance: Callable[[int], None]
-) -> tuple[list[Curve], list[str]]:
+def pairs_curves(map: Map, x: Matrix, y: Matrix, holdout: Holdout, task: Task) -> tuple[list[Curve], list[str]]:
     """Held-out scores against the number of pairs that the map is fitted on.
 
     Probes and prototypes come from all training rows of `y`, which need no pairs. Sizes at which the map cannot be
     fitted are left out, and a note says why.
     """
-    points: dict[str, dict[int, list[Part]]] = {}
-    notes: dict[str, str] = {}
-    used = splits[:CURVE_REPEATS]
-    whole = min(len(s.train) for s in used)
-    for repeat, split in enumerate(used):
-        order = split.train[np.random.default_rng([seed, 11, repeat]).permutation(len(split.train))]
-        probes: dict[str, Any] = {}
-        for size in sizes(whole):
-            try:
-                fitted = _fresh(map).fit(x[order[:size]], y[order[:size]])
-            except InputError as error:
-                notes.setdefault(map.spec, f"{map.spec} is not in the curve at {size} pairs: {error}")
-                continue
-            finally:
-                advance(1)
-            for name, part in evaluate(fitted, x, y, split, task, probes).parts.items():
-                if name in CURVE_SCORES:
-                    points.setdefault(name, {}).setdefault(size, []).append(part)
-    curves = []
-    for name, by_size in points.items():
-        complete = {k: v for k, v in by_size.items() if len(v) == len(used)}
-        values = [[p.value for p in parts] for parts in complete.values()]
-        chance = [float(np.mean([p.chance for p in parts])) for parts in complete.values()]
-        curves.append(_curve(map.spec, name, "pairs", tuple(complete), values, chance))
-    return curves, list(notes.values())
+    found, refused = size_curves(lambda split: MapTrial(map, x, y, split, task), holdout, CURVE_SCORES)
+    notes = [f"{map.spec} is not in the curve at {size} pairs: {why}" for size, why in refused.items()]
+    return [_curve(map, name, "pairs", curve) for name, curve in found.items()], notes[:1]
 
 
-def gallery_curve(map: Map, scored: Sequence[Scored], k: int = 1) -> list[Curve]:
+def gallery_curves(map: Map, scored: Sequence[Scored], k: int = 1) -> list[Curve]:
     """R@k of one map against the size of the gallery, exact for random galleries of each size."""
     whole = min(s.ranked["x_to_y"].gallery for s in scored)
     curves = []
@@ -72,12 +40,19 @@ def gallery_curve(map: Map, scored: Sequence[Scored], k: int = 1) -> list[Curve]
         steps = [n for n in sizes(whole) if n >= smallest]
         values = [[r.hits_in_gallery(n, k) for r in ranked] for n in steps]
         chance = [float(np.mean([_chance(r, n, k) for r in ranked])) for n in steps]
-        curves.append(_curve(map.spec, f"{direction}.R@{k}", "gallery", tuple(steps), values, chance))
+        curves.append(_curve(map, f"{direction}.R@{k}", "gallery", SizeCurve.of(steps, values, chance)))
     return curves
 
 
-def examples(map: Map, scored: Scored, split: Split, ids: Sequence[str], seed: int) -> tuple[Examples, ...]:
-    """Queries of each verdict, drawn at random so that they are not the prettiest."""
+def examples(map: Map, scored: Scored, ids: Sequence[str], seed: int) -> tuple[Examples, ...]:
+    """Queries of each verdict, drawn at random so that they are not the prettiest.
+
+    Args:
+        map: The map.
+        scored: What it scored.
+        ids: Ids of the held-out items.
+        seed: Seed of the draw.
+    """
     rng = np.random.default_rng([seed, 13])
     out = []
     for direction in DIRECTIONS:
@@ -97,10 +72,10 @@ def examples(map: Map, scored: Scored, split: Split, ids: Sequence[str], seed: i
                 map=map.spec,
                 direction=direction,
                 gallery=ranked.gallery,
-                ids=tuple(ids[split.test[i]] for i, _ in rows),
+                ids=tuple(ids[i] for i, _ in rows),
                 rank=tuple(float(rank[i]) for i, _ in rows),
                 verdict=tuple(verdict for _, verdict in rows),
-                found=tuple(tuple(ids[split.test[j]] for j in ranked.found[i]) for i, _ in rows),
+                found=tuple(tuple(ids[j] for j in ranked.found[i]) for i, _ in rows),
             )
         )
     return tuple(out)
@@ -116,20 +91,5 @@ def _chance(ranked: Ranked, size: int, k: int) -> float:
     return float(np.mean(1 - miss))
 
 
-def _curve(
-    spec: str, score: str, over: str, at: tuple[int, ...], values: Sequence[Sequence[float]], chance: Sequence[float]
-) -> Curve:
-    return Curve(
-        spec,
-        score,
-        over,
-        at,
-        tuple(float(np.mean(v)) for v in values),
-        tuple(float(np.min(v)) for v in values),
-        tuple(float(np.max(v)) for v in values),
-        tuple(chance),
-    )
-
-
-def _fresh(map: Map) -> Map:
-    return type(map)(**map.get_params())
+def _curve(map: Map, score: str, over: str, curve: SizeCurve) -> Curve:
+    return Curve(map.spec, score, over, curve.sizes, curve.values, curve.low, curve.high, curve.chance)

@@ -9,16 +9,15 @@ import numpy as np
 
 from .._core.arrays import to_numpy
 from ..conditions.sides import Side
+from ..design import Codes, Split
 from ..errors import InputError
+from ..heldout.holdout import Holdout
+from ..heldout.scores import mean_reciprocal_rank, ranked_both_ways
 from ..maps import Map
-from ._retrieval import rank
-from ._scores import deciding
-from ._splits import Codes, Split, draw
 
 Matrix = np.ndarray[Any, Any]
 LAYER_GALLERY = 2000
 """Held-out items that score every pair of layers, at most; the chosen pair is scored on all."""
-INNER_FRACTION = 0.3
 
 
 def features(side: Side) -> list[Matrix]:
@@ -40,21 +39,13 @@ def pair_scores(
     for i, j, fitted in map.fit_grid([x[split.train] for x in xs], [y[split.train] for y in ys]):
         mapped, target = fitted.embed_x(xs[i][test]), fitted.embed_y(ys[j][test])
         origin = ys[j][split.train].mean(axis=0) if fitted.direct else 0.0
-        a, b = mapped - origin, target - origin
-        part = deciding({"x_to_y": rank(a, b, key, key, correction), "y_to_x": rank(b, a, key, key, correction)})
-        scores[i, j], chance = part.value, part.chance
+        score = mean_reciprocal_rank(ranked_both_ways(mapped - origin, target - origin, key, correction))
+        scores[i, j], chance = score.value, score.chance
     return scores, chance
 
 
 def choose(
-    map: Map,
-    xs: Sequence[Matrix],
-    ys: Sequence[Matrix],
-    split: Split,
-    unit: Codes,
-    groups: Codes | None,
-    seed: int,
-    correction: str | None,
+    map: Map, xs: Sequence[Matrix], ys: Sequence[Matrix], split: Split, holdout: Holdout, correction: str | None
 ) -> tuple[int, int]:
     """The pair of layers with the best mean reciprocal rank on an inner part of the training pairs.
 
@@ -64,10 +55,7 @@ def choose(
     if len(xs) * len(ys) == 1:
         return 0, 0
     try:
-        _, own = np.unique(unit[split.train], return_inverse=True)
-        inner = draw(own.reshape(-1), INNER_FRACTION, seed, 1)
-        nested = Split(split.train[inner.train], split.train[inner.test])
-        scores, _ = pair_scores(map, xs, ys, nested, groups, correction)
+        scores, _ = pair_scores(map, xs, ys, holdout.inner(split), holdout.groups, correction)
     except InputError as error:
         raise InputError(
             f"The layers are chosen on a part of the {len(split.train)} training pairs, and that did not work: {error} "

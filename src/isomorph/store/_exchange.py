@@ -13,7 +13,7 @@ import os
 import pickle
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +23,6 @@ from numpy.lib import format as npy
 from .._core.arrays import to_numpy
 from .._core.provenance import atomic_path, canonical_json
 from ..errors import InputError, MissingExtraError, StoreError
-from ._layers import Layers
 
 _META = "__isomorph__"
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
@@ -31,8 +30,14 @@ _NAMES = {np.dtype(v).str: k for k, v in _TYPES.items()}
 _LARGEST_HEAD = 100_000_000  # bytes; the format's own limit
 
 
-def save(layers: Layers, path: Path) -> Path:
+def save(layers: Mapping[str, Any], ids: Sequence[str], facts: Mapping[str, Any], path: Path) -> Path:
     """Write layers to a `.npz` or `.safetensors` file, whole or not at all.
+
+    Args:
+        layers: Layer -> features (n, d).
+        ids: One id a row.
+        facts: What travels along, JSON-able; with ``ids`` if somebody gave them.
+        path: The file.
 
     Raises:
         InputError: if the suffix is another one, or a layer's name is reserved.
@@ -50,14 +55,17 @@ def save(layers: Layers, path: Path) -> Path:
             )
     try:
         with atomic_path(path) as temporary:
-            writers[path.suffix](layers, temporary)
+            writers[path.suffix](layers, ids, canonical_json({"layers": list(layers), **facts}), temporary)
     except OSError as error:
         raise StoreError(f"Cannot write {path}: {error.strerror or error}. Nothing was left behind.") from error
     return path
 
 
-def load(path: Path, ids: Sequence[str] | None) -> Layers:
+def load(path: Path, ids: Sequence[str] | None) -> tuple[dict[str, Any], Sequence[str] | None, dict[str, Any]]:
     """Read layers from a `.npy`, `.npz`, `.safetensors` or `.pt` file.
+
+    Returns:
+        Layer -> features (n, d); one id a row, of the file or as given; and the facts that travelled along.
 
     Raises:
         InputError: if the file cannot be read, or holds no features.
@@ -79,29 +87,17 @@ def load(path: Path, ids: Sequence[str] | None) -> Layers:
     if not arrays:
         raise InputError(f"{path} holds no features: each layer must be an array of shape (n_items, n_features).")
     order = [k for k in meta.get("layers", arrays) if k in arrays]
-    return Layers.from_arrays(
-        {k: arrays[k] for k in order},
-        found if found is not None else ids,
-        encoder=meta.get("encoder") or path.stem,
-        view=meta.get("view", ""),
-        modality=meta.get("modality", "features"),
-        n_parameters=meta.get("n_parameters"),
-        provenance={**meta.get("provenance", {}), "file": path.name},
-    )
-
-
-def _meta(layers: Layers) -> str:
-    facts: dict[str, Any] = {
-        "layers": list(layers),
-        "encoder": layers.encoder,
-        "view": layers.view,
-        "modality": layers.modality,
+    facts = {
+        "encoder": meta.get("encoder") or path.stem,
+        "view": meta.get("view", ""),
+        "modality": meta.get("modality", "features"),
+        "n_parameters": meta.get("n_parameters"),
+        "provenance": {**meta.get("provenance", {}), "file": path.name},
     }
-    facts |= {"n_parameters": layers.n_parameters, "provenance": layers.provenance}
-    return canonical_json(facts | ({"ids": layers.ids} if layers.ids_given else {}))
+    return {k: arrays[k] for k in order}, found if found is not None else ids, facts
 
 
-def _save_npz(layers: Layers, path: Path) -> None:
+def _save_npz(layers: Mapping[str, Any], ids: Sequence[str], meta: str, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as file:
 
         def write(name: str, array: np.ndarray[Any, Any]) -> None:
@@ -112,8 +108,8 @@ def _save_npz(layers: Layers, path: Path) -> None:
 
         for name in layers:
             write(name, np.ascontiguousarray(to_numpy(layers[name])))
-        write("ids", np.array(layers.ids, dtype=np.str_))
-        write(_META, np.array(_meta(layers), dtype=np.str_))
+        write("ids", np.array(ids, dtype=np.str_))
+        write(_META, np.array(meta, dtype=np.str_))
 
 
 def _load_npy(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -157,8 +153,8 @@ def _npz(raw: IO[bytes]) -> Any:
     return file
 
 
-def _save_safetensors(layers: Layers, path: Path) -> None:
-    head: dict[str, Any] = {"__metadata__": {"format": "isomorph", _META: _meta(layers)}}
+def _save_safetensors(layers: Mapping[str, Any], ids: Sequence[str], meta: str, path: Path) -> None:
+    head: dict[str, Any] = {"__metadata__": {"format": "isomorph", _META: meta}}
     offset = 0
     for name in layers:
         array = to_numpy(layers[name])

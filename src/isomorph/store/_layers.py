@@ -10,6 +10,7 @@ import numpy as np
 
 from .._core.arrays import Array, as_features, take_rows
 from ..errors import InputError, UnknownNameError
+from ._exchange import load, save
 
 Source = Array | Callable[[], Array]
 
@@ -140,9 +141,8 @@ class Layers(Mapping[str, Any]):
             InputError: if the file cannot be read or does not hold that.
             MissingExtraError: if a `.pt` file is given and torch is not installed.
         """
-        from ._exchange import load
-
-        return load(Path(path), ids)
+        arrays, ids, facts = load(Path(path), ids)
+        return cls.from_arrays(arrays, ids, **facts)
 
     def save(self, path: str | Path) -> Path:
         """Write all layers, ids and provenance to one ``.npz`` or ``.safetensors`` file that any reader opens.
@@ -157,9 +157,8 @@ class Layers(Mapping[str, Any]):
             InputError: if the suffix is another one, or a layer's name is reserved.
             StoreError: if the file cannot be written; nothing is left behind then.
         """
-        from ._exchange import save
-
-        return save(self, Path(path))
+        facts = {k: getattr(self, k) for k in ("encoder", "view", "modality", "n_parameters", "provenance")}
+        return save(self, self.ids, facts | ({"ids": self.ids} if self.ids_given else {}), Path(path))
 
     def __getitem__(self, layer: str) -> Array:
         if layer not in self._sources:

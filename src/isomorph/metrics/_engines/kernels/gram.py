@@ -1,4 +1,4 @@
-"""One layer as an implicit n x n kernel matrix, and the inner products of all pairs of them.
+"""One layer as an implicit n x n kernel matrix over its items.
 
 Every estimator of CKA and HSIC is an inner product of *adjusted* kernel matrices:
 
@@ -7,185 +7,309 @@ Every estimator of CKA and HSIC is an inner product of *adjusted* kernel matrice
   2014), over n (n - 3);
 - ``lange``: double-centred, then the diagonal dropped (Lange, Kwok, Matelsky, Wang, Rolnick and Kording 2022).
 
-A linear kernel is kept as its features, so that two routes exist and the cheaper one is taken for a whole block: the
-n x n kernels in strips of rows above the diagonal, or the d1 x d2 cross-covariances. Neither holds more of them
-than a fixed working memory. Products run in the dtype of the features, sums of blocks in float64. NumPy features of
-many items, in memory or on disk, are not even copied: see `_streaming`.
+A kernel has one of three forms: a linear one is its features (`FeatureKernel`), or, of NumPy features of many items in
+memory or on disk, rows that are read when they are needed, without a copy (`StreamedKernel`); any other is its matrix
+(`MatrixKernel`). `products` has their inner products.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import array_api_extra as xpx
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
+from array_api_compat import array_namespace
 
 from ...._core.arrays import MANY, Array, Unread, is_traced, take_rows
 from ...._core.linalg import (
     centre,
     double_centre,
-    long_product,
     number,
     require_variation,
     scaled_and_size,
     sum_squares,
     u_centre,
 )
-from ...._core.memory import block_bytes, fits, require
+from ...._core.memory import require
 from ....errors import InputError
-from ....nulls.ucentred import strict_upper
-from .streaming import Rows, products, rows_of
+from .streaming import Rows, rows_of
 
 ESTIMATORS = ("unbiased", "biased", "lange")
-STRIP_BYTES = 64 << 20  # working memory for the strips of all layers of a block
-WHOLE_BYTES = 256 << 20  # the same where whole matrices are made instead
-CHUNK = 1 << 13  # entries that one product sums in the features' dtype before float64 takes over
 
 
-@dataclasses.dataclass(frozen=True)
-class Kernel:
-    """A layer's adjusted kernel matrix, held as centred and scaled features (linear kernels) or as itself.
+@dataclasses.dataclass(eq=False)
+class Kernel(ABC):
+    """A layer's adjusted kernel matrix (n, n), in units in which its mean diagonal (or mean square) is one.
 
     Attributes:
         estimator: One of `ESTIMATORS`.
-        held: Centred features (n, d) of mean squared row norm one, or None.
-        matrix: The adjusted matrix (n, n), or None.
-        unit: The kernel matrix in the units of the data is this, squared, times what is held.
-        rows: Where rows are read from as they are needed, in the place of `held`; or None.
-        cache: Results that were needed before.
+        own: Its inner product with itself, once some comparison has made it; no order of the items changes it.
     """
 
     estimator: str
-    held: Array | None
-    matrix: Array | None
-    unit: Any = 1.0
-    rows: Rows | None = None
-    cache: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    own: Array | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     @property
-    def features(self) -> Array | None:
-        """Centred features (n, d) of mean squared row norm one; None if the kernel is held as its matrix.
+    @abstractmethod
+    def n(self) -> int:
+        """Number of items."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> Any:
+        """Dtype of the features, or of the matrix."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> Any:
+        """Factor f, a number: the kernel matrix in the units of the data is f² times the one that is compared."""
+
+    @property
+    @abstractmethod
+    def resident(self) -> FeatureKernel | MatrixKernel:
+        """The same kernel with all that it is made of in memory.
 
         Raises:
-            InputError: if the rows are many and a centred copy of them does not fit.
+            InputError: if its rows are many and a centred copy of them does not fit.
         """
-        if self.rows is None:
-            return self.held
-        if "whole" not in self.cache:
-            n, d = self.rows.shape
-            require(
-                2 * n * d * self.rows.source.dtype.itemsize,
-                f"A centred copy of features of shape {(n, d)}",
-                "Scores alone need no copy; for what needs one, use fewer items.",
-            )
-            self.cache["whole"] = _centred_kernel(self.rows.array(), self.estimator)
-        held: Array = self.cache["whole"].held
-        return held
+
+    @abstractmethod
+    def permuted(self, order: Any) -> Kernel:
+        """The kernel of the items in another order."""
+
+    def whole(self) -> Array:
+        """The adjusted matrix itself (n, n).
+
+        Raises:
+            InputError: as `resident`.
+        """
+        return self.resident.whole()
+
+
+@dataclasses.dataclass(eq=False)
+class MatrixKernel(Kernel):
+    """A kernel held as its adjusted matrix.
+
+    Attributes:
+        matrix: The adjusted matrix (n, n).
+        unit: What `scale` is.
+    """
+
+    matrix: Array
+    unit: Any = 1.0
 
     @property
-    def linear(self) -> bool:
-        """Whether features stand for the matrix."""
-        return self.matrix is None
+    def n(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def dtype(self) -> Any:
+        return self.matrix.dtype
+
+    @property
+    def scale(self) -> Any:
+        return self.unit
+
+    @property
+    def resident(self) -> MatrixKernel:
+        return self
 
     @property
     def array(self) -> Array:
         """The array that is held."""
-        return self.features if self.linear else self.matrix
+        return self.matrix
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """Diagonal of the adjusted matrix, float64 (n,)."""
+        xp = array_namespace(self.matrix)
+        return xp.astype(xp.linalg.diagonal(self.matrix), xp.float64)
+
+    def strip(self, start: int, stop: int) -> Array:
+        """Rows start:stop from column `start` on, a view of the matrix."""
+        return self.matrix[start:stop, start:]
+
+    def whole(self) -> Array:
+        return self.matrix
+
+    def permuted(self, order: Any) -> MatrixKernel:
+        turn = array_namespace(self.matrix).matrix_transpose
+        matrix = turn(take_rows(turn(take_rows(self.matrix, order)), order))
+        return MatrixKernel(self.estimator, matrix, self.unit, own=self.own)
+
+
+@dataclasses.dataclass(eq=False)
+class LinearKernel(Kernel):
+    """A linear kernel, for which features stand: what both of its forms share.
+
+    Attributes:
+        same_feature: Sum over features of the unbiased inner product of that feature's own kernel with itself, for
+            Chun's estimator; None until `same_feature_products` has made it.
+    """
+
+    same_feature: Array | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of that array."""
-        shape = self.array.shape if self.rows is None else self.rows.shape
-        return (int(shape[0]), int(shape[1]))
+    @abstractmethod
+    def n_features(self) -> int:
+        """Number of features."""
 
     @property
-    def dtype(self) -> Any:
-        """Its dtype."""
-        return self.array.dtype if self.rows is None else self.rows.source.dtype
+    @abstractmethod
+    def resident(self) -> FeatureKernel:
+        """The same kernel as centred features in memory.
+
+        Raises:
+            InputError: if the rows are many and a centred copy of them does not fit.
+        """
+
+    def same_feature_products(self) -> Array:
+        """`same_feature`, made now unless it is known.
+
+        Raises:
+            InputError: if there is one feature only: no pair of different features is left.
+        """
+        if self.same_feature is None:
+            x, n = self.resident.features, self.n
+            xp = array_namespace(x)
+            if x.shape[1] < 2:
+                raise InputError(
+                    "cka(estimator='chun') needs at least 2 features: it removes what a feature shares with itself."
+                )
+            squares = xp.astype(x, xp.float64) ** 2
+            totals = xp.sum(squares, axis=0) ** 2
+            pairs, items = 1 + 1 / ((n - 1) * (n - 2)), 1 + 2 / (n - 2)
+            self.same_feature = xp.sum(totals) * pairs - xp.sum(squares**2) * items
+        return self.same_feature
+
+
+@dataclasses.dataclass(eq=False)
+class FeatureKernel(LinearKernel):
+    """A linear kernel held as its features.
+
+    Attributes:
+        features: Centred features (n, d) of mean squared row norm one.
+        unit: What `scale` is.
+    """
+
+    features: Array
+    unit: Any = 1.0
 
     @property
     def n(self) -> int:
-        """Number of items."""
-        return self.shape[0]
+        return int(self.features.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.features.shape[1])
+
+    @property
+    def dtype(self) -> Any:
+        return self.features.dtype
 
     @property
     def scale(self) -> Any:
-        """The kernel matrix in the units of the data is this scale, squared, times the kernel that is compared."""
-        if self.rows is None:
-            return self.unit
-        if "size" not in self.cache:
-            own_products([self])
-        if "size" not in self.cache:  # a copy was made
-            _ = self.features
-            self.cache["size"] = self.cache["whole"].unit
-        return self.cache["size"]
+        return self.unit
 
+    @property
+    def resident(self) -> FeatureKernel:
+        return self
+
+    @property
+    def array(self) -> Array:
+        """The array that is held."""
+        return self.features
+
+    @cached_property
     def diagonal(self) -> Array:
-        """Diagonal of the centred kernel before any of it is dropped, float64 (n,): squared norms if linear."""
-        if "diagonal" not in self.cache:
-            xp = array_namespace(self.array)
-            if self.linear:
-                self.cache["diagonal"] = sum_squares(self.features, axis=1)
-            else:
-                self.cache["diagonal"] = xp.astype(xp.linalg.diagonal(self.matrix), xp.float64)
-        return self.cache["diagonal"]
+        """Squared norms of the features, float64 (n,): the diagonal of the centred kernel before any is dropped."""
+        return sum_squares(self.features, axis=1)
 
-    def strip(self, start: int, stop: int) -> Array:
-        """Rows start:stop of the adjusted matrix from column `start` on; its diagonal is not meant to be used."""
-        if not self.linear:
-            return self.matrix[start:stop, start:]  # type: ignore[index]  # one of the two is always there
-        x = self.features
-        k = x[start:stop, :] @ x[start:, :].T  # type: ignore[index]  # linear kernels have features
-        if self.estimator == "unbiased":
-            u = self._shift()
-            k += u[start:stop][:, None]
-            k += u[start:][None, :]
-        return k
-
-    def whole(self) -> Array:
-        """The adjusted matrix itself (n, n)."""
-        if not self.linear:
-            return self.matrix
-        k = self.strip(0, self.n)
-        return k if self.estimator == "biased" else without_diagonal(k)
-
-    def permuted(self, order: Any) -> Kernel:
-        """The kernel of the items in another order."""
-        same: dict[str, Any] = {
-            key: self.cache[key] for key in ("self", "size") if key in self.cache
-        }  # sums over all items
-        if self.rows is not None:
-            return dataclasses.replace(self, rows=self.rows.permuted(order), cache=same)
-        if self.held is not None:
-            return dataclasses.replace(self, held=take_rows(self.held, order), cache=same)
-        turn = array_namespace(self.matrix).matrix_transpose
-        matrix = turn(take_rows(turn(take_rows(self.matrix, order)), order))
-        return dataclasses.replace(self, matrix=matrix, cache=same)
-
+    @cached_property
     def row_sums(self) -> Array:
         """Row sums of the zero-diagonal kernel of the features, float64 (n,).
 
         They are -|x_i|^2 but for what centring leaves in float32, which an outlying item of the other side would show.
         """
-        if "row_sums" not in self.cache:
-            x = self.features
-            xp = array_namespace(x)
-            left = xp.astype(xp.sum(x, axis=0, dtype=xp.float64), x.dtype)  # type: ignore[union-attr]  # features only
-            self.cache["row_sums"] = xp.astype(x @ left, xp.float64) - self.diagonal()
-        return self.cache["row_sums"]
+        x = self.features
+        xp = array_namespace(x)
+        left = xp.astype(xp.sum(x, axis=0, dtype=xp.float64), x.dtype)
+        return xp.astype(x @ left, xp.float64) - self.diagonal
 
-    def _shift(self) -> Array:
-        r = self.row_sums()  # U-centring adds u_i + u_j
-        xp = array_namespace(r)
-        u = xp.sum(r) / (2 * (self.n - 1) * (self.n - 2)) - r / (self.n - 2)
-        return xp.astype(u, self.array.dtype)
+    @cached_property
+    def level(self) -> Array:
+        """What U-centring adds: u_i + u_j at (i, j), here u, float64 (n,)."""
+        r, n = self.row_sums, self.n
+        return array_namespace(r).sum(r) / (2 * (n - 1) * (n - 2)) - r / (n - 2)
+
+    def strip(self, start: int, stop: int) -> Array:
+        """Rows start:stop of the adjusted matrix from column `start` on; its diagonal is not meant to be used."""
+        x = self.features
+        k = x[start:stop, :] @ x[start:, :].T
+        if self.estimator == "unbiased":
+            u = array_namespace(x).astype(self.level, x.dtype)
+            k += u[start:stop][:, None]
+            k += u[start:][None, :]
+        return k
+
+    def whole(self) -> Array:
+        k = self.strip(0, self.n)
+        return k if self.estimator == "biased" else without_diagonal(k)
+
+    def permuted(self, order: Any) -> FeatureKernel:
+        features = take_rows(self.features, order)
+        return FeatureKernel(self.estimator, features, self.unit, own=self.own, same_feature=self.same_feature)
 
 
-def linear_kernel(x: Array | Unread, estimator: str, what: str = "x") -> Kernel:
+@dataclasses.dataclass(eq=False)
+class StreamedKernel(LinearKernel):
+    """A linear kernel of many items whose rows are read where they lie.
+
+    Attributes:
+        rows: How they are read; a first comparison may find that this must be done with more care.
+        size: What `scale` is, once a comparison that read the rows has made it.
+    """
+
+    rows: Rows
+    size: Any = None
+
+    @property
+    def n(self) -> int:
+        return self.rows.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.rows.source.dtype
+
+    @property
+    def scale(self) -> Any:
+        if self.size is None:  # not read in blocks: a copy was made
+            self.size = self.resident.unit
+        return self.size
+
+    @cached_property
+    def resident(self) -> FeatureKernel:
+        n, d = self.rows.shape
+        require(
+            2 * n * d * self.rows.source.dtype.itemsize,
+            f"A centred copy of features of shape {(n, d)}",
+            "Scores alone need no copy; for what needs one, use fewer items.",
+        )
+        return _centred_kernel(self.rows.array(), self.estimator)
+
+    def permuted(self, order: Any) -> StreamedKernel:
+        rows = self.rows.permuted(order)
+        return StreamedKernel(self.estimator, rows, self.size, own=self.own, same_feature=self.same_feature)
+
+
+def linear_kernel(x: Array | Unread, estimator: str, what: str = "x") -> LinearKernel:
     """The linear kernel of features (n, d): as centred features, or as rows to be read where NumPy has many.
 
     Raises:
@@ -193,11 +317,11 @@ def linear_kernel(x: Array | Unread, estimator: str, what: str = "x") -> Kernel:
             are checked when they are first read, before anything that came of them is returned.
     """
     if isinstance(x, Unread) or (isinstance(x, np.ndarray) and len(x) >= MANY):
-        return Kernel(estimator, None, None, rows=rows_of(x))
+        return StreamedKernel(estimator, rows_of(x))
     return _centred_kernel(x, estimator, what)
 
 
-def _centred_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
+def _centred_kernel(x: Array, estimator: str, what: str = "x") -> FeatureKernel:
     """The linear kernel as centred features of mean squared row norm one.
 
     Raises:
@@ -207,14 +331,14 @@ def _centred_kernel(x: Array, estimator: str, what: str = "x") -> Kernel:
     centred = centre(x)
     require_variation(x, centred, what)
     features, size = scaled_and_size(centred, what)
-    kernel = Kernel(estimator, features, None, size)
-    if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal())) > 0.4 * x.shape[0]:
+    kernel = FeatureKernel(estimator, features, size)
+    if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal)) > 0.4 * x.shape[0]:
         # one item is far from all others: what is left beside it needs more digits
         return _centred_kernel(xp.astype(x, xp.float64), estimator, what)
     return kernel
 
 
-def dense_kernel(matrix: Array, estimator: str, dtype: Any, what: str = "x") -> Kernel:
+def dense_kernel(matrix: Array, estimator: str, dtype: Any, what: str = "x") -> MatrixKernel:
     """Adjust any symmetric kernel matrix (n, n) and hold it in `dtype`.
 
     Raises:
@@ -227,7 +351,7 @@ def dense_kernel(matrix: Array, estimator: str, dtype: Any, what: str = "x") -> 
     noise = 0.0 if is_traced(matrix) else 64 * float(xp.finfo(matrix.dtype).eps) ** 2 * number(sum_squares(matrix))
     size = require_spread(sum_squares(adjusted), noise, what) ** 0.5 / matrix.shape[0]  # root mean square
     held = xp.astype(adjusted / xp.astype(size, adjusted.dtype), dtype)
-    return Kernel(estimator, None, held, size**0.5)
+    return MatrixKernel(estimator, held, size**0.5)
 
 
 def without_diagonal(k: Array) -> Array:
@@ -250,173 +374,3 @@ def require_spread(own: Array, noise: float, what: str = "a layer") -> Array:
             "another could share and the score would be 0/0. Leave this layer out, or use another estimator."
         )
     return own
-
-
-def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = True) -> tuple[Array, Array, Array]:
-    """Inner products of all pairs of adjusted kernels, and of each with itself, all float64.
-
-    Returns:
-        cross: (len(xs), len(ys)).
-        own_x: (len(xs),).
-        own_y: (len(ys),).
-
-    Args:
-        xs: Layers of one side.
-        ys: Layers of the other.
-        check: Whether to refuse kernels that are zero up to rounding.
-
-    Raises:
-        InputError: if the numbers of items differ, or a kernel has no structure.
-    """
-    sizes = {k.n for k in (*xs, *ys)}
-    if len(sizes) > 1:
-        raise InputError(f"Layers of one comparison must have the same items, found {sorted(sizes)} items.")
-    cross, own = _products(xs, ys)
-    xp = array_namespace(cross)
-    checked = []
-    for k, value in zip((*xs, *ys), own, strict=True):
-        if "self" not in k.cache and check:
-            k.cache["self"] = require_spread(value, _noise(k) if k.linear else 0.0)
-        checked.append(k.cache.get("self", value))
-    return cross, xp.stack(checked[: len(xs)]), xp.stack(checked[len(xs) :])
-
-
-def own_products(kernels: Sequence[Kernel]) -> Array:
-    """The inner product of each kernel with itself, as `inner_products` gives it, without making any other."""
-    for k in kernels:
-        if "self" not in k.cache:
-            inner_products([k], [k])
-    values = [k.cache["self"] for k in kernels]
-    return array_namespace(*values).stack(values)
-
-
-def _noise(kernel: Kernel) -> float:
-    """What rounding leaves of an inner product of a linear kernel with itself whose true value is zero."""
-    xp = np if kernel.rows is not None else array_namespace(kernel.array)
-    eps = float(xp.finfo(kernel.dtype).eps)
-    return 64 * eps**2 * kernel.n**2  # its trace is n
-
-
-def _products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
-    every = (*xs, *ys)
-    if not all(k.linear for k in every):
-        return _strip_products(xs, ys)
-    if all(k.rows is not None for k in every):
-        copies = sum(k.n * k.shape[1] * k.dtype.itemsize for k in {id(k): k for k in every}.values())
-        return (_strip_products if _strips_are_cheaper(xs, ys) and fits(2 * copies) else _streamed_products)(xs, ys)
-    return (_strip_products if _strips_are_cheaper(xs, ys) else _covariance_products)(xs, ys)
-
-
-def _strips_are_cheaper(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> bool:
-    d1, d2 = ([k.shape[1] for k in side] for side in (xs, ys))
-    n = xs[0].n
-    strips = n * n * (sum(d1) + sum(d2) + len(d1) * len(d2) + len(d1) + len(d2))
-    covariances = 2 * n * (sum(d1) * sum(d2) + sum(d * d for d in (*d1, *d2)))
-    return bool(strips <= covariances)
-
-
-def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
-    every = list({id(k): k for k in (*xs, *ys)}.values())
-    row = {id(k): r for r, k in enumerate(every)}
-    rows_x, rows_y = [row[id(k)] for k in xs], [row[id(k)] for k in ys]
-    xp = array_namespace(*(k.array for k in every))
-    dtype = xp.result_type(*(k.array.dtype for k in every))
-    where = device(every[0].array)
-    n = every[0].n
-    item_bytes = xp.finfo(dtype).bits // 8
-    # BLAS makes a whole x x' in half the work through NumPy, so strips are for what would be too large
-    whole = is_numpy_array(every[0].array) and len(every) * n * n * item_bytes <= block_bytes(WHOLE_BYTES)
-    width = n if whole else max(1, min(n, 256, block_bytes(STRIP_BYTES) // (len(every) * n * item_bytes)))
-    cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
-    own = xp.zeros((len(every),), dtype=xp.float64, device=where)
-    index = [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
-    for start in range(0, n, width):
-        strips = [_above_diagonal(k, start, min(n, start + width), dtype, whole) for k in every]
-        for c in range(0, strips[0].shape[0], CHUNK):
-            part = xp.stack([strip[c : min(strip.shape[0], c + CHUNK)] for strip in strips])
-            own = own + xp.astype(xp.vecdot(part, part), xp.float64)
-            left, right = xp.take(part, index[0], axis=0), xp.take(part, index[1], axis=0)
-            cross = cross + long_product(left, xp.matrix_transpose(right))
-    if not whole:
-        cross, own = 2 * cross, 2 * own
-    if xs[0].estimator == "biased":
-        dx, dy = (xp.stack([k.diagonal() for k in side]) for side in (xs, ys))
-        cross = cross + dx @ dy.T
-        own = own + xp.stack([xp.sum(k.diagonal() ** 2) for k in every])
-    return cross, [own[row[id(k)]] for k in (*xs, *ys)]
-
-
-def _above_diagonal(kernel: Kernel, start: int, stop: int, dtype: Any, whole: bool) -> Array:
-    """A strip of the adjusted matrix, flat, zero on and below the diagonal; the whole of it: zero on the diagonal."""
-    if kernel.linear and kernel.array.dtype != dtype:  # beside a layer that needs more digits
-        wider = array_namespace(kernel.array).astype(kernel.array, dtype)
-        kernel = dataclasses.replace(kernel, held=wider, rows=None, cache={})
-    strip = kernel.strip(start, stop)
-    xp = array_namespace(strip)
-    strip = xp.astype(strip, dtype, copy=not kernel.linear)  # never write into the matrix that is held
-    if whole:
-        strip = without_diagonal(strip)
-    else:
-        strip = xpx.at(strip)[:, : stop - start].multiply(strict_upper(stop - start, xp, dtype, device(strip)))
-    return xp.reshape(strip, (-1,))
-
-
-def _covariance_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
-    xp = array_namespace(*(k.array for k in (*xs, *ys)))
-    cross = xp.stack([xp.stack([_linear_product(x, y) for y in ys]) for x in xs])
-    return cross, [k.cache["self"] if "self" in k.cache else _linear_product(k, k) for k in (*xs, *ys)]
-
-
-def _streamed_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
-    """Through cross-covariances of rows that are read once, or, where there are very many layers, a few times."""
-    every = list({id(k): k for k in (*xs, *ys)}.values())
-    place = {id(k): i for i, k in enumerate(every)}
-    pairs = dict.fromkeys((place[id(x)], place[id(y)]) for x in xs for y in ys)
-    own = dict.fromkeys((i, i) for i, k in enumerate(every) if "self" not in k.cache or "size" not in k.cache)
-    rows: list[Any] = [k.cache.get("rows", k.rows) for k in every]
-    values, traces = products(rows, list(own | pairs), xs[0].estimator)
-    unit = traces / every[0].n  # mean squared norms
-    for i, k in enumerate(every):
-        k.cache["rows"] = rows[i]
-        k.cache["size"] = np.float64(rows[i].unit * math.sqrt(unit[i]))
-    cross = np.array([[_at(values, place[id(x)], place[id(y)], unit) for y in ys] for x in xs])
-    selves = {id(k): k.cache["self"] if (i, i) not in values else _at(values, i, i, unit) for i, k in enumerate(every)}
-    return cross, [np.float64(selves[id(k)]) for k in (*xs, *ys)]
-
-
-def _at(values: dict[tuple[int, int], float], i: int, j: int, unit: Any) -> float:
-    return float(values[i, j] / (unit[i] * unit[j]))
-
-
-def _linear_product(x: Kernel, y: Kernel) -> Array:
-    """One inner product of adjusted linear kernels through their cross-covariance."""
-    n, dx, dy = x.n, x.diagonal(), y.diagonal()
-    xp = array_namespace(dx, dy)
-    full = sum_squares(cross_covariance(x.features, y.features))
-    if x.estimator == "biased":
-        return full
-    both = xp.sum(dx * dy)
-    if x.estimator == "lange":
-        return full - both
-    rx, ry = x.row_sums(), y.row_sums()
-    value = full - both - xp.sum(rx * ry) * 2 / (n - 2) + xp.sum(rx) * xp.sum(ry) / ((n - 1) * (n - 2))
-    # what the float64 sums themselves may leave of a true zero counts as zero
-    return xp.where(xp.abs(value) > 64 * float(xp.finfo(xp.float64).eps) * full, value, value * 0)
-
-
-def cross_covariance(x: Array, y: Array) -> Array:
-    """Cross-covariance x' y in float64, from products over blocks of rows in the features' own dtype."""
-    xp = array_namespace(x, y)
-    dtype = xp.result_type(x.dtype, y.dtype)
-    total = None
-    for s in range(0, x.shape[0], CHUNK):
-        e = min(x.shape[0], s + CHUNK)
-        a, b = (xp.astype(z[s:e, :], dtype, copy=False) for z in (x, y))
-        part = xp.astype(xp.matrix_transpose(a) @ b, xp.float64)
-        total = part if total is None else total + part
-    return total
-
-
-def normaliser(estimator: str, n: int) -> float:
-    """What an inner product of adjusted kernels is divided by to become HSIC."""
-    return float(n * (n - 3)) if estimator == "unbiased" else math.pow(n - 1, 2)

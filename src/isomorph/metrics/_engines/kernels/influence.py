@@ -9,7 +9,7 @@ import numpy as np
 
 from ...._core.arrays import to_numpy
 from ....nulls.influence import BLOCK_BYTES, Influence
-from .gram import Kernel
+from .gram import Kernel, MatrixKernel
 
 Floats = np.ndarray[Any, Any]
 
@@ -74,14 +74,14 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
 
 def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
     """Rows start:stop of the adjusted kernel matrix, whose diagonal was near one before, as `Kernel` keeps it."""
-    held = to_numpy(kernel.array)
-    if kernel.features is None:
+    resident = kernel.resident
+    held = to_numpy(resident.array)
+    if isinstance(resident, MatrixKernel):
         return np.asarray(held[start:stop])  # of root mean square one
     k = held[start:stop] @ held.T
     if kernel.estimator != "biased":
         if kernel.estimator == "unbiased":
-            n, r = kernel.n, to_numpy(kernel.row_sums())
-            u = (r.sum() / (2 * (n - 1) * (n - 2)) - r / (n - 2)).astype(k.dtype)  # U-centring, as in `Kernel`
+            u = to_numpy(resident.level).astype(k.dtype)
             k += u[start:stop, None] + u[None, :]
         k[np.arange(stop - start), np.arange(start, stop)] = 0.0
     return np.asarray(k)

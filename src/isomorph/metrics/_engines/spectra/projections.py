@@ -16,6 +16,7 @@ from array_api_compat import array_namespace
 from ...._core.arrays import Array
 from ....nulls.null import Null
 from ....nulls.ucentred import invariants, moments, permuted_products, skewness
+from ..distinct import made_once
 from .axes import Axes
 
 SHARED_BYTES = 2 << 30
@@ -39,8 +40,7 @@ def inner(x: Axes, y: Axes, wx: Array, wy: Array) -> Array:
 
 def projection_null(xs: Sequence[Axes], ys: Sequence[Axes], weigh: Weigh, norm: Norm) -> Null:
     """Exact moments of ``<G_x, G_y> / norm(x, y)`` for all pairs; one n x n matrix in memory at a time."""
-    of = {id(a): invariants(projection(a, weigh(a))) for a in {id(a): a for a in (*xs, *ys)}.values()}
-    exact = moments([of[id(x)] for x in xs], [of[id(y)] for y in ys])
+    exact = moments(*made_once(lambda axes: invariants(projection(axes, weigh(axes))), xs, ys))
     norms = np.array([[norm(x, y) for y in ys] for x in xs])
     return Null(
         exact.mean / norms,

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from isomorph.design import Design, log10_distinct, permutations
 from isomorph.errors import InputError
-from isomorph.significance import Design, log10_distinct, permutations
 
 DESIGNS = [
     {},

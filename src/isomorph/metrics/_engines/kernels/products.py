@@ -1,0 +1,212 @@
+"""Inner products of all pairs of adjusted kernels.
+
+Of linear kernels two routes exist and the cheaper one is taken for a whole block: the n x n kernels in strips of rows
+above the diagonal, or the d1 x d2 cross-covariances. Neither holds more of them than a fixed working memory. Products
+run in the dtype of the features, sums of blocks in float64. NumPy features of many items, in memory or on disk, are
+not even copied: see `streaming`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+import array_api_extra as xpx
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
+
+from ...._core.arrays import Array
+from ...._core.linalg import long_product, sum_squares
+from ...._core.memory import block_bytes, fits
+from ....errors import InputError
+from ....nulls.ucentred import strict_upper
+from ..distinct import distinct
+from .gram import FeatureKernel, Kernel, LinearKernel, MatrixKernel, StreamedKernel, require_spread, without_diagonal
+from .streaming import products
+
+STRIP_BYTES = 64 << 20  # working memory for the strips of all layers of a block
+WHOLE_BYTES = 256 << 20  # the same where whole matrices are made instead
+CHUNK = 1 << 13  # entries that one product sums in the features' dtype before float64 takes over
+
+
+def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = True) -> tuple[Array, Array, Array]:
+    """Inner products of all pairs of adjusted kernels, and of each with itself, all float64.
+
+    Returns:
+        cross: (len(xs), len(ys)).
+        own_x: (len(xs),).
+        own_y: (len(ys),).
+
+    Args:
+        xs: Layers of one side.
+        ys: Layers of the other.
+        check: Whether to refuse kernels that are zero up to rounding.
+
+    Raises:
+        InputError: if the numbers of items differ, or a kernel has no structure.
+    """
+    sizes = {k.n for k in (*xs, *ys)}
+    if len(sizes) > 1:
+        raise InputError(f"Layers of one comparison must have the same items, found {sorted(sizes)} items.")
+    cross, own = _products(xs, ys)
+    xp = array_namespace(cross)
+    checked = []
+    for k, value in zip((*xs, *ys), own, strict=True):
+        if k.own is None and check:
+            k.own = require_spread(value, _noise(k))
+        checked.append(value if k.own is None else k.own)
+    return cross, xp.stack(checked[: len(xs)]), xp.stack(checked[len(xs) :])
+
+
+def own_products(kernels: Sequence[Kernel]) -> Array:
+    """The inner product of each kernel with itself, as `inner_products` gives it, without making any other."""
+    for k in kernels:
+        if k.own is None:
+            inner_products([k], [k])
+    values = [k.own for k in kernels]
+    return array_namespace(*values).stack(values)
+
+
+def _noise(kernel: Kernel) -> float:
+    """What rounding leaves of an inner product of a linear kernel with itself whose true value is zero."""
+    if not isinstance(kernel, LinearKernel):
+        return 0.0
+    xp = array_namespace(kernel.features) if isinstance(kernel, FeatureKernel) else np
+    eps = float(xp.finfo(kernel.dtype).eps)
+    return 64 * eps**2 * kernel.n**2  # its trace is n
+
+
+def _products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
+    if _are_linear(xs) and _are_linear(ys):
+        strips = _strips_are_cheaper(xs, ys)
+        if not (_are_streamed(xs) and _are_streamed(ys)):
+            return (_strip_products if strips else _covariance_products)(xs, ys)
+        copies = sum(k.n * k.n_features * k.dtype.itemsize for k in distinct(xs, ys)[0])
+        if not (strips and fits(2 * copies)):
+            return _streamed_products(xs, ys)
+    return _strip_products(xs, ys)
+
+
+def _are_linear(side: Sequence[Kernel]) -> TypeGuard[Sequence[LinearKernel]]:
+    return all(isinstance(k, LinearKernel) for k in side)
+
+
+def _are_streamed(side: Sequence[Kernel]) -> TypeGuard[Sequence[StreamedKernel]]:
+    return all(isinstance(k, StreamedKernel) for k in side)
+
+
+def _strips_are_cheaper(xs: Sequence[LinearKernel], ys: Sequence[LinearKernel]) -> bool:
+    d1, d2 = ([k.n_features for k in side] for side in (xs, ys))
+    n = xs[0].n
+    strips = n * n * (sum(d1) + sum(d2) + len(d1) * len(d2) + len(d1) + len(d2))
+    covariances = 2 * n * (sum(d1) * sum(d2) + sum(d * d for d in (*d1, *d2)))
+    return bool(strips <= covariances)
+
+
+def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, list[Array]]:
+    kernels, rows_x, rows_y = distinct(xs, ys)
+    every = [k.resident for k in kernels]
+    xp = array_namespace(*(k.array for k in every))
+    dtype = xp.result_type(*(k.array.dtype for k in every))
+    where = device(every[0].array)
+    n = every[0].n
+    item_bytes = xp.finfo(dtype).bits // 8
+    # BLAS makes a whole x x' in half the work through NumPy, so strips are for what would be too large
+    whole = is_numpy_array(every[0].array) and len(every) * n * n * item_bytes <= block_bytes(WHOLE_BYTES)
+    width = n if whole else max(1, min(n, 256, block_bytes(STRIP_BYTES) // (len(every) * n * item_bytes)))
+    cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
+    own = xp.zeros((len(every),), dtype=xp.float64, device=where)
+    index = [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
+    for start in range(0, n, width):
+        strips = [_above_diagonal(k, start, min(n, start + width), dtype, whole) for k in every]
+        for c in range(0, strips[0].shape[0], CHUNK):
+            part = xp.stack([strip[c : min(strip.shape[0], c + CHUNK)] for strip in strips])
+            own = own + xp.astype(xp.vecdot(part, part), xp.float64)
+            left, right = xp.take(part, index[0], axis=0), xp.take(part, index[1], axis=0)
+            cross = cross + long_product(left, xp.matrix_transpose(right))
+    if not whole:
+        cross, own = 2 * cross, 2 * own
+    if xs[0].estimator == "biased":
+        diagonals = xp.stack([k.diagonal for k in every])
+        dx, dy = (xp.take(diagonals, i, axis=0) for i in index)
+        cross = cross + dx @ dy.T
+        own = own + xp.stack([xp.sum(k.diagonal**2) for k in every])
+    return cross, [own[r] for r in (*rows_x, *rows_y)]
+
+
+def _above_diagonal(kernel: FeatureKernel | MatrixKernel, start: int, stop: int, dtype: Any, whole: bool) -> Array:
+    """A strip of the adjusted matrix, flat, zero on and below the diagonal; the whole of it: zero on the diagonal."""
+    if isinstance(kernel, FeatureKernel) and kernel.dtype != dtype:  # beside a layer that needs more digits
+        wider = array_namespace(kernel.features).astype(kernel.features, dtype)
+        kernel = FeatureKernel(kernel.estimator, wider)
+    strip = kernel.strip(start, stop)
+    xp = array_namespace(strip)
+    held = isinstance(kernel, MatrixKernel)  # never write into it
+    strip = xp.astype(strip, dtype, copy=held)
+    if whole:
+        strip = without_diagonal(strip)
+    else:
+        strip = xpx.at(strip)[:, : stop - start].multiply(strict_upper(stop - start, xp, dtype, device(strip)))
+    return xp.reshape(strip, (-1,))
+
+
+def _covariance_products(xs: Sequence[LinearKernel], ys: Sequence[LinearKernel]) -> tuple[Array, list[Array]]:
+    left, right = ([k.resident for k in side] for side in (xs, ys))
+    xp = array_namespace(*(k.features for k in (*left, *right)))
+    cross = xp.stack([xp.stack([_linear_product(x, y) for y in right]) for x in left])
+    return cross, [_linear_product(k.resident, k.resident) if k.own is None else k.own for k in (*xs, *ys)]
+
+
+def _streamed_products(xs: Sequence[StreamedKernel], ys: Sequence[StreamedKernel]) -> tuple[Array, list[Array]]:
+    """Through cross-covariances of rows that are read once, or, where there are very many layers, a few times."""
+    every, at_x, at_y = distinct(xs, ys)
+    pairs = dict.fromkeys((i, j) for i in at_x for j in at_y)
+    own = dict.fromkeys((i, i) for i, k in enumerate(every) if k.own is None or k.size is None)
+    rows = [k.rows for k in every]
+    values, traces = products(rows, list(own | pairs), xs[0].estimator)
+    unit = traces / every[0].n  # mean squared norms
+    for i, k in enumerate(every):
+        k.rows = rows[i]
+        k.size = np.float64(rows[i].unit * math.sqrt(unit[i]))
+    cross = np.array([[_at(values, i, j, unit) for j in at_y] for i in at_x])
+    selves = [np.float64(_at(values, i, i, unit)) if (i, i) in values else k.own for i, k in enumerate(every)]
+    return cross, [selves[i] for i in (*at_x, *at_y)]
+
+
+def _at(values: dict[tuple[int, int], float], i: int, j: int, unit: Any) -> float:
+    return float(values[i, j] / (unit[i] * unit[j]))
+
+
+def _linear_product(x: FeatureKernel, y: FeatureKernel) -> Array:
+    """One inner product of adjusted linear kernels through their cross-covariance."""
+    n, dx, dy = x.n, x.diagonal, y.diagonal
+    xp = array_namespace(dx, dy)
+    full = sum_squares(cross_covariance(x.features, y.features))
+    if x.estimator == "biased":
+        return full
+    both = xp.sum(dx * dy)
+    if x.estimator == "lange":
+        return full - both
+    rx, ry = x.row_sums, y.row_sums
+    value = full - both - xp.sum(rx * ry) * 2 / (n - 2) + xp.sum(rx) * xp.sum(ry) / ((n - 1) * (n - 2))
+    # what the float64 sums themselves may leave of a true zero counts as zero
+    return xp.where(xp.abs(value) > 64 * float(xp.finfo(xp.float64).eps) * full, value, value * 0)
+
+
+def cross_covariance(x: Array, y: Array) -> Array:
+    """Cross-covariance x' y in float64, from products over blocks of rows in the features' own dtype."""
+    xp = array_namespace(x, y)
+    dtype = xp.result_type(x.dtype, y.dtype)
+    total = None
+    for s in range(0, x.shape[0], CHUNK):
+        e = min(x.shape[0], s + CHUNK)
+        a, b = (xp.astype(z[s:e, :], dtype, copy=False) for z in (x, y))
+        part = xp.astype(xp.matrix_transpose(a) @ b, xp.float64)
+        total = part if total is None else total + part
+    return total
+
+
+def normaliser(estimator: str, n: int) -> float:
+    """What an inner product of adjusted kernels is divided by to become HSIC."""
+    return float(n * (n - 3)) if estimator == "unbiased" else math.pow(n - 1, 2)

@@ -1,0 +1,92 @@
+"""The contract of every registered section of the report; the laws are in `section_laws.py`.
+
+A new section is one file of `isomorph/reporting/sections/`. Its result is made by its own `example`, or here by the verb.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import isomorph
+from isomorph.diagnosis import diagnose
+from isomorph.reporting._section import Section
+from isomorph.reporting.sections import sections
+from isomorph.results import Result
+from isomorph.scanning import scan
+from isomorph.stitching import stitch
+from isomorph.store import Layers
+
+from .laws import Law
+from .section_laws import SECTIONS
+
+
+@functools.cache
+def sides(text: str) -> tuple[Layers, Layers, Layers]:
+    """Two related sides and an untrained twin, whose models, layers and items are called `text`."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((60, 4))
+    ids = [f"{text}{i}" for i in range(60)]
+    x = {f"{text}x{i}": z @ rng.standard_normal((4, 6)) + 0.5 * rng.standard_normal((60, 6)) for i in range(2)}
+    y = {f"{text}y{i}": z @ rng.standard_normal((4, 5)) + 0.5 * rng.standard_normal((60, 5)) for i in range(2)}
+    twin = {k: rng.standard_normal(v.shape) for k, v in x.items()}
+    return tuple(  # type: ignore[return-value]  # there are three
+        Layers.from_arrays(arrays, ids, encoder=f"{text}{name}", view=text)
+        for name, arrays in (("x", x), ("y", y), ("twin", twin))
+    )
+
+
+@functools.cache
+def _scan(text: str) -> Result:
+    x, y, twin = sides(text)
+    found = scan(x, y, ["cka", "mutual_knn(k=5)"], permutations=50, x_baselines={text: twin}, neighborhoods=2)
+    return typing.cast("Result", found)
+
+
+@functools.cache
+def _stitch(text: str) -> Result:
+    x, y, twin = sides(text)
+    labels = np.arange(60) % 3
+    quick = {"repeats": 2, "permutations": 9, "draws": 50}
+    return stitch(x, y, "ridge", labels=[f"{text}{i}" for i in labels], x_baselines={text: twin}, **quick)
+
+
+@functools.cache
+def _diagnosis(text: str) -> Result:
+    x, y, twin = sides(text)
+    return diagnose(x, y, scan=_scan(text), stitch=_stitch(text), x_baselines={text: twin})  # type: ignore[arg-type]
+
+
+MAKERS: dict[str, Callable[[str], Result]] = {"scan": _scan, "stitch": _stitch, "diagnosis": _diagnosis}
+"""Results of a verb with all names given."""
+
+
+def maker(kind: type[Section]) -> Callable[[str], Result]:
+    def make(text: str) -> Result:
+        found = kind.example(text) or MAKERS.get(kind.name, lambda _: None)(text)
+        assert found is not None, f"the section {kind.name} has no result to draw: implement Section.example"
+        return found
+
+    return make
+
+
+@pytest.mark.parametrize(("kind", "law"), list(SECTIONS.cases(sections.classes)))
+def test_a_section_keeps_the_law(kind: type[Section], law: Law) -> None:
+    law(kind, maker(kind))
+
+
+def test_the_result_of_every_verb_has_a_section() -> None:
+    functions = [f for f in (getattr(isomorph, name) for name in isomorph.__all__) if inspect.isfunction(f)]
+    answers = {typing.get_type_hints(f).get("return") for f in functions}
+    kinds = {cls.kind for cls in answers if isinstance(cls, type) and issubclass(cls, Result)}
+    assert {"scan", "stitch", "diagnosis"} <= kinds
+    assert kinds <= set(sections.classes), f"no section shows {', '.join(kinds - set(sections.classes))}"
+
+
+def test_no_maker_outlives_its_section() -> None:
+    assert set(MAKERS) <= set(sections.classes)

@@ -1,0 +1,66 @@
+"""The files that a project's neighbours read: hooks, the workflow, the citation, the decisions."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def read(path):
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_the_citation_is_whole_and_says_what_the_project_file_says():
+    found = read("CITATION.cff")
+    assert found["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= set(found)  # what the format asks for
+    assert str(found["version"]) == PROJECT["version"]
+    assert found["license"] == PROJECT["license"]
+    assert [a["name"] for a in found["authors"]] == [a["name"] for a in PROJECT["authors"]]
+    assert found["keywords"] == PROJECT["keywords"]
+
+
+def commands_of(target):
+    """What a target of the Makefile runs from .venv."""
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert recipe is not None
+    return [line.strip().removeprefix("$(BIN)/") for line in recipe[1].splitlines()]
+
+
+def test_the_hooks_run_what_make_check_runs_from_the_same_environment():
+    config = read(".pre-commit-config.yaml")
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}  # nothing is downloaded
+    assert {hook["language"] for hook in hooks} == {"system"}
+    assert all(hook["entry"].startswith(".venv/bin/") for hook in hooks)
+    # pre-commit names the files itself
+    entries = {re.sub(r" --(force-exclude|no-logo)", "", h["entry"].removeprefix(".venv/bin/")) for h in hooks}
+    assert entries == {command.removesuffix(" .") for command in commands_of("check")}
+    assert set(config["default_install_hook_types"]) == {stage for hook in hooks for stage in hook["stages"]}
+
+
+def test_the_workflow_runs_ci_on_every_python_that_is_supported():
+    (job,) = read(".github/workflows/ci.yml")["jobs"].values()
+    supported = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]
+    assert job["strategy"]["matrix"]["python"] == supported
+    least, above = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups()
+    assert supported == [f"3.{minor}" for minor in range(int(least), int(above))]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+
+
+def test_every_decision_says_what_why_and_what_was_not_taken():
+    text = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    decisions = re.findall(r"^## (.+)\n\n((?:(?!^## ).*\n?)*)", text, re.MULTILINE)
+    assert len(decisions) >= 20
+    for title, body in decisions:
+        assert len(body.strip().split("\n\n")) == 1, f"{title}: one paragraph each"
+        assert "Not taken:" in body, title
+
+
+def test_lower_bounds_are_named_for_every_dependency_that_is_imported():
+    loose = [d for d in PROJECT["dependencies"] if ">=" not in d]
+    assert loose == ["pip"]  # run, never imported
