@@ -29,6 +29,7 @@ from scipy import stats
 
 from isomorph.errors import IsomorphError
 from isomorph.metrics import REGISTRY, Metric, metric
+from isomorph.metrics.neighbors import MutualKnn
 from isomorph.significance import (
     calibrate,
     difference,
@@ -334,8 +335,8 @@ def interval_cell(cell: Cell) -> Cell:
         made = {"influence": interval(m, xs, ys)}
         if cell["halves"]:
             made["subsets"] = subsample_interval(m, [x], [y], repeats=40, seed=trial)
-        if hasattr(m, "per_item"):
-            made["queries"] = query_interval(m.per_item(xs, ys), repeats=400, seed=trial)
+        if isinstance(m, MutualKnn):  # the bootstrap of items that look, with the graph held fixed
+            made["queries"] = query_interval(m.contributions(xs, ys), repeats=400, seed=trial)
         for name, i in made.items():
             if i is not None:
                 held.setdefault(name, []).append(bool(i.low[0, 0] <= truth <= i.high[0, 0]))

@@ -178,6 +178,17 @@ def test_geometry_against_function(quadrants, which, signature):
     assert 0 <= found.quadrant["function"] <= 1
 
 
+def test_spaces_that_share_a_basis_are_useful_though_no_map_beats_the_identity():
+    rng = np.random.default_rng(8)
+    z = rng.normal(size=(300, 12))
+    x, y = (z + 0.5 * rng.normal(size=z.shape) for _ in range(2))
+    stitched = stitch(x, y, "ridge", **QUICK)
+    assert not stitched["ridge"].above_controls
+    found = diagnose(scan=scan(x, y, ["cka"], permutations=99), stitch=stitched)
+    assert "similar_but_useless" not in found
+    assert found.quadrant["function"] > 0.5
+
+
 def test_a_gallery_of_few_items_or_one_in_which_all_is_found_is_too_small():
     rng = np.random.default_rng(6)
     z = rng.normal(size=(400, 8))

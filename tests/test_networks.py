@@ -413,8 +413,8 @@ def test_verdicts_follow_from_the_numbers():
     ("changes", "message"),
     [
         ({"cuts": "fc7"}, "Unknown layer of the bottom 'fc7'. Did you mean"),
-        ({"cuts": []}, "cuts must hold at least one"),
-        ({"cuts": [("fc1", "fc1", "fc2")]}, "cuts must hold"),
+        ({"cuts": []}, "must hold at least one"),
+        ({"cuts": [("fc1", "fc1", "fc2")]}, "must hold"),
         ({"stitch": "cubic"}, "Unknown stitch 'cubic'"),
         ({"stitch": "low_rank(rank=0)"}, "rank=0 must be a whole number"),
         ({"stitch": "low_rank(rank=99)"}, "rank=99 is above the widths, 16 and 16"),

@@ -629,7 +629,7 @@ def test_an_npy_file_is_one_layer_under_its_own_name(tmp_path):
     assert list(layers) == ["f"]
     assert np.array_equal(layers["f"], np.eye(3))
     (tmp_path / "f.npy").write_bytes((tmp_path / "f.npy").read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"f.npy cannot be read as .npy"):
+    with pytest.raises(InputError, match=r"Cannot read .*f.npy as .npy"):
         Layers.load(tmp_path / "f.npy")
     np.save(tmp_path / "g.npy", np.array([Evil()], dtype=object))
     with pytest.raises(InputError, match="not unpickled"):

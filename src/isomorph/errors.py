@@ -9,17 +9,53 @@ IsomorphError                    what a user can put right; the command line pri
 └── StoreError                   the feature store cannot be read or written
 ```
 
-Anything else that reaches a user is a bug.
+Anything else that reaches a user is a bug. A message quotes at most a line of what was given (`quoted`).
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+QUOTED = 160
+"""Most characters that a message quotes of one value."""
+_LONGEST = 1600  # of a whole message, in characters
 
 
 class IsomorphError(Exception):
-    """Base of all errors that a user can put right; its text is one paragraph."""
+    """Base of all errors that a user can put right; its text is one paragraph that any terminal can show."""
+
+    def __init__(self, *args: object, **kwargs: Any) -> None:
+        super().__init__(*(_paragraph(a) if isinstance(a, str) else a for a in args), **kwargs)
+
+
+def quoted(value: object) -> str:
+    """A value as a message quotes it: its `repr` on one line, shortened in the middle to `QUOTED` characters."""
+    if isinstance(value, str):  # a part of a long text is enough
+        value = value if len(value) <= 2 * QUOTED else value[:QUOTED] + "…" + value[-QUOTED:]
+    elif isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > QUOTED:
+        return f"a {type(value).__name__} of {len(value)}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever an object's repr raises, such as Python's on a whole number of 5,000 digits
+        return f"a {type(value).__name__} that cannot be shown"
+    return _shortened(text, QUOTED)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[len(text) - most // 2 :]}"
+
+
+def _paragraph(text: str) -> str:
+    """A text without line breaks, characters that no terminal shows, and the bulk of what it quotes.
+
+    It is the last net beneath `quoted`: libraries put into their messages what they like.
+    """
+    words = [_shortened(word, 3 * QUOTED) for word in text[: 100 * _LONGEST].split()]
+    # lone surrogates cannot be printed, and control characters move the cursor
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(words))
+    return _shortened(shown, _LONGEST)
 
 
 class InputError(IsomorphError, ValueError):
@@ -38,14 +74,15 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        # a long name is near none; comparing it with each would take long
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if len(name) <= QUOTED else []
         if near:
             suggestion = f"Did you mean {_either(near)}?"
         elif len(names) <= 12:
-            suggestion = f"Known: {', '.join(names) or 'none'}."
+            suggestion = f"Known: {', '.join(map(_name, names)) or 'none'}."
         else:
-            suggestion = f"Known: {', '.join(names[:12])}, … ({len(names)} in all)."
-        super().__init__(" ".join(filter(None, [f"Unknown {kind} {name!r}.", suggestion, hint])))
+            suggestion = f"Known: {', '.join(map(_name, names[:12]))}, … ({len(names)} in all)."
+        super().__init__(" ".join(filter(None, [f"Unknown {kind} {quoted(name)}.", suggestion, hint])))
         self.kind, self.name, self.near = kind, name, near
 
 
@@ -69,5 +106,9 @@ class StoreError(IsomorphError):
 
 
 def _either(names: list[str]) -> str:
-    quoted = [repr(n) for n in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    shown = [quoted(n) for n in names]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+
+def _name(name: str) -> str:
+    return _shortened(name, QUOTED // 2)

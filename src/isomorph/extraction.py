@@ -10,17 +10,58 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ._core.checks import as_count, check_flag, is_finite
+from ._core.memory import parse_bytes
 from ._core.progress import Show, notice, progress
 from ._core.provenance import versions
+from ._core.settings import Settings
 from .datasets._base import PairedItems, View
 from .encoders._base import Encoder
 from .encoders.statistics import statistics
-from .errors import InputError
+from .errors import InputError, UnknownNameError, quoted
 from .store import Entry, EntryWriter, FeatureStore, Layers, choose_view
 from .store._entry import DTYPES
 from .store._features import identity
 
 Rows = dict[str, "np.ndarray[Any, Any]"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractSettings(Settings):
+    """How an encoder is run over the items, whichever they are.
+
+    Attributes:
+        view: View of the items, or None for the one of the encoder's modality.
+        batch_size: Items a batch.
+        storage: ``"float32"``, or ``"float16"`` for half the space and about three digits.
+        skip_bad: Leave out items that cannot be read or encoded, rather than stop at the first.
+        memory: What the features may take if there is no store, such as ``"4GB"`` or bytes.
+        commit_every: Least number of seconds between commits to the store; 0 commits every batch.
+    """
+
+    view: str | None = None
+    batch_size: int = 16
+    storage: str = "float32"
+    skip_bad: bool = False
+    memory: str | int | float = "4GB"
+    commit_every: float = 1.0
+
+    def __post_init__(self) -> None:
+        as_count(self.batch_size, "batch_size")
+        if self.storage not in DTYPES:
+            raise UnknownNameError("storage", str(self.storage), DTYPES)
+        check_flag(self.skip_bad, "skip_bad")
+        self.bytes()
+        if not is_finite(self.commit_every) or self.commit_every < 0:
+            raise InputError(f"commit_every={quoted(self.commit_every)}: a number of seconds of at least 0 is needed.")
+
+    def bytes(self) -> int:
+        """The bytes that the features may take.
+
+        Raises:
+            InputError: if `memory` is no size.
+        """
+        return parse_bytes(int(self.memory) if isinstance(self.memory, float) else self.memory, least=0)
 
 
 def extract(
@@ -33,7 +74,7 @@ def extract(
     storage: str = "float32",
     skip_bad: bool = False,
     progress: Show = None,
-    memory: float = 4e9,
+    memory: str | int | float = "4GB",
     commit_every: float = 1.0,
 ) -> Layers:
     """The features of every layer of an encoder on one view of the items.
@@ -54,7 +95,7 @@ def extract(
         skip_bad: Leave out items that cannot be read or encoded, and say how many, rather than stop at the first.
             They are missing from the ids of the result, so that joining leaves them out of every other view too.
         progress: How progress is shown, as for `isomorph.show_progress`; None leaves it to that switch.
-        memory: Bytes that the features may take if there is no store.
+        memory: What the features may take if there is no store, such as ``"4GB"`` or bytes.
         commit_every: Least number of seconds between commits to the store; 0 commits every batch.
 
     Returns:
@@ -65,10 +106,9 @@ def extract(
             finite (layer and item are named) or do not fit into float16, or the features do not fit into `memory`.
         StoreError: if the store cannot be read or written; what was committed stays valid.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size={batch_size}: at least one item a batch is needed.")
-    store = FeatureStore(store) if isinstance(store, (str, os.PathLike)) else store
     view = view if view is None or isinstance(view, str) else "+".join(view)
+    settings = ExtractSettings(view, batch_size, storage, skip_bad, memory, commit_every)
+    store = FeatureStore(store) if isinstance(store, (str, os.PathLike)) else store
     name = choose_view(encoder, items, view)
     unreadable: dict[str, str] = {}
     if skip_bad:
@@ -76,7 +116,7 @@ def extract(
     facts = identity(encoder, items, name, storage)
     job = _Job(encoder, items, name, batch_size, skip_bad, progress)
     if store is None:
-        sink = _Memory(len(items), storage, memory, encoder.name)
+        sink = _Memory(len(items), storage, settings.bytes(), encoder.name)
         job.run(sink)
         layers = sink.layers(facts, items)
     else:

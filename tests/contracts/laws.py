@@ -52,6 +52,6 @@ class Laws:
             if self._applies[name](kind):
                 try:
                     law(kind, *args)
-                except (AssertionError, pytest.fail.Exception) as error:
-                    found[name] = str(error)
+                except (Exception, pytest.fail.Exception) as error:  # any error fails a test of the suite
+                    found[name] = f"{type(error).__name__}: {error}"
         return found

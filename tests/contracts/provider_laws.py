@@ -105,6 +105,13 @@ def a_common_option_changes_features_and_identity_or_is_refused_by_name(kind: Ki
         assert gap(plain, other) > 1e-5, f"{option} is accepted and changes nothing"
 
 
+@law(lambda kind: "dtype" in kind.takes)
+def double_precision_gives_nearly_the_same_features(kind: Kind, load: Load) -> None:
+    single, double = load(), load(dtype="float64")
+    assert text(single) != text(double)
+    assert gap(single, double) < 1e-3
+
+
 @law(lambda kind: "init" in kind.takes)
 def an_untrained_twin_says_so_and_hangs_on_its_seed(kind: Kind, load: Load) -> None:
     one, two = (load(init="random", seed=seed) for seed in (3, 4))

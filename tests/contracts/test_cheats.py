@@ -71,10 +71,13 @@ class Honest(Metric[Any]):
         turn = array_namespace(state).matrix_transpose
         return turn(take_rows(turn(take_rows(state, order)), order))
 
+    @property
+    def contribution(self) -> str:
+        return "n times the item's row of the inner product of the two Gram matrices"
+
     def contributions(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
-        xp = array_namespace(xs[0])
-        rows = [xp.stack([xp.sum(a * b, axis=1) for b in ys], axis=-1) for a in xs]
-        return xp.stack(rows, axis=1) * xs[0].shape[0]
+        rows = [[np.sum(to_numpy(a) * to_numpy(b), axis=1) for b in ys] for a in xs]
+        return np.moveaxis(np.array(rows), -1, 0) * xs[0].shape[0]
 
     def null_moments(self, xs: Sequence[Any], ys: Sequence[Any]) -> Null | None:
         n = xs[0].shape[0]
@@ -233,6 +236,12 @@ class ContributionsOfNobody(Honest):
         return own * 0 + own.mean(axis=0)
 
 
+class ContributionsWithoutWords(Honest):
+    @property
+    def contribution(self) -> str:
+        return ""
+
+
 class ContributionsOfOthers(Honest):
     def contributions(self, xs: Sequence[Any], ys: Sequence[Any]) -> Any:
         return np.sort(super().contributions(xs, ys), axis=0)
@@ -332,6 +341,7 @@ ORDINARY, HARD = "ordinary_data_get_a_score_in_the_range", "hard_data_are_refuse
         (PermutesOneSideOnly, "permuting_a_prepared_state_equals_preparing_permuted_items"),
         (PermutesNothing, "compare_permuted_equals_comparing_permuted_items"),
         (ContributionsOfNobody, "contributions_average_to_the_score_and_belong_to_their_items"),
+        (ContributionsWithoutWords, "what_an_item_gives_is_in_words_where_it_is_in_numbers"),
         (ContributionsOfOthers, "contributions_average_to_the_score_and_belong_to_their_items"),
         (ContributionsOfAnotherScore, "contributions_average_to_the_score_and_belong_to_their_items"),
         (NotSymmetric, "symmetry_is_as_declared"),

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from isomorph._core.provenance import atomic_write, canonical_json, fingerprint, provenance
+from isomorph._core.files import atomic_write
+from isomorph._core.provenance import canonical_json, fingerprint, provenance
 
 
 def test_provenance_holds_the_facts_and_the_versions_of_what_computes():

@@ -68,7 +68,7 @@ def test_scan_takes_labels_ceilings_and_time_series_and_shows_them(features):
     assert "a series of 50 items has 49 circular shifts only. Ask for at most 49" in refused.stderr
 
 
-@pytest.mark.parametrize("kind", ["models", "metrics", "datasets", "maps"])
+@pytest.mark.parametrize("kind", ["models", "providers", "metrics", "datasets", "maps", "signatures", "sections"])
 def test_list_prints_a_table(kind, tmp_path):
     done = isomorph("list", kind, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

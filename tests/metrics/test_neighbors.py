@@ -82,7 +82,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_mean_over_items_of_the_overlaps_is_the_score() -> None:
     m = nb.MutualKnn(k=4)
     xs, ys = [m.prepare(noise(40, 3, s)) for s in range(2)], [m.prepare(noise(40, 3, s)) for s in range(1, 4)]
-    np.testing.assert_allclose(m.per_item(xs, ys).mean(axis=0), m.compare(xs, ys))
+    np.testing.assert_allclose(m.contributions(xs, ys).mean(axis=0), m.compare(xs, ys))
 
 
 def test_row_sums_in_many_small_blocks_are_the_total(monkeypatch: pytest.MonkeyPatch) -> None:

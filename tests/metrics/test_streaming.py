@@ -104,7 +104,7 @@ def test_a_permuted_layer_is_checked_too():
     with pytest.raises(InputError, match=rf"probe holds 1 non-finite value, the first at item {N - 3}"):
         cka.compare([states[0]], [cka.permute(states[1], np.arange(N)[::-1])])
     with pytest.raises(InputError, match="probe holds"):
-        _ = states[1].features
+        _ = states[1].resident
 
 
 def test_values_whose_squares_overflow_are_finite_still(monkeypatch):

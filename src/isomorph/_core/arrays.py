@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import mmap
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias, final
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj, is_jax_array
+from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_array, is_torch_array, to_device
 
 from ..errors import InputError
+from .frames import common_rows, unlabelled
 
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
 
@@ -131,21 +132,7 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
     Raises:
         InputError: if `x` is not 2-D, real and finite, has no features, or too few items.
     """
-    if hasattr(x, "todense") and hasattr(x, "nnz"):
-        raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.toarray().")
-    if isinstance(x, np.ma.MaskedArray):
-        raise InputError(
-            f"{name} is a masked array; masked values would count as if they were there. Leave their items "
-            f"out, then pass plain features: np.asarray({name}[rows])."
-        )
-    if not is_array_api_obj(x):
-        try:
-            x = np.asarray(x)
-        except Exception as error:  # whatever an arbitrary object's conversion raises
-            raise InputError(f"{name} cannot be read as an array of features: {error}") from error
-    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
-        what = "complex numbers" if x.dtype.kind == "c" else f"values of type {x.dtype}"
-        raise InputError(f"{name} holds {what}; real numbers of shape (n_items, n_features) are needed.")
+    x = _plain(unlabelled(x, name).values, name)
     if x.ndim != 2:
         raise InputError(
             f"{name} has shape {tuple(x.shape)}; features of shape (n_items, n_features) are needed. "
@@ -157,7 +144,7 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
         raise InputError(f"{name} has shape {(n, d)}: there are no features in it.")
     if n < min_items:
         raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
-    x = _floating(x, xp)
+    x = _floating(x, xp, name)
     if unread and isinstance(x, np.ndarray) and n >= MANY:
         found = Unread(x, name)
         found.checked = is_vouched(x)
@@ -219,11 +206,14 @@ def forget_pages(x: Array) -> None:
 def as_pair(
     x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1, unread: bool = False
 ) -> tuple[Array, Array]:
-    """Check two representations of the same items, row by row.
+    """Check two representations of the same items, row by row; tables are joined by the ids in their index first.
+
+    NumPy's arrays join the library and device of the other side; torch's precisions meet at the higher one.
 
     Raises:
-        InputError: as `as_features`, or if the numbers of items or the array libraries differ.
+        InputError: as `as_features`, or if the numbers of items, the array libraries or the devices differ.
     """
+    x, y = _joined(x, y, names)
     x = as_features(x, names[0], min_items=min_items, unread=unread)
     y = as_features(y, names[1], min_items=min_items, unread=unread)
     if x.shape[0] != y.shape[0]:
@@ -231,8 +221,103 @@ def as_pair(
             f"{names[0]} has {x.shape[0]} items and {names[1]} has {y.shape[0]}; row i of both must be the same item. "
             "Join them by item id first (two feature-store entries are joined so by themselves)."
         )
-    namespace(*(z.source if isinstance(z, Unread) else z for z in (x, y)))
-    return x, y
+    if all(isinstance(z, Unread | np.ndarray) for z in (x, y)):
+        return x, y
+    x, y = (z.whole() if isinstance(z, Unread) else z for z in (x, y))
+    like = meeting([x, y], names)
+    return (x, y) if like is None else (like(x), like(y))
+
+
+def meeting(arrays: Sequence[Array], names: Sequence[str]) -> Callable[[Array], Array] | None:
+    """What brings arrays to one library, device and precision, or None where they are there already.
+
+    Args:
+        arrays: Features that passed the gate.
+        names: What they are called in messages.
+
+    Raises:
+        InputError: if they are of two libraries other than NumPy, or on two devices.
+    """
+    others = [a for a in arrays if not isinstance(a, np.ndarray)]
+    if not others:
+        return None
+    xp = namespace(*others)
+    places = {str(device(a)): name for a, name in zip(arrays, names, strict=True) if not isinstance(a, np.ndarray)}
+    if len(places) > 1:
+        where = " and ".join(f"{name} is on {place}" for place, name in places.items())
+        raise InputError(f"{where}; move them to one device first, for example with x.to('cpu').")
+    mixed = len(others) < len(arrays)
+    widest = any(str(a.dtype).endswith("float64") for a in arrays)
+    if not mixed and len({str(a.dtype) for a in others}) == 1:
+        return None
+
+    def like(array: Array) -> Array:
+        if isinstance(array, np.ndarray):
+            # a copy where torch would warn that it could be written to, or cannot hold its strides
+            array = np.array(array, copy=True) if not array.flags.writeable else np.ascontiguousarray(array)
+            array = to_device(xp.asarray(array), device(others[0]))
+        dtype = xp.float64 if widest else xp.float32
+        # the other libraries promote by themselves
+        return xp.astype(array, dtype) if is_torch_array(array) and array.dtype != dtype else array
+
+    return like
+
+
+def _joined(x: Any, y: Any, names: tuple[str, str]) -> tuple[Any, Any]:
+    """Two tables with the same items in the same order, where both have ids.
+
+    Raises:
+        InputError: if they cannot be joined.
+    """
+    a, b = unlabelled(x, names[0]), unlabelled(y, names[1])
+    if a.ids is None or b.ids is None:
+        return a.values, b.values
+    rows = common_rows(a.ids, b.ids, names, (a.given, b.given))
+    return (a.values, b.values) if rows is None else (a.values[rows[0]], b.values[rows[1]])
+
+
+def _plain(x: Any, name: str) -> Array:
+    """An array of real numbers whose values can be looked at.
+
+    Raises:
+        InputError: if it cannot be had from `x`; it says what to pass instead.
+    """
+    if hasattr(x, "todense"):
+        raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.todense().")
+    if isinstance(x, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} is a masked array; masked values would count as if they were there. Leave their items "
+            f"out, then pass plain features: np.asarray({name}[rows])."
+        )
+    if isinstance(x, np.matrix):  # whose products and shapes differ from an array's
+        x = np.asarray(x)
+    if not is_array_api_obj(x):
+        try:
+            x = np.asarray(x)
+        except Exception as error:  # whatever an arbitrary object's conversion raises
+            raise InputError(f"{name} cannot be read as an array of features: {error}") from error
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        what = "complex numbers" if x.dtype.kind == "c" else f"values of type {x.dtype}"
+        raise InputError(f"{name} holds {what}; real numbers of shape (n_items, n_features) are needed.")
+    if is_torch_array(x):
+        _require_values(x, name)
+    return x
+
+
+def _require_values(x: Array, name: str) -> None:
+    """Refuse torch's tensors that are no dense array of values.
+
+    Raises:
+        InputError: if `x` is one.
+    """
+    if x.device.type == "meta":
+        raise InputError(f"{name} is on torch's device 'meta', where tensors have no values; load them first.")
+    if x.is_quantized:
+        raise InputError(f"{name} is quantized; pass {name}.dequantize().")
+    if x.is_nested:
+        raise InputError(f"{name} is a nested tensor; pool its parts to one row of features each.")
+    if str(x.layout) != "torch.strided":
+        raise InputError(f"{name} is a sparse tensor; dense features are needed: pass {name}.to_dense().")
 
 
 def is_traced(x: Array) -> bool:
@@ -264,15 +349,22 @@ def take_rows(x: Array, order: Any) -> Array:
     xp = array_namespace(x)
     index = xp.asarray(np.asarray(order, dtype=np.int64))
     if hasattr(x, "device"):
-        from array_api_compat import device, to_device
-
         index = to_device(index, device(x))
     return xp.take(x, index, axis=0)
 
 
-def _floating(x: Array, xp: Any) -> Array:
+def _floating(x: Array, xp: Any, name: str) -> Array:
+    try:
+        return _as_floating(x, xp)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"{name} holds values of type {x.dtype}; real numbers of shape (n_items, n_features) are needed."
+        ) from error
+
+
+def _as_floating(x: Array, xp: Any) -> Array:
     if xp.isdtype(x.dtype, "complex floating"):
-        raise InputError("complex features are not supported: pass real ones, such as [real, imaginary] side by side.")
+        raise TypeError("complex")
     if x.dtype in (xp.float32, xp.float64):
         return x
     if xp.isdtype(x.dtype, ("bool", "integral")):

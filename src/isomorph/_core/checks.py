@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import numbers
-import os
-from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+import numpy as np
+
+from ..errors import InputError, quoted
+from .files import check_target as check_file_target  # noqa: F401  # until the command line asks there
+
+_SEEDS = 1 << 128  # what NumPy's generators take in
 
 
 def as_seed(seed: Any, name: str = "seed") -> int:
@@ -22,30 +24,46 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     Raises:
         InputError: if it is anything else.
     """
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
-        raise InputError(f"{name}={seed!r}: a seed must be a whole number of at least 0, such as {name}=0.")
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < _SEEDS:
+        raise InputError(
+            f"{name}={quoted(seed)}: a seed must be a whole number of at least 0 (and below 2^128), such as {name}=0."
+        )
     return int(seed)
 
 
-def as_count(value: Any, name: str, least: int = 1) -> int:
+MOST = 10**7
+"""Most that a setting counts by default: what is done that often takes days, and holds one number each."""
+
+
+def as_count(value: Any, name: str, least: int = 1, most: int = MOST) -> int:
     """A whole number, checked.
 
     Args:
-        value: A whole number of at least `least`; NumPy's integers are fine.
+        value: A whole number from `least` to `most`; NumPy's integers are fine.
         name: The setting's name, for messages.
         least: The smallest that is allowed.
+        most: The largest.
 
     Raises:
         InputError: if it is anything else.
     """
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > most:
+        raise InputError(f"{name}={quoted(value)}: at most {most:,} can be done in a time that anybody has.")
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
+        raise InputError(f"{name}={quoted(value)}: a whole number of at least {least} is needed.")
     return int(value)
 
 
 def is_finite(value: Any) -> bool:
     """Whether a value is a number that is neither infinite nor NaN."""
-    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and _is_held(value)
+
+
+def _is_held(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
 
 
 def is_share(value: Any) -> bool:
@@ -60,7 +78,7 @@ def check_flag(value: Any, name: str) -> None:
         InputError: if it is neither.
     """
     if type(value).__name__ not in ("bool", "bool_"):  # the second is NumPy's
-        raise InputError(f"{name}={value!r} must be True or False.")
+        raise InputError(f"{name}={quoted(value)} must be True or False.")
 
 
 def check_budget(budget: float | None) -> None:
@@ -71,25 +89,57 @@ def check_budget(budget: float | None) -> None:
     """
     if budget is None:
         return
-    if isinstance(budget, bool) or not isinstance(budget, numbers.Real) or not math.isfinite(budget) or budget < 0:
-        raise InputError(f"budget={budget!r}: a number of seconds of at least 0 is needed, or none for no limit.")
+    if not is_finite(budget) or budget < 0:
+        raise InputError(f"budget={quoted(budget)}: a number of seconds of at least 0 is needed, or none for no limit.")
 
 
-def check_file_target(path: str | os.PathLike[str], name: str = "to") -> None:
-    """Check that a file can be put at a path, before anything is computed for it.
+def as_ids(values: Any, where: str) -> tuple[str, ...]:
+    """Ids of items as unique texts that any file can hold.
 
     Args:
-        path: Where a result is to be written.
-        name: The argument's name, for messages.
+        values: Texts, whole numbers or other values with one text each; bytes are read as UTF-8.
+        where: Whose ids they are, for messages, such as ``"b.npz"``.
 
     Raises:
-        InputError: if the path is a folder, or something on the way to it is a file or may not be written.
+        InputError: if they are no sequence, one is missing, there twice, or holds what files cannot: a NUL character
+            or half a surrogate pair.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{name}='{target}' is a folder; name a file in it, such as '{target / 'result.json'}'.")
-    folder = next(p for p in (*target.absolute().parents,) if os.path.lexists(p))
-    if not folder.is_dir():
-        raise InputError(f"{name}='{target}' cannot be written: '{folder}' is a file, no folder. Choose another path.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{name}='{target}' cannot be written: {os.strerror(errno.EACCES)} for '{folder}'.")
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InputError(f"{where}: ids must be a sequence with one id an item, found {quoted(values)}.")
+    given = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    ids = tuple(v if type(v) is str else _id(v, where) for v in given)
+    whole = "\n".join(ids)
+    if "\0" in whole or not is_text(whole):
+        bad = next(i for i in ids if "\0" in i or not is_text(i))
+        what = "a NUL character" if "\0" in bad else "half a surrogate pair, which is no valid text"
+        raise InputError(f"{where}: the id {quoted(bad)} holds {what}; files would lose it. Give that item another id.")
+    if len(set(ids)) < len(ids):
+        seen: set[str] = set()
+        twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]  # `or` idiom
+        raise InputError(
+            f"{where}: the id {quoted(twice)} is there twice; ids must be unique, since items are joined by id."
+        )
+    return ids
+
+
+def _id(value: Any, where: str) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where}: the id {quoted(value)} is no text in UTF-8.") from error
+    if value is None or (isinstance(value, float) and math.isnan(value)) or isinstance(value, (list, dict, set)):
+        raise InputError(f"{where}: {quoted(value)} is no id; every item needs one, a text or a whole number.")
+    try:
+        return str(value)
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"{where}: {quoted(value)} is no id; a text or a whole number is needed.") from error
+
+
+def is_text(text: str) -> bool:
+    """Whether a text can be written in UTF-8: half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

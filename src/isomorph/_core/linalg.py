@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array, is_torch_array
+from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array, is_torch_array, to_device
 
 from ..errors import InputError
 from .arrays import Array, is_traced, to_numpy
+from .memory import block_bytes
+
+_MOST_ROWS = 2048  # of a matrix of similarities held at once
 
 
 def number(x: Array) -> float:
@@ -134,6 +137,18 @@ def unit_rows(x: Array, what: str = "x") -> Array:
     return x / xp.astype(norms, x.dtype)[:, None]
 
 
+def directions(rows: np.ndarray[Any, Any], flat: float = 0.0) -> np.ndarray[Any, Any]:
+    """Rows scaled to unit Euclidean norm; those that have no direction become zero (`unit_rows` refuses them).
+
+    Args:
+        rows: Host array (n, d).
+        flat: Norm, as a share of the largest, up to which a row has no direction.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    none = norms <= flat * max(float(norms.max(initial=0.0)), np.finfo(np.float64).tiny)
+    return np.asarray(np.where(none, 0.0, rows / np.where(none, 1.0, norms)))
+
+
 def u_centre(kernel: Array) -> Array:
     """U-centred kernel (Székely and Rizzo 2014, eq. 2.2): zero diagonal and zero row sums.
 
@@ -203,11 +218,6 @@ def thin_svd(x: Array, what: str = "x") -> Svd:
     return Svd(u[:, :rank], s[:rank], vt[:rank, :])
 
 
-def singular_values(x: Array) -> Array:
-    """Singular values alone."""
-    return array_namespace(x).linalg.svdvals(x)
-
-
 def top_k(scores: Array, k: int) -> tuple[Array, Array]:
     """The k largest entries of each row in descending order, and their columns."""
     if is_torch_array(scores):
@@ -226,3 +236,42 @@ def top_k(scores: Array, k: int) -> tuple[Array, Array]:
     xp: Any = array_namespace(scores)
     index = xp.argsort(scores, axis=1, descending=True)[:, :k]
     return xp.take_along_axis(scores, index, axis=1), index
+
+
+def similarities(rows: Array, begin: int, end: int, offset: Array | None = None) -> Array:
+    """Inner products of rows begin:end with all rows, (end - begin, n), minus infinity with themselves.
+
+    Args:
+        rows: Rows (n, d).
+        begin: The first of the rows that are compared.
+        end: The first that is not.
+        offset: What is subtracted for each row that they are compared with, (n,): half the squared norms make the order
+            that of Euclidean distances.
+    """
+    n, own = rows.shape[0], np.arange(begin, end)
+    s = (rows if end - begin == n else rows[begin:end, :]) @ rows.T
+    if offset is not None:
+        s = s - offset[None, :]
+    xp = array_namespace(s)
+    if isinstance(s, np.ndarray):
+        s[np.arange(len(own)), own] = -np.inf
+        return s
+    if is_torch_array(s):
+        s[xp.arange(len(own)), xp.asarray(own)] = -xp.inf
+        return s
+    at = xp.asarray(own[:, None] == np.arange(n)[None, :])
+    at = at if is_jax_array(s) else to_device(at, device(s))
+    return xp.where(at, xp.asarray(-xp.inf, dtype=s.dtype, device=device(s)), s)
+
+
+def nearest_others(rows: Array, k: int, *, euclidean: bool = False) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The k nearest other rows of each row by inner product, or by Euclidean distance: host array (n, k), nearest first.
+
+    A row is excluded by its index, so a copy of it may be its nearest. Similarities are made in blocks of the working
+    memory.
+    """
+    n = rows.shape[0]
+    offset = array_namespace(rows).sum(rows * rows, axis=1) / 2 if euclidean else None
+    step = max(1, block_bytes(8 * n * _MOST_ROWS) // (8 * n))
+    blocks = (similarities(rows, s, min(n, s + step), offset) for s in range(0, n, step))
+    return np.concatenate([to_numpy(top_k(block, k)[1]) for block in blocks])

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from ..errors import InputError
+from ..errors import InputError, quoted
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _SHARE = 8  # a block is at most this part of the limit: products, their copies and the best so far stand beside it
@@ -45,18 +45,32 @@ def working_memory(limit: str | int) -> Iterator[int]:
         _limit.reset(token)
 
 
-def parse_bytes(size: str | int) -> int:
+@contextlib.contextmanager
+def limited(memory: str | int | None) -> Iterator[None]:
+    """`working_memory`, or nothing if no limit is given.
+
+    Raises:
+        InputError: as `working_memory`.
+    """
+    if memory is None:
+        yield
+        return
+    with working_memory(memory):
+        yield
+
+
+def parse_bytes(size: str | int, *, least: int = 16 * 10**6) -> int:
     """Bytes of ``"4GB"`` (10^9 each), ``"4GiB"`` (2^30 each) or a number of bytes.
 
     Raises:
-        InputError: if it is neither, or less than 16 MB.
+        InputError: if it is neither, less than `least`, or more than any machine has.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?i?)b?\s*", str(size)[:99].lower())
     if match is None or isinstance(size, bool) or match[2] not in _UNITS:
-        raise InputError(f"memory={size!r} is no size of memory; give a text like '4GB' or '512MiB', or bytes.")
+        raise InputError(f"memory={quoted(size)} is no size of memory; give a text like '4GB' or '512MiB', or bytes.")
     found = int(float(match[1]) * _UNITS[match[2]])
-    if found < 16 * 10**6:
-        raise InputError(f"memory={size!r} is {shown(found)}; at least 16 MB are needed to work in.")
+    if found < least:
+        raise InputError(f"memory={quoted(size)} is {shown(found)}; at least {shown(least)} are needed to work in.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""How a result came about: versions, fingerprints, and files that are either whole or not there."""
+"""How a result came about: versions, fingerprints, and the lock that keeps two processes from making it at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,46 +68,6 @@ def fingerprint(obj: Any) -> str:
     return hashlib.sha256(canonical_json(obj).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write a file that at every moment, even after a crash, is either the old one or the whole new one.
-
-    Args:
-        path: Where to; its folder is made if it is not there.
-        content: Bytes, or text that is written as UTF-8.
-
-    Raises:
-        OSError: if it cannot be written; nothing is left behind then.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        file.write(data)
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path` to write to, moved there when the block ends without an error.
-
-    Args:
-        path: Where the file is to be; its folder is made if it is not there.
-
-    Yields:
-        The temporary path.
-
-    Raises:
-        OSError: if the folder or the file cannot be written.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        sync_file(temporary)
-        temporary.replace(target)
-        sync_folder(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
     """Be the only process inside, by a lock on a file that the operating system drops with the process.
@@ -138,21 +97,6 @@ def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def sync_file(path: Path) -> None:
-    """Force a file's content to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_folder(path: Path) -> None:
-    """Force a folder's names to the disk, so that a new file is still there after a power failure."""
-    with contextlib.suppress(OSError):  # some file systems refuse this and need it not
-        sync_file(path)
 
 
 def _plain(value: Any) -> Any:

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .._core.checks import as_ids
 from ..design import Codes, as_labels, coded, joint_units, share_of_units
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
@@ -184,8 +185,7 @@ class PairedItems:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "ids", tuple(map(str, self.ids)))
-        _check_unique(self.ids, self.name)
+        set_(self, "ids", as_ids(self.ids, self.name))
         set_(self, "views", {k: v if isinstance(v, View) else as_view(v, k) for k, v in self.views.items()})
         n = len(self.ids)
         parts: list[tuple[str, Sequence[Any]]] = [(f"view {k!r}", v) for k, v in self.views.items()]
@@ -356,7 +356,7 @@ def as_names(value: Any, where: str) -> tuple[str, ...]:
     """
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{where} must be a text or a list of texts, found {value!r}.")
+        raise InputError(f"{where} must be a text or a list of texts, found {quoted(value)}.")
     return tuple(names)
 
 
@@ -403,16 +403,6 @@ def _kind(item: Any) -> str | None:
     if shape is not None and len(shape) == 1:
         return "features"
     return None
-
-
-def _check_unique(ids: Sequence[str], where: str) -> None:
-    seen: set[str] = set()
-    for id_ in ids:
-        if id_ in seen:
-            raise InputError(
-                f"{where}: the id {id_!r} is there twice; ids must be unique, since items are joined by id."
-            )
-        seen.add(id_)
 
 
 def _check_texts(view: View, ids: Sequence[str], where: str) -> None:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
-import struct
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .._core.arrayfiles import read_arrays
+from .._core.checks import as_ids
+from .._core.files import parse_json, read_text
 from .._core.registry import format_spec
 from ..errors import InputError
 from ._base import Dataset, MemoryView, PairedItems, as_names
-
-_MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format itself
-# bfloat16 has no NumPy type; its bits are the upper half of a float32
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | {
-    f"{'U' if kind == 'u' else 'I'}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Arrays(Dataset):
         views: dict[str, np.ndarray[Any, Any]] = {}
         ids: tuple[str, ...] | None = None
         for given, path in self._files():
-            found = _open(path)
+            found, _ = read_arrays(path)
             if path.suffix.lower() == ".npz" and "ids" in found:
                 inside = _as_ids(found.pop("ids"), path)
                 if self.ids is None and ids is not None and inside != ids:
@@ -115,63 +108,6 @@ def _text(path: Any) -> Any:
     return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
-def _open(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Array name -> array.
-
-    Raises:
-        InputError: if the file cannot be read as arrays.
-    """
-    kind = path.suffix.lower()
-    try:
-        if kind == ".npy":
-            return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}
-        if kind == ".npz":
-            # opened here, because NumPy leaves a damaged file open
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        if kind == ".safetensors":
-            return _open_safetensors(path)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        if "allow_pickle" in reason:
-            reason = "it holds pickled objects, which are never read; save plain numbers"
-        raise InputError(f"Cannot read {path} as arrays: {reason}.") from error
-    raise InputError(f"arrays: {path} ends in {kind!r}; expected .npy, .npz or .safetensors.")
-
-
-def _open_safetensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Memory-map every tensor of a safetensors file: 8 bytes of length, a JSON header, then the raw values.
-
-    Raises:
-        InputError: if the file is truncated or damaged, or holds a type that NumPy cannot.
-    """
-    with open(path, "rb") as file:
-        length = int(struct.unpack("<Q", file.read(8))[0])
-        if length > min(_MAX_HEADER, path.stat().st_size):
-            raise InputError(f"Cannot read {path} as arrays: its header is longer than the file, so it is truncated.")
-        header = json.loads(file.read(length))
-    found: dict[str, np.ndarray[Any, Any]] = {}
-    for key, entry in header.items():
-        if key == "__metadata__":
-            continue
-        shape, (start, end) = tuple(entry["shape"]), entry["data_offsets"]
-        if entry["dtype"] not in _DTYPES:
-            raise InputError(f"{path}: {key!r} is of type {entry['dtype']}; expected one of {', '.join(_DTYPES)}.")
-        dtype = np.dtype(_DTYPES[entry["dtype"]])
-        if end - start != math.prod(shape) * dtype.itemsize or 8 + length + end > path.stat().st_size:
-            raise InputError(f"Cannot read {path} as arrays: {key!r} does not fit into the file, which is damaged.")
-        if 0 in shape:
-            found[key] = np.zeros(shape, dtype)
-            continue
-        array: np.ndarray[Any, Any] = np.memmap(path, dtype, "r", offset=8 + length + start, shape=shape)
-        if entry["dtype"] == "BF16":
-            array = (array.astype(np.uint32) << 16).view(np.float32)
-        found[key] = array
-    return found
-
-
 def _checked(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
     """The array if it can be features; that its values are finite is checked where they are used.
 
@@ -188,22 +124,21 @@ def _checked(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
 def _read_ids(path: Path) -> tuple[str, ...]:
     kind = path.suffix.lower()
     if kind == ".npy":
-        return _as_ids(_open(path)[path.stem], path)
+        return _as_ids(read_arrays(path)[0][path.stem], path)
+    text = read_text(path, "ids from")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        values = json.loads(text) if kind == ".json" else text.splitlines()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot read ids from {path}: {reason}.") from error
+        values = parse_json(text) if kind == ".json" else text.splitlines()
+    except ValueError as error:
+        raise InputError(f"Cannot read ids from {path}: {error}.") from error
     if kind not in (".txt", ".json"):
         raise InputError(f"arrays: ids are read from .txt, .json or .npy files, found {path}.")
     good = isinstance(values, list) and all(isinstance(v, str | int) and not isinstance(v, bool) for v in values)
     if not good or not all(str(v).strip() for v in values):
         raise InputError(f"{path}: expected a list of ids, each a text or a whole number, none of them empty.")
-    return tuple(map(str, values))
+    return as_ids(values, str(path))
 
 
 def _as_ids(array: np.ndarray[Any, Any], path: Path) -> tuple[str, ...]:
-    if array.ndim != 1 or array.dtype.kind not in "Uiu":
+    if array.ndim != 1 or array.dtype.kind not in "USiu":
         raise InputError(f"{path}: its ids have shape {array.shape} and type {array.dtype}; a list of texts is needed.")
-    return tuple(map(str, array.tolist()))
+    return as_ids(array, str(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import json
 import logging
 import os
 import sys
@@ -15,8 +14,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .._core.checks import as_ids, is_text
+from .._core.files import parse_json, reason, regular
 from .._core.registry import format_spec
-from ..errors import InputError, MissingExtraError, UnknownNameError
+from ..errors import InputError, MissingExtraError, UnknownNameError, quoted
 from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
 from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
 from ._video import VIDEO_SUFFIXES, read_video
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 _READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio, "video": read_video}
 
 Columns = dict[str, list[Any]]
+_MOST_CELLS = 10**8  # of a Parquet file, whose encoding can repeat one value without end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +70,10 @@ class Table(Dataset):
             if value is not None:
                 object.__setattr__(self, field, as_names(value, f"table: {field}"))
         if not isinstance(self.path, str | os.PathLike):
-            raise InputError(f"table: path must be the path of a file, found {self.path!r}.")
+            raise InputError(f"table: path must be the path of a file, found {quoted(self.path)}.")
         object.__setattr__(self, "path", os.fspath(self.path))
         if not isinstance(self.skip_bad, bool):
-            raise InputError(f"table: skip_bad must be True or False, found {self.skip_bad!r}.")
+            raise InputError(f"table: skip_bad must be True or False, found {quoted(self.skip_bad)}.")
 
     @classmethod
     def example(cls, folder: Path, n: int = 6) -> Self:
@@ -142,7 +144,9 @@ class Table(Dataset):
                 for column in names or ():
                     _require(column, columns, path)
                     if roles.setdefault(column, kind) != kind:
-                        raise InputError(f"table: the column {column!r} is given as {roles[column]} and as {kind}.")
+                        raise InputError(
+                            f"table: the column {quoted(column)} is given as {roles[column]} and as {kind}."
+                        )
         else:
             taken = {self.id, self.group, "group", "label", *(self.label or ())}
             guesses = {c: _guess(v) for c, v in columns.items() if c not in taken}
@@ -173,6 +177,7 @@ def _read(path: Path) -> Columns:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(readers)}.")
+    regular(path, "the table")
     try:
         columns = reader(path)
     except OSError as error:
@@ -193,7 +198,7 @@ def _read_csv(path: Path, delimiter: str) -> Columns:
             header = next(reader, [])
             twice = sorted({c for c in header if header.count(c) > 1})
             if twice:
-                raise InputError(f"{path}: the column {twice[0]!r} is there twice; column names must be unique.")
+                raise InputError(f"{path}: the column {quoted(twice[0])} is there twice; column names must be unique.")
             columns: Columns = {c: [] for c in header}
             for row in reader:
                 if not row:
@@ -227,9 +232,9 @@ def _read_json_lines(path: Path) -> Columns:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line, finite=False)
             except ValueError as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error}).") from error
+                raise InputError(f"{path}, line {number}: not JSON that can be read ({error}).") from error
             if not isinstance(row, dict):
                 raise InputError(f"{path}, line {number}: expected an object, found {type(row).__name__}.")
             rows.append(row)
@@ -237,20 +242,32 @@ def _read_json_lines(path: Path) -> Columns:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
+def _require_few(path: Path, metadata: Any) -> None:
+    if metadata.num_rows * max(metadata.num_columns, 1) > _MOST_CELLS:
+        raise InputError(
+            f"The table {path} has {metadata.num_rows:,} rows; at most {_MOST_CELLS:,} values are read. Take a part "
+            "of it."
+        )
+
+
 def _read_parquet(path: Path) -> Columns:
     try:
-        import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("Reading Parquet", "pyarrow", "data") from error
     try:
-        table = parquet.read_table(path)
-    except pyarrow.ArrowException as error:
-        raise InputError(f"Cannot read {path} as Parquet: {error}.") from error
+        with parquet.ParquetFile(path) as file:
+            _require_few(path, file.metadata)
+            table = file.read()
+        columns = {name: table.column(i).to_pylist() for i, name in enumerate(table.column_names)}
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes pyarrow trip over
+        raise InputError(f"Cannot read {path} as Parquet: {reason(error)}.") from error
     twice = sorted({c for c in table.column_names if table.column_names.count(c) > 1})
     if twice:
-        raise InputError(f"{path}: the column {twice[0]!r} is there twice; column names must be unique.")
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+        raise InputError(f"{path}: the column {quoted(twice[0])} is there twice; column names must be unique.")
+    return columns
 
 
 # ---------------------------------------------------------------- checking the content
@@ -266,14 +283,14 @@ def _ids(values: Sequence[Any], path: Path, column: str) -> list[str]:
     for row, value in enumerate(values, 1):
         if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
             raise InputError(
-                f"{path}: row {row} has the id {value!r} in column {column!r}; a text or number is needed."
+                f"{path}: row {row} has the id {quoted(value)} in column {column!r}; a text or number is needed."
             )
         if str(value) in seen:
             raise InputError(
-                f"{path}: row {row} has the id {str(value)!r} again; ids must be unique, since they join items."
+                f"{path}: row {row} has the id {quoted(str(value))} again; ids must be unique, since they join items."
             )
         seen.add(str(value))
-    return [str(v) for v in values]
+    return list(as_ids(values, str(path)))
 
 
 def _marks(column: str, columns: Columns, ids: Sequence[str], keep: Sequence[int], path: Path) -> tuple[str, ...]:
@@ -328,10 +345,10 @@ def _problem(value: Any, kind: str, base: Path, *, decode: bool) -> str | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return "the text is empty." if kind == "text" else "there is no path."
     if not isinstance(value, str):
-        return f"a text was expected, found {type(value).__name__} {value!r}."
+        return f"a text was expected, found {type(value).__name__} {quoted(value)}."
     if kind == "text":
-        return None
-    if not (base / value).is_file():
+        return None if is_text(value) else "the text holds half a surrogate pair, which is no valid text."
+    if not os.path.isfile(base / value):  # noqa: PTH113  # Path.is_file raises for a name that is too long
         return f"there is no file {base / value}."
     if decode:
         try:

@@ -12,6 +12,7 @@ from ..design import coded
 from ..errors import InputError
 from ..results import Diagnosis, Finding, Scan, Stitch
 from ._base import REGISTRY, Case, function, geometry
+from .settings import DiagnoseSettings
 
 
 @checked_once()
@@ -49,6 +50,7 @@ def diagnose(
         InputError: if nothing was given, or what was given does not fit together.
         UnknownNameError: if there is no such signature.
     """
+    settings = DiagnoseSettings(signatures, seed)  # type: ignore[arg-type]  # the value makes a tuple of any sequence
     if x is None and y is not None:
         raise InputError("y was given without x; give one side as x, or both.")
     if x is None and scan is None and stitch is None:
@@ -56,10 +58,12 @@ def diagnose(
     for name, given, kind in (("scan", scan, Scan), ("stitch", stitch, Stitch)):
         if given is not None and not isinstance(given, kind):
             raise InputError(f"{name} is a {type(given).__name__}; a {kind.__name__} is needed (iso.load_result).")
-    case = _case(x, y, labels, scan, stitch, x_baselines, y_baselines, seed)
+    case = _case(x, y, labels, scan, stitch, x_baselines, y_baselines, settings.seed)
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
-    chosen = [REGISTRY.make(name) for name in (REGISTRY.classes if signatures is None else signatures)]
+    chosen = [
+        REGISTRY.make(name) for name in (REGISTRY.classes if settings.signatures is None else settings.signatures)
+    ]
     for signature in chosen:
         reason = signature.missing(case)
         if reason:

@@ -322,7 +322,7 @@ class Certificates:
 
     def write(self, key: str, encoder: Encoder) -> None:
         """Certify an encoder; where nothing can be written, the next run checks again."""
-        from .._core.provenance import atomic_write
+        from .._core.files import atomic_write
 
         what = {"encoder": encoder.name, "mended": encoder.mended(), "check": VERSION}
         try:

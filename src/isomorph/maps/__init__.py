@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from .._core.registry import Registry
+from ..errors import InputError
 from ._base import Map
 from ._saved import read_map
 
@@ -32,7 +33,10 @@ def load_map(path: str | os.PathLike[str]) -> Map:
         UnknownNameError: if it is a plug-in's that is not installed.
     """
     spec, learned = read_map(path)
-    return make_map(spec).restore(learned)
+    fitted = make_map(spec).restore(learned)
+    if not fitted.__sklearn_is_fitted__():
+        raise InputError(f"{path} is damaged: it holds {spec}, and not what it learned. Fit and save it again.")
+    return fitted
 
 
 __all__ = ["REGISTRY", "Map", "load_map", "make_map"]

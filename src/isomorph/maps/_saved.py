@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.provenance import atomic_write
+from .._core.files import write_target
 from ..errors import InputError
 
 FORMAT = 1
@@ -27,8 +27,7 @@ def write_map(path: str | os.PathLike[str], spec: str, learned: Mapping[str, Any
     file = io.BytesIO()
     members: dict[str, Any] = {_HEADER: np.frombuffer(header.encode(), dtype=np.uint8), **dict(sorted(arrays.items()))}
     np.savez(file, **members)
-    atomic_write(path, file.getvalue())
-    return Path(path)
+    return write_target(path, file.getvalue())
 
 
 def read_map(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
@@ -38,7 +37,7 @@ def read_map(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
         InputError: if the file cannot be read as a map.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
             members = {k: file[k] for k in file.files}
         header = json.loads(members.pop(_HEADER).tobytes())
     except OSError as error:

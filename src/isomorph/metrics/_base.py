@@ -20,6 +20,7 @@ from ..nulls import Influence, Null
 from ..nulls.judge import FEW, every_order
 
 State = TypeVar("State")
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 INVARIANCES = {
     "rotation": "x -> x Q, Q orthogonal with determinant +1",
@@ -172,6 +173,22 @@ class Metric(ABC, Generic[State]):
         """How much each item moves each score, for standard errors; None where no such form is implemented."""
         return None
 
+    @property
+    def contribution(self) -> str:
+        """What an item gives to the score, in words; empty where the score is no mean over items (`contributions`)."""
+        return ""
+
+    def contributions(self, xs: Sequence[State], ys: Sequence[State]) -> Floats | None:
+        """What each item gives to each score: a host array (n_items, len(xs), len(ys)), its mean over items the score.
+
+        Where a score is a mean over items, these are its terms: shared neighbours, found partners, explained variance.
+        An inner product of two kernels, RDMs or layers is a sum over rows, so the item's term is n times its row's
+        share of the normalised product. A root or an angle of such a sum is shared out like the sum. `contribution`
+        says which it is. A term is no score by itself: it may lie outside `range`, and it moves with the other items.
+        None, for all data, where an item's part has no meaning.
+        """
+        return None
+
     def compare_permuted(
         self, xs: Sequence[State], ys: Sequence[State], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:
@@ -205,6 +222,29 @@ class Metric(ABC, Generic[State]):
                 is not defined on them.
         """
         return float(to_numpy(self.score(x, y)))
+
+    def per_item(self, x: Any, y: Any) -> Floats:
+        """What each item gives to the score, whose mean over items is the score: `contributions` of one pair.
+
+        Args:
+            x: Features of shape (n_items, d1), of any array library.
+            y: Features of shape (n_items, d2); row i is the same item as row i of `x`.
+
+        Returns:
+            Host array (n_items,), in the units of the score; lower is more alike where the metric is a distance.
+
+        Raises:
+            InputError: as the score, or if the score is no mean over items.
+        """
+        if not self.contribution:
+            raise InputError(
+                f"{self.spec} has no score per item: its score is no mean or sum over items. Use a metric that has "
+                "one, such as mutual_knn, cka, rsa, procrustes or ridge_predictivity."
+            )
+        x, y = as_pair(x, y, min_items=self.min_items)
+        found = self.contributions([self.prepare(x)], [self.prepare(y)])
+        assert found is not None  # it says what an item gives
+        return np.asarray(found[:, 0, 0])
 
     def null(self, x: Any, y: Any, *, permutations: int = 1000, seed: int = 0) -> Null:
         """The score's distribution under random re-pairing of the items: exact where known, sampled otherwise.

@@ -25,7 +25,9 @@ from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Null
 from ._base import NOTHING_VARIES, Metric, choice
+from ._engines.pairs import over_pairs
 from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
+from ._engines.spectra.items import aligned, projected
 from ._engines.spectra.projections import projection_null, projection_permuted
 
 _TIED = 1e-10  # correlations closer than this are the same: what rounding does to equal ones
@@ -75,6 +77,18 @@ def _ones(axes: Axes) -> Array:
 
 def _smaller_rank(x: Axes, y: Axes) -> float:
     return float(min(x.rank, y.rank))
+
+
+_GIVEN = {
+    "mean": "n times the products of the item's canonical variates in x and y, summed, over min(r1, r2)",
+    "mean_square": "n times the sum of the item's row of the product of the two projections, over min(r1, r2)",
+}
+
+
+def _given(x: Axes, y: Axes, summary: str) -> np.ndarray[Any, Any]:
+    """What each item gives to `_mean_correlation`, (n,)."""
+    rows = projected(x, y, _ones(x), _ones(y)) if summary == "mean_square" else aligned(x.u, y.u)
+    return np.asarray(x.n * rows / min(x.rank, y.rank))
 
 
 def _mean_square_null(xs: Sequence[Axes], ys: Sequence[Axes]) -> Null:
@@ -163,6 +177,13 @@ class CCA(Metric[Axes]):
 
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
+
+    @property
+    def contribution(self) -> str:
+        return _GIVEN[self.summary]
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        return over_pairs(lambda x, y: _given(x, y, self.summary), xs, ys)
 
     def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null | None:
         return _mean_square_null(xs, ys) if self.summary == "mean_square" else None
@@ -289,6 +310,13 @@ class SVCCA(Metric[Axes]):
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
 
+    @property
+    def contribution(self) -> str:
+        return _GIVEN[self.summary]
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        return over_pairs(lambda x, y: _given(x, y, self.summary), xs, ys)
+
     def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null | None:
         return _mean_square_null(xs, ys) if self.summary == "mean_square" else None
 
@@ -372,13 +400,30 @@ class PWCCA(Metric[Axes]):
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
 
+    @property
+    def contribution(self) -> str:
+        return "n times the products of the item's canonical variates in x and y, weighted like their correlations"
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        return over_pairs(self._given, xs, ys)
+
+    def _given(self, x: Axes, y: Axes) -> np.ndarray[Any, Any]:
+        left, rho, right = _thin_factors(x.u.T @ y.u)
+        variates = to_numpy((x.u @ left) * (y.u @ right)) * (to_numpy(rho) > _TIED)
+        sides = (("x", left, x), ("y", right, y))
+        alphas = [to_numpy(_alphas(rho, c, axes)) for side, c, axes in sides if self._weighs(side)]
+        return np.asarray(sum(x.n * (variates @ alpha) / alpha.sum() for alpha in alphas) / len(alphas))
+
+    def _weighs(self, side: str) -> bool:
+        return self.weights in (side, "mean")
+
     def _pair(self, x: Axes, y: Axes) -> Array:
         xp = array_namespace(x.u)
         left, rho, right = _thin_factors(x.u.T @ y.u)
         scores = []
-        if self.weights != "y":
+        if self._weighs("x"):
             scores.append(_weighted(rho, left, x))
-        if self.weights != "x":
+        if self._weighs("y"):
             scores.append(_weighted(rho, right, y))
         return xp.clip(sum(scores) / len(scores), 0.0, 1.0)
 
@@ -386,10 +431,14 @@ class PWCCA(Metric[Axes]):
 def _weighted(rho: Array, coordinates: Array, axes: Axes) -> Array:
     """Mean of `rho` weighted by the projections of the variates, at `coordinates` (r, k) on the axes, on the units."""
     xp = array_namespace(rho)
+    alpha = _alphas(rho, coordinates, axes)
+    return xp.sum(alpha * rho) / xp.sum(alpha)
+
+
+def _alphas(rho: Array, coordinates: Array, axes: Axes) -> Array:
     assert axes.vt is not None  # prepared with vectors
     projections = (coordinates * axes.s[:, None]).T @ axes.vt
-    alpha = _weights_of_ties(projections, to_numpy(rho))
-    return xp.sum(alpha * rho) / xp.sum(alpha)
+    return _weights_of_ties(projections, to_numpy(rho))
 
 
 def _weights_of_ties(projections: Array, rho: np.ndarray[Any, Any]) -> Array:
@@ -489,6 +538,13 @@ class EigenspaceOverlap(Metric[Axes]):
 
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
+
+    @property
+    def contribution(self) -> str:
+        return "n times the sum of the item's row of the product of the two projections, over max(r1, r2)"
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        return over_pairs(lambda x, y: x.n * projected(x, y, _ones(x), _ones(y)) / max(x.rank, y.rank), xs, ys)
 
     def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null:
         return projection_null(xs, ys, _ones, lambda x, y: float(max(x.rank, y.rank)))

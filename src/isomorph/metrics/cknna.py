@@ -15,6 +15,7 @@ from .._core.linalg import number, top_k, unit_rows
 from .._core.memory import require
 from ..errors import InputError
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric
+from ._engines.pairs import over_pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +115,16 @@ class Cknna(Metric["MaskedKernel"]):
         ]
         return xp.stack(rows)
 
+    @property
+    def contribution(self) -> str:
+        return "n times what the item's shared neighbours, either way, add to h(x, y), over √(h(x, x) h(y, y))"
+
+    def contributions(self, xs: Sequence[MaskedKernel], ys: Sequence[MaskedKernel]) -> np.ndarray[Any, Any]:
+        def pair(x: MaskedKernel, y: MaskedKernel) -> Array:
+            return _masked_items(x, y) * (x.mask.shape[0] / (self._own(x) ** 0.5 * self._own(y) ** 0.5))
+
+        return over_pairs(pair, xs, ys)
+
     def permute(self, state: MaskedKernel, order: np.ndarray[Any, Any]) -> MaskedKernel:
         turn = array_namespace(state.mask).matrix_transpose
         mask, values = (turn(take_rows(turn(take_rows(m, order)), order)) for m in (state.mask, state.values))
@@ -149,3 +160,15 @@ def _masked_hsic(x: MaskedKernel, y: MaskedKernel) -> Array:
     columns, rows = xp.sum(left, axis=0, dtype=xp.float64), xp.sum(right, axis=1, dtype=xp.float64)
     both = xp.sum(left * xp.matrix_transpose(right), dtype=xp.float64)
     return both + xp.sum(columns) * xp.sum(rows) / ((n - 1) * (n - 2)) - 2 * xp.sum(columns * rows) / (n - 2)
+
+
+def _masked_items(x: MaskedKernel, y: MaskedKernel) -> Array:
+    """What each item adds to `_masked_hsic`, (n,): its edges, half of each end, less what its level explains."""
+    n = x.mask.shape[0]
+    xp = array_namespace(x.mask, y.mask)
+    left, right = x.values * y.mask, y.values * x.mask
+    columns, rows = xp.sum(left, axis=0, dtype=xp.float64), xp.sum(right, axis=1, dtype=xp.float64)
+    both = left * xp.matrix_transpose(right)
+    edges = (xp.sum(both, axis=0, dtype=xp.float64) + xp.sum(both, axis=1, dtype=xp.float64)) / 2
+    levels = (columns * xp.sum(rows) + rows * xp.sum(columns)) / (2 * (n - 1) * (n - 2))
+    return edges + levels - 2 * columns * rows / (n - 2)

@@ -23,7 +23,9 @@ from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Null
 from ._base import NOTHING_VARIES, Metric, choice
+from ._engines.pairs import over_pairs, shares
 from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
+from ._engines.spectra.items import aligned, projected, projection_differences
 from ._engines.spectra.projections import inner, projection, projection_null, projection_permuted
 from .canonical import ALWAYS, SATURATED, refuse_saturation
 
@@ -123,6 +125,20 @@ class RCCA(Metric[Axes]):
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
 
+    @property
+    def contribution(self) -> str:
+        return "n times the products of the item's regularised variates in x and y, summed, over what the score is over"
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        return over_pairs(self._given, xs, ys)
+
+    def _given(self, x: Axes, y: Axes) -> np.ndarray[Any, Any]:
+        gx, gy = (gains(axes, self.regularization) for axes in (x, y))
+        rows = aligned(x.u * (gx**0.5)[None, :], y.u * (gy**0.5)[None, :])
+        cosine = self.summary == "cosine"
+        over = math.sqrt(float(to_numpy(gx).sum() * to_numpy(gy).sum())) if cosine else min(x.rank, y.rank)
+        return np.asarray(x.n * rows / over)
+
     def _pair(self, x: Axes, y: Axes) -> Array:
         xp = array_namespace(x.u)
         gx, gy = gains(x, self.regularization), gains(y, self.regularization)
@@ -197,6 +213,16 @@ class Decoding(Metric[Axes]):
 
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
+
+    @property
+    def contribution(self) -> str:
+        return "n times the sum of the item's row of the product of the two smoothers, over |G_x| |G_y|"
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        def pair(x: Axes, y: Axes) -> Any:
+            return x.n * projected(x, y, self._weights(x), self._weights(y)) / self._norm(x, y)
+
+        return over_pairs(pair, xs, ys)
 
     def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null:
         return projection_null(xs, ys, self._weights, self._norm)
@@ -291,6 +317,17 @@ class GULP(Metric[Axes]):
 
     def permute(self, state: Axes, order: np.ndarray[Any, Any]) -> Axes:
         return state.permuted(order)
+
+    @property
+    def contribution(self) -> str:
+        return "n times the squared norm of the item's row of G_x - G_y" + ("" if self.squared else ", over the score")
+
+    def contributions(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> np.ndarray[Any, Any]:
+        def pair(x: Axes, y: Axes) -> Any:
+            gx, gy = (gains(axes, self.regularization) for axes in (x, y))
+            return shares(self._pair(x, y), projection_differences(x, y, gx, gy))
+
+        return over_pairs(pair, xs, ys)
 
     def _pair(self, x: Axes, y: Axes) -> Array:
         xp = array_namespace(x.u)

@@ -16,9 +16,10 @@ from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.ucentred import invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric, choice
-from ._engines.distinct import made_once
 from ._engines.kernels.gram import MatrixKernel
 from ._engines.kernels.influence import kernel_influence
+from ._engines.kernels.products import item_products
+from ._engines.pairs import made_once
 from ._engines.spectra.axes import block, compressed, wide_centred
 from ._engines.spectra.projections import SHARED_BYTES
 
@@ -143,6 +144,18 @@ class DistanceCorrelation(Metric[MatrixKernel]):
         n = xs[0].n
         source = "exact moments over all re-pairings"
         return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, source, scale=exact.scale)
+
+    @property
+    def contribution(self) -> str:
+        product = "n times the sum of the item's row of A ∘ B"
+        return f"{product}, over the score" if self.estimator == "biased" else product
+
+    def contributions(self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel]) -> np.ndarray[Any, Any]:
+        given = np.asarray(xs[0].n * item_products(xs, ys))
+        if self.estimator != "biased":
+            return given
+        score = np.sqrt(np.clip(given.mean(axis=0), 0.0, None))
+        return np.asarray(np.divide(given, score, out=np.zeros_like(given), where=score > 0))
 
     def influence(self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel]) -> Influence | None:
         if self.estimator == "biased":

@@ -27,11 +27,11 @@ from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
-from ._engines.distinct import made_once
 from ._engines.kernels.gram import Kernel, LinearKernel, dense_kernel, linear_kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
-from ._engines.kernels.products import inner_products, normaliser, own_products
+from ._engines.kernels.products import inner_products, item_products, normaliser, own_products
+from ._engines.pairs import made_once
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
 TABLE_BYTES = 2 << 30  # the most that whole kernels may take when permutations are sampled from them
@@ -134,6 +134,13 @@ class KernelMetric(Metric[Kernel]):
     def compare(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Array:
         cross, own_x, own_y = inner_products(xs, ys)
         return cross * self._factors(xs, own_x)[:, None] * self._factors(ys, own_y)[None, :]
+
+    @property
+    def contribution(self) -> str:
+        return "n times the sum of the item's row of K̃ ∘ L̃, over what the score is over"
+
+    def contributions(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> np.ndarray[Any, Any]:
+        return np.asarray(item_products(xs, ys) * (xs[0].n * self._outer_factors(xs, ys)))
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
         """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from array_api_compat import array_namespace
 
-from .._core.arrays import Array, is_traced, take_rows
+from .._core.arrays import Array, is_traced, take_rows, to_numpy
 from .._core.linalg import centre, centred_scaled, number
 from ..errors import InputError
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric
 from ._engines.kernels.gram import FeatureKernel
-from ._engines.kernels.products import inner_products, normaliser
+from ._engines.kernels.products import inner_products, item_products, normaliser
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +124,21 @@ class MinibatchCka(Metric[Batches]):
                     "layer, so the score would be 0/0. Leave this layer out, or shuffle the items."
                 )
         return cross / own_x[:, None] ** 0.5 / own_y[None, :] ** 0.5
+
+    @property
+    def contribution(self) -> str:
+        return "n times the sum of the item's row of K̃ ∘ L̃ of its batch, over what the score is over"
+
+    def contributions(self, xs: Sequence[Batches], ys: Sequence[Batches]) -> np.ndarray[Any, Any]:
+        parts, own_x, own_y = [], np.zeros(len(xs)), np.zeros(len(ys))
+        for b in range(len(xs[0].kernels)):
+            sides = [[s.kernels[b] for s in side] for side in (xs, ys)]
+            weight = 1 / normaliser("unbiased", sides[0][0].n)
+            parts.append(weight * item_products(*sides))
+            _, x, y = inner_products(*sides, check=False)
+            own_x, own_y = own_x + weight * to_numpy(x), own_y + weight * to_numpy(y)
+        given = np.concatenate(parts)
+        return np.asarray(len(given) * given / np.sqrt(own_x[:, None] * own_y[None, :]))
 
     def permute(self, state: Batches, order: np.ndarray[Any, Any]) -> Batches:
         return self._cut(take_rows(state.features, order))

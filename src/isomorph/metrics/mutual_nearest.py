@@ -20,6 +20,7 @@ from .._core.memory import require
 from ..errors import InputError
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.neighbors.graphs import SIMILARITIES, check_k
+from ._engines.pairs import over_pairs
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -156,12 +157,21 @@ class MutualNearest(Metric[Profiles]):
         order = np.lexsort((j, i, -s[i, j]))
         return [(int(i[a]), int(j[a]), float(s[i[a], j[a]])) for a in order]
 
+    @property
+    def contribution(self) -> str:
+        return "whether the item's two rows are mutual nearest neighbours, 1 or 0; a share where places are tied"
+
+    def contributions(self, xs: Sequence[Profiles], ys: Sequence[Profiles]) -> Floats:
+        return over_pairs(self._found, xs, ys)
+
     def _share(self, x: Profiles, y: Profiles) -> Array:
-        xp = array_namespace(x.rows)
+        return array_namespace(x.rows).mean(self._found(x, y))
+
+    def _found(self, x: Profiles, y: Profiles) -> Array:
+        """Whether each item's two rows are mutual nearest neighbours, (n,)."""
         s = _across(x, y)
-        own = xp.linalg.diagonal(s)
-        found = self._places(s, own[:, None], 1) * self._places(s, own[None, :], 0)
-        return xp.mean(found)
+        own = array_namespace(s).linalg.diagonal(s)
+        return self._places(s, own[:, None], 1) * self._places(s, own[None, :], 0)
 
     def _places(self, s: Array, own: Array, axis: int) -> Array:
         """Of the k places along the axis, the part that falls to the item itself."""

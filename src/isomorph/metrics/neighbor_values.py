@@ -17,6 +17,7 @@ from ..nulls.motifs import invariants, permutation_moments
 from ._base import NO_DIRECTION, NO_NEIGHBORS, Metric, choice
 from ._engines.neighbors.edges import EdgeTable
 from ._engines.neighbors.graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
+from ._engines.pairs import over_pairs
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
 _ULPS = 16  # what rounding leaves of a similarity or distance of zero
@@ -106,17 +107,33 @@ class SecondOrderCosine(Metric[Surroundings]):
         return Surroundings(state.graph.permuted(order), take_rows(state.rows, order))
 
     def compare(self, xs: Sequence[Surroundings], ys: Sequence[Surroundings]) -> Array:
-        graph = xs[0].graph
-        n = graph.n
         total = np.zeros((len(xs), len(ys)))
+        for _, i, j, cosines in self._cosines(xs, ys):
+            total[i, j] += cosines.sum()
+        return xs[0].graph.home.put(total / xs[0].graph.n)
+
+    @property
+    def contribution(self) -> str:
+        return "the cosine of the item's two lists"
+
+    def contributions(self, xs: Sequence[Surroundings], ys: Sequence[Surroundings]) -> Floats:
+        out = np.empty((xs[0].graph.n, len(xs), len(ys)))
+        for items, i, j, cosines in self._cosines(xs, ys):
+            out[items, i, j] = cosines
+        return out
+
+    def _cosines(
+        self, xs: Sequence[Surroundings], ys: Sequence[Surroundings]
+    ) -> Iterator[tuple[slice, int, int, Floats]]:
+        """Blocks of items, a pair of layers, and the cosines of these items' lists."""
+        n = xs[0].graph.n
         step = max(1, block_bytes(8 * _BLOCK) // 8 // (n * 2 * (len(xs) + len(ys))))
         for begin in range(0, n, step):
             end = min(n, begin + step)
             left, right = ([self._block(s, begin, end) for s in side] for side in (xs, ys))
             for i, (sx, wx, ex) in enumerate(left):
                 for j, (sy, wy, ey) in enumerate(right):
-                    total[i, j] += _union_cosines(sx, wx, ex, sy, wy, ey, n).sum()
-        return graph.home.put(total / n)
+                    yield slice(begin, end), i, j, _union_cosines(sx, wx, ex, sy, wy, ey, n)
 
     def _block(self, state: Surroundings, begin: int, end: int) -> tuple[Any, Any, Any]:
         """Values (flat), weights (flat, zero for non-neighbours) and the neighbours' flat places of some items."""
@@ -259,6 +276,19 @@ class InformationImbalance(Metric[Ranking]):
             at = order[source] * n + order[target]
             total = table.weights.T @ np.stack([np.take(y.ranks.reshape(-1), at) for y in ys], axis=1)
             yield (n / 2 - np.asarray(total) / (n * self.k)) / ((n - self.k - 1) / 2)
+
+    @property
+    def contribution(self) -> str:
+        return "the score of the item's own k neighbours: 1 if they are its nearest in y too, 0 on average by chance"
+
+    def contributions(self, xs: Sequence[Ranking], ys: Sequence[Ranking]) -> Floats:
+        n = xs[0].graph.n
+
+        def pair(x: Ranking, y: Ranking) -> Floats:
+            edges = x.graph.weights * y.ranks[x.graph.source, x.graph.target]
+            return np.asarray((n / 2 - np.bincount(x.graph.source, edges) / self.k) / ((n - self.k - 1) / 2))
+
+        return over_pairs(pair, xs, ys)
 
     def null_moments(self, xs: Sequence[Ranking], ys: Sequence[Ranking]) -> Null | None:
         n = xs[0].graph.n

@@ -26,8 +26,10 @@ from ._engines.neighbors.graphs import INDEXES, SIMILARITIES, Neighbours, check_
 from ._engines.neighbors.influence import overlap_influence
 from ._engines.neighbors.lists import edit_distance, found_again, longest_common_subsequence
 from ._engines.neighbors.overlaps import overlap_moments, pair_histogram, spacing
+from ._engines.pairs import over_pairs
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 Graphs = Sequence[Neighbours]
 
 PRH = "Huh, Cheung, Wang and Isola 2024, The Platonic Representation Hypothesis"
@@ -117,9 +119,22 @@ class EdgeMetric(NeighbourMetric):
     def _tables(self, xs: Graphs, ys: Graphs) -> tuple[EdgeTable, EdgeTable]:
         return EdgeTable.of(xs, places=self.ordered, reverse=self.reverse), EdgeTable.of(ys, places=self.ordered)
 
-    @abstractmethod
+    def contributions(self, xs: Graphs, ys: Graphs) -> Floats:
+        out = np.zeros((xs[0].n, len(xs), len(ys)))
+        for items, values in self._items(common(*self._tables(xs, ys))):
+            out[items] = values
+        return out
+
     def _score(self, hits: Hits, n: int) -> Floats:
         """Scores of all pairs from the shared edges."""
+        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
+        for _, values in self._items(hits):
+            out += np.sum(values, axis=0)
+        return out / n
+
+    @abstractmethod
+    def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
+        """Blocks of items that share edges, and what they score (items, graphs x, graphs y); all others score 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,12 +179,9 @@ class MutualKnn(EdgeMetric):
     def reference(self) -> str:
         return f"{PRH}, appendix A; exact null and sharing of ties are ours"
 
-    def per_item(self, xs: Graphs, ys: Graphs) -> Floats:
-        """Overlap of every item for all pairs, shape (n_items, len(xs), len(ys)); its mean over items is the score."""
-        out = np.zeros((xs[0].n, len(xs), len(ys)))
-        for items, overlap in row_sums(common(*self._tables(xs, ys))):
-            out[items] = overlap / self.k
-        return out
+    @property
+    def contribution(self) -> str:
+        return "the share of the item's k neighbours that both have, |N_x(i) ∩ N_y(i)| / k"
 
     def null_moments(self, xs: Graphs, ys: Graphs) -> Null:
         n, m = xs[0].n, _overlap_count(xs, ys)
@@ -188,7 +200,11 @@ class MutualKnn(EdgeMetric):
         return overlap_influence(xs, ys, lambda o: o / self.k, lambda o: 1 / self.k)
 
     def _score(self, hits: Hits, n: int) -> Floats:
-        return total_overlap(hits) / (n * self.k)
+        return total_overlap(hits) / (n * self.k)  # without the sums of single items, which take longer
+
+    def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
+        for items, overlap in row_sums(hits):
+            yield items, overlap / self.k
 
 
 def _overlap_count(xs: Graphs, ys: Graphs) -> Moments:
@@ -217,6 +233,10 @@ class JaccardKnn(EdgeMetric):
 
     name: ClassVar[str] = "jaccard_knn"
     aliases: ClassVar[Mapping[str, str]] = {"jaccard": "jaccard_knn", "jaccard_similarity": "jaccard_knn"}
+
+    @property
+    def contribution(self) -> str:
+        return "the Jaccard index of the item's two neighbourhoods"
 
     @property
     def chance(self) -> str:
@@ -257,11 +277,9 @@ class JaccardKnn(EdgeMetric):
         union = 2 * self.k
         return overlap_influence(xs, ys, lambda o: o / (union - o), lambda o: union / (union - o) ** 2)
 
-    def _score(self, hits: Hits, n: int) -> Floats:
-        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
-        for _, overlap in row_sums(hits):
-            out += np.sum(overlap / (2 * self.k - overlap), axis=0)
-        return out / n
+    def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
+        for items, overlap in row_sums(hits):
+            yield items, overlap / (2 * self.k - overlap)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,6 +308,10 @@ class RankSimilarity(EdgeMetric):
     ordered: ClassVar[bool] = True
 
     @property
+    def contribution(self) -> str:
+        return "how alike the places of the item's common neighbours are, from 0 to 1"
+
+    @property
     def chance(self) -> str:
         return "a little below the chance of one common neighbour, k² / (n - 1); sampled"
 
@@ -297,13 +319,11 @@ class RankSimilarity(EdgeMetric):
     def reference(self) -> str:
         return "Wang et al. 2020, Towards Understanding the Instability of Network Embedding; Klabunde et al. 2023, 3.4"
 
-    def _score(self, hits: Hits, n: int) -> Floats:
-        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
-        for _, sums in row_sums(hits, _rank_terms):
+    def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
+        for items, sums in row_sums(hits, _rank_terms):
             score, number = sums[..., 0], sums[..., 1]
             harmonic = special.digamma(number + 1) + np.euler_gamma
-            out += np.sum(np.divide(score, harmonic, out=np.zeros_like(score), where=number > 0), axis=0)
-        return out / n
+            yield items, np.divide(score, harmonic, out=np.zeros_like(score), where=number > 0)
 
 
 def _rank_terms(x: Floats, y: Floats, place_x: Floats, place_y: Floats) -> Floats:
@@ -343,6 +363,10 @@ class CycleKnn(EdgeMetric):
         return None
 
     @property
+    def contribution(self) -> str:
+        return "whether the item is found again, 1 or 0; its chance where ties are shared"
+
+    @property
     def chance(self) -> str:
         return "about 1 - exp(-k² / (n - 1)); sampled"
 
@@ -353,7 +377,7 @@ class CycleKnn(EdgeMetric):
     def compare(self, xs: Graphs, ys: Graphs) -> Array:
         if all(g.tied is None for g in (*xs, *ys)):
             return super().compare(xs, ys)
-        return xs[0].home.put(np.array([[found_again(x, y) for y in ys] for x in xs]))
+        return xs[0].home.put(np.array([[np.cumsum(found_again(x, y))[-1] / x.n for y in ys] for x in xs]))
 
     def compare_permuted(self, xs: Graphs, ys: Graphs, orders: np.ndarray[Any, Any]) -> Iterator[Floats]:
         if all(g.tied is None for g in (*xs, *ys)):
@@ -361,11 +385,14 @@ class CycleKnn(EdgeMetric):
         else:
             yield from Metric.compare_permuted(self, xs, ys, orders)
 
-    def _score(self, hits: Hits, n: int) -> Floats:
-        out = np.zeros((hits.x.shape[1], hits.y.shape[1]))
-        for _, overlap in row_sums(hits):
-            out += np.sum(overlap > 0, axis=0)
-        return out / n
+    def contributions(self, xs: Graphs, ys: Graphs) -> Floats:
+        if all(g.tied is None for g in (*xs, *ys)):
+            return super().contributions(xs, ys)
+        return over_pairs(found_again, xs, ys)
+
+    def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
+        for items, overlap in row_sums(hits):
+            yield items, (overlap > 0).astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -378,12 +405,19 @@ class ListMetric(NeighbourMetric):
     ordered: ClassVar[bool] = True
 
     def compare(self, xs: Graphs, ys: Graphs) -> Array:
-        a, b = np.stack([x.lists for x in xs], axis=1), np.stack([y.lists for y in ys], axis=1)
         total = np.zeros((len(xs), len(ys)))
+        for alike in self._blocks(xs, ys):
+            total += alike.sum(axis=0)
+        return xs[0].home.put(total / (xs[0].n * self.k))
+
+    def contributions(self, xs: Graphs, ys: Graphs) -> Floats:
+        return np.concatenate(list(self._blocks(xs, ys))) / self.k
+
+    def _blocks(self, xs: Graphs, ys: Graphs) -> Iterator[Floats]:
+        a, b = np.stack([x.lists for x in xs], axis=1), np.stack([y.lists for y in ys], axis=1)
         step = max(1, (1 << 22) // (len(xs) * len(ys) * (self.k + 1)))
         for begin in range(0, len(a), step):
-            total += self._alike(a[begin : begin + step], b[begin : begin + step]).sum(axis=0)
-        return xs[0].home.put(total / (len(a) * self.k))
+            yield self._alike(a[begin : begin + step], b[begin : begin + step])
 
     @abstractmethod
     def _alike(self, a: Any, b: Any) -> Floats:
@@ -408,6 +442,10 @@ class LcsKnn(ListMetric):
     """
 
     name: ClassVar[str] = "lcs_knn"
+
+    @property
+    def contribution(self) -> str:
+        return "the length of the longest common subsequence of the item's two lists, over k"
 
     @property
     def chance(self) -> str:
@@ -438,6 +476,10 @@ class EditKnn(ListMetric):
 
     name: ClassVar[str] = "edit_knn"
     aliases: ClassVar[Mapping[str, str]] = {"edit_distance_knn": "edit_knn"}
+
+    @property
+    def contribution(self) -> str:
+        return "one minus the edit distance of the item's two lists over k"
 
     @property
     def chance(self) -> str:

@@ -22,6 +22,7 @@ from .._core.memory import require
 from ..design import fold_of_items
 from ..errors import InputError
 from ._base import NOTHING_VARIES, Metric, choice
+from ._engines.pairs import over_pairs
 from ._engines.spectra.axes import block, principal_axes, wide_centred
 from .canonical import FULL_RANK
 
@@ -136,6 +137,13 @@ def r_squared(x: Predictor, y: Predictor) -> Array:
     return 1 - xp.sum(error * error) / xp.sum(y.centred * y.centred)
 
 
+def r_squared_of_items(x: Predictor, y: Predictor) -> Array:
+    """``1 - n |y_i - ŷ_i|² / |Y|²`` of every item (n,), whose mean is `r_squared`."""
+    xp = array_namespace(y.centred)
+    error = y.centred - x.smoother @ y.centred
+    return 1 - error.shape[0] * xp.sum(error * error, axis=1) / xp.sum(y.centred * y.centred)
+
+
 def pearson(x: Predictor, y: Predictor) -> Array:
     """Mean over folds and over units that vary of the correlation of prediction and outcome within the fold."""
     xp = array_namespace(y.centred)
@@ -231,6 +239,23 @@ class _Predictivity(Metric[Predictor]):
         there = 0.0 if self.direction == "y_to_x" else block(xs, ys, pair, xp)
         back = 0.0 if self.direction == "x_to_y" else block(ys, xs, pair, xp).T
         return (there + back) / 2 if self.symmetric else there + back
+
+    @property
+    def contribution(self) -> str:
+        if self.measure == "pearson":
+            return ""  # correlations within folds are sums over items that each fold centres and scales anew
+        return "1 - n times the squared error of the item's prediction over the total sum of squares"
+
+    def contributions(self, xs: Sequence[Predictor], ys: Sequence[Predictor]) -> np.ndarray[Any, Any] | None:
+        if self.measure == "pearson":
+            return None
+
+        def pair(x: Predictor, y: Predictor) -> Array:
+            there = [] if self.direction == "y_to_x" else [r_squared_of_items(x, y)]
+            back = [] if self.direction == "x_to_y" else [r_squared_of_items(y, x)]
+            return sum((*there, *back)) / len([*there, *back])
+
+        return over_pairs(pair, xs, ys)
 
     def permute(self, state: Predictor, order: np.ndarray[Any, Any]) -> Predictor:
         return state.permuted(order)

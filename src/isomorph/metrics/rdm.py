@@ -20,9 +20,10 @@ from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.neighbors.graphs import Home
+from ._engines.pairs import over_pairs
 from ._engines.rdms.crossnobis import crossnobis
 from ._engines.rdms.files import Rdms, read_rdms, write_rdms
-from ._engines.rdms.influence import rdm_influence
+from ._engines.rdms.influence import item_sums, rdm_influence
 from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
 from ._engines.rdms.vectors import (
     COMPARISONS,
@@ -218,6 +219,23 @@ class Rsa(Metric[Pattern]):
         weights = leading_weights([x.leading for x in xs], [y.leading for y in ys], n) / 2
         weights = weights / np.where(std > 0, std, 1.0)[:, :, None]
         return Null(mean, std, skewness(m), True, n, source, weights=weights, scale=m.scale)
+
+    @property
+    def contribution(self) -> str:
+        if self.comparison == "kendall":
+            return ""  # pairs of pairs of items are concordant, and belong to up to four items
+        return "n / 2 times the sum of the products of the two patterns over all pairs with the item"
+
+    def contributions(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Floats | None:
+        if self.comparison == "kendall":
+            return None
+        n = xs[0].n
+
+        def pair(x: Pattern, y: Pattern) -> Floats:
+            a, b = (np.asarray(to_numpy(p.vector)) for p in (x, y))
+            return np.asarray(n / 2 * item_sums(np.multiply(a, b, dtype=np.float64), n))
+
+        return over_pairs(pair, xs, ys)
 
     def influence(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Influence | None:
         if self.comparison in ("kendall", "whitened_cosine", "whitened_pearson") or self.dissimilarity == "mahalanobis":

@@ -16,7 +16,7 @@ from array_api_compat import array_namespace, device
 from scipy import optimize
 
 from .._core.arrays import Array, as_features, to_numpy
-from .._core.linalg import number, top_k, unit_rows
+from .._core.linalg import nearest_others, number, unit_rows
 from .._core.memory import block_bytes
 from ..errors import InputError
 from ..nulls import Null
@@ -232,23 +232,6 @@ def neighbor_distances(x: Array, k: int) -> Floats:
             other = xp.take(c, xp.asarray(nearest[s:stop, j], device=device(c)), axis=0)
             out[s:stop, j] = to_numpy(xp.sqrt(xp.sum((c[s:stop, :] - other) ** 2, axis=1)))
     return np.sort(out, axis=1) * scale
-
-
-def nearest_others(u: Array, k: int, *, euclidean: bool = False) -> np.ndarray[Any, Any]:
-    """Indices (n, k) of the nearest others by inner product, or by Euclidean distance; self is excluded by index."""
-    xp, n = array_namespace(u), u.shape[0]
-    own = xp.sum(u * u, axis=1) / 2
-    found = []
-    step = _step(n)
-    for s in range(0, n, step):
-        stop = min(n, s + step)
-        scores = u[s:stop, :] @ u.T
-        if euclidean:
-            scores = scores - own[None, :]
-        self_at = xp.arange(n, device=device(u))[None, :] == xp.arange(s, stop, device=device(u))[:, None]
-        scores = xp.where(self_at, xp.full_like(scores, -math.inf), scores)
-        found.append(to_numpy(top_k(scores, k)[1]))
-    return np.concatenate(found)
 
 
 def _step(n: int) -> int:

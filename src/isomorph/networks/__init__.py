@@ -16,11 +16,12 @@ from ..encoders._state import state_fingerprint
 from ..encoders._torch import import_torch
 from ..errors import InputError
 from ..results import CutStitch, NetworkStitch
-from ._arguments import check_numbers, read_cuts, read_targets, read_split
+from ._arguments import read_split, read_targets
 from ._controls import calibrate_norms, untrained_twin
 from ._running import Network, NetworkInputs, Place, Rows, batches, frozen
 from ._stitches import Fit, Form, read_fits, read_form
 from ._training import IGNORED, JoinedScore, Seam, fit_stitch, hits, score, weighted
+from .settings import NetworkSettings
 
 __all__ = ["stitch_networks"]
 
@@ -99,7 +100,16 @@ def stitch_networks(
     for which, module in (("bottom", bottom), ("top", top), *(other_bottoms or {}).items()):
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"{which} must be a torch.nn.Module, found {type(module).__name__}.")
-    check_numbers(random_draws=random_draws, batch_size=batch_size, margin=margin)
+    settings = NetworkSettings(
+        cuts=cuts,
+        stitch=stitch,
+        fit=fit if isinstance(fit, str) else tuple(fit),
+        test=test,  # type: ignore[arg-type]  # row numbers may be any sequence
+        random_draws=random_draws,
+        margin=margin,
+        batch_size=batch_size,
+        seed=seed,
+    )
     form, fits = read_form(stitch), read_fits(fit)
     below = NetworkInputs(data, "data")
     above = below if top_data is None else NetworkInputs(top_data, "top_data")
@@ -107,7 +117,7 @@ def stitch_networks(
         raise InputError(f"data has {below.n} items and top_data has {above.n}; row i of both must be the same item.")
     wanted = read_targets(labels, below.n)
     split = read_split(below.n, test, groups, seed)
-    pairs = read_cuts(cuts)
+    pairs = list(settings.cuts)
     twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed, i)) for i in range(random_draws)]
     others = dict(other_bottoms or {})
     with frozen(bottom, top, *twins, *others.values()):

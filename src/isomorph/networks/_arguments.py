@@ -48,30 +48,3 @@ def read_split(n: int, test: Any, groups: Any, seed: int) -> Split:
         raise InputError(f"test={test}: a share between 0 and 1, or row numbers, are needed.")
     held = share_of_units(np.arange(n) if unit is None else unit, test, [seed, 0], least=1)
     return Split.of(held).require()
-
-
-def read_cuts(cuts: Any) -> list[tuple[str, str]]:
-    """Pairs of layer names, each once.
-
-    Raises:
-        InputError: if there is none, or one is no pair.
-    """
-    if isinstance(cuts, str):
-        cuts = [cuts]
-    pairs = [(c, c) if isinstance(c, str) else tuple(c) for c in cuts]
-    if not pairs or any(len(p) != 2 for p in pairs):
-        raise InputError("cuts must hold at least one layer name or pair (layer of the bottom, layer of the top).")
-    return list(dict.fromkeys(pairs))
-
-
-def check_numbers(random_draws: Any, batch_size: Any, margin: Any) -> None:
-    """Refuse numbers that mean nothing.
-
-    Raises:
-        InputError: naming the one.
-    """
-    for name, value in (("random_draws", random_draws), ("batch_size", batch_size)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{name}={value!r} must be a whole number of at least 1.")
-    if not 0 <= margin < 1:
-        raise InputError(f"margin={margin!r} must be a share of at least 0 and below 1.")

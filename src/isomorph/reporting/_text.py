@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,9 +104,11 @@ def _known(label: str) -> str:
 
 
 def slug(*parts: object) -> str:
-    """A file name from any texts: ASCII letters, digits and hyphens."""
+    """A file name from any texts: ASCII letters, digits and hyphens. Long ones end in a hash that keeps them apart."""
     words = re.sub(r"[^a-z0-9.]+", "-", "-".join(map(str, parts)).lower()).strip("-.")
-    return words[:80].rstrip("-.") or "figure"
+    if len(words) > 80:
+        words = f"{words[:72].rstrip('-.')}-{hashlib.sha256(words.encode()).hexdigest()[:7]}"
+    return words or "figure"
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -116,7 +119,9 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
         if isinstance(value, Mapping) and value:
             rows += flatten(value, f"{where}.")
         elif isinstance(value, (list, tuple)):
-            rows.append((where, printable(", ".join(map(str, value)))))
+            # tuples are lists once they were saved
+            each = (str(list(v)) if isinstance(v, tuple) else str(v) for v in value)
+            rows.append((where, printable(", ".join(each))))
         else:
             rows.append((where, printable(DASH if value is None or value == {} else value)))
     return rows

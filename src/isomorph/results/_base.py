@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, ge
 
 import numpy as np
 
-from .._core.provenance import atomic_write
+from .._core.files import parse_json, read_text, reason, write_target
 from ..errors import InputError
 
 FORMAT = 1
@@ -42,8 +42,7 @@ class Result:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the result to a JSON file, whole or not at all."""
-        atomic_write(path, self.to_json())
-        return Path(path)
+        return write_target(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._design import check_shifts, design_of
-from ._scan import DEFAULT_METRICS, SELECTIONS, check, scan
+from ._scan import scan
+from .settings import DEFAULT_METRICS, SELECTIONS, ScanSettings
 
-__all__ = ["DEFAULT_METRICS", "SELECTIONS", "check", "check_shifts", "design_of", "scan"]
+__all__ = ["DEFAULT_METRICS", "SELECTIONS", "ScanSettings", "check_shifts", "design_of", "scan"]

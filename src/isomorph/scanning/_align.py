@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..metrics import Metric
 from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
 from ..significance import Design, Orders, difference, gallery_points, held_out, interval, judge_block
+from .settings import ScanSettings
 
 Floats = np.ndarray[Any, Any]
 
@@ -31,14 +32,9 @@ class Found:
 class Plan:
     """How one scan samples and decides, shared by all metrics, baselines and ceilings."""
 
+    settings: ScanSettings
     orders: Orders
     design: Design
-    alpha: float
-    seed: int
-    selection: str
-    intervals: bool
-    gallery: bool | tuple[int, ...]
-    budget: float | None
     advance: Callable[[int], object]
 
 
@@ -73,7 +69,7 @@ def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan)
         best_of,
         against=against,
         ceilings={c.label: _ceiling(metric, best_of, a) for c, a in others if c.role == CEILING},
-        held_out=_held_out(metric, main, plan) if plan.selection == "split" else None,
+        held_out=_held_out(metric, main, plan) if plan.settings.selection == "split" else None,
     )
     return [Found(alignment, first.null), *out[1:]]
 
@@ -84,12 +80,20 @@ def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], 
     values = to_numpy(metric.compare(xs, ys)).astype(np.float64).clip(*metric.range)  # rounding may lead out of it
     plan.advance(1)
     judged = judge_block(
-        metric, xs, ys, values, plan.orders, plan.design, alpha=plan.alpha, budget=plan.budget, advance=plan.advance
+        metric,
+        xs,
+        ys,
+        values,
+        plan.orders,
+        plan.design,
+        alpha=plan.settings.alpha,
+        budget=plan.settings.budget,
+        advance=plan.advance,
     )
     bounds = None
-    if plan.intervals and not plan.design.series:
-        bounds = interval(metric, xs, ys, alpha=plan.alpha, groups=plan.design.groups)
-    best = judged.best_permuted(plan.alpha, distance=metric.distance)
+    if plan.settings.intervals and not plan.design.series:
+        bounds = interval(metric, xs, ys, alpha=plan.settings.alpha, groups=plan.design.groups)
+    best = judged.best_permuted(plan.settings.alpha, distance=metric.distance)
     found = Alignment(
         metric=metric.spec,
         variant=metric.variant,
@@ -103,17 +107,17 @@ def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], 
         y_dims=tuple(right.dims[layer] for layer in right.layers),
         p_maximum=judged.p_maximum,
         permutations=judged.permutations,
-        alpha=plan.alpha,
+        alpha=plan.settings.alpha,
         p_family=judged.p_family,
         calibrated=judged.calibrated,
         threshold=judged.threshold,
         interval=None if bounds is None else np.stack([bounds.low, bounds.high], axis=-1),
-        permuted=None if best is None else {"mean": best[0], "quantile": best[1], "level": 1 - plan.alpha},
+        permuted=None if best is None else {"mean": best[0], "quantile": best[1], "level": 1 - plan.settings.alpha},
         null=judged.source + ("" if plan.design.free else f", items {plan.design}"),
         maximum_from=judged.maximum_from,
         **about(metric),
     )
-    if plan.gallery is not False and condition.role != BASELINE:
+    if plan.settings.gallery is not False and condition.role != BASELINE:
         found = dataclasses.replace(found, gallery=_gallery(metric, found, condition, plan))
     return Found(found, judged.null)
 
@@ -145,9 +149,9 @@ def _against(
             metric,
             (main.left.features(first.x_layer), main.right.features(first.y_layer)),
             (other.left.features(second.x_layer), other.right.features(second.y_layer)),
-            alpha=plan.alpha / many,
+            alpha=plan.settings.alpha / many,
             groups=plan.design.groups,
-            seed=plan.seed,
+            seed=plan.settings.seed,
         )
     except InputError as error:  # the scan is done and stands; only this test has no answer
         notice(f"{metric.spec}: no test against {other.label}. {error}")
@@ -186,8 +190,8 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, p
             condition.left.features(best.x_layer),
             condition.right.features(best.y_layer),
             plan.design,
-            None if isinstance(plan.gallery, bool) else plan.gallery,
-            seed=plan.seed,
+            None if isinstance(plan.settings.gallery, bool) else plan.settings.gallery,
+            seed=plan.settings.seed,
         )
     except InputError as error:  # the scan is done and stands
         notice(f"{metric.spec}: no gallery curve for {best.x_layer} × {best.y_layer}. {error}")
@@ -204,7 +208,9 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, p
 def _held_out(metric: Metric[Any], main: Comparison, plan: Plan) -> HeldOut:
     left, right = ({layer: side.features(layer) for layer in side.layers} for side in (main.left, main.right))
     count = max(len(plan.orders), 199)
-    return held_out(metric, left, right, plan.design, seed=plan.seed, permutations=count, budget=plan.budget)
+    return held_out(
+        metric, left, right, plan.design, seed=plan.settings.seed, permutations=count, budget=plan.settings.budget
+    )
 
 
 class _Prepared:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from .._core.arrays import checked_once
-from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
+from .._core.memory import limited
 from .._core.progress import notice, progress
 from .._core.provenance import fingerprint, provenance
 from ..conditions import BASELINE, CEILING, Comparison, as_side, comparisons, joined
 from ..datasets import PairedItems
 from ..errors import InputError
-from ..metrics import Metric, working_memory
-from ..metrics import metric as make_metric
+from ..metrics import Metric
 from ..results import Scan
 from ..significance import Design, family, gallery_subsets, orders_for, split_rows
 from ._align import Found, Plan, align_all
 from ._design import check_shifts, design_of
 from ._neighborhoods import neighborhoods
 from ._notes import notes
-
-DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
-SELECTIONS = ("all", "split")
+from .settings import DEFAULT_METRICS, ScanSettings
 
 
 @checked_once()
@@ -105,50 +98,83 @@ def scan(
     Raises:
         InputError: if the two sides do not fit each other or a metric, or an argument is out of range.
     """
-    chosen = _metrics(metrics)
-    check(permutations, alpha, selection, budget, strata=strata is not None, circular=circular)
-    seed = as_seed(seed)
-    check_flag(intervals, "intervals")
-    as_count(neighbors, "neighbors", 0)
+    settings = ScanSettings(
+        metrics=metrics,
+        permutations=permutations,
+        seed=seed,
+        alpha=alpha,
+        groups=groups if isinstance(groups, str) else None,
+        strata=strata if isinstance(strata, str) else None,
+        circular=circular,
+        within=within,
+        selection=selection,
+        intervals=intervals,
+        gallery=gallery,  # type: ignore[arg-type]  # the value makes a tuple of any sequence
+        budget=budget,
+        memory=memory,
+        neighbors=neighbors,
+    )
+    settings.check_design(strata=strata is not None)
     given = as_side(x, "x", x_name), as_side(y, "y", y_name)
     left, right = joined(*given)
     design = design_of(items, left.ids, left.n, groups=groups, strata=strata, circular=circular, within=within)
-    check_shifts(design, left.n, alpha)
-    if not permutations and not design.free:
-        raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
-    if selection == "split":
-        for m in chosen:  # before the permutations, not after them
-            split_rows(m, left.n, design, seed=seed)
-    gallery = _sizes(gallery, left.n, chosen)
-    if not isinstance(gallery, bool):
-        for m in chosen:  # before the permutations, not after them
-            gallery_subsets(m, left.n, gallery, design, seed=seed)
+    _check_items(settings, design, left.n)
     conditions = comparisons(
         left, right, x_baselines=x_baselines, y_baselines=y_baselines, x_ceilings=x_ceilings, y_ceilings=y_ceilings
     )
-    orders = orders_for(design, left.n, permutations, seed)
-    what, total = f"scan {left.name} × {right.name}", len(conditions) * len(chosen) * (len(orders) + 1)
-    limit = nullcontext() if memory is None else working_memory(memory)
-    with limit, progress(total, what, unit="permutations") as advance:
-        plan = Plan(orders, design, alpha, seed, selection, intervals, gallery, budget, advance)
-        found, undefined = _every(chosen, conditions, plan)
-    facts: dict[str, Any] = {"permutations": permutations, "seed": seed, "alpha": alpha, "design": _facts(design)}
-    facts |= {"selection": selection, "metrics": [m.variant for m in chosen]}
+    with limited(memory):
+        result = _scanned(settings, conditions, design)
+    return dataclasses.replace(
+        result,
+        notes=notes(given, left, right, design, alpha),
+        design="" if design.free else str(design),
+        dataset=items.name if items is not None else result.dataset,
+    )
+
+
+def _scanned(settings: ScanSettings, conditions: Sequence[Comparison], design: Design) -> Scan:
+    """The scan and those beside it, but for what is known of the items."""
+    left, right = conditions[0].left, conditions[0].right
+    orders = orders_for(design, left.n, settings.permutations, settings.seed)
+    what, total = f"scan {left.name} × {right.name}", len(conditions) * len(settings.metrics) * (len(orders) + 1)
+    with progress(total, what, unit="permutations") as advance:
+        found, undefined = _every(settings.metrics, conditions, Plan(settings, orders, design, advance))
+    facts = settings.facts() | {"design": _facts(design)}
+    for data in ("groups", "strata", "circular", "within", "memory"):  # said by the design, and nothing of the scores
+        facts.pop(data)
     scans = [_assembled(c, {s: per[k] for s, per in found.items()}, facts) for k, c in enumerate(conditions)]
     main, pairs = scans[0], list(zip(conditions, scans, strict=True))
     assert main is not None  # a metric that is not defined on the scan itself is not among those found
-    first = next(iter(main.values()))
+    first, listed = next(iter(main.values())), settings.neighbors
     return dataclasses.replace(
         main,
         undefined=undefined,
         baselines={c.label: s for c, s in pairs if c.role == BASELINE and s is not None},
         ceilings={c.label: s for c, s in pairs if c.role == CEILING and s is not None},
         conditions=tuple(c.condition for c in conditions[1:]),
-        notes=notes(given, left, right, design, alpha),
-        neighborhoods=neighborhoods(left, right, first, neighbors) if neighbors and left.ids else None,
-        design="" if design.free else str(design),
-        dataset=items.name if items is not None else main.dataset,
+        neighborhoods=neighborhoods(left, right, first, listed) if listed and left.ids else None,
     )
+
+
+def _check_items(settings: ScanSettings, design: Design, n: int) -> None:
+    """Check what settings ask of the items, before the permutations.
+
+    Raises:
+        InputError: if there are too few items, or they cannot change places as asked for.
+    """
+    check_shifts(design, n, settings.alpha)
+    if not settings.permutations and not design.free:
+        raise InputError(f"permutations=0: exact nulls are not known for items {design}; sample some, such as 199.")
+    for metric in settings.metrics:
+        if settings.selection == "split":
+            split_rows(metric, n, design, seed=settings.seed)
+        if not isinstance(settings.gallery, bool):
+            if settings.gallery[0] < metric.min_items or settings.gallery[-1] > n:
+                raise InputError(
+                    f"gallery={list(settings.gallery)} must be True, False or a list of numbers of items between "
+                    f"{metric.min_items}, which {metric.spec} needs, and {n}."
+                )
+            gallery_subsets(metric, n, settings.gallery, design, seed=settings.seed)
 
 
 def _every(
@@ -210,68 +236,3 @@ def _assembled(condition: Comparison, per: Mapping[str, Found | str], facts: dic
         undefined={spec: f for spec, f in per.items() if isinstance(f, str)},
         provenance=made,
     )
-
-
-def check(
-    permutations: int,
-    alpha: float,
-    selection: str,
-    budget: float | None,
-    *,
-    strata: bool = False,
-    circular: bool = False,
-) -> None:
-    """Check the settings of a scan, before anything is computed.
-
-    Raises:
-        InputError: if one is out of range, `permutations` are too few for a p of `alpha`, or settings exclude each
-            other.
-    """
-    check_budget(budget)
-    as_count(permutations, "permutations", 0)
-    if not is_share(alpha):
-        raise InputError(f"alpha={alpha!r}: a level between 0 and 1 is needed.")
-    if permutations and alpha * (permutations + 1) < 1.0 - 1e-9:  # said before anything is computed in vain
-        raise InputError(
-            f"permutations={permutations} cannot give a p of alpha={alpha} or less; use at least "
-            f"{math.ceil(1 / alpha) - 1}, or 0 for the exact nulls alone."
-        )
-    if strata and circular:
-        raise InputError(
-            "circular=True and strata exclude each other: a shift takes items out of their label. Give each series "
-            "as a group."
-        )
-    if not permutations and (strata or circular):
-        how = "shifted in a circle" if circular else "permuted within labels"
-        raise InputError(f"permutations=0: exact nulls are not known for items {how}; sample some, such as 199.")
-    if selection not in SELECTIONS:
-        raise InputError(f"selection={selection!r} is not known; use one of {', '.join(map(repr, SELECTIONS))}.")
-
-
-def _metrics(metrics: Sequence[str | Metric[Any]] | str) -> list[Metric[Any]]:
-    if not isinstance(metrics, str | Metric | Iterable):
-        raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {metrics!r}.")
-    given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
-    if not given:
-        raise InputError("No metric was given; name at least one, such as 'mutual_knn(k=10)'.")
-    unique = {m.variant: m for m in map(make_metric, given)}
-    return list(unique.values())
-
-
-def _sizes(gallery: Any, n: int, metrics: Sequence[Metric[Any]]) -> bool | tuple[int, ...]:
-    """Numbers of items of a gallery curve, or whether there is one.
-
-    Raises:
-        InputError: if they are neither, or fewer than a metric needs, or more than there are.
-    """
-    if isinstance(gallery, bool):
-        return gallery
-    given = list(gallery) if isinstance(gallery, Iterable) and not isinstance(gallery, str) else [gallery]
-    least = max(m.min_items for m in metrics)
-    whole = [v for v in given if isinstance(v, int | np.integer) and not isinstance(v, bool) and least <= v <= n]
-    if not given or len(whole) < len(given) or not isinstance(gallery, Iterable):
-        raise InputError(
-            f"gallery={gallery!r} must be True, False or a list of numbers of items between {least}, which the metrics "
-            f"need, and {n}."
-        )
-    return tuple(sorted({int(v) for v in whole}))

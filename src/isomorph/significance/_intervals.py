@@ -132,7 +132,7 @@ def query_interval(
     too narrow (coverage 0.83 to 0.93 instead of 0.95 for mutual k-nearest neighbours), which `interval` is not.
 
     Args:
-        item_scores: Score of each item, shape (n, len(xs), len(ys)), such as ``MutualKnn.per_item``.
+        item_scores: Score of each item, shape (n, len(xs), len(ys)), such as ``Metric.contributions``.
         alpha: The interval covers 1 - alpha.
         repeats: Bootstrap samples; all share one product.
         seed: Seed of the draws.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ._stitch import DEFAULT_MAPS, stitch
+from ._stitch import stitch
+from .settings import DEFAULT_MAPS, StitchSettings
 
-__all__ = ["DEFAULT_MAPS", "stitch"]
+__all__ = ["DEFAULT_MAPS", "StitchSettings", "stitch"]

@@ -11,42 +11,8 @@ from ..conditions import Side
 from ..datasets import PairedItems, read_labels
 from ..design import coded, label_text, named
 from ..errors import InputError
-from ..heldout.retrieval import CORRECTIONS
-from ..maps import Map, make_map
 from ..store import Layers
 from ._trials import Task
-
-
-def read_maps(maps: Any) -> list[Map]:
-    """The maps, each once.
-
-    Raises:
-        InputError: if there is none.
-        UnknownNameError: if one is not known.
-    """
-    given = [maps] if isinstance(maps, (str, Map)) else list(maps)
-    if not given:
-        raise InputError("No map was given; name at least one, such as 'ridge'.")
-    return list({m.variant: m for m in map(make_map, given)}.values())
-
-
-def check_numbers(
-    test_fraction: float, repeats: int, permutations: int, level: float, draws: int, correction: str | None
-) -> None:
-    """Refuse numbers that mean nothing.
-
-    Raises:
-        InputError: naming the one.
-    """
-    for name, value in (("test_fraction", test_fraction), ("level", level)):
-        if not 0 < value < 1:
-            raise InputError(f"{name}={value} must lie between 0 and 1, both excluded.")
-    if repeats < 1 or permutations < 0 or draws < 100:
-        raise InputError(
-            f"repeats={repeats}, permutations={permutations}, draws={draws}: at least 1, 0 and 100 are needed."
-        )
-    if correction not in CORRECTIONS:
-        raise InputError(f"correction={correction!r} is not known; use one of {', '.join(map(repr, CORRECTIONS))}.")
 
 
 def read_task(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .._core.progress import duration, notice
 from ..conditions import MAIN, Comparison
 from ..errors import InputError
 from ..heldout.holdout import Holdout
@@ -62,6 +64,28 @@ class Stitched:
     def permuted_mean(self, spec: str) -> list[Scores]:
         """The scores of a map fitted to permuted pairs, averaged over permutations, in each split."""
         return [{k: averaged([p[k] for p in split]) for k in split[0]} for split in self.permuted[spec]]
+
+
+def affordable(holdout: Holdout, work: Work, main: Comparison, budget: float) -> Holdout:
+    """The same with as many refits to permuted pairs as a budget of seconds allows, by the time of one fit of each map.
+
+    Raises:
+        InputError: if a map cannot be fitted.
+    """
+    if not holdout.permutations:
+        return holdout
+    x, y, split, native = features(main.left)[0], features(main.right)[0], holdout.splits[0], NativeProbe()
+    start = time.perf_counter()
+    for map in work.maps:
+        MapTrial(map, x, y, split, work.task, native)(split.train, split.train)
+    seconds = (time.perf_counter() - start) * len(holdout.splits)
+    fits = min(holdout.permutations, int(budget / max(seconds, 1e-9)))
+    if fits < holdout.permutations:
+        notice(
+            f"{holdout.permutations} refits to permuted pairs would take about "
+            f"{duration(seconds * holdout.permutations)}, over the budget of {duration(budget)}; {fits} are made."
+        )
+    return dataclasses.replace(holdout, permutations=fits)
 
 
 def run(comparison: Comparison, work: Work) -> Stitched:

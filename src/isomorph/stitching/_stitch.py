@@ -7,25 +7,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._core.checks import as_seed
+from .._core.arrays import checked_once
+from .._core.memory import limited
 from .._core.progress import progress
 from .._core.provenance import provenance
-from ..conditions import Side, as_side, comparisons, joined
+from ..conditions import Comparison, Side, as_side, comparisons, joined
 from ..datasets import PairedItems, matching
 from ..heldout.bootstrap import Bootstrap
 from ..heldout.curves import curve_fits
 from ..heldout.holdout import Holdout, splits_of
 from ..maps import Map
 from ..results import Curve, Stitch
-from ._arguments import check_classes, check_numbers, read_maps, read_task
+from ._arguments import check_classes, read_task
 from ._curves import gallery_curves, pairs_curves
 from ._layers import features
 from ._result import assembled
-from ._runs import Stitched, Work, run
+from ._runs import Stitched, Work, affordable, run
+from ._trials import Task
+from .settings import DEFAULT_MAPS, StitchSettings
 
-DEFAULT_MAPS = ("ridge", "orthogonal")
 
-
+@checked_once()
 def stitch(
     x: Any,
     y: Any,
@@ -33,21 +35,25 @@ def stitch(
     *,
     items: PairedItems | None = None,
     labels: Sequence[Any] | str | None = None,
-    groups: Sequence[Any] | None = None,
+    groups: Sequence[Any] | str | None = None,
     by: str = "item",
     test_fraction: float = 0.3,
     test: Sequence[Any] | None = None,
     repeats: int = 5,
     seed: int = 0,
     permutations: int = 20,
-    level: float = 0.95,
+    alpha: float = 0.05,
     draws: int = 500,
     correction: str | None = None,
     prototypes: Any = None,
     x_baselines: Mapping[str, Any] | None = None,
     y_baselines: Mapping[str, Any] | None = None,
+    x_ceilings: Mapping[str, Any] | None = None,
+    y_ceilings: Mapping[str, Any] | None = None,
     ceilings: Mapping[str, Any] | None = None,
     curves: bool = True,
+    budget: float | None = None,
+    memory: str | int | None = None,
     x_name: str | None = None,
     y_name: str | None = None,
 ) -> Stitch:
@@ -72,16 +78,21 @@ def stitch(
         repeats: Random splits.
         seed: Seed of splits, permutations and bootstrap.
         permutations: Refits of each map to permuted pairs, in each split.
-        level: Coverage of the intervals over splits and held-out items.
+        alpha: Intervals over splits and held-out items cover 1 - alpha.
         draws: Bootstrap samples of these.
         correction: Correction for hubs in retrieval: ``"csls"``, ``"inverted_softmax"`` or None.
         prototypes: What stands for the classes in the `y` space, such as features of their names: a mapping from class
             to a row, or `Layers` whose ids are the classes and which have the layers of `y`. By default class means.
         x_baselines: Name (such as ``"untrained"``) -> layers that take the place of `x`: controls.
         y_baselines: The same for `y`.
-        ceilings: Name -> layers that take the place of `x` and say what can be had, such as another encoder of the
-            modality of `y`.
+        x_ceilings: Name -> layers that take the place of `y` and say what can be had from `x`, such as another encoder
+            of its modality; what predicts them is not comparable row by row, so they bound retrieval only.
+        y_ceilings: Name -> layers that take the place of `x` and say what can be had of `y`, such as another encoder of
+            the modality of `y`.
+        ceilings: An earlier name of `y_ceilings`.
         curves: Whether to score against the number of pairs and the size of the gallery as well.
+        budget: Seconds that the refits to permuted pairs may take, or None; as many are made as fit.
+        memory: Working memory, such as ``"4GB"`` or bytes; None takes what the machine has.
         x_name: What to call `x` in results, instead of the encoder's name.
         y_name: What to call `y`.
 
@@ -92,9 +103,22 @@ def stitch(
         InputError: if the sides do not fit each other, there are fewer pairs than a map needs, a class has one item or
             group, groups leak between training and held-out items, or a number is out of range.
     """
-    chosen = read_maps(maps)
-    check_numbers(test_fraction, repeats, permutations, level, draws, correction)
-    seed = as_seed(seed)
+    settings = StitchSettings(
+        maps=maps,
+        labels=labels if isinstance(labels, str) else None,
+        groups=groups if isinstance(groups, str) else None,
+        by=by,
+        test_fraction=test_fraction,
+        repeats=repeats,
+        seed=seed,
+        permutations=permutations,
+        alpha=alpha,
+        draws=draws,
+        correction=correction,
+        curves=curves,
+        budget=budget,
+        memory=memory,
+    )
     left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
     known = left.ids or right.ids
     ids = known or tuple(map(str, range(left.n)))
@@ -106,44 +130,59 @@ def stitch(
         groups=task.groups,
         fraction=test_fraction,
         repeats=repeats,
-        seed=seed,
+        seed=settings.seed,
         test=test,
         ids=ids,
     )
     check_classes(task)
     against = comparisons(
-        left, right, x_baselines=x_baselines, y_baselines=y_baselines, ceilings=ceilings, verb="stitch"
+        left,
+        right,
+        x_baselines=x_baselines,
+        y_baselines=y_baselines,
+        x_ceilings=x_ceilings,
+        y_ceilings=y_ceilings,
+        ceilings=ceilings,
+        verb="stitch",
     )
-    holdout = Holdout(splits, unit, task.groups, permutations, seed)
-    total = len(splits) * len(chosen) * (permutations + 1 + len(against)) + curves * len(chosen) * curve_fits(holdout)
-    with progress(total, f"stitch {left.name} → {right.name}", unit="fits") as advance:
-        work = Work(chosen, dataclasses.replace(holdout, advance=advance), task)
-        found = [run(c, work) for c in against]
-        drawn, notes = _curves(work, left, right, found[0]) if curves else ([], [])
-    bootstrap = Bootstrap(splits, task.groups, left.n, draws, level, seed)
-    result = assembled(work, against, found, bootstrap, ids, by=by, test_fraction=test_fraction)
+    with limited(memory):
+        holdout = Holdout(splits, unit, task.groups, permutations, settings.seed)
+        result = _stitched(settings, holdout, task, against, ids)
+    made = settings.facts() | {"repeats": len(splits), "permutations": result.permutations}
     return dataclasses.replace(
         result,
-        pairs_curves=tuple(c for c in drawn if c.over == "pairs"),
-        gallery_curves=tuple(c for c in drawn if c.over == "gallery"),
-        notes=(*notes, *result.notes),
         dataset=items.name if items is not None else result.dataset,
         provenance=provenance(
             call="stitch",
             x=dict(left.facts),
             y=dict(right.facts),
-            maps=[m.variant for m in chosen],
             conditions=[[c.role, c.label, c.left.name, c.right.name] for c in against[1:]],
-            by=by,
-            test_fraction=test_fraction,
-            seed=seed,
-            permutations=permutations,
-            level=level,
-            draws=draws,
-            correction=correction,
-            repeats=len(splits),
             grouped=task.groups is not None,
+            **made,
         ),
+    )
+
+
+def _stitched(
+    settings: StitchSettings, holdout: Holdout, task: Task, against: Sequence[Comparison], ids: Sequence[str]
+) -> Stitch:
+    """The result, but for what it does not know of its making."""
+    left, right, chosen = against[0].left, against[0].right, settings.maps
+    if settings.budget is not None:
+        holdout = affordable(holdout, Work(chosen, holdout, task), against[0], settings.budget)
+    total = len(holdout.splits) * len(chosen) * (holdout.permutations + 1 + len(against))
+    total += settings.curves * len(chosen) * curve_fits(holdout)
+    with progress(total, f"stitch {left.name} → {right.name}", unit="fits") as advance:
+        work = Work(chosen, dataclasses.replace(holdout, advance=advance), task)
+        found = [run(c, work) for c in against]
+        drawn, notes = _curves(work, left, right, found[0]) if settings.curves else ([], [])
+    bootstrap = Bootstrap(holdout.splits, task.groups, left.n, settings.draws, 1 - settings.alpha, settings.seed)
+    result = assembled(work, against, found, bootstrap, ids, by=settings.by, test_fraction=settings.test_fraction)
+    return dataclasses.replace(
+        result,
+        pairs_curves=tuple(c for c in drawn if c.over == "pairs"),
+        gallery_curves=tuple(c for c in drawn if c.over == "gallery"),
+        notes=(*notes, *result.notes),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import zlib
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from .._core.provenance import atomic_write, canonical_json, fingerprint
+from .._core.files import atomic_write, parse_json, regular
+from .._core.provenance import canonical_json, fingerprint
 from ..errors import StoreError
 from ._journal import Journal, Layer, damaged, read_journal
 from ._layers import Layers
@@ -55,17 +55,19 @@ class Entry:
         """
         file = path / "entry.json"
         try:
-            facts = json.loads(file.read_text(encoding="utf-8"))
-            if facts["format"] > FORMAT:
-                raise StoreError(
-                    f"{file} has format {facts['format']}; this version reads up to {FORMAT}: update Isomorph."
-                )
+            # as they were written: earlier versions took ids that are no valid text
+            facts = parse_json(regular(file).read_bytes().decode("utf-8", "surrogatepass"))
+            newer = facts["format"] > FORMAT
             entry = cls(path, facts["identity"], tuple(facts["ids"]), str(facts["items"]))
             whole = fingerprint(facts["identity"]) == facts["key"] and fingerprint(facts["ids"]) == facts["ids_key"]
         except OSError as error:
             raise StoreError(f"Cannot read {file}: {error.strerror or error}.") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever a damaged description trips over
             raise StoreError(f"{file} is damaged: {error}. Delete its folder and extract again.") from error
+        if newer:
+            raise StoreError(
+                f"{file} has format {facts['format']}; this version reads up to {FORMAT}: update Isomorph."
+            )
         if not whole:
             raise StoreError(f"{file} does not match its fingerprint. Delete its folder and extract again.")
         return entry

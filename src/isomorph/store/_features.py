@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from .._core.provenance import atomic_write, canonical_json
+from .._core.files import atomic_write, reason
+from .._core.provenance import canonical_json
 from ..datasets._base import PairedItems
 from ..encoders._base import Encoder
-from ..errors import InputError, StoreError, UnknownNameError
+from ..errors import InputError, StoreError, UnknownNameError, quoted
 from ._entry import DTYPES, Entry
 from ._journal import layout, line, read_journal
 from ._layers import Layers
@@ -30,12 +31,17 @@ class FeatureStore:
         root: The folder; it is made when something is first written.
 
     Raises:
+        InputError: if `root` is no path.
         StoreError: if `root` is there and is no folder.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        if self.root.exists() and not self.root.is_dir():
+        try:
+            self.root = Path(root)
+            there, folder = self.root.exists(), self.root.is_dir()
+        except (TypeError, ValueError, OSError) as error:  # no path, a NUL character in it, or too long a name
+            raise InputError(f"FeatureStore: {quoted(root)} is no path of a folder: {reason(error)}.") from error
+        if there and not folder:
             raise StoreError(f"{self.root} is a file; a feature store is a folder: give another path.")
 
     def __repr__(self) -> str:
@@ -141,6 +147,17 @@ class FeatureStore:
                 _drop(entry, found)
         return problems
 
+    def _readable(self) -> tuple[list[Entry], list[StoreError]]:
+        """The entries that can be read, and why the others cannot: one that is damaged keeps no other from its user."""
+        found: list[Entry] = []
+        errors: list[StoreError] = []
+        for path in sorted(self.root.glob("*/entry.json")):
+            try:
+                found.append(Entry.read(path.parent))
+            except StoreError as error:
+                errors.append(error)
+        return found, errors
+
     def _find(
         self,
         encoder: Encoder | str | Mapping[str, Any],
@@ -148,7 +165,7 @@ class FeatureStore:
         view: str | None,
         storage: str | None,
     ) -> list[Entry]:
-        entries = self.entries()
+        entries, unreadable = self._readable()
         if isinstance(encoder, Encoder):
             wanted: Mapping[str, Any] = {
                 "encoder": encoder.name,
@@ -160,7 +177,8 @@ class FeatureStore:
         fitting = [e for e in entries if _fits(e, wanted)]
         if not fitting:
             name = str(wanted.get("encoder", dict(wanted)))
-            raise UnknownNameError(f"encoder in {self.root}", name, {e.encoder for e in entries}, "Extract it first.")
+            hint = " ".join(["Extract it first.", *map(str, unreadable[:1])])
+            raise UnknownNameError(f"encoder in {self.root}", name, {e.encoder for e in entries}, hint)
         fitting = [e for e in fitting if view in (None, e.view) and storage in (None, e.identity["storage"])]
         if items is not None:
             mine = [

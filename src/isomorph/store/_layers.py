@@ -9,7 +9,9 @@ from typing import Any, final
 import numpy as np
 
 from .._core.arrays import Array, as_features, take_rows
-from ..errors import InputError, UnknownNameError
+from .._core.checks import as_ids
+from .._core.frames import Labelled, common_rows, unlabelled
+from ..errors import InputError, UnknownNameError, quoted
 from ._exchange import load, save
 
 Source = Array | Callable[[], Array]
@@ -61,19 +63,13 @@ class Layers(Mapping[str, Any]):
         """Use `Layers.from_arrays`, `Layers.load` or `FeatureStore.open`; this checks nothing but the ids.
 
         Raises:
-            InputError: if an id is there twice.
+            InputError: if an id is there twice, or no text that files can hold.
         """
         self._sources, self._rows = dict(sources), rows
-        self.ids = tuple(map(str, ids))
         self.encoder, self.view, self.modality, self.n_parameters = encoder, view, modality, n_parameters
+        self.ids = as_ids(ids, self._label)
         self.provenance: dict[str, Any] = dict(provenance or {})
         self.ids_given = ids_given
-        if len(set(self.ids)) < len(self.ids):
-            seen: set[str] = set()
-            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]  # `or` idiom
-            raise InputError(
-                f"{self._label}: the id {twice!r} is there twice; ids must be unique, items are joined by id."
-            )
 
     @classmethod
     def from_arrays(
@@ -102,11 +98,22 @@ class Layers(Mapping[str, Any]):
         Raises:
             InputError: if there are none, one is not 2-D, real and finite, their lengths differ, or ids repeat.
         """
+        if not isinstance(arrays, (Mapping, list, tuple)):
+            raise InputError(
+                f"{encoder}: layers are given as a mapping from name to features or as a list of features, found "
+                f"{type(arrays).__name__}."
+            )
         if not isinstance(arrays, Mapping):
             arrays = {f"layer.{i}": a for i, a in enumerate(arrays)}
         if not arrays:
             raise InputError(f"{encoder}: there are no layers; give at least one array of shape (n_items, n_features).")
-        checked = {str(k): _read_only(as_features(v, f"{encoder}[{str(k)!r}]")) for k, v in arrays.items()}
+        named = {str(k): unlabelled(v, f"{encoder}[{quoted(str(k))}]") for k, v in arrays.items()}
+        checked = {k: _read_only(as_features(v.values, f"{encoder}[{quoted(k)}]")) for k, v in named.items()}
+        if ids is None:
+            ids, given = _index(named, encoder)
+        else:
+            ids, given = as_ids(ids, encoder), True
+            _require_index(named, ids, encoder)
         counts = {k: int(v.shape[0]) for k, v in checked.items()}
         n = next(iter(counts.values()))
         for name, count in counts.items():
@@ -119,13 +126,13 @@ class Layers(Mapping[str, Any]):
             raise InputError(f"{encoder}: {len(ids)} ids for {n} rows; one each is needed.")
         return cls(
             checked,
-            [str(i) for i in (range(n) if ids is None else ids)],
+            as_ids(range(n), encoder) if ids is None else ids,
             encoder=encoder,
             view=view,
             modality=modality,
             n_parameters=n_parameters,
             provenance=provenance,
-            ids_given=ids is not None,
+            ids_given=given,
         )
 
     @classmethod
@@ -195,7 +202,7 @@ class Layers(Mapping[str, Any]):
             UnknownNameError: if an id is not there.
             InputError: if an id is asked for twice.
         """
-        wanted = tuple(map(str, ids))
+        wanted = as_ids(ids, self._label)
         if wanted == self.ids:
             return self
         where = {id_: i for i, id_ in enumerate(self.ids)}
@@ -226,22 +233,10 @@ class Layers(Mapping[str, Any]):
         Raises:
             InputError: if no item is in both, or if one has row numbers for ids and the lengths differ.
         """
-        if self.ids == other.ids:
+        rows = common_rows(self.ids, other.ids, (self._label, other._label), (self.ids_given, other.ids_given))
+        if rows is None:
             return self, other
-        if not (self.ids_given and other.ids_given) and self.n != other.n:
-            raise InputError(
-                f"{self._label} has {self.n} items and {other._label} has {other.n}, and "
-                f"{'neither was' if not (self.ids_given or other.ids_given) else 'one was not'} given ids: which rows "
-                "belong together is not known. Give both their ids, for example Layers.from_arrays(arrays, ids=…)."
-            )
-        theirs = set(other.ids)
-        common = [i for i in self.ids if i in theirs]
-        if not common:
-            raise InputError(
-                f"{self._label} and {other._label} have no item in common: their ids are like "
-                f"{', '.join(map(repr, self.ids[:3])) or 'none'} and {', '.join(map(repr, other.ids[:3])) or 'none'}. "
-                "Items are joined by id, so both need the same ids for the same things."
-            )
+        common = [self.ids[i] for i in rows[0]]
         return self.subset(common), other.subset(common)
 
     @property
@@ -253,6 +248,39 @@ class Layers(Mapping[str, Any]):
         names = list(self._sources)
         shown = ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
         return f"Layers({self._label}: {len(names)} layers ({shown}) × {self.n} items)"
+
+
+def _index(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...] | None, bool]:
+    """The ids of tables, and whether somebody gave them; None if no layer is a table that has any.
+
+    Raises:
+        InputError: if two tables have other ids, or the same in another order.
+    """
+    ids, given = None, False
+    for name, found in named.items():
+        if found.ids is None:
+            continue
+        if ids is not None and found.ids != ids:
+            raise InputError(
+                f"{where}: the index of layer {quoted(name)} differs from that of another layer; all layers are of the "
+                "same items in the same order: sort them by one index first, for example with .loc."
+            )
+        ids, given = found.ids, found.given
+    return ids, given
+
+
+def _require_index(named: Mapping[str, Labelled], ids: tuple[str, ...], where: str) -> None:
+    """Refuse tables whose own index says other items than the ids that were given.
+
+    Raises:
+        InputError: if there is one.
+    """
+    for name, found in named.items():
+        if found.given and found.ids != ids:
+            raise InputError(
+                f"{where}: the index of layer {quoted(name)} differs from the ids given; leave out `ids`, or drop the "
+                "index with .to_numpy()."
+            )
 
 
 def _pick(array: Array, rows: np.ndarray[Any, Any]) -> Array:

@@ -20,7 +20,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._core.provenance import alone, sync_folder
+from .._core.files import sync_folder
+from .._core.provenance import alone
 from ..errors import InputError, StoreError
 from ._entry import Entry, LayerFile, header, layer_file
 from ._journal import Batch, Journal, Layer, layout, line

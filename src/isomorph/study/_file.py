@@ -1,26 +1,28 @@
-"""Reading a study file: everything is checked, nothing is computed."""
+"""Reading a study file: everything is checked, nothing is computed.
+
+A step's table holds the sides that it is of, and the settings of its verb: its keys are the fields of the settings
+value, which checks them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar
 
-from .._core.checks import as_seed
+from .._core.settings import Settings, read_table
 from ..datasets import REGISTRY as DATASETS
-from ..errors import InputError, IsomorphError, UnknownNameError
-from ..maps import make_map
-from ..metrics import metric as make_metric
-from ..scanning import DEFAULT_METRICS
-from ..scanning import check as check_scan
-from ..stitching import DEFAULT_MAPS
+from ..diagnosis import DiagnoseSettings
+from ..errors import InputError, UnknownNameError, quoted
+from ..extraction import ExtractSettings
+from ..scanning import ScanSettings
+from ..stitching import StitchSettings
 from ..store import FeatureStore
 
-_LISTS = ("metrics", "maps", "x_ceilings", "y_ceilings", "gallery")  # checked one by one, not by their types
-E = TypeVar("E", "ScanEntry", "StitchEntry")
+S = TypeVar("S", bound=Settings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,21 +32,17 @@ class EncoderEntry:
     Attributes:
         name: The name that scans use.
         model: Model spec.
-        view: View of the items, or None for the one that fits.
+        settings: How it is run over the items.
         untrained: Whether the untrained twin is a baseline of every scan.
         inputs: Whether statistics of the inputs (pixels, bag of words, spectrum) are a baseline of every scan.
-        batch_size: Items a batch.
-        storage: ``"float32"`` or ``"float16"``.
         options: Everything else, passed to `load_encoder`.
     """
 
     name: str
     model: str
-    view: str | None = None
+    settings: ExtractSettings = dataclasses.field(default_factory=ExtractSettings)
     untrained: bool = False
     inputs: bool = False
-    batch_size: int = 16
-    storage: str = "float32"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -55,44 +53,27 @@ class ScanEntry:
     Attributes:
         x: Name of an encoder.
         y: Name of an encoder.
-        metrics: Metric specs.
-        permutations: Shared random re-pairings.
-        alpha: Level of the calibrated score.
-        selection: ``"all"``, or ``"split"`` to choose layers on one half of the items and score them on the other.
+        settings: How the scan is made.
         x_ceilings: Names of encoders of the kind of `x` (another seed, another model) that it is compared with, to say
             how alike two of a kind are.
         y_ceilings: The same for `y`.
-        groups: Label set of the items that is permuted whole, or None for the items' own groups, if they have any.
-        strata: Label set of the items (or ``"groups"``) inside which items are permuted, or None.
-        circular: Whether items are a time series, shifted in a circle instead of permuted.
-        within: Whether items inside a group are shuffled as well.
-        gallery: Whether the best pair is also scored with fewer items, or their numbers.
-        budget: Seconds that the permutations of one metric may take, or None.
     """
 
     x: str
     y: str
-    metrics: tuple[str, ...] = DEFAULT_METRICS
-    permutations: int = 200
-    alpha: float = 0.05
-    selection: str = "all"
-    budget: float | None = None
+    settings: ScanSettings = dataclasses.field(default_factory=ScanSettings)
     x_ceilings: tuple[str, ...] = ()
     y_ceilings: tuple[str, ...] = ()
-    groups: str | None = None
-    strata: str | None = None
-    circular: bool = False
-    within: bool = True
-    gallery: bool | tuple[int, ...] = False
 
     @property
     def file(self) -> str:
         """Name of the result file, which also tells scans of one pair under several designs apart."""
+        s = self.settings
         design = (
-            ("groups", self.groups),
-            ("within", self.strata),
-            ("circular", "" if self.circular else None),
-            ("in-order", None if self.within else ""),
+            ("groups", s.groups),
+            ("within", s.strata),
+            ("circular", "" if s.circular else None),
+            ("in-order", None if s.within else ""),
         )
         words = [f"-{word}{f'-{name}' if name else ''}" for word, name in design if name is not None]
         return re.sub(r"[/\\\0]", "-", f"scan-{self.x}-{self.y}{''.join(words)}.json")
@@ -105,23 +86,21 @@ class StitchEntry:
     Attributes:
         x: Name of an encoder.
         y: Name of an encoder.
-        maps: Map specs; the first one chooses the layers.
-        by: What is held out: ``"item"``, ``"label"`` or ``"group"``.
-        labels: Label set that is classified, or None for the first of the items.
-        repeats: Number of splits.
+        settings: How maps are fitted and scored.
+        x_ceilings: Names of encoders that take the place of `y`, to say what can be had from `x`.
+        y_ceilings: Names of encoders that take the place of `x`, to say what can be had of `y`.
     """
 
     x: str
     y: str
-    maps: tuple[str, ...] = DEFAULT_MAPS
-    by: str = "item"
-    labels: str | None = None
-    repeats: int = 5
+    settings: StitchSettings = dataclasses.field(default_factory=StitchSettings)
+    x_ceilings: tuple[str, ...] = ()
+    y_ceilings: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
         """Name of the result file."""
-        return f"stitch-{self.x}-{self.y}-by-{self.by.replace(':', '-')}.json"
+        return f"stitch-{self.x}-{self.y}-by-{self.settings.by}.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +114,7 @@ class Study:
         encoders: By name.
         scans: In order.
         stitches: In order.
-        diagnose: Whether every scanned pair is searched for failure signatures.
+        diagnose: How every scanned pair is searched for failure signatures, or None if it is not.
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
         text: The study file itself, for the report.
@@ -147,7 +126,7 @@ class Study:
     encoders: Mapping[str, EncoderEntry]
     scans: tuple[ScanEntry, ...]
     stitches: tuple[StitchEntry, ...] = ()
-    diagnose: bool = False
+    diagnose: DiagnoseSettings | None = None
     seed: int = 0
     skip_bad: bool = False
     text: str = ""
@@ -163,15 +142,38 @@ class Study:
         return self.output / "report.html"
 
 
-class _Top:
-    """Types of a study's own settings."""
+@dataclasses.dataclass(frozen=True)
+class _Top(Settings):
+    """A study file as it stands."""
 
-    title: str
-    output: str
     items: str
-    diagnose: bool
-    seed: int
-    skip_bad: bool
+    encoders: dict[str, dict[str, Any]]
+    scans: list[dict[str, Any]]
+    title: str | None = None
+    output: str | None = None
+    stitches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    diagnose: bool | dict[str, Any] = False
+    seed: int = 0
+    skip_bad: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Encoder(Settings):
+    """What an encoder's table says beside the settings of its extraction and the options of the encoder."""
+
+    model: str
+    untrained: bool = False
+    inputs: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sides(Settings):
+    """What a step's table says beside the settings of its verb."""
+
+    x: str
+    y: str
+    x_ceilings: str | tuple[str, ...] = ()
+    y_ceilings: str | tuple[str, ...] = ()
 
 
 def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
@@ -185,177 +187,108 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         InputError: if the file cannot be read, or something in it is unknown or does not fit.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"Cannot read the study {path}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}.") from error
-    _known(
-        data, {"title", "output", "items", "encoders", "scans", "stitches", "diagnose", "seed", "skip_bad"}, str(path)
-    )
-    _check_types(data, _Top, str(path))
+    text, data = _read(path)
     for key in ("items", "encoders", "scans"):
         if not data.get(key):
+            _Top.read({"items": "", "encoders": {}, "scans": []} | data, str(path))  # what else is wrong comes first
             raise InputError(f"{path} has no {key!r}; a study needs items, encoders and scans.")
-    encoders = {name: _encoder_entry(name, table, path) for name, table in _table(data["encoders"], "encoders").items()}
-    folder = Path(output) if output is not None else path.parent / str(data.get("output", "runs/" + path.stem))
+    top = _Top.read(data, str(path))
+    DATASETS.make(top.items)
+    encoders = {name: _encoder(name, table, path, top.skip_bad) for name, table in top.encoders.items()}
+    scans = [_step(ScanSettings, t, encoders, f"{path}, [[scans]]", top.seed) for t in top.scans]
+    stitches = [_step(StitchSettings, t, encoders, f"{path}, [[stitches]]", top.seed) for t in top.stitches]
     study = Study(
-        title=str(data.get("title", path.stem)),
-        output=folder,
-        items=str(data["items"]),
+        title=top.title or path.stem,
+        output=Path(output) if output is not None else path.parent / (top.output or f"runs/{path.stem}"),
+        items=top.items,
         encoders=encoders,
-        scans=tuple(_pair_entry(ScanEntry, t, encoders, path) for t in _tables(data["scans"], "scans", path)),
-        stitches=tuple(
-            _pair_entry(StitchEntry, t, encoders, path) for t in _tables(data.get("stitches", []), "stitches", path)
-        ),
-        diagnose=bool(data.get("diagnose", False)),
-        seed=as_seed(data.get("seed", 0)),
-        skip_bad=bool(data.get("skip_bad", False)),
+        scans=tuple(ScanEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in scans),
+        stitches=tuple(StitchEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in stitches),
+        diagnose=_diagnose(top, path),
+        seed=top.seed,
+        skip_bad=top.skip_bad,
         text=text,
     )
     files = [*(s.file for s in study.scans), *(s.file for s in study.stitches)]
     for file in files:
         if files.count(file) > 1:
             raise InputError(f"{path}: two tables would write {file}; put the metrics or maps of one pair into one.")
-    DATASETS.make(study.items)
     return study
 
 
-def _encoder_entry(name: str, table: Any, path: Path) -> EncoderEntry:
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise InputError(f"Cannot read the study {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, or of tables within tables without end
+        raise InputError(f"{path} is not a TOML file: {error}.") from error
+
+
+def _diagnose(top: _Top, path: Path) -> DiagnoseSettings | None:
+    if top.diagnose is False:
+        return None
+    table = {} if top.diagnose is True else top.diagnose
+    return DiagnoseSettings.read({"seed": top.seed} | table, f"{path}, [diagnose]")
+
+
+def _encoder(name: str, table: Mapping[str, Any], path: Path, skip_bad: bool) -> EncoderEntry:
     if not name or name.startswith(".") or set(name) & set("/\\\0"):
         raise InputError(f"{path}: encoders.{name!r}: a name is part of file names; use letters, digits and dashes.")
-    table = dict(_table(table, f"encoders.{name}"))
+    where, table = f"{path}, encoders.{name}", dict(table)
     if "module" in table and "model" not in table:  # module = "file.py:function", beside the study file
-        where = str(table.pop("module"))
-        table["model"] = f"module:{where if Path(where).is_absolute() else path.parent / where}"
+        given = str(table.pop("module"))
+        table["model"] = f"module:{given if Path(given).is_absolute() else path.parent / given}"
     if isinstance(table.get("view"), list) and all(isinstance(v, str) for v in table["view"]):
         table["view"] = "+".join(table["view"])
     if "model" not in table:
         raise InputError(f"{path}: encoders.{name} has no 'model'.")
-    _check_types(table, EncoderEntry, f"{path}, encoders.{name}")
-    own = {f.name for f in dataclasses.fields(EncoderEntry)} - {"name", "options"}
-    return EncoderEntry(
-        name=name,
-        **{k: v for k, v in table.items() if k in own},
-        options={k: v for k, v in table.items() if k not in own},
-    )
+    own = read_table(_Encoder, {k: table.pop(k) for k in _Encoder.names() if k in table}, where)
+    extraction = {k: table.pop(k) for k in ExtractSettings.names() if k in table}
+    settings = ExtractSettings.read({"skip_bad": skip_bad} | extraction, where)
+    return EncoderEntry(name, own.model, settings, own.untrained, own.inputs, table)
 
 
-def _pair_entry(kind: type[E], table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], path: Path) -> E:
-    where = "[[scans]]" if kind is ScanEntry else "[[stitches]]"
-    _known(table, {f.name for f in dataclasses.fields(kind)}, f"{path}, {where}")
-    for side in ("x", "y"):
-        if side not in table:
-            raise InputError(f"{path}: a {where} table has no {side!r}; name two of the encoders.")
-        if table[side] not in encoders:
-            raise UnknownNameError(f"encoder in {path}", str(table[side]), encoders)
-    values = dict(table)
-    _check_types({k: v for k, v in values.items() if k not in _LISTS}, kind, f"{path}, {where}")
-    for key, check in (("metrics", make_metric), ("maps", make_map)):
-        if key in values:
-            values[key] = _specs(values[key], check, f"{path}, {where}: {key}")
-    for key in ("x_ceilings", "y_ceilings"):
-        if key in values:
-            values[key] = _ceilings(values[key], values[key[0]], encoders, f"{path}, {where}: {key}")
-    if not isinstance(values.get("gallery", False), bool):
-        values["gallery"] = _sizes(values["gallery"], f"{path}, {where}: gallery")
-    entry = kind(**values)
-    if isinstance(entry, ScanEntry):
-        try:
-            check_scan(
-                entry.permutations,
-                entry.alpha,
-                entry.selection,
-                entry.budget,
-                strata=entry.strata is not None,
-                circular=entry.circular,
-            )
-        except InputError as error:
-            raise InputError(f"{path}, {where}: {error}") from error
-    return entry
-
-
-def _specs(value: Any, check: Callable[[str], Any], where: str) -> tuple[str, ...]:
-    """Specs of metrics or maps, each of which can be made.
+def _step(
+    kind: type[S], table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], where: str, seed: int
+) -> tuple[_Sides, S, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The sides of a step's table, the settings of its verb, and the ceilings of both sides.
 
     Raises:
-        InputError: if there is none, they are no texts, or one cannot be made.
+        InputError: if a side is missing, or a value does not fit.
+        UnknownNameError: if there is no such setting or encoder.
     """
-    if not isinstance(value, str | list):
-        raise InputError(f"{where} must be a list of texts, found {value!r}.")
-    specs = (value,) if isinstance(value, str) else tuple(value)
-    if not specs:
-        raise InputError(f"{where} is empty; name at least one, or leave it out.")
-    for spec in specs:
-        try:
-            check(spec)
-        except IsomorphError as error:
-            raise InputError(f"{where}: {error}") from error
-    return specs
+    for key in table:
+        if key not in (known := [*_Sides.names(), *kind.names()]):
+            raise UnknownNameError(f"setting in {where}", str(key), known)
+    for side in ("x", "y"):
+        if side not in table:
+            raise InputError(f"{where}: a table has no {side!r}; name two of the encoders.")
+    sides = _Sides.read({k: v for k, v in table.items() if k in _Sides.names()}, where)
+    for name in (sides.x, sides.y):
+        if name not in encoders:
+            raise UnknownNameError(f"encoder in {where}", name, encoders)
+    settings = kind.read({"seed": seed} | {k: v for k, v in table.items() if k in kind.names()}, where)
+    x_ceilings = _ceilings(sides.x_ceilings, sides.x, encoders, f"{where}: x_ceilings")
+    y_ceilings = _ceilings(sides.y_ceilings, sides.y, encoders, f"{where}: y_ceilings")
+    return sides, settings, (x_ceilings, y_ceilings)
 
 
-def _ceilings(value: Any, own: str, encoders: Mapping[str, EncoderEntry], where: str) -> tuple[str, ...]:
+def _ceilings(
+    given: str | tuple[str, ...], own: str, encoders: Mapping[str, EncoderEntry], where: str
+) -> tuple[str, ...]:
     """Names of encoders that one side is compared with.
 
     Raises:
-        InputError: if they are no names, or one is the side itself.
+        InputError: if one is the side itself.
         UnknownNameError: if there is no such encoder.
     """
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(v, str) for v in names):
-        raise InputError(f"{where} must be a list of names of encoders, found {value!r}.")
+    names = (given,) if isinstance(given, str) else given
     for name in names:
         if name not in encoders:
             raise UnknownNameError(f"encoder in {where}", name, encoders)
         if name == own:
-            raise InputError(f"{where} names {name!r} itself, which is all alike; name another encoder of its kind.")
-    return tuple(names)
-
-
-def _sizes(value: Any, where: str) -> tuple[int, ...]:
-    """Numbers of items.
-
-    Raises:
-        InputError: if they are none.
-    """
-    if not isinstance(value, list) or not value or not all(type(v) is int and v > 0 for v in value):
-        raise InputError(f"{where} must be true, false or a list of numbers of items, found {value!r}.")
-    return tuple(value)
-
-
-def _check_types(table: Mapping[str, Any], kind: type, where: str) -> None:
-    """Check the values that a table gives against the types of the class that will hold them.
-
-    Raises:
-        InputError: if one is of another type.
-    """
-    hints = get_type_hints(kind)
-    for key, value in table.items():
-        if key not in hints or key == "options":
-            continue  # an option of the encoder
-        wanted = get_args(hints[key]) or (hints[key],)
-        wanted = tuple(t for t in wanted if t is not type(None))
-        fits = isinstance(value, (*wanted, int) if float in wanted else wanted)
-        if not fits or (isinstance(value, bool) and bool not in wanted):
-            names = {"str": "a text", "bool": "true or false", "int": "a whole number", "float": "a number"}
-            raise InputError(f"{where}: {key} must be {names[wanted[0].__name__]}, found {value!r}.")
-
-
-def _table(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{what} must be a table ([{what}]), found {type(value).__name__}.")
-    return value
-
-
-def _tables(value: Any, name: str, path: Path) -> list[Mapping[str, Any]]:
-    if not isinstance(value, list):
-        raise InputError(f"{path}: {name} must be a list of tables ([[{name}]]), found {type(value).__name__}.")
-    return [_table(v, name) for v in value]
-
-
-def _known(table: Mapping[str, Any], known: set[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise UnknownNameError(f"setting in {where}", key, known)
+            found = quoted(name)
+            raise InputError(f"{where} names {found} itself, which is all alike; name another encoder of its kind.")
+    return names

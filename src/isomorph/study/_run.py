@@ -9,13 +9,12 @@ from typing import Any, TypeVar
 
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
+from .._core.settings import Settings
 from ..datasets import PairedItems, load_dataset
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
 from ..errors import InputError
 from ..extraction import extract, input_statistics
-from ..maps import make_map
-from ..metrics import metric as make_metric
 from ..reporting import report as write_report
 from ..results import Diagnosis, Scan, Stitch, load_result
 from ..scanning import check_shifts, design_of, scan
@@ -76,8 +75,8 @@ def plan(study: Study) -> list[Step]:
     depth: dict[tuple[str, str], int] = {}
     for encoder_entry, init in _runs(study):
         encoder = _load(study, encoder_entry, init)
-        view = choose_view(encoder, items, encoder_entry.view)
-        missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.storage))
+        view = choose_view(encoder, items, encoder_entry.settings.view)
+        missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.settings.storage))
         depth[encoder_entry.name, init] = len(encoder.layers)
         label = f"extract {encoder_entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
         weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
@@ -91,15 +90,17 @@ def plan(study: Study) -> list[Step]:
         pairs, variants = _pairs(study, entry, depth)
         if isinstance(entry, ScanEntry):
             name = f"scan {entry.x} × {entry.y}"
-            size = f"{pairs} layer pairs, {', '.join(entry.metrics)}, {entry.permutations} permutations"
-            products = pairs * variants * len(entry.metrics) * (entry.permutations + 1)
+            size = f"{pairs} layer pairs, {_specs(entry.settings.metrics)}, {entry.settings.permutations} permutations"
+            products = pairs * variants * len(entry.settings.metrics) * (entry.settings.permutations + 1)
             seconds = products * 2.0 * len(items) ** 2 * _PASSES / rate
         else:
             name = f"stitch {entry.x} → {entry.y}"
-            size = f"{pairs} layer pairs, {', '.join(entry.maps)}, {entry.repeats} splits by {entry.by}"
-            seconds = pairs * variants * entry.repeats * len(entry.maps) * len(items) ** 3 * _PASSES / rate
+            size = f"{pairs} layer pairs, {_specs(entry.settings.maps)}, {entry.settings.repeats} splits by {entry.settings.by}"
+            seconds = (
+                pairs * variants * entry.settings.repeats * len(entry.settings.maps) * len(items) ** 3 * _PASSES / rate
+            )
         steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
-    if study.diagnose:
+    if study.diagnose is not None:
         steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
     steps.append(Step("report", "to do", str(study.page)))
     return steps
@@ -121,25 +122,24 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     features: _Features = {}
     for entry, init in _runs(study):
         encoder = _load(study, entry, init)
-        view = choose_view(encoder, items, entry.view)
-        missing = len(study.store.missing(encoder, items, view=view, storage=entry.storage))
+        view = choose_view(encoder, items, entry.settings.view)
+        missing = len(study.store.missing(encoder, items, view=view, storage=entry.settings.storage))
         state = f"{missing} of {len(items)} items to encode" if missing else "all features are there"
         say(f"{encoder.name} on {view!r}: {state}")
         features[entry.name, init] = extract(
             encoder,
             items,
-            view=view,
             store=study.store,
-            batch_size=entry.batch_size,
-            storage=entry.storage,
-            skip_bad=study.skip_bad,
+            **_given(dataclasses.replace(entry.settings, view=view)),
         )
         if entry.inputs and init == "pretrained":
             features[entry.name, INPUTS] = input_statistics(items, view).subset(features[entry.name, init].ids)
     work = _Work(study, items, features, force, say)
     scans = tuple(work.scan(entry) for entry in study.scans)
     stitches = tuple(work.stitch(entry) for entry in study.stitches)
-    diagnoses = tuple(work.diagnose(e, s, stitches) for e, s in zip(study.scans, scans, strict=True) if study.diagnose)
+    diagnoses = tuple(
+        work.diagnose(e, s, stitches) for e, s in zip(study.scans, scans, strict=True) if study.diagnose is not None
+    )
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
     results = [*scans, *stitches, *diagnoses]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
@@ -158,76 +158,65 @@ class _Work:
 
     def scan(self, entry: ScanEntry) -> Scan:
         x, y, baselines = self._sides(entry)
-        facts = [
-            [make_metric(m).variant for m in entry.metrics],
-            [entry.permutations, entry.alpha, entry.selection, entry.budget],
-            [entry.groups, entry.strata, entry.circular, entry.within, entry.gallery],
-            {k: self.features[k, "pretrained"].provenance for k in (*entry.x_ceilings, *entry.y_ceilings)},
-            [entry.x_ceilings, entry.y_ceilings],
-        ]
-        label = f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {', '.join(entry.metrics)}"
+        label = f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {_specs(entry.settings.metrics)}"
 
         def make() -> Scan:
-            x_ceilings, y_ceilings = (
-                {name: self.features[name, "pretrained"] for name in names}
-                for names in (entry.x_ceilings, entry.y_ceilings)
-            )
             result = scan(
                 x,
                 y,
-                entry.metrics,
-                permutations=entry.permutations,
-                seed=self.study.seed,
-                alpha=entry.alpha,
                 x_baselines=baselines[0],
                 y_baselines=baselines[1],
-                x_ceilings=x_ceilings,
-                y_ceilings=y_ceilings,
+                x_ceilings=self._ceilings(entry.x_ceilings),
+                y_ceilings=self._ceilings(entry.y_ceilings),
                 items=self.items,
-                groups=entry.groups,
-                strata=entry.strata,
-                circular=entry.circular,
-                within=entry.within,
-                gallery=entry.gallery,
-                selection=entry.selection,
-                budget=entry.budget,
+                **_given(entry.settings),
             )
             return dataclasses.replace(result, dataset=self.study.items)
 
-        return self._kept(Scan, entry.file, [self._inputs(entry), facts], label, make)
+        return self._kept(Scan, entry.file, self._facts(entry), label, make)
 
     def stitch(self, entry: StitchEntry) -> Stitch:
         x, y, baselines = self._sides(entry)
-        facts = [[make_map(m).variant for m in entry.maps], [entry.by, entry.labels, entry.repeats]]
-        label = f"{entry.x} → {entry.y}: {', '.join(entry.maps)}, held out by {entry.by}"
+        label = f"{entry.x} → {entry.y}: {_specs(entry.settings.maps)}, held out by {entry.settings.by}"
 
         def make() -> Stitch:
             untrained = [{k: v for k, v in b.items() if k == TWIN} for b in baselines]
             return stitch(
                 x,
                 y,
-                entry.maps,
-                items=self.items,
-                labels=entry.labels,
-                by=entry.by,
-                repeats=entry.repeats,
-                seed=self.study.seed,
                 x_baselines=untrained[0],
                 y_baselines=untrained[1],
+                x_ceilings=self._ceilings(entry.x_ceilings),
+                y_ceilings=self._ceilings(entry.y_ceilings),
+                items=self.items,
+                **_given(entry.settings),
             )
 
-        return self._kept(Stitch, entry.file, [self._inputs(entry), facts], label, make)
+        return self._kept(Stitch, entry.file, self._facts(entry), label, make)
 
     def diagnose(self, entry: ScanEntry, found: Scan, stitches: Sequence[Stitch]) -> Diagnosis:
+        settings = self.study.diagnose
+        assert settings is not None  # asked for
         x, y, _ = self._sides(entry)
         wanted = [s for e, s in zip(self.study.stitches, stitches, strict=True) if (e.x, e.y) == (entry.x, entry.y)]
         used = next((s for s in wanted), None)
-        facts = [found.to_json(), "" if used is None else used.to_json()]
+        facts = [found.to_json(), "" if used is None else used.to_json(), settings.facts()]
         label = f"{entry.x} × {entry.y}: failure signatures"
         file = entry.file.replace("scan", "diagnosis", 1)
         return self._kept(
-            Diagnosis, file, facts, label, lambda: diagnose(x, y, scan=found, stitch=used, seed=self.study.seed)
+            Diagnosis, file, facts, label, lambda: diagnose(x, y, scan=found, stitch=used, **_given(settings))
         )
+
+    def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
+        return {name: self.features[name, "pretrained"] for name in names}
+
+    def _facts(self, entry: ScanEntry | StitchEntry) -> list[Any]:
+        """All that the result depends on: the sides, everything beside them, and every setting of the verb."""
+        ceilings = [
+            {name: layers.provenance for name, layers in self._ceilings(names).items()}
+            for names in (entry.x_ceilings, entry.y_ceilings)
+        ]
+        return [self._inputs(entry), entry.settings.facts(), ceilings]
 
     def _sides(self, entry: ScanEntry | StitchEntry) -> tuple[Layers, Layers, list[dict[str, Layers]]]:
         kinds = ((TWIN, "random"), (INPUTS, INPUTS))
@@ -243,7 +232,7 @@ class _Work:
             x.provenance,
             y.provenance,
             *({k: v.provenance for k, v in b.items()} for b in baselines),
-            [self.items.groups, self.items.labels, self.study.seed],
+            [self.items.groups, self.items.labels],
         ]
 
     def _kept(self, kind: type[R], file: str, facts: Sequence[Any], label: str, make: Callable[[], R]) -> R:
@@ -267,6 +256,15 @@ class _Work:
         return result
 
 
+def _given(settings: Settings) -> dict[str, Any]:
+    """The settings as arguments of their verb."""
+    return {name: getattr(settings, name) for name in settings.names()}
+
+
+def _specs(kinds: Sequence[Any]) -> str:
+    return ", ".join(kind.spec for kind in kinds)
+
+
 def _items(study: Study) -> PairedItems:
     """The items, once every scan is known to be able to permute them as it asks for: before anything is encoded.
 
@@ -276,10 +274,12 @@ def _items(study: Study) -> PairedItems:
     items = load_dataset(study.items, skip_bad=study.skip_bad)
     for entry in study.scans:
         try:
-            how: dict[str, Any] = {"groups": entry.groups, "strata": entry.strata, "circular": entry.circular}
-            design = design_of(items, None, len(items), **how, within=entry.within)
-            check_shifts(design, len(items), entry.alpha)
-            design.orders(len(items), min(entry.permutations, len(items)), 0)
+            s = entry.settings
+            design = design_of(
+                items, None, len(items), groups=s.groups, strata=s.strata, circular=s.circular, within=s.within
+            )
+            check_shifts(design, len(items), s.alpha)
+            design.orders(len(items), min(s.permutations, len(items)), 0)
         except InputError as error:
             raise InputError(f"The scan {entry.x} × {entry.y}: {error}") from error
     return items
@@ -306,7 +306,7 @@ def _pairs(study: Study, entry: ScanEntry | StitchEntry, depth: Mapping[tuple[st
     """Number of layer pairs, and of scans: the one asked for and those of the baselines and ceilings."""
     pairs = depth[entry.x, "pretrained"] * depth[entry.y, "pretrained"]
     sides = [study.encoders[n] for n in (entry.x, entry.y)]
-    ceilings = len(entry.x_ceilings) + len(entry.y_ceilings) if isinstance(entry, ScanEntry) else 0
+    ceilings = len(entry.x_ceilings) + len(entry.y_ceilings)
     return pairs, 1 + sum(e.untrained + e.inputs for e in sides) + ceilings
 
 

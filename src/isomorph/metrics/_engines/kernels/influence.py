@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...._core.arrays import to_numpy
 from ....nulls.influence import BLOCK_BYTES, Influence
-from .gram import Kernel, MatrixKernel
+from .gram import Kernel
+from .products import host_rows
 
 Floats = np.ndarray[Any, Any]
 
@@ -37,7 +37,7 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     s4 = np.zeros(left + right)
     for s in starts:
         e = min(n, s + width)
-        k = np.stack([_rows(kernel, s, e) for kernel in every])  # (layers, e - s, n)
+        k = np.stack([host_rows(kernel, s, e) for kernel in every])  # (layers, e - s, n)
         a, b = k[:left], k[left:]
         square = k * k
         rows[s:e] = np.matmul(a.transpose(1, 0, 2), b.transpose(1, 2, 0))
@@ -64,24 +64,9 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
         squares = squares - np.sum(single**2, axis=0) - single.sum(axis=0) ** 2 / (n * (n - 1))
 
     def pairs(s: int, e: int) -> Floats:
-        a, b = _rows(xs[0], s, e), _rows(ys[0], s, e)
+        a, b = host_rows(xs[0], s, e), host_rows(ys[0], s, e)
         added = 2 * a * b / norm[0, 0] - c[0, 0] * (a * a / h[0] + b * b / h[left])
         added[np.arange(e - s), np.arange(s, e)] = 0.0
         return np.asarray(added)
 
     return Influence(values, 2 * np.maximum(squares, 0.0), pairs)
-
-
-def _rows(kernel: Kernel, start: int, stop: int) -> Floats:
-    """Rows start:stop of the adjusted kernel matrix, whose diagonal was near one before, as `Kernel` keeps it."""
-    resident = kernel.resident
-    held = to_numpy(resident.array)
-    if isinstance(resident, MatrixKernel):
-        return np.asarray(held[start:stop])  # of root mean square one
-    k = held[start:stop] @ held.T
-    if kernel.estimator != "biased":
-        if kernel.estimator == "unbiased":
-            u = to_numpy(resident.level).astype(k.dtype)
-            k += u[start:stop, None] + u[None, :]
-        k[np.arange(stop - start), np.arange(start, stop)] = 0.0
-    return np.asarray(k)

@@ -16,14 +16,16 @@ import array_api_extra as xpx
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
-from ...._core.arrays import Array
+from ...._core.arrays import Array, to_numpy
 from ...._core.linalg import long_product, sum_squares
 from ...._core.memory import block_bytes, fits
 from ....errors import InputError
 from ....nulls.ucentred import strict_upper
-from ..distinct import distinct
+from ..pairs import distinct, over_pairs
 from .gram import FeatureKernel, Kernel, LinearKernel, MatrixKernel, StreamedKernel, require_spread, without_diagonal
 from .streaming import products
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 STRIP_BYTES = 64 << 20  # working memory for the strips of all layers of a block
 WHOLE_BYTES = 256 << 20  # the same where whole matrices are made instead
@@ -194,6 +196,47 @@ def _linear_product(x: FeatureKernel, y: FeatureKernel) -> Array:
     return xp.where(xp.abs(value) > 64 * float(xp.finfo(xp.float64).eps) * full, value, value * 0)
 
 
+def item_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Floats:
+    """What each item gives to the inner products of all pairs: the sums of the rows of K ∘ L, (n, len(xs), len(ys)).
+
+    Of linear kernels from their cross-covariances where these are cheaper than rows of the kernels.
+
+    Raises:
+        InputError: if rows that are many do not fit the memory.
+    """
+    if _are_linear(xs) and _are_linear(ys) and not _strips_are_cheaper(xs, ys):
+        return over_pairs(_linear_item_products, xs, ys)
+    n, (every, at_x, at_y) = xs[0].n, distinct(xs, ys)
+    out = np.empty((n, len(xs), len(ys)))
+    width = max(1, min(n, block_bytes(STRIP_BYTES) // (len(every) * n * 8)))
+    for s in range(0, n, width):
+        e = min(n, s + width)
+        k = np.stack([host_rows(kernel, s, e) for kernel in every], axis=1)  # (e - s, layers, n)
+        out[s:e] = np.matmul(k[:, at_x], k[:, at_y].transpose(0, 2, 1))
+    return out
+
+
+def _linear_item_products(x: LinearKernel, y: LinearKernel) -> Floats:
+    """Row i of K ∘ L sums to x_i'(X'Y) y_i, to which adjusting the kernels adds what `_linear_product` adds in all."""
+    one, two, n = x.resident, y.resident, x.n
+    cross = to_numpy(cross_covariance(one.features, two.features))
+    left, right = (np.asarray(to_numpy(k.features)) for k in (one, two))
+    full = np.empty(n)
+    for s in range(0, n, CHUNK):
+        a, b = (z[s : s + CHUNK].astype(np.float64) for z in (left, right))
+        full[s : s + CHUNK] = np.vecdot(a @ cross, b)
+    if x.estimator == "biased":
+        return full
+    a, b = to_numpy(one.diagonal), to_numpy(two.diagonal)
+    if x.estimator == "lange":
+        return np.asarray(full - a * b)
+    u, v, ra, rb = (np.asarray(to_numpy(w)) for w in (one.level, two.level, one.row_sums, two.row_sums))
+    # off the diagonal the U-centred kernels are x_i'x_j + u_i + u_j and y_i'y_j + v_i + v_j
+    mixed = left @ (left.T @ v) - a * v + v * ra + right @ (right.T @ u) - b * u + u * rb
+    levels = (n - 4) * u * v + u * v.sum() + v * u.sum() + u @ v
+    return np.asarray(full - a * b + mixed + levels)
+
+
 def cross_covariance(x: Array, y: Array) -> Array:
     """Cross-covariance x' y in float64, from products over blocks of rows in the features' own dtype."""
     xp = array_namespace(x, y)
@@ -210,3 +253,18 @@ def cross_covariance(x: Array, y: Array) -> Array:
 def normaliser(estimator: str, n: int) -> float:
     """What an inner product of adjusted kernels is divided by to become HSIC."""
     return float(n * (n - 3)) if estimator == "unbiased" else math.pow(n - 1, 2)
+
+
+def host_rows(kernel: Kernel, start: int, stop: int) -> Floats:
+    """Rows start:stop of the adjusted kernel matrix, whose diagonal was near one before, as it is held."""
+    resident = kernel.resident
+    held = to_numpy(resident.array)
+    if isinstance(resident, MatrixKernel):
+        return np.asarray(held[start:stop])  # of root mean square one
+    k = held[start:stop] @ held.T
+    if kernel.estimator != "biased":
+        if kernel.estimator == "unbiased":
+            u = to_numpy(resident.level).astype(k.dtype)
+            k += u[start:stop, None] + u[None, :]
+        k[np.arange(stop - start), np.arange(start, stop)] = 0.0
+    return np.asarray(k)

@@ -31,7 +31,7 @@ from array_api_compat import (
 from scipy import sparse
 
 from ...._core.arrays import Array, forget_pages, take_rows, to_numpy
-from ...._core.linalg import centred_scaled, scaled, sum_squares, top_k, unit_rows
+from ...._core.linalg import centred_scaled, scaled, similarities, sum_squares, top_k, unit_rows
 from ...._core.memory import block_bytes, require
 from ...._core.progress import notice
 from ....errors import InputError
@@ -125,6 +125,10 @@ class Neighbours:
         """What the exact null needs of this graph; no permutation changes it."""
         return invariants(sparse.csr_array((self.weights, self.target, self.start), shape=(self.n, self.n)))
 
+    def first(self, count: int) -> Ints:
+        """The nearest neighbours of every item, at most k, (n, min(count, k)); tied ones in an arbitrary order."""
+        return np.asarray(self.target[self.start[:-1, None] + np.arange(min(count, self.k))])
+
     def permuted(self, order: np.ndarray[Any, Any]) -> Neighbours:
         """The graph of the layer whose row i is this layer's row ``order[i]``."""
         order = np.asarray(order, dtype=np.int64)
@@ -193,7 +197,7 @@ def _exact(search: _Search, similarity: str, k: int, ordered: bool) -> tuple[Int
     step = max(1, min(_BLOCK, block_bytes(8 * _BLOCK) // 8) // n)
     for begin in range(0, n, step):
         end = min(n, begin + step)
-        s = _similarities(search, begin, end)
+        s = similarities(search.rows, begin, end, search.offset)
         values, columns = (to_numpy(a) for a in _largest(s, min(n - 1, k + 1)))
         lists[begin:end] = columns[:, :k]
         rows, floor = _doubtful(search, similarity, k, begin, values, columns, ordered)
@@ -307,7 +311,7 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
     search = _search(_double(x), similarity)
     for begin in range(0, n, step):
         end = min(n, begin + step)
-        values = np.asarray(to_numpy(_similarities(search, begin, end)), dtype=np.float64)
+        values = np.asarray(to_numpy(similarities(search.rows, begin, end, search.offset)), dtype=np.float64)
         order = np.argsort(-values, axis=1, kind="stable")
         values = np.take_along_axis(values, order, axis=1)[:, :-1]  # self, at minus infinity, is last
         scale = _scale(search, similarity, np.arange(begin, end), order[:, 0])
@@ -358,25 +362,6 @@ def _scale(search: _Search, similarity: str, rows: Ints, kth: Ints) -> Floats:
     if similarity == "euclidean":
         return search.squares[rows] + search.squares[kth]
     return np.asarray(np.sqrt(search.squares[rows] * search.squares[kth]))
-
-
-def _similarities(search: _Search, begin: int, end: int) -> Array:
-    """Similarities of some items with all, minus infinity with themselves."""
-    z = search.rows
-    n, rows = z.shape[0], np.arange(begin, end)
-    s = (z if end - begin == n else z[begin:end, :]) @ z.T
-    if search.offset is not None:
-        s = s - search.offset[None, :]
-    xp = array_namespace(s)
-    if isinstance(s, np.ndarray):
-        s[np.arange(len(rows)), rows] = -np.inf
-        return s
-    if is_torch_array(s):
-        s[xp.arange(len(rows)), xp.asarray(rows)] = -xp.inf
-        return s
-    own = xp.asarray(rows[:, None] == np.arange(n)[None, :])
-    own = own if is_jax_array(s) else to_device(own, device(s))
-    return xp.where(own, xp.asarray(-xp.inf, dtype=s.dtype, device=device(s)), s)
 
 
 def _settled(found: Neighbours, x: Array, similarity: str, unclear: dict[int, Ints]) -> Neighbours:

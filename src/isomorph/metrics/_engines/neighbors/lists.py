@@ -51,8 +51,8 @@ def _equal(a: Any, b: Any, i: int, j: int) -> Any:
     return ((here == b[:, :, j][:, None, :]) & (here >= 0)).astype(np.int32)
 
 
-def found_again(x: Neighbours, y: Neighbours) -> float:
-    """Share of items i with some j in N_y(i) that has i in N_x(j), expected under random breaking of ties.
+def found_again(x: Neighbours, y: Neighbours) -> Floats:
+    """Whether item i has some j in N_y(i) that has i in N_x(j), expected under random breaking of ties, (n,).
 
     The x lists of different j break their ties independently; of the t items tied in i's y list, r places make every
     r-subset equally likely, so the chance to miss i is a mean of products over subsets (an elementary symmetric
@@ -62,7 +62,7 @@ def found_again(x: Neighbours, y: Neighbours) -> float:
     back = sparse.csr_array((x.weights, x.target, x.start), shape=(n, n)).T.tocsr()
     ahead = sparse.csr_array((y.weights, y.target, y.start), shape=(n, n))
     both = back.multiply(ahead.sign()).tocsr()  # at (i, j): how surely j of N_y(i) leads back to i
-    total = 0.0
+    found = np.zeros(n)
     for i in np.flatnonzero(np.diff(both.indptr)):
         back_i = dict(
             zip(
@@ -80,8 +80,8 @@ def found_again(x: Neighbours, y: Neighbours) -> float:
             t = int(shared.sum())
             r = round(float(weight[shared].sum()))
             chance *= _symmetric(miss[shared], r) / special.comb(t, r)
-        total += 1.0 - chance
-    return total / n
+        found[i] = 1.0 - chance
+    return found
 
 
 def _symmetric(values: Floats, r: int) -> float:

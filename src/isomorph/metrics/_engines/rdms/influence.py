@@ -38,13 +38,13 @@ def rdm_influence(xs: Sequence[Floats], ys: Sequence[Floats], n: int, *, ranked:
             g = a.with_other(b)
             r = float(a.vector @ b.vector)
             g -= r / 2 * (a.with_itself() + b.with_itself()) if rescaled else 3 * r / len(g)
-            values[:, i, j] = n * _item_sums(g, n)
+            values[:, i, j] = n * item_sums(g, n)
             second[i, j] = g @ g
             first = g if first is None else first
     return Influence(values, second, lambda s, e: squareform(first, checks=False)[s:e])
 
 
-def _item_sums(vector: Floats, n: int) -> Floats:
+def item_sums(vector: Floats, n: int) -> Floats:
     """Sums over all pairs with each item, of a condensed triangle."""
     lengths = np.arange(n - 1, 0, -1)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])

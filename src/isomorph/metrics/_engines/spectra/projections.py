@@ -16,7 +16,7 @@ from array_api_compat import array_namespace
 from ...._core.arrays import Array
 from ....nulls.null import Null
 from ....nulls.ucentred import invariants, moments, permuted_products, skewness
-from ..distinct import made_once
+from ..pairs import made_once
 from .axes import Axes
 
 SHARED_BYTES = 2 << 30

@@ -1,0 +1,124 @@
+"""Tables and labelled arrays of other libraries: their values, and the ids in their index.
+
+They are told by what they can do, so that no such library is imported. Items are joined by id: an index that nobody
+looked at would pair other items than its owner means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError, quoted
+from .checks import as_ids
+
+_ID_COLUMNS = ("id", "ids", "index", "item", "item_id", "unnamed: 0")
+
+
+class Labelled(NamedTuple):
+    """Values of a table, with the ids of its rows.
+
+    Attributes:
+        values: The values, as they are.
+        ids: One id a row, or None where the kind of table has none.
+        given: False where the ids are the row numbers that a table has if nobody gave it any.
+    """
+
+    values: Any
+    ids: tuple[str, ...] | None
+    given: bool
+
+
+def unlabelled(x: Any, name: str) -> Labelled:
+    """What is in a DataFrame (pandas, polars) or a DataArray (xarray); anything else is passed through.
+
+    Raises:
+        InputError: if it is such a table, and a column holds no numbers or looks like ids, or ids repeat.
+    """
+    if type(x).__module__.partition(".")[0] == "xarray":
+        return _from_xarray(x, name)
+    if isinstance(x, np.ndarray) or not any(hasattr(x, k) for k in ("columns", "column_names", "collect_schema")):
+        return Labelled(x, None, False)
+    if not (hasattr(x, "to_numpy") and hasattr(x, "dtypes") and hasattr(x, "columns")):
+        raise InputError(
+            f"{name} is a table ({type(x).__module__.partition('.')[0]} {type(x).__name__}) that cannot be read as it "
+            f"is; pass a pandas or polars DataFrame, such as {name}.to_pandas() or {name}.collect(), or an array."
+        )
+    _require_numbers(x, name)
+    values = x.to_numpy()
+    if hasattr(x, "index"):
+        if values.dtype == object:  # columns of several types, or with missing values, which become NaN
+            values = x.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _with_ids(values, list(x.index), name)
+    return Labelled(values, None, False)
+
+
+def _require_numbers(x: Any, name: str) -> None:
+    """Refuse columns that are no features.
+
+    Raises:
+        InputError: if there are any; it says what to do with them.
+    """
+    for column, dtype in zip(x.columns, list(x.dtypes), strict=True):
+        kind = getattr(dtype, "kind", None)
+        numeric = kind in set("fiub") if kind else str(dtype).startswith(("Int", "UInt", "Float", "Boolean"))
+        if numeric and str(column).lower() not in _ID_COLUMNS:
+            continue
+        what = f"holds {dtype}, no real numbers" if not numeric else "would count as a feature"
+        fix = (
+            f"If it holds the ids, make it the index: {name}.set_index({quoted(column)})"
+            if hasattr(x, "index")
+            else f"If it holds the ids, give them by iso.Layers.from_arrays({{'layer': array}}, ids={name}[{quoted(column)}])"
+        )
+        raise InputError(f"{name}: the column {quoted(column)} {what}. {fix}; else leave it out.")
+
+
+def _from_xarray(x: Any, name: str) -> Labelled:
+    if not hasattr(x, "dims") or hasattr(x, "data_vars"):
+        raise InputError(f"{name} is an xarray {type(x).__name__}; pass one of its arrays, such as {name}['features'].")
+    index = x.indexes.get(x.dims[0]) if x.ndim == 2 else None
+    return Labelled(x.values, None, False) if index is None else _with_ids(x.values, list(index), name)
+
+
+def _with_ids(values: Any, index: Sequence[Any], name: str) -> Labelled:
+    ids = as_ids(index, f"The index of {name}")
+    return Labelled(values, ids, ids != tuple(map(str, range(len(ids)))))
+
+
+def common_rows(
+    left: Sequence[str], right: Sequence[str], names: tuple[str, str], given: tuple[bool, bool]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
+    """Rows of both sides with the same ids, in the order of the left; None if they are the same in the same order.
+
+    Args:
+        left: Ids of one side.
+        right: Ids of the other.
+        names: What the sides are called in messages.
+        given: Whether somebody gave each side's ids, or the row numbers stand in for them.
+
+    Raises:
+        InputError: if no item is in both, or if one has row numbers for ids and the lengths differ.
+    """
+    if tuple(left) == tuple(right):
+        return None
+    if not all(given) and len(left) != len(right):
+        raise InputError(
+            f"{names[0]} has {len(left)} items and {names[1]} has {len(right)}, and "
+            f"{'one was not' if any(given) else 'neither was'} given ids: which rows belong together is not known. "
+            "Give both their ids, for example Layers.from_arrays(arrays, ids=…)."
+        )
+    where = {id_: i for i, id_ in enumerate(right)}
+    rows = [(i, where[id_]) for i, id_ in enumerate(left) if id_ in where]
+    if not rows:
+        raise InputError(
+            f"{names[0]} and {names[1]} have no item in common: their ids are like {_few(left)} and {_few(right)}. "
+            "Items are joined by id, so both need the same ids for the same things."
+        )
+    ours, theirs = np.array(rows, dtype=np.int64).T
+    return ours, theirs
+
+
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(map(quoted, ids[:3])) or "none"

@@ -1,0 +1,130 @@
+"""The settings of a scan, checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
+from .._core.memory import parse_bytes
+from .._core.settings import Settings
+from ..errors import InputError, quoted
+from ..metrics import Metric
+from ..metrics import metric as make_metric
+
+DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
+SELECTIONS = ("all", "split")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanSettings(Settings):
+    """How a scan is made, whatever is scanned.
+
+    Attributes:
+        metrics: Specs such as ``"mutual_knn(k=10)"``, or metrics.
+        permutations: Random re-pairings of the items, shared by all metrics and layers. 0 samples none.
+        seed: Seed of the permutations and of the split.
+        alpha: Level of the calibrated score's threshold; intervals cover 1 - alpha.
+        groups: Label set of the items that changes places as a whole.
+        strata: Label set of the items, or ``"groups"``, inside which items change places.
+        circular: Items are one time series, shifted in a circle instead of shuffled.
+        within: Items inside a group are shuffled as well.
+        selection: ``"all"``, or ``"split"`` to choose layers on one half of the items and score them on the other.
+        intervals: Give confidence intervals over items, where the metric has influence functions.
+        gallery: Score the best pair with fewer items as well; or the numbers of items.
+        budget: Seconds that the permutations of one metric may take.
+        memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes.
+        neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
+    """
+
+    metrics: Any = DEFAULT_METRICS
+    permutations: int = 200
+    seed: int = 0
+    alpha: float = 0.05
+    groups: str | None = None
+    strata: str | None = None
+    circular: bool = False
+    within: bool = True
+    selection: str = "all"
+    intervals: bool = True
+    gallery: bool | tuple[int, ...] = False
+    budget: float | None = None
+    memory: str | int | None = None
+    neighbors: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", read_metrics(self.metrics))
+        as_count(self.permutations, "permutations", 0)
+        object.__setattr__(self, "seed", as_seed(self.seed))
+        if not is_share(self.alpha):
+            raise InputError(f"alpha={quoted(self.alpha)}: a level between 0 and 1 is needed.")
+        if self.permutations and self.alpha * (self.permutations + 1) < 1.0 - 1e-9:  # before anything is computed
+            raise InputError(
+                f"permutations={self.permutations} cannot give a p of alpha={self.alpha} or less; use at least "
+                f"{math.ceil(1 / self.alpha) - 1}, or 0 for the exact nulls alone."
+            )
+        for name in ("circular", "within", "intervals"):
+            check_flag(getattr(self, name), name)
+        if self.selection not in SELECTIONS:
+            known = ", ".join(map(repr, SELECTIONS))
+            raise InputError(f"selection={quoted(self.selection)} is not known; use one of {known}.")
+        self.check_design(strata=self.strata is not None)
+        object.__setattr__(self, "gallery", _sizes(self.gallery))
+        check_budget(self.budget)
+        if self.memory is not None:
+            parse_bytes(self.memory)
+        as_count(self.neighbors, "neighbors", 0)
+
+    def check_design(self, *, strata: bool) -> None:
+        """Check what says how items may change places.
+
+        Args:
+            strata: Whether there are labels inside which they do.
+
+        Raises:
+            InputError: if settings exclude each other.
+        """
+        if strata and self.circular:
+            raise InputError(
+                "circular=True and strata exclude each other: a shift takes items out of their label. Give each series "
+                "as a group."
+            )
+        if not self.permutations and (strata or self.circular):
+            how = "shifted in a circle" if self.circular else "permuted within labels"
+            raise InputError(f"permutations=0: exact nulls are not known for items {how}; sample some, such as 199.")
+
+
+def read_metrics(metrics: Any) -> tuple[Metric[Any], ...]:
+    """The metrics, each once.
+
+    Raises:
+        InputError: if there is none, or one cannot be made.
+        UnknownNameError: if one is not known.
+    """
+    if not isinstance(metrics, str | Metric | Iterable) or isinstance(metrics, bytes | dict):
+        raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(metrics)}.")
+    given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
+    if not given:
+        raise InputError("metrics is empty: no metric was given; name at least one, such as 'mutual_knn(k=10)'.")
+    for one in given:
+        if not isinstance(one, str | Metric):
+            raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(one)}.")
+    return tuple({m.variant: m for m in map(make_metric, given)}.values())
+
+
+def _sizes(gallery: Any) -> bool | tuple[int, ...]:
+    """Numbers of items of a gallery curve, or whether there is one.
+
+    Raises:
+        InputError: if they are neither.
+    """
+    if isinstance(gallery, bool):
+        return gallery
+    given = list(gallery) if isinstance(gallery, Iterable) and not isinstance(gallery, str | bytes) else []
+    whole = [v for v in given if isinstance(v, numbers.Integral) and not isinstance(v, bool) and int(v) > 0]
+    if not given or len(whole) < len(given):
+        raise InputError(f"gallery={quoted(gallery)} must be True, False or a list of numbers of items.")
+    return tuple(sorted({int(v) for v in whole}))
