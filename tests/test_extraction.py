@@ -314,6 +314,11 @@ def test_layers_that_change_between_batches_are_refused(tmp_path, store):
         extract(Wrong(changing), items_of(["a", "b", "c"]), store=tmp_path if store else None, batch_size=2)
 
 
+@pytest.mark.parametrize("memory", ["1GB", 10**9, 1e9, np.float64(1e9), float("inf")])
+def test_memory_is_a_text_or_bytes_and_infinity_is_no_limit(items, memory):
+    assert len(extract(Fake(), items, memory=memory)) == len(extract(Fake(), items))
+
+
 def test_features_that_exceed_the_memory_ask_for_a_store(tmp_path, items):
     with pytest.raises(InputError, match=r"more than memory=100 bytes.*store='features/'"):
         extract(Fake(), items, memory=100)

@@ -363,10 +363,10 @@ def test_weights_that_cannot_be_drawn_anew_are_named_and_an_untrained_bottom_can
         assert r.cuts[0].controls["random_bottom"]["accuracy"] < 1.0
 
 
-def test_other_bottoms_stand_beside_the_controls():
+def test_bottom_baselines_stand_beside_the_controls():
     top = mlp()
     x, y = labelled(top)
-    r = stitch_networks(top, top, x, labels=y, cuts="fc1", other_bottoms={"rotated": rotated(top)}, **QUIET)
+    r = stitch_networks(top, top, x, labels=y, cuts="fc1", bottom_baselines={"rotated": rotated(top)}, **QUIET)
     assert r.cuts[0].controls["rotated"]["accuracy"] == 1.0
     assert list(r.cuts[0].controls) == ["self_stitch", "random_bottom", "permuted", "rotated"]
 
@@ -423,6 +423,7 @@ def test_verdicts_follow_from_the_numbers():
         ({"stitch": "linear(axis=0)"}, "no feature axis 0"),
         ({"fit": "magic"}, "Unknown fit 'magic'"),
         ({"fit": []}, "fit is empty"),
+        ({"fit": None}, "fit=None must be a name"),
         ({"fit": "task(epochs=0)"}, "epochs=0 must be"),
         ({"fit": "task(speed=1)"}, "Its parameters are"),
         ({"fit": "task(norm=True, init='least_squares')"}, "norm=True"),
@@ -437,7 +438,7 @@ def test_verdicts_follow_from_the_numbers():
         ({"margin": 2}, "margin=2"),
         ({"random_bottom": 3}, "random_bottom is a network"),
         ({"top_data": np.zeros((4, 6))}, "data has 300 items and top_data has 4"),
-        ({"other_bottoms": {"odd": 3}}, "odd must be a torch.nn.Module"),
+        ({"bottom_baselines": {"odd": 3}}, "odd must be a torch.nn.Module"),
         ({"output": lambda raw: raw.sum(1)}, "class scores of shape"),
     ],
 )

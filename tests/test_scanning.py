@@ -9,6 +9,7 @@ import pytest
 
 from isomorph.datasets import PairedItems
 from isomorph.errors import InputError, UnknownNameError
+from isomorph.metrics import metric as make_metric
 from isomorph.results import Alignment, Scan, load_result
 from isomorph.scanning import scan
 from isomorph.significance import difference
@@ -234,6 +235,44 @@ def test_neighborhoods_list_items_seen_most_and_least_alike(planted):
     similarity[item] = -np.inf
     assert [ids[j] for j in np.argsort(-similarity)[:10]] == list(found.x_neighbors[0])
     assert found.overlap[0] == len(set(found.x_neighbors[0]) & set(found.y_neighbors[0])) / 10
+
+
+def with_ids(layers):
+    return Layers.from_arrays(layers, ids=[f"i{k}" for k in range(N)])
+
+
+def test_a_neighbor_metric_lists_its_own_neighbors(planted):
+    x, y = ({k: v + 5.0 for k, v in side.items()} for side in planted)  # cosines of these say something else
+    asked = "mutual_knn(k=4, similarity='euclidean')"
+    found = scan(with_ids(x), with_ids(y), [asked, "cka"], permutations=19).neighborhoods
+    assert (found.k, found.nearest_by, found.ranked_by) == (4, asked, asked)
+    item = int(found.ids[0][1:])
+    distance = np.linalg.norm(x[found.x_layer] - x[found.x_layer][item], axis=1)
+    distance[item] = np.inf
+    assert [f"i{j}" for j in np.argsort(distance)[:4]] == list(found.x_neighbors[0])
+    assert found.given == pytest.approx(found.overlap)
+    given = make_metric(asked).per_item(x[found.x_layer], y[found.y_layer])
+    assert [given[int(i[1:])] for i in found.ids] == pytest.approx(found.given)
+    assert scan(with_ids(x), with_ids(y), asked, permutations=19, neighbors=2).neighborhoods.k == 2
+
+
+@pytest.mark.parametrize("spec", ["cka", "procrustes_distance", "ridge_predictivity"])
+def test_items_are_ranked_by_what_they_give_to_the_score(planted, spec):
+    x, y = planted
+    found = scan(with_ids(x), with_ids(y), spec, permutations=19).neighborhoods
+    assert (found.k, found.nearest_by, found.ranked_by) == (10, "cosine", make_metric(spec).spec)
+    given = make_metric(spec).per_item(x[found.x_layer], y[found.y_layer])
+    alike = np.argsort(given if make_metric(spec).distance else -given)
+    chosen = [int(i[1:]) for i in found.ids]
+    assert sorted(chosen[:12]) == sorted(alike[:12])
+    assert sorted(chosen[12:]) == sorted(alike[-12:])
+    assert [given[i] for i in chosen] == pytest.approx(found.given)
+
+
+def test_without_contributions_items_are_ranked_by_common_neighbors(planted):
+    found = scan(*map(with_ids, planted), "unit_matching", permutations=19).neighborhoods
+    assert (found.nearest_by, found.ranked_by, found.given) == ("cosine", "overlap", found.overlap)
+    assert list(found.overlap) == sorted(found.overlap, reverse=True)
 
 
 def test_baselines_take_the_place_of_their_side(planted):

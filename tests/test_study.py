@@ -245,6 +245,22 @@ def test_names_of_encoders_cannot_lead_files_out_of_the_output_folder(tmp_path, 
     _refused(tmp_path, "part of file names", name=name)
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[scans]\nx = 'a'\ny = 'a'\n[encoders.a]\nmodel = 'm'\n", r"write \[\[scans\]\] in place of \[scans\]"),
+        ("scans = [1]\n[encoders.a]\nmodel = 'm'\n", r"scans\[0\] must be a table, found 1"),
+        ("encoders = {a = 5}\n[[scans]]\nx = 'a'\ny = 'a'\n", r"encoders\.a must be a table \(\[encoders\.a\]\)"),
+        ("encoders = 5\n[[scans]]\nx = 'a'\ny = 'a'\n", "encoders must be a table, found 5"),
+    ],
+)
+def test_a_table_of_another_shape_is_named_with_how_to_write_it(tmp_path, text, word):
+    path = tmp_path / "s.toml"
+    path.write_text(f"items = 'emoji(n=20)'\n{text}")
+    with pytest.raises(InputError, match=word):
+        load_study(path)
+
+
 @pytest.mark.parametrize("line", ["batch_size = 'x'", "model = 3", "untrained = 'x'"])
 def test_a_setting_of_an_encoder_of_the_wrong_type_is_named(tmp_path, line):
     _refused(tmp_path, line.split()[0] + " must be", encoder=line)

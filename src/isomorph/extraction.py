@@ -55,13 +55,17 @@ class ExtractSettings(Settings):
         if not is_finite(self.commit_every) or self.commit_every < 0:
             raise InputError(f"commit_every={quoted(self.commit_every)}: a number of seconds of at least 0 is needed.")
 
-    def bytes(self) -> int:
-        """The bytes that the features may take.
+    def bytes(self) -> float:
+        """The bytes that the features may take; infinity is no limit.
 
         Raises:
             InputError: if `memory` is no size.
         """
-        return parse_bytes(int(self.memory) if isinstance(self.memory, float) else self.memory, least=0)
+        if isinstance(self.memory, float):
+            if not self.memory >= 0:  # nor is NaN
+                raise InputError(f"memory={quoted(self.memory)}: at least 0 bytes, or a text like '4GB', are needed.")
+            return float(self.memory)
+        return parse_bytes(self.memory, least=0)
 
 
 def extract(

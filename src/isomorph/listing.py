@@ -28,9 +28,7 @@ def list_metrics() -> Rows:
 
 def list_datasets() -> Rows:
     """Every dataset with its parameters and its source."""
-    rows = [
-        (name, _parameters(cls), first_line(cls), cls.reference) for name, cls in datasets.REGISTRY.classes.items()
-    ]
+    rows = [(name, _parameters(cls), first_line(cls), cls.reference) for name, cls in datasets.REGISTRY.classes.items()]
     return ("dataset", "parameters", "what it is", "source"), rows
 
 

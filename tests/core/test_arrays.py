@@ -87,7 +87,7 @@ def test_a_pair_must_have_the_same_items_and_library() -> None:
     with pytest.raises(InputError, match="left has 3 items and right has 4"):
         as_pair(x, np.ones((4, 2)), ("left", "right"))
     with pytest.raises(InputError, match="one library, found"):
-        as_pair(x, torch.ones(3, 2))
+        as_pair(pytest.importorskip("jax").numpy.ones((3, 2)), torch.ones(3, 2))
     a, b = as_pair(x, np.ones((3, 5)))
     assert a.shape == (3, 2)
     assert b.shape == (3, 5)

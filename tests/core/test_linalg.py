@@ -112,5 +112,28 @@ def test_the_thin_svd_is_cut_at_the_numerical_rank(x: np.ndarray, xp: Any) -> No
     assert s.shape == (2,)
     assert vt.shape == (2, 9)
     np.testing.assert_allclose((u * s) @ vt, low, atol=1e-12)
-    np.testing.assert_allclose(to_numpy(la.singular_values(xp.asarray(np.array(x)))), np.linalg.svd(x)[1], rtol=1e-12)
     assert np.linalg.matrix_rank(low) == 2
+
+
+@pytest.mark.parametrize("euclidean", [False, True])
+@pytest.mark.parametrize("rows", [1, 5, 2048])
+def test_the_nearest_others_leave_out_the_row_itself_whatever_the_block(
+    x: np.ndarray, xp: Any, euclidean: bool, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(la, "_MOST_ROWS", rows)
+    z = np.concatenate([x, x[3:4]])  # row 3 and its copy are each other's nearest by distance
+    closeness = -np.sum((z[:, None] - z[None]) ** 2, axis=2) if euclidean else z @ z.T
+    np.fill_diagonal(closeness, -np.inf)
+    found = la.nearest_others(xp.asarray(z), 4, euclidean=euclidean)
+    np.testing.assert_allclose(
+        np.take_along_axis(closeness, found, axis=1), -np.sort(-closeness, axis=1)[:, :4], atol=1e-12
+    )
+    assert not euclidean or (found[3, 0], found[-1, 0]) == (len(x), 3)
+    assert not (found == np.arange(len(z))[:, None]).any()
+
+
+def test_rows_without_direction_become_zero() -> None:
+    rows = np.array([[3.0, 4.0], [0.0, 0.0], [1e-13, 0.0]])
+    np.testing.assert_array_equal(la.directions(rows), [[0.6, 0.8], [0, 0], [1, 0]])
+    np.testing.assert_array_equal(la.directions(rows, flat=1e-12), [[0.6, 0.8], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(la.directions(np.zeros((2, 3))), np.zeros((2, 3)))

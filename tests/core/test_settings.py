@@ -85,7 +85,7 @@ def test_a_new_setting_is_read_checked_and_part_of_the_key_without_being_told_to
         (ScanSettings, {"alpha": "small"}, "alpha must be a number"),
         (ScanSettings, {"budget": [1]}, "budget must be a number"),
         (ScanSettings, {"circular": "no"}, "circular must be true or false"),
-        (ScanSettings, {"gallery": ["a"]}, "gallery must be"),
+        (ScanSettings, {"gallery": [20, "a"]}, r"gallery\[1\] must be a whole number, found 'a'"),
         (ScanSettings, {"metrics": ["nothing"]}, "Unknown metric"),
         (StitchSettings, {"maps": 5}, "maps must be specs"),
         (StitchSettings, {"repeats": 0}, "repeats=0"),
@@ -93,8 +93,13 @@ def test_a_new_setting_is_read_checked_and_part_of_the_key_without_being_told_to
         (StitchSettings, {"draws": 10**9}, "draws=1000000000"),
         (ExtractSettings, {"batch_size": 1.5}, "batch_size must be a whole number"),
         (ExtractSettings, {"memory": "much"}, "memory='much'"),
+        (ExtractSettings, {"memory": float("nan")}, "memory=nan"),
+        (ExtractSettings, {"memory": -1.0}, "memory=-1.0"),
         (DiagnoseSettings, {"signatures": "all"}, "signatures"),
         (NetworkSettings, {"cuts": 3}, "cuts=3 must hold"),
+        (NetworkSettings, {"cuts": "a", "fit": "least"}, "Unknown fit 'least'.*'least_squares'"),
+        (NetworkSettings, {"cuts": "a", "fit": []}, "fit is empty"),
+        (NetworkSettings, {"cuts": "a", "stitch": "low_rank(rank=0)"}, "rank=0"),
     ],
 )
 def test_wrong_values_are_named_with_what_was_found(kind, table, says):

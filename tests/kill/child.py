@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import filelock  # noqa: F401  # before the forks, as all that an extraction imports: kills are to fall into its work
 import numpy as np
 
 from isomorph.datasets._base import PairedItems

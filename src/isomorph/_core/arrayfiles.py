@@ -145,7 +145,7 @@ def _planned(path: Path, name: str, entry: Any) -> Plan:
     if kind not in TYPES:
         raise InputError(f"{path}: {quoted(name)} has type {quoted(kind)}; known are {', '.join(TYPES)}.")
     if place[1] - place[0] != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
-        raise InputError(f"Cannot read {path}: {quoted(name)} does not fit into the file, which is truncated or damaged.")
+        raise InputError(f"Cannot read {path}: {quoted(name)} does not fit into the file, which is damaged.")
     return kind, tuple(shape), place[0], place[1]
 
 

@@ -228,12 +228,13 @@ def as_pair(
     return (x, y) if like is None else (like(x), like(y))
 
 
-def meeting(arrays: Sequence[Array], names: Sequence[str]) -> Callable[[Array], Array] | None:
+def meeting(arrays: Sequence[Array], names: Sequence[str], *, stored: bool = False) -> Callable[[Array], Array] | None:
     """What brings arrays to one library, device and precision, or None where they are there already.
 
     Args:
         arrays: Features that passed the gate.
         names: What they are called in messages.
+        stored: Whether arrays of NumPy that are not read yet meet them too.
 
     Raises:
         InputError: if they are of two libraries other than NumPy, or on two devices.
@@ -246,7 +247,7 @@ def meeting(arrays: Sequence[Array], names: Sequence[str]) -> Callable[[Array], 
     if len(places) > 1:
         where = " and ".join(f"{name} is on {place}" for place, name in places.items())
         raise InputError(f"{where}; move them to one device first, for example with x.to('cpu').")
-    mixed = len(others) < len(arrays)
+    mixed = stored or len(others) < len(arrays)
     widest = any(str(a.dtype).endswith("float64") for a in arrays)
     if not mixed and len({str(a.dtype) for a in others}) == 1:
         return None
@@ -283,7 +284,8 @@ def _plain(x: Any, name: str) -> Array:
         InputError: if it cannot be had from `x`; it says what to pass instead.
     """
     if hasattr(x, "todense"):
-        raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.todense().")
+        fix = "toarray" if hasattr(x, "toarray") else "todense"
+        raise InputError(f"{name} is a sparse matrix; dense features are needed: pass {name}.{fix}().")
     if isinstance(x, np.ma.MaskedArray):
         raise InputError(
             f"{name} is a masked array; masked values would count as if they were there. Leave their items "

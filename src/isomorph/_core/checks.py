@@ -97,14 +97,15 @@ def as_ids(values: Any, where: str) -> tuple[str, ...]:
     """Ids of items as unique texts that any file can hold.
 
     Args:
-        values: Texts, whole numbers or other values with one text each; bytes are read as UTF-8.
+        values: Texts, whole numbers or other values with one text each; bytes are read as UTF-8. A text is one id a
+            letter.
         where: Whose ids they are, for messages, such as ``"b.npz"``.
 
     Raises:
         InputError: if they are no sequence, one is missing, there twice, or holds what files cannot: a NUL character
             or half a surrogate pair.
     """
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+    if isinstance(values, bytes) or not hasattr(values, "__iter__"):
         raise InputError(f"{where}: ids must be a sequence with one id an item, found {quoted(values)}.")
     given = values.tolist() if isinstance(values, np.ndarray) else list(values)
     ids = tuple(v if type(v) is str else _id(v, where) for v in given)

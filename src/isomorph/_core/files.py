@@ -1,4 +1,4 @@
-"""Files: only regular ones are read, and what is written is whole or not there and replaces regular files only."""
+"""Files: only regular ones are read, what is written is whole or not there, and one process at a time is inside."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from ..errors import InputError, quoted
+from .progress import notice
 
 try:
     import fcntl
@@ -323,6 +324,37 @@ def _sweep(folder: Path) -> None:
                 left.unlink()
             finally:
                 os.close(handle)
+
+
+@contextlib.contextmanager
+def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
+    """Be the only process inside, by a lock on a file that the operating system drops with the process.
+
+    Args:
+        path: The lock's file; it is made, and stays. Its folder must be there.
+        waiting: What the user is told, once, while another process is inside.
+
+    Yields:
+        Nothing; the lock is held until the block ends.
+
+    Raises:
+        OSError: if the file cannot be opened.
+        RuntimeError: if this thread holds the lock already, which would wait for itself.
+    """
+    import filelock
+
+    # not thread-local: an interrupted generator may be closed, and its lock let go, by another thread
+    lock = filelock.FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        if waiting:
+            notice(waiting)
+        lock.acquire(poll_interval=0.1)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sync_file(path: Path) -> None:

@@ -70,7 +70,7 @@ def _require_numbers(x: Any, name: str) -> None:
         fix = (
             f"If it holds the ids, make it the index: {name}.set_index({quoted(column)})"
             if hasattr(x, "index")
-            else f"If it holds the ids, give them by iso.Layers.from_arrays({{'layer': array}}, ids={name}[{quoted(column)}])"
+            else "If it holds the ids, give it as ids= of iso.Layers.from_arrays"
         )
         raise InputError(f"{name}: the column {quoted(column)} {what}. {fix}; else leave it out.")
 

@@ -265,7 +265,7 @@ def similarities(rows: Array, begin: int, end: int, offset: Array | None = None)
 
 
 def nearest_others(rows: Array, k: int, *, euclidean: bool = False) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The k nearest other rows of each row by inner product, or by Euclidean distance: host array (n, k), nearest first.
+    """The k nearest other rows of each, nearest first, by inner product or by Euclidean distance: host array (n, k).
 
     A row is excluded by its index, so a copy of it may be its nearest. Similarities are made in blocks of the working
     memory.

@@ -28,8 +28,8 @@ from pathlib import Path, PurePosixPath
 import platformdirs
 
 from ..errors import FetchError
+from .files import alone
 from .progress import notice, silent
-from .provenance import alone
 
 _CHUNK = 1 << 20
 _OFFLINE = re.compile(

@@ -1,21 +1,17 @@
-"""How a result came about: versions, fingerprints, and the lock that keeps two processes from making it at once."""
+"""How a result came about: versions and fingerprints."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-
-from .progress import notice
 
 _ALWAYS = ("isomorph", "numpy", "scipy", "scikit-learn")
 _IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
@@ -66,37 +62,6 @@ def fingerprint(obj: Any) -> str:
         ValueError: as `canonical_json`.
     """
     return hashlib.sha256(canonical_json(obj).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@contextlib.contextmanager
-def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
-    """Be the only process inside, by a lock on a file that the operating system drops with the process.
-
-    Args:
-        path: The lock's file; it is made, and stays. Its folder must be there.
-        waiting: What the user is told, once, while another process is inside.
-
-    Yields:
-        Nothing; the lock is held until the block ends.
-
-    Raises:
-        OSError: if the file cannot be opened.
-        RuntimeError: if this thread holds the lock already, which would wait for itself.
-    """
-    import filelock
-
-    # not thread-local: an interrupted generator may be closed, and its lock let go, by another thread
-    lock = filelock.FileLock(path, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        if waiting:
-            notice(waiting)
-        lock.acquire(poll_interval=0.1)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _plain(value: Any) -> Any:

@@ -13,14 +13,17 @@ import importlib
 import inspect
 import pkgutil
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
+from .hints import check_parameters
 
 T = TypeVar("T")
+_LONGEST = 100_000  # characters of a spec; parsing takes a thousand times as many bytes
 
 
 def parse_spec(spec: str, kind: str = "spec") -> tuple[str, list[Any], dict[str, Any]]:
@@ -34,15 +37,19 @@ def parse_spec(spec: str, kind: str = "spec") -> tuple[str, list[Any], dict[str,
     name, bracket, rest = spec.strip().partition("(")
     name = name.strip()
     problem = InputError(
-        f"Cannot read the {kind} {spec!r}: expected name or name(parameter=value), where each value is a "
+        f"Cannot read the {kind} {quoted(spec)}: expected name or name(parameter=value), where each value is a "
         "number, a quoted text, True, False, None or a list of these."
     )
     if not name or not _readable(name):
         raise problem
     if not bracket:
         return name, [], {}
+    if len(spec) > _LONGEST:
+        raise problem
     try:
-        call = ast.parse(f"f({rest}", mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python's parser, such as on a backslash in a path
+            call = ast.parse(f"f({rest}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "f":
             raise problem
         args = [ast.literal_eval(a) for a in call.args]
@@ -51,7 +58,8 @@ def parse_spec(spec: str, kind: str = "spec") -> tuple[str, list[Any], dict[str,
             if keyword.arg is None:
                 raise problem
             kwargs[keyword.arg] = ast.literal_eval(keyword.value)
-    except (SyntaxError, ValueError) as error:
+    # nested deeper than Python reads, or a list where a name of a table must stand
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise problem from error
     return name, args, kwargs
 
@@ -82,14 +90,15 @@ def bind(factory: Callable[..., T], kind: str, spec: str, args: list[Any], kwarg
     """Call `factory`, turning a wrong parameter into an error that names the right ones.
 
     Raises:
-        InputError: if a parameter is unknown, missing or given twice.
+        InputError: if a parameter is unknown, missing, given twice or of another type than stated.
     """
     signature = inspect.signature(factory)
     try:
-        signature.bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs).arguments
     except TypeError as error:
         known = ", ".join(str(p) for p in signature.parameters.values())
-        raise InputError(f"The {kind} {spec!r} does not fit: {error}. Its parameters are ({known}).") from error
+        raise InputError(f"The {kind} {quoted(spec)} does not fit: {error}. Its parameters are ({known}).") from error
+    check_parameters(factory, f"{kind} {quoted(spec)}", bound)
     return factory(*args, **kwargs)
 
 

@@ -76,7 +76,11 @@ def read_table(kind: type[S], table: Mapping[str, Any], where: str) -> S:
         if match is None:
             raise InputError(f"{where}: {error}.") from error
         key = re.split(r"[.\[]", match["where"])[0]
-        raise InputError(f"{where}: {key} must be {_wanted(match['what'])}, found {quoted(table.get(key))}.") from error
+        found, place = table.get(key), key
+        for i in map(int, re.findall(r"\[(\d+)\]", match["where"])):  # the element of the list that is meant
+            if isinstance(found, list):
+                found, place = found[i], f"{place}[{i}]"
+        raise InputError(f"{where}: {place} must be {_wanted(match['what'])}, found {quoted(found)}.") from error
 
 
 def _wanted(message: str) -> str:

@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._core.arrays import Array, Unread, as_features, to_numpy, vouch
-from ..errors import InputError
-from ..store import Layers
+from .._core.arrays import Array, Unread, as_features, meeting, to_numpy, vouch
+from .._core.frames import unlabelled
+from ..errors import InputError, quoted
+from ..store import Layers, index_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,17 +83,24 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
         facts = dict(layers.provenance) | {"layers": list(layers), "view": layers.view}
         return Side(name or layers.encoder, layers, tuple(layers.ids), facts)
     if isinstance(layers, Mapping):
-        named = {str(k): as_features(v, f"{which}[{k!r}]") for k, v in layers.items()}
+        given = {str(k): (f"{which}[{quoted(k)}]", v) for k, v in layers.items()}
+        if len(given) < len(layers):
+            raise InputError(f"{which}: two layers have the same name; names are texts, so 1 and '1' are one.")
     elif isinstance(layers, (list, tuple)):
-        named = {f"layer_{i:02d}": as_features(v, f"{which}[{i}]") for i, v in enumerate(layers)}
+        given = {f"layer_{i:02d}": (f"{which}[{i}]", v) for i, v in enumerate(layers)}
     else:
-        named = {which: as_features(layers, which)}
-    if not named:
+        given = {which: (which, layers)}
+    if not given:
         raise InputError(f"{which} holds no layers; at least one is needed.")
+    found = {k: unlabelled(v, label) for k, (label, v) in given.items()}
+    named = {k: as_features(v.values, given[k][0]) for k, v in found.items()}
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")
-    return Side(name or which, named, None, {"layers": list(named), "content": _content(named)}, set(named))
+    facts = {"layers": list(named), "content": _content(named)}
+    ids, by_hand = index_of(found, which)
+    held = named if ids is None else Layers(named, ids, encoder=which, ids_given=by_hand)
+    return Side(name or which, held, ids, facts, set(named))
 
 
 def _content(layers: Mapping[str, Array]) -> str:
@@ -112,6 +120,7 @@ def joined(left: Side, right: Side) -> tuple[Side, Side]:
     Raises:
         InputError: if they have no item in common, or different numbers of rows and no ids.
     """
+    left, right = _met(left, right)
     if isinstance(left.layers, Layers) and isinstance(right.layers, Layers):
         a, b = left.layers.join(right.layers)
         return (
@@ -124,3 +133,30 @@ def joined(left: Side, right: Side) -> tuple[Side, Side]:
             "Give both as Layers with ids (iso.Layers.from_arrays) to join them by id."
         )
     return left, right
+
+
+def _met(left: Side, right: Side) -> tuple[Side, Side]:
+    """Both sides in one array library, on one device and in one precision, where not all is NumPy.
+
+    Raises:
+        InputError: if they are of two libraries other than NumPy, or on two devices.
+    """
+    loaded = {(s.name, k): a for s in (left, right) for k, a in _loaded(s.layers).items()}
+    if all(isinstance(a, np.ndarray) for a in loaded.values()):
+        return left, right
+    names = [f"layer {k!r} of {name}" for name, k in loaded]
+    arrays = [as_features(a, name) for a, name in zip(loaded.values(), names, strict=True)]
+    stored = len(loaded) < len(left.layers) + len(right.layers)
+    like = meeting(arrays, names, stored=stored)
+    if like is None:
+        return left, right
+    left = dataclasses.replace(left, layers=_changed(left.layers, like))
+    return left, dataclasses.replace(right, layers=_changed(right.layers, like))
+
+
+def _loaded(layers: Mapping[str, Any]) -> Mapping[str, Any]:
+    return layers.loaded if isinstance(layers, Layers) else layers
+
+
+def _changed(layers: Mapping[str, Any], like: Callable[[Array], Array]) -> Mapping[str, Any]:
+    return layers.changed(like) if isinstance(layers, Layers) else {k: like(as_features(v)) for k, v in layers.items()}

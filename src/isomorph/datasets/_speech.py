@@ -19,9 +19,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .._core import packages as _packages
+from .._core.files import alone
 from .._core.packages import Package
 from .._core.progress import progress
-from .._core.provenance import alone
 from ..errors import IsomorphError, MissingExtraError
 from ._base import FileView
 from ._media import read_audio

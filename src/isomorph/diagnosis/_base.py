@@ -130,13 +130,6 @@ def wide(rows: Any) -> Matrix:
     return array
 
 
-def unit(rows: Matrix) -> Matrix:
-    """Rows at unit length; a zero row stays zero."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    out: Matrix = rows / np.where(norms > 0, norms, 1.0)
-    return out
-
-
 def gain(alignment: Alignment, value: float, chance: float) -> float | None:
     """How far a score is from chance (0) towards the end of its range (1); None where the range has no end."""
     end = alignment.end

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._core.linalg import directions
 from ..metrics import metric as make_metric
 from ..results import Finding, Stitch
-from ._base import Case, Matrix, Signature, gain, unit
+from ._base import Case, Matrix, Signature, gain
 
 
 class ModalityGap(Signature):
@@ -41,7 +42,7 @@ class ModalityGap(Signature):
 
     def look(self, case: Case) -> Sequence[Finding]:
         (x_layer, x), (y_layer, y) = case.pair()
-        a, b = unit(x), unit(y)
+        a, b = directions(x), directions(y)
         gap = float(np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)))
         accuracy = _separability(a, b, case.seed)
         z = _matched(a, b)
@@ -174,7 +175,7 @@ def _separability(a: Matrix, b: Matrix, seed: int) -> float:
 def _matched(a: Matrix, b: Matrix) -> float:
     """Mean cosine of matching items above that of random pairings, in exact standard deviations of the latter."""
     n = len(a)
-    s = unit(a - a.mean(axis=0)) @ unit(b - b.mean(axis=0)).T
+    s = directions(a - a.mean(axis=0)) @ directions(b - b.mean(axis=0)).T
     row, column, all_ = s.mean(axis=1), s.mean(axis=0), s.mean()
     # the sum over a random permutation has variance Σ (s - row - column + mean)² / (n - 1) (Hoeffding 1951)
     spread = float(np.sqrt(np.sum((s - row[:, None] - column[None, :] + all_) ** 2) / (n - 1)))

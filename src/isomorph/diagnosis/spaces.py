@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._core.linalg import top_k
+from .._core.linalg import directions, nearest_others
 from ..significance import duplicates
-from ._base import LayerSignature, Matrix, unit
+from ._base import LayerSignature, Matrix
 
 K = 10
-BLOCK_BYTES = 64 << 20
 
 
 class Anisotropy(LayerSignature):
@@ -63,8 +62,8 @@ class Hubs(LayerSignature):
     @classmethod
     def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
         spread, center = rng.standard_normal((200, 32)), rng.standard_normal((1, 32))
-        x = unit(spread - spread.mean(axis=0)) + unit(center)
-        x[17] = unit(center)  # where all others are near
+        x = directions(spread - spread.mean(axis=0)) + directions(center)
+        x[17] = directions(center)  # where all others are near
         return {"x": x}
 
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
@@ -198,19 +197,11 @@ class DuplicateItems(LayerSignature):
 
 def _mean_cosine(rows: Matrix) -> float:
     """Mean cosine of two different items; items without direction are left out."""
-    u = unit(rows)
+    u = directions(rows)
     m = int(u.any(axis=1).sum())
     return float((np.sum(u.sum(axis=0) ** 2) - m) / (m * (m - 1))) if m > 1 else 0.0
 
 
 def _times_neighbor(rows: Matrix, k: int) -> Matrix:
     """How often each item is among the k nearest others, by cosine."""
-    u, n = unit(rows), len(rows)
-    counts = np.zeros(n)
-    step = max(1, BLOCK_BYTES // (8 * n))
-    for start in range(0, n, step):
-        at = np.arange(start, min(start + step, n))
-        s = u[at] @ u.T
-        s[np.arange(len(at)), at] = -np.inf
-        counts += np.bincount(top_k(s, k)[1].ravel(), minlength=n)
-    return counts
+    return np.asarray(np.bincount(nearest_others(directions(rows), k).ravel(), minlength=len(rows)), dtype=np.float64)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from .._core import linalg
 from .._core.linalg import top_k
 from ..errors import InputError
 from ..maps.retrieval import csls, inverted_softmax
@@ -110,10 +111,7 @@ def rank(
 
 def directions(rows: Matrix) -> Matrix:
     """Rows at unit length; those that have no direction stay zero."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    flat = norms <= TIE * max(float(norms.max(initial=0.0)), np.finfo(np.float64).tiny)
-    unit: Matrix = np.where(flat, 0.0, rows / np.where(flat, 1.0, norms))
-    return unit
+    return linalg.directions(rows, flat=TIE)
 
 
 def _blocks(queries: Matrix, gallery: Matrix, correction: str | None) -> Iterator[tuple[slice, Matrix]]:

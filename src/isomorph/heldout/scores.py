@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.linalg import top_k
+from .._core.linalg import nearest_others
 from ..errors import InputError
 from ..results import DIRECTIONS
 from .retrieval import Ranked, directions, rank
@@ -125,7 +125,7 @@ def neighbor_overlap(predicted: Matrix, target: Matrix) -> ItemScore:
     near = []
     for rows in (predicted, target):
         unit = directions(rows)
-        near.append((_nearest_others(unit, k), ~unit.any(axis=1)))
+        near.append((nearest_others(unit, k), ~unit.any(axis=1)))
     (a, flat_a), (b, flat_b) = near
     common = (a[:, :, None] == b[:, None, :]).any(axis=2).sum(axis=1) / k
     chance = k / (m - 1)
@@ -142,14 +142,3 @@ def accuracy(hit: Matrix, truth: Matrix) -> ItemScore:
     """
     majority = float(np.unique(truth, return_counts=True)[1].max() / len(truth))
     return ItemScore(np.asarray(hit, dtype=np.float64), np.ones(len(truth)), majority)
-
-
-def _nearest_others(unit: Matrix, k: int) -> Matrix:
-    found = []
-    step = max(1, (64 << 20) // (8 * len(unit)))
-    for start in range(0, len(unit), step):
-        rows = np.arange(start, min(start + step, len(unit)))
-        s = unit[rows] @ unit.T
-        s[np.arange(len(rows)), rows] = -np.inf
-        found.append(top_k(s, k)[1])
-    return np.concatenate(found)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.cluster.vq import ClusterError, kmeans2
 
-from .._core.linalg import require_variation, unit_rows
+from .._core.linalg import directions, require_variation, unit_rows
 from ..errors import InputError
 from ._assignment import objective, two_opt
 from ._base import Matrix, as_float64
@@ -90,10 +90,10 @@ def translate_unpaired(
     for part_x, part_y in zip(*halves, strict=True):
         start = _start(unit_x[part_x], unit_y[part_y], clusters, runs, rng)
         turns.append(_refined(unit_x[part_x], unit_y[part_y], start, refinements, rng))
-    agreement = float(np.mean(np.sum(_unit(unit_x @ turns[0]) * _unit(unit_x @ turns[1]), axis=1)))
-    closer = max(turns, key=lambda turn: _closeness(_unit(unit_x @ turn), unit_y))
+    agreement = float(np.mean(np.sum(directions(unit_x @ turns[0]) * directions(unit_x @ turns[1]), axis=1)))
+    closer = max(turns, key=lambda turn: _closeness(directions(unit_x @ turn), unit_y))
     turn = _refined(unit_x, unit_y, closer, max(1, refinements // 3), rng)
-    closeness = _closeness(_unit(unit_x @ turn), unit_y)
+    closeness = _closeness(directions(unit_x @ turn), unit_y)
     success = agreement >= AGREEMENT
     reason = (
         f"Rotations learnt from two disjoint halves of the items agree (mean cosine {agreement:.2f})."
@@ -120,13 +120,13 @@ def _start(x: Matrix, y: Matrix, clusters: int, runs: int, rng: np.random.Genera
     better = found[: max(1, len(found) // 2)]
     turns = [_from_centroids(x, y, [run]) for run in better] + [_from_centroids(x, y, better)]
     turns = [_refined(x, y, turn, TRIAL_ROUNDS, rng) for turn in turns]
-    return max(turns, key=lambda turn: _closeness(_unit(x @ turn), y))
+    return max(turns, key=lambda turn: _closeness(directions(x @ turn), y))
 
 
 def _from_centroids(x: Matrix, y: Matrix, matched: list[tuple[float, Matrix, Matrix]]) -> Matrix:
     """The rotation of items onto those of the other side that are as like the matched centroids as they are."""
     a, b = (
-        _unit(_standardised(side @ _unit(np.vstack([run[1 + which] for run in matched])).T))
+        directions(_standardised(side @ directions(np.vstack([run[1 + which] for run in matched])).T))
         for which, side in enumerate((x, y))
     )
     return _rotation(x, _mean_nearest(a @ b.T, y))
@@ -136,7 +136,7 @@ def _refined(x: Matrix, y: Matrix, turn: Matrix, rounds: int, rng: np.random.Gen
     """The rotation after pairing each item with the mean of its nearest ones, again and again."""
     for _ in range(rounds):
         rows = rng.permutation(len(x))[: max(NEIGHBOURS, len(x) * 3 // 4)]
-        turn = _rotation(x[rows], _mean_nearest(_corrected(_unit(x[rows] @ turn) @ y.T), y))
+        turn = _rotation(x[rows], _mean_nearest(_corrected(directions(x[rows] @ turn) @ y.T), y))
     return turn
 
 
@@ -192,12 +192,6 @@ def _similarities(rows: Matrix) -> Matrix:
 def _standardised(rows: Matrix) -> Matrix:
     standardised: Matrix = (rows - rows.mean(axis=0)) / rows.std(axis=0)
     return standardised
-
-
-def _unit(rows: Matrix) -> Matrix:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Matrix = rows / np.where(norms > 0, norms, 1.0)
-    return unit
 
 
 def _closeness(translated: Matrix, y: Matrix) -> float:

@@ -21,6 +21,7 @@ from ..nulls.judge import FEW, every_order
 
 State = TypeVar("State")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 INVARIANCES = {
     "rotation": "x -> x Q, Q orthogonal with determinant +1",
@@ -186,6 +187,13 @@ class Metric(ABC, Generic[State]):
         share of the normalised product. A root or an angle of such a sum is shared out like the sum. `contribution`
         says which it is. A term is no score by itself: it may lie outside `range`, and it moves with the other items.
         None, for all data, where an item's part has no meaning.
+        """
+        return None
+
+    def neighbors(self, state: State, count: int) -> Ints | None:
+        """The neighbours that the metric reads of a layer: host array (n_items, min(count, k)), nearest first.
+
+        None, for all data, where it reads none.
         """
         return None
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._core.arrays import Array, take_rows
+from .._core.arrays import Array, take_rows, to_numpy
 from .._core.linalg import number, top_k, unit_rows
 from .._core.memory import require
 from ..errors import InputError
@@ -114,6 +114,10 @@ class Cknna(Metric["MaskedKernel"]):
             for x, ox in zip(xs, own_x, strict=True)
         ]
         return xp.stack(rows)
+
+    def neighbors(self, state: MaskedKernel, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        masked = np.where(to_numpy(state.mask) > 0, to_numpy(state.values), -np.inf)
+        return np.argsort(-masked, axis=1, kind="stable")[:, : min(count, self.k)]
 
     @property
     def contribution(self) -> str:

@@ -143,7 +143,7 @@ class KernelMetric(Metric[Kernel]):
         return np.asarray(item_products(xs, ys) * (xs[0].n * self._outer_factors(xs, ys)))
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
-        """Exact mean, standard deviation and skewness under re-pairing; see `_ucentred`."""
+        """Exact mean, standard deviation and skewness under re-pairing; see `isomorph.nulls.ucentred`."""
         n, linear = xs[0].n, self.kernel in {"linear", "cosine"}
         if linear and not fits(4 * n * n * 8):
             return self._mean_alone(xs, ys)

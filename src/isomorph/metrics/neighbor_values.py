@@ -16,7 +16,7 @@ from ..nulls import Null
 from ..nulls.motifs import invariants, permutation_moments
 from ._base import NO_DIRECTION, NO_NEIGHBORS, Metric, choice
 from ._engines.neighbors.edges import EdgeTable
-from ._engines.neighbors.graphs import SIMILARITIES, Floats, Neighbours, check_k, mid_ranks, nearest
+from ._engines.neighbors.graphs import SIMILARITIES, Floats, Ints, Neighbours, check_k, mid_ranks, nearest
 from ._engines.pairs import over_pairs
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
@@ -111,6 +111,9 @@ class SecondOrderCosine(Metric[Surroundings]):
         for _, i, j, cosines in self._cosines(xs, ys):
             total[i, j] += cosines.sum()
         return xs[0].graph.home.put(total / xs[0].graph.n)
+
+    def neighbors(self, state: Surroundings, count: int) -> Ints:
+        return state.graph.first(count)
 
     @property
     def contribution(self) -> str:
@@ -276,6 +279,9 @@ class InformationImbalance(Metric[Ranking]):
             at = order[source] * n + order[target]
             total = table.weights.T @ np.stack([np.take(y.ranks.reshape(-1), at) for y in ys], axis=1)
             yield (n / 2 - np.asarray(total) / (n * self.k)) / ((n - self.k - 1) / 2)
+
+    def neighbors(self, state: Ranking, count: int) -> Ints:
+        return state.graph.first(count)
 
     @property
     def contribution(self) -> str:

@@ -1,9 +1,8 @@
 """Neighbour metrics: do two representations agree on which items are close?
 
 All read the k nearest neighbours of each item in either representation. How they are found, what happens to the item
-itself and to ties is the same for all and stated in `isomorph.metrics._engines.neighbors.graphs`:
-self is excluded by index, tied items
-share their places.
+itself and to ties is the same for all and stated in `isomorph.metrics._engines.neighbors.graphs`: self is excluded by
+index, tied items share their places.
 """
 
 from __future__ import annotations
@@ -83,6 +82,9 @@ class NeighbourMetric(Metric[Neighbours]):
 
     def permute(self, state: Neighbours, order: np.ndarray[Any, Any]) -> Neighbours:
         return state.permuted(order)
+
+    def neighbors(self, state: Neighbours, count: int) -> Ints:
+        return state.first(count)
 
     def recall(self, x: Any) -> float:
         """Share of the true neighbours of a sample of the items of `x` that the index finds; 1 if it is exact.
@@ -251,7 +253,7 @@ class JaccardKnn(EdgeMetric):
         return "Klabunde et al. 2023, Similarity of Neural Network Models, section 3.4 (after Schumacher et al. 2021)"
 
     def null_moments(self, xs: Graphs, ys: Graphs) -> Null | None:
-        """Mean and standard deviation are exact; in the skewness one of three sums is approximate, see `_overlaps`.
+        """Mean and standard deviation are exact; of the skewness one of three sums is not, see `overlap_moments`.
 
         None where items are tied: a share of a neighbour is not a common neighbour or none.
         """

@@ -41,7 +41,7 @@ def stitch_networks(
     output: Callable[[Any], Any] | None = None,
     random_bottom: Any = None,
     random_draws: int = 1,
-    other_bottoms: Mapping[str, Any] | None = None,
+    bottom_baselines: Mapping[str, Any] | None = None,
     margin: float = 0.1,
     batch_size: int = 256,
     seed: int = 0,
@@ -76,10 +76,10 @@ def stitch_networks(
             items that the networks were not trained on for the test.
         groups: One group an item; a group is never both fitted on and scored.
         output: Turns what the top returns into class scores; by default its ``logits``, or what it returns.
-        random_bottom: Untrained bottom, or a function from a seed to one; by default the bottom with weights drawn
+        random_bottom: The untrained baseline: a network, or a function from a seed to one; by default the bottom with weights drawn
             anew. Its batch norms get the statistics of the training items.
         random_draws: How many untrained bottoms.
-        other_bottoms: Further controls by name, such as a bottom trained on permuted labels.
+        bottom_baselines: Name -> networks that take the place of the bottom, such as one trained on permuted labels.
         margin: A cut that gains no more accuracy than this over the random bottom is called uninformative.
         batch_size: Items that run together.
         seed: Seed of the split, untrained bottoms, permutations and training.
@@ -97,13 +97,13 @@ def stitch_networks(
             not separate the top.
     """
     torch = import_torch("stitch_networks")
-    for which, module in (("bottom", bottom), ("top", top), *(other_bottoms or {}).items()):
+    for which, module in (("bottom", bottom), ("top", top), *(bottom_baselines or {}).items()):
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"{which} must be a torch.nn.Module, found {type(module).__name__}.")
     settings = NetworkSettings(
         cuts=cuts,
         stitch=stitch,
-        fit=fit if isinstance(fit, str) else tuple(fit),
+        fit=fit,  # type: ignore[arg-type]  # the value makes a tuple of any sequence
         test=test,  # type: ignore[arg-type]  # row numbers may be any sequence
         random_draws=random_draws,
         margin=margin,
@@ -119,7 +119,7 @@ def stitch_networks(
     split = read_split(below.n, test, groups, seed)
     pairs = list(settings.cuts)
     twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed, i)) for i in range(random_draws)]
-    others = dict(other_bottoms or {})
+    others = dict(bottom_baselines or {})
     with frozen(bottom, top, *twins, *others.values()):
         for twin in twins:
             calibrate_norms(twin, below, split.train, batch_size)
@@ -179,7 +179,7 @@ class _Study:
             "bottom": state_fingerprint(self.bottom.module),
             "top": state_fingerprint(self.top.module),
             "random_bottoms": [state_fingerprint(t.module) for t in self.twins],
-            "other_bottoms": {name: state_fingerprint(n.module) for name, n in self.others.items()},
+            "bottom_baselines": {name: state_fingerprint(n.module) for name, n in self.others.items()},
             "data": self.bottom.inputs.content,
             "top_data": self.top.inputs.content,
             "labels": NetworkInputs(self.labels, "labels").content,

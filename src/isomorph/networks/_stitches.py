@@ -7,12 +7,12 @@ and second moments of the rows, which are summed over batches in float64, so tha
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import Any, Literal
 
 from .._core.registry import bind, format_spec, parse_spec
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +137,8 @@ def read_fits(specs: Any) -> list[Fit]:
     Raises:
         InputError: as `read_form`, or if there is none.
     """
+    if not isinstance(specs, str | Sequence):
+        raise InputError(f"fit={quoted(specs)} must be a name such as 'least_squares', or a list of them.")
     fits = [_read(_FITS, "fit", s) for s in ([specs] if isinstance(specs, str) else list(specs))]
     if not fits:
         raise InputError("fit is empty; name at least one, such as 'least_squares'.")

@@ -10,6 +10,7 @@ from typing import Any
 from .._core.checks import as_count, as_seed
 from .._core.settings import Settings
 from ..errors import InputError, quoted
+from ._stitches import read_fits, read_form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,9 @@ class NetworkSettings(Settings):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cuts", tuple(read_cuts(self.cuts)))
+        read_form(self.stitch)
+        read_fits(self.fit)
+        object.__setattr__(self, "fit", self.fit if isinstance(self.fit, str) else tuple(self.fit))
         as_count(self.random_draws, "random_draws")
         as_count(self.batch_size, "batch_size")
         real = isinstance(self.margin, numbers.Real) and not isinstance(self.margin, bool)

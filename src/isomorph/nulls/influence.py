@@ -19,21 +19,20 @@ class Influence(NamedTuple):
     """The infinitesimal jackknife of every score of a block.
 
     Attributes:
-        values: (n, len(xs), len(ys)); n times the change of the score per weight given to an item. They sum to zero
-            over items.
-        second: (len(xs), len(ys)); what pairs of items add to the first-order variance twice, once for each of their
-            items, though they vary once. It is also the least that the variance can be. Zero where items do not
-            interact.
-        pairs: What that is made of, for the first score of the block: gives rows start to stop, dense or sparse, of the
-            symmetric matrix of what two items add together, up to a constant, zero on the diagonal. Its sum of squares
-            about the mean is twice `second`. None where items do not interact.
-        products: The same where rows would be dear: gives the products of that matrix with columns.
-        own: (n, len(xs), len(ys)); n times half the second derivative by an item's own weight: what the score does not
-            lose when the item is left out. None where it is nothing.
-        higher: Whether more than two items also add something together, as beneath a root. The share of the variance
-            that the first order counts k times over is then counted k (k - 1) / 2 times in `second`, and so on with
-            changing signs; 1 / (1 + second / first) is taken for the sum of that series.
-        known: (len(xs), len(ys)); which scores have influences. None if all have.
+        values: Influence function (n, len(xs), len(ys)): the derivative of the score by an item's weight, times n. It
+            sums to zero over items.
+        second: Second-order variance of Hoeffding's decomposition (len(xs), len(ys)), of interactions of two items,
+            which the first-order jackknife counts twice: subtracted once, and the least that the variance can be. Zero
+            where items do not interact.
+        pairs: Second-order terms of the first score of the block: gives rows start to stop, dense or sparse, of the
+            symmetric matrix of the interactions of two items, up to a constant, zero on the diagonal. Its sum of
+            squares about the mean is twice `second`. None where items do not interact.
+        products: The same where rows would cost too much: gives the products of that matrix with columns.
+        own: Half the second derivative by an item's own weight, times n, (n, len(xs), len(ys)): the difference between
+            the infinitesimal jackknife and leaving the item out. None where it is zero.
+        higher: True for scores nonlinear beyond second order (Procrustes). The jackknife's bias is an alternating
+            series in second / first then; its sum is approximated by 1 / (1 + second / first).
+        known: Which scores have influences (len(xs), len(ys)). None if all have.
     """
 
     values: Floats
@@ -46,7 +45,7 @@ class Influence(NamedTuple):
 
     @property
     def left_out(self) -> Floats:
-        """What the score loses when an item is left out, times n, about its mean."""
+        """The jackknife: what the score loses when an item is left out, times n, less the mean over items."""
         return self.values if self.own is None else np.asarray(self.values - self.own + self.own.mean(axis=0))
 
     @property
@@ -67,7 +66,7 @@ class Influence(NamedTuple):
             def products(z: Floats) -> Floats:
                 return one(z) - two(z)
 
-            # half of it: where two scores are high, the whole made errors an eighth too small, and a test must not be
+            # half the correction: the full one made tests anticonservative (errors 1/8 too small) at high scores
             return Influence(values, np.full((1, 1), probed(products, n) / 4), None, products, own, higher=True)
         if self.pairs is None or other.pairs is None:
             return Influence(values, np.zeros((1, 1)), own=own)

@@ -4,8 +4,8 @@ In this order:
 
 1. **counted among all pairings** where these are few (`FEW` items or fewer, n! - 1 orders beside the observed one);
 2. **exact**: the tail of a distribution with the null's exact moments, where moments tell the tail;
-3. **sampled**: counted among random permutations, where no tail is known, or where the sample speaks against the exact
-   tail: so many permutations reach the score as would, were the exact p right, in one sample of ten thousand;
+3. **sampled**: counted among random permutations, where no tail is known, or where the sample rejects the exact tail:
+   its exceedance count has a binomial tail probability below 1e-4 under the exact p;
 4. **a bound** that holds for every distribution of that mean and deviation (Cantelli), where moments tell no tail and
    nothing was sampled.
 
@@ -34,7 +34,7 @@ FEW = 7
 """Among so many items or fewer all pairings are counted: 5,040 at the most."""
 ROUNDING = 1e-6
 """Relative difference under which two scores are equal: float32 products agree with float64 to this."""
-_REFUTED = 1e-4
+_REFUTED = 1e-4  # binomial tail probability of the exceedance count, below which the exact p is rejected
 _FEW_DECIDE = "a few items decide the score of {}, so p there is "
 
 

@@ -27,14 +27,14 @@ class Null:
         exact: True if the moments are exact for this data, False if they were sampled; of the skewness see below.
         n: Number of items.
         source: Where the moments come from.
-        step: Spacing of the possible scores where they lie on a lattice (counts), 0 otherwise: the p-value then reads
-            the continuous tail half a step lower.
-        weights: What carries the far tail where it is known: leading weights of squared normal numbers, in units of
+        step: Lattice spacing where scores are counts, 0 otherwise: continuity correction reads the continuous tail half
+            a step lower.
+        weights: Leading weights of the weighted chi-squares that carry the far tail, where they are known, in units of
             `std`, along a last axis; see `nulls/tails.py`.
         exact_skewness: False where the skewness beside an exact mean and deviation is an approximation; `source` says
             which.
-        scale: How much the spread of the score varies with how the largest entries of the two matrices meet, where
-            that is known: the relative variance of its square, large where few items are far out.
+        scale: Relative variance of the conditional variance (given how the sizes of the entries of the two matrices
+            meet), where it is known; above about 1 a few outlying items decide.
         sample: Scores of sampled re-pairings, or where all pairings are few those of all (`exact` is true then, and the
             observed one is among them): p is counted among them.
         distance: Whether lower scores are more alike: p is then the chance of a score at most as high.

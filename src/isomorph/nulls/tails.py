@@ -20,12 +20,12 @@ from .._core.arrays import Array, to_numpy
 Floats = np.ndarray[Any, Any]
 
 LEADING = 4  # eigenvalues kept of each matrix: three already give the same tail as ten
-_FAR = 0.01  # below it the two tails part
-_SCALED = 1e-4  # a scale that varies less changes no tail
-_MIXED = 0.03  # above it three moments are right whatever the scale
+_FAR = 0.01  # p below which the saddlepoint and the Pearson III tail part
+_SCALED = 1e-4  # relative variance of the scale under which the scale mixture is its Pearson III tail
+_MIXED = 0.03  # p above which three moments are right whatever the scale
 _NODES = 48
 _MOST_SCALE, _MOST_SKEWNESS = 10.0, 3.5  # measured (docs/nulls.md); directions make a skewness of √8 at the most
-_SPARE, _ROUNDS = 8, 6  # further vectors that speed the iteration up, and how often it is done
+_SPARE, _ROUNDS = 8, 6  # oversampling; power iterations
 _MOST = 0.98  # of the variance that the leading products may take, so that something is left for the rest
 
 

@@ -67,8 +67,9 @@ class Invariants(NamedTuple):
         trace: Sum of its diagonal.
         off: Sum of its off-diagonal entries.
         sums: The 17 sums of `INVARIANTS`, after the mean of the diagonal and that of the rest were subtracted.
-        squares: Of the matrix of squared effects of items and of pairs (see `Moments.scale`): its trace, the sum of the
-            rest, and sums 2 to 5 of `INVARIANTS` after both means were subtracted.
+        squares: The same of the matrix of squared effects, main effects of items on its diagonal and interactions of
+            pairs off it, from which `Moments.scale` follows: its trace, the sum of its off-diagonal entries, and sums 2
+            to 5 of `INVARIANTS` after both means were subtracted.
     """
 
     n: int
@@ -81,10 +82,10 @@ class Invariants(NamedTuple):
 class Moments(NamedTuple):
     """Mean, variance and third central moment of <A, P B P'> for every A and B: arrays (len(as), len(bs)).
 
-    ``scale`` is the relative variance of what the variance would be, given how large effects meet, were their signs
-    drawn anew. With A_ij = u_i + u_j + W_ij off the diagonal, less the mean, and likewise B, that variance is
-    V = Σ_i l_i² l'_π(i)² + 2 Σ_i≠j W_ij² W'_π(i)π(j)², l_i² = A_ii² + 2 (n - 2) u_i². Where a few items are far out, V
-    varies much: the score is small mostly, and large when far items meet, a tail that three moments do not know.
+    ``scale`` is the relative variance of the conditional variance: V, the variance over random signs of all effects,
+    given which item meets which. With main effects and interactions A_ij = u_i + u_j + W_ij off the diagonal, less the
+    mean, and likewise B, it is V = Σ_i l_i² l'_π(i)² + 2 Σ_i≠j W_ij² W'_π(i)π(j)², l_i² = A_ii² + 2 (n - 2) u_i². With
+    outlying items V varies much, since the score is large only when they meet: a tail that three moments do not show.
     """
 
     mean: Floats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import numpy as np
@@ -196,6 +196,14 @@ class Alignment(Result):
                 raise InputError(f"{self.metric}: {name} of shape {array.shape} does not fit layers {wanted}.")
         if not self.values.size:
             raise InputError(f"{self.metric}: an alignment needs at least one pair of layers.")
+
+    def contradictions(self) -> Iterator[str]:
+        for side, layers, dims in (("x", self.x_layers, self.x_dims), ("y", self.y_layers, self.y_dims)):
+            if len(layers) != len(dims):
+                yield f"there are {len(dims)} {side}_dims for {len(layers)} layers"
+        sizes = {len(np.ravel(v)) for v in self.gallery.values()} if self.gallery else set()  # type: ignore[call-overload]  # a TypedDict of arrays
+        if len(sizes) > 1:
+            yield "the parts of its gallery have unlike lengths"
 
     @property
     def shape(self) -> tuple[int, int]:

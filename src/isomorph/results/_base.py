@@ -6,16 +6,18 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 import numpy as np
 
 from .._core.files import parse_json, read_text, reason, write_target
-from ..errors import InputError
+from .._core.hints import fits
+from ..errors import InputError, quoted
+from ._ranges import check_ranges
 
 FORMAT = 1
 _KINDS: dict[str, type[Result]] = {}
@@ -35,6 +37,10 @@ class Result:
     def upgraded(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The fields of a file, with those that files of earlier versions do not hold."""
         return fields
+
+    def contradictions(self) -> Iterator[str]:
+        """What in a result that was read from a file contradicts itself, such as lists of unlike lengths."""
+        yield from ()
 
     def to_json(self) -> str:
         """The result as text; floats keep every digit, and equal results give equal bytes."""
@@ -68,24 +74,20 @@ def load_result(path: str | os.PathLike[str]) -> Any:
     Raises:
         InputError: if the file cannot be read as a result.
     """
+    text = read_text(path, "the result")
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
-    except OSError as error:
-        raise InputError(f"Cannot read the result {path}: {error.strerror or error}.") from error
+        data = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{path} is not a saved result: it is not JSON ({error}).") from error
+        raise InputError(f"{path} is not a saved result: it is not JSON that can be read ({error}).") from error
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(kind, str) or data.get("isomorph") != FORMAT or kind not in _KINDS:
         raise InputError(f"{path} is not a result of this version of Isomorph (format {FORMAT}).")
     data.pop("isomorph")
     try:
         return _decode(data)
-    except (KeyError, TypeError, ValueError, InputError) as error:
-        raise InputError(f"{path} is damaged: {error}. Make it again with the command in its provenance.") from error
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number that a result can hold")
+    except Exception as error:  # whatever a file that was edited makes its class trip over
+        what = f"{quoted(error.args[0])} is missing" if isinstance(error, KeyError) and error.args else reason(error)
+        raise InputError(f"{path} is damaged: {what}. Make it again with the command in its provenance.") from error
 
 
 def _has_gaps(field: dataclasses.Field[Any]) -> bool:
@@ -119,49 +121,49 @@ def _decode(value: Any, gaps: bool = False) -> Any:
         return value
     kind = value.get("kind")
     if kind == "array" and "shape" in value:
-        if None in value["data"] and not gaps:
-            raise ValueError("an array holds null, no number")
-        array = np.array(value["data"], dtype=value["dtype"]).reshape(value["shape"])
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"an array holds {array.dtype}, not numbers")
-        return array
+        return _array(value, gaps)
     if isinstance(kind, str) and kind in _KINDS:
         cls: Any = _KINDS[kind]  # for the cache, as a class that can be hashed
         may = {f.name for f in dataclasses.fields(cls) if _has_gaps(f)}
         fields = dict(cls.upgraded({k: _decode(v, k in may) for k, v in value.items() if k != "kind"}))
         for name, hint in _hints(cls).items():
-            if name in fields and not _is(fields[name], hint):
-                raise ValueError(f"{kind}.{name}={fields[name]!r} cannot be".replace("\n", " "))
-        return cls(**fields)
+            if name in fields and not fits(fields[name], hint):
+                raise ValueError(f"{kind}.{name}={quoted(fields[name])} cannot be")
+        check_ranges(kind, fields, _hints(cls))
+        result = cls(**fields)
+        for problem in result.contradictions():
+            raise ValueError(f"{kind}: {problem}")
+        return result
     return {k: _decode(v) for k, v in value.items()}
+
+
+def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
+    """The array of a file.
+
+    Raises:
+        ValueError: if it holds something else than numbers of its type, or not as many as its shape says.
+    """
+    data, dtype, shape = value.get("data"), value.get("dtype"), value.get("shape")
+    if not isinstance(data, list) or not isinstance(dtype, str) or re.fullmatch(r"[<>|=]?[biuf][1248]", dtype) is None:
+        raise ValueError(f"an array of type {quoted(dtype)} cannot be read")
+    if (
+        not isinstance(shape, list)
+        or not all(type(k) is int and k >= 0 for k in shape)
+        or math.prod(shape) != len(data)
+    ):
+        raise ValueError(f"an array of shape {quoted(shape)} does not hold {len(data)} values")
+    kinds = {type(v) for v in data} - ({type(None)} if gaps else set())
+    wanted = {"b": {bool}, "f": {int, float}}.get(np.dtype(dtype).kind, {int})
+    if not kinds <= wanted:
+        odd = next(v for v in data if type(v) not in wanted and not (gaps and v is None))
+        raise ValueError(f"an array of type {dtype} holds {quoted(odd)}")
+    array = np.array(data, dtype=dtype).reshape(shape)
+    if array.dtype.kind == "f" and not np.isfinite(array[~np.isnan(array)] if gaps else array).all():
+        raise ValueError("an array holds an infinite number")
+    return array
 
 
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
     names = {f.name for f in dataclasses.fields(cls)}
     return {k: v for k, v in get_type_hints(cls).items() if k in names}
-
-
-def _is(value: Any, hint: Any) -> bool:
-    """Whether a value has the shape that a field's type says, as far as results go."""
-    origin: Any = get_origin(hint) or hint
-    args: tuple[Any, ...] = get_args(hint)
-    if origin in (Union, UnionType):
-        return any(_is(value, a) for a in args)
-    if is_typeddict(origin):
-        hints = get_type_hints(origin)
-        return isinstance(value, dict) and all(k in value and _is(value[k], h) for k, h in hints.items())
-    if isinstance(value, bool) and origin in (int, float):
-        return False
-    if origin is float:
-        return isinstance(value, int | float)
-    if origin is Any or not isinstance(origin, type):
-        return True
-    if not isinstance(value, origin):
-        return False
-    if isinstance(value, Mapping) and args:
-        return all(_is(v, args[1]) for v in value.values())
-    if isinstance(value, tuple) and args:
-        inner = args[:1] * len(value) if args[-1] is Ellipsis else args
-        return len(inner) == len(value) and all(map(_is, value, inner))
-    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ..errors import UnknownNameError
@@ -59,6 +59,12 @@ class CutStitch(Result):
     controls: Mapping[str, Mapping[str, float]]
     above_random: tuple[float, float]
     margin: float
+
+    def contradictions(self) -> Iterator[str]:
+        if "random_bottom" not in self.controls or not all({"accuracy", "r2"} <= set(c) for c in self.controls.values()):
+            yield "a control is missing, or one of its scores"
+        if self.base_accuracy <= 0:
+            yield "the top alone scores nothing, so that no share of it can be kept"
 
     @property
     def relative_accuracy(self) -> float:

@@ -23,10 +23,14 @@ class Neighborhoods(Result):
         x_layer: The layer of `x`.
         y_layer: The layer of `y`.
         k: Neighbours listed an item.
-        ids: The listed items, those of the highest overlap first.
+        ids: The listed items, those that both see most alike first.
         overlap: Share of common neighbours of each listed item, in [0, 1].
         x_neighbors: Ids of each item's neighbours in `x`, nearest first.
         y_neighbors: The same in `y`.
+        nearest_by: What they are nearest by: ``"cosine"``, or the metric whose own neighbours they are.
+        ranked_by: What the items are ranked by: ``"overlap"``, or the metric to whose score they give most and least.
+        given: What each listed item gives to that score, whose mean over all items it is; the overlap itself where it
+            is what they are ranked by. Empty in older files.
     """
 
     kind: ClassVar[str] = "neighborhoods"
@@ -38,6 +42,14 @@ class Neighborhoods(Result):
     overlap: tuple[float, ...]
     x_neighbors: tuple[tuple[str, ...], ...]
     y_neighbors: tuple[tuple[str, ...], ...]
+    nearest_by: str = "cosine"
+    ranked_by: str = "overlap"
+    given: tuple[float, ...] = ()
+
+    def contradictions(self) -> Iterator[str]:
+        lists: list[tuple[Any, ...]] = [self.ids, self.overlap, self.x_neighbors, self.y_neighbors]
+        if len({len(v) for v in lists + ([self.given] if self.given else [])}) > 1:
+            yield "it lists unlike numbers of items"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -90,6 +102,10 @@ class Scan(Result, Mapping[str, Alignment]):
     def __post_init__(self) -> None:
         if not self.alignments:
             raise InputError("The scan holds no metric; it needs at least one alignment.")
+
+    def contradictions(self) -> Iterator[str]:
+        if len({(a.x_layers, a.y_layers) for a in self.alignments.values()}) > 1:
+            yield "its alignments are of unlike layers"
 
     def __getitem__(self, metric: str) -> Alignment:
         if metric in self.alignments:

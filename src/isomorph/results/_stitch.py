@@ -190,6 +190,10 @@ class Curve(Result):
     high: tuple[float, ...]
     chance: tuple[float, ...]
 
+    def contradictions(self) -> Iterator[str]:
+        if len({len(v) for v in (self.sizes, self.values, self.low, self.high, self.chance)}) > 1:
+            yield "its sizes and scores have unlike lengths"
+
     def __repr__(self) -> str:
         points = ", ".join(f"{n}: {v:.3f}" for n, v in zip(self.sizes, self.values, strict=True))
         return f"Curve({self.map}, {self.score} over {self.over}: {points})"
@@ -218,6 +222,10 @@ class Examples(Result):
     rank: tuple[float, ...]
     verdict: tuple[str, ...]
     found: tuple[tuple[str, ...], ...]
+
+    def contradictions(self) -> Iterator[str]:
+        if len({len(v) for v in (self.ids, self.rank, self.verdict, self.found)}) > 1:
+            yield "it lists unlike numbers of queries"
 
 
 class BestMap(NamedTuple):
@@ -312,6 +320,23 @@ class Stitch(Result, Mapping[str, MapScores]):
     def control(self, label: str) -> Condition:
         """What the control of a label is; a baseline takes the place of a side."""
         return condition_of(self.conditions, label, CONTROL, BASELINE)
+
+    def contradictions(self) -> Iterator[str]:
+        layers = (len(self.x_layers), len(self.y_layers))
+        if not self.maps or not self.chosen:
+            yield "there is no map or no split in it"
+        elif any(x not in self.x_layers or y not in self.y_layers for x, y in self.chosen):
+            yield "a layer was chosen that is not there"
+        if any(table.shape != layers for table in (self.layer_scores, *self.baseline_layer_scores.values())):
+            yield f"its layer scores do not fit {layers[0]} × {layers[1]} layers"
+        if len({len(v) for v in (self.chosen, self.n_train, self.n_test, self.test_rows)}) > 1:
+            yield "its parts are of unlike numbers of splits"
+        if len(self.ids) != self.n or any(not 0 <= row < self.n for rows in self.test_rows for row in rows):
+            yield f"its ids or held-out rows do not fit {self.n} items"
+        wanted = {self.decided_by, *(f"{d}.{k}" for d in DIRECTIONS for k in RETRIEVAL)}
+        for name, scores in self.maps.items():
+            if missing := sorted(wanted - set(scores.scores)):
+                yield f"{name} has no score {missing[0]}"
 
     def __getitem__(self, map: str) -> MapScores:
         if map in self.maps:

@@ -2,64 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from .._core.arrays import Array, as_features, take_rows, to_numpy
-from .._core.linalg import sum_squares, top_k
+from .._core.arrays import to_numpy
+from .._core.linalg import directions, nearest_others
 from ..conditions.sides import Side
+from ..errors import InputError
+from ..metrics import Metric
 from ..results import Alignment, Neighborhoods
 
 SHOWN_ITEMS = 12  # neighbourhoods kept of the items seen most alike, and of those seen least alike
+_BLOCK = 512  # items whose neighbours' features are held at once
+
+Floats = np.ndarray[Any, Any]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def neighborhoods(left: Side, right: Side, alignment: Alignment, k: int) -> Neighborhoods | None:
-    """Neighbours, by cosine, of the items with the highest and the lowest overlap."""
+def neighborhoods(left: Side, right: Side, metric: Metric[Any], alignment: Alignment, k: int) -> Neighborhoods | None:
+    """Neighbours of the items that give most and least to the best score.
+
+    A neighbor metric's own neighbours are listed, of any other metric those by cosine. Items are ranked by what they
+    give to the score (`Metric.contributions`), or by the share of common neighbours where that has no meaning.
+
+    Args:
+        left: One side, its ids known.
+        right: The other side.
+        metric: The metric of the alignment.
+        alignment: Whose best pair of layers is shown.
+        k: Neighbours an item, at the most.
+    """
     assert left.ids is not None  # the caller lists neighbours only where ids are known
-    best = alignment.best()
-    k = min(k, left.n - 1)
-    (x_sim, x_near), (y_sim, y_near) = (
-        _nearest(as_features(side.layers[layer], layer), k)
-        for side, layer in ((left, best.x_layer), (right, best.y_layer))
-    )
-    overlap = np.array([len(np.intersect1d(a, b)) for a, b in zip(x_near, y_near, strict=True)]) / k
-    # among equal overlaps, items whose neighbours are close in both spaces say the most
-    closeness = _standard(x_sim.mean(axis=1)) + _standard(y_sim.mean(axis=1))
-    order = np.lexsort((np.arange(left.n), -closeness, -overlap))
-    least = np.lexsort((np.arange(left.n), -closeness, overlap))
+    best, count = alignment.best(), min(k, left.n - 1)
+    rows = [side.features(layer) for side, layer in ((left, best.x_layer), (right, best.y_layer))]
+    states = [metric.prepare(v) for v in rows]
+    units = [directions(np.asarray(to_numpy(v))) for v in rows]
+    own = [metric.neighbors(state, count) for state in states]
+    x_near, y_near = (nearest_others(u, count) if o is None else o for u, o in zip(units, own, strict=True))
+    overlap = (x_near[:, :, None] == y_near[:, None, :]).any(axis=2).mean(axis=1)
+    given = _contributions(metric, states)
+    score = overlap if given is None else -given if metric.distance else given
+    # of items that score the same, those whose neighbours are close in both spaces say the most
+    closeness = np.sum([_standard(_mean_cosines(u, v)) for u, v in zip(units, (x_near, y_near), strict=True)], axis=0)
+    order = np.lexsort((np.arange(left.n), -closeness, -score))
+    least = np.lexsort((np.arange(left.n), -closeness, score))
     shown = min(SHOWN_ITEMS, left.n // 2)
-    rows = np.concatenate([order[:shown], least[:shown][::-1]])
+    chosen = np.concatenate([order[:shown], least[:shown][::-1]])
     ids = left.ids
     return Neighborhoods(
         x_layer=best.x_layer,
         y_layer=best.y_layer,
-        k=k,
-        ids=tuple(ids[i] for i in rows),
-        overlap=tuple(float(overlap[i]) for i in rows),
-        x_neighbors=tuple(tuple(ids[j] for j in x_near[i]) for i in rows),
-        y_neighbors=tuple(tuple(ids[j] for j in y_near[i]) for i in rows),
+        k=int(x_near.shape[1]),
+        ids=tuple(ids[i] for i in chosen),
+        overlap=tuple(float(overlap[i]) for i in chosen),
+        x_neighbors=tuple(tuple(ids[j] for j in x_near[i]) for i in chosen),
+        y_neighbors=tuple(tuple(ids[j] for j in y_near[i]) for i in chosen),
+        nearest_by="cosine" if own[0] is None else metric.spec,
+        ranked_by="overlap" if given is None else metric.spec,
+        given=tuple(float(v) for v in (overlap if given is None else given)[chosen]),
     )
 
 
-def _nearest(features: Array, k: int, block: int = 2048) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Cosines and indices of each item's k nearest other items; an item without direction is equally near to all."""
-    xp = array_namespace(features)
-    norms = sum_squares(features, axis=1) ** 0.5
-    unit = features / xp.astype(xp.where(norms > 0, norms, xp.ones_like(norms)), features.dtype)[:, None]
-    similarities, indices = [], []
-    n = unit.shape[0]
-    for start in range(0, n, block):
-        rows = np.arange(start, min(n, start + block))
-        scores = np.array(to_numpy(take_rows(unit, rows) @ unit.T))
-        scores[np.arange(len(rows)), rows] = -np.inf
-        values, index = top_k(scores, k)
-        similarities.append(values)
-        indices.append(index)
-    return np.concatenate(similarities), np.concatenate(indices)
+def _contributions(metric: Metric[Any], states: Sequence[Any]) -> Floats | None:
+    try:
+        found = metric.contributions(*([state] for state in states))
+    except InputError:  # of as many items the score fits the memory, what each gives to it does not
+        return None
+    return None if found is None else found[:, 0, 0]
 
 
-def _standard(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _mean_cosines(unit: Floats, near: Ints) -> Floats:
+    """Mean cosine of each item with its neighbours."""
+    out = np.empty(len(unit))
+    for s in range(0, len(unit), _BLOCK):
+        rows = slice(s, s + _BLOCK)
+        out[rows] = np.einsum("id,ikd->i", unit[rows], unit[near[rows]]) / near.shape[1]
+    return out
+
+
+def _standard(values: Floats) -> Floats:
     spread = float(values.std())
     return (values - values.mean()) / spread if spread > 0 else np.zeros_like(values)

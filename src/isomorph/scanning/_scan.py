@@ -90,7 +90,8 @@ def scan(
             cannot fit says so before it starts. None takes what the machine has.
         x_name: What to call `x` in results, instead of the encoder's name.
         y_name: What to call `y`.
-        neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
+        neighbors: Neighbours listed for the items that both sides see most and least alike by the first metric, at the
+            most: its own if it is a neighbor metric, else by cosine; 0 lists none.
 
     Returns:
         A `Scan`: a mapping from metric to `Alignment`.
@@ -146,13 +147,14 @@ def _scanned(settings: ScanSettings, conditions: Sequence[Comparison], design: D
     main, pairs = scans[0], list(zip(conditions, scans, strict=True))
     assert main is not None  # a metric that is not defined on the scan itself is not among those found
     first, listed = next(iter(main.values())), settings.neighbors
+    metric = next(m for m in settings.metrics if m.spec == first.metric)
     return dataclasses.replace(
         main,
         undefined=undefined,
         baselines={c.label: s for c, s in pairs if c.role == BASELINE and s is not None},
         ceilings={c.label: s for c, s in pairs if c.role == CEILING and s is not None},
         conditions=tuple(c.condition for c in conditions[1:]),
-        neighborhoods=neighborhoods(left, right, first, listed) if listed and left.ids else None,
+        neighborhoods=neighborhoods(left, right, metric, first, listed) if listed and left.ids else None,
     )
 
 

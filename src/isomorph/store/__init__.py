@@ -2,7 +2,7 @@
 
 from ._entry import Entry
 from ._features import FeatureStore, choose_view
-from ._layers import Layers
+from ._layers import Layers, index_of
 from ._writer import EntryWriter
 
-__all__ = ["Entry", "EntryWriter", "FeatureStore", "Layers", "choose_view"]
+__all__ = ["Entry", "EntryWriter", "FeatureStore", "Layers", "choose_view", "index_of"]

@@ -216,8 +216,8 @@ def _load_platonic(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise
     except Exception as error:  # whatever a damaged file makes torch trip over
         raise InputError(
-            f"{path} is no file of tensors only, or is truncated or damaged; the rest is not unpickled. Save a dictionary of "
-            "tensors with torch.save, or use .npz or .safetensors."
+            f"{path} is no file of tensors only, or is truncated or damaged; the rest is not unpickled. Save a "
+            "dictionary of tensors with torch.save, or use .npz or .safetensors."
         ) from error
 
 

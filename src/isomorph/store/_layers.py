@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -98,7 +99,7 @@ class Layers(Mapping[str, Any]):
         Raises:
             InputError: if there are none, one is not 2-D, real and finite, their lengths differ, or ids repeat.
         """
-        if not isinstance(arrays, (Mapping, list, tuple)):
+        if not isinstance(arrays, (Mapping, list, tuple)) and getattr(arrays, "ndim", 0) != 3:
             raise InputError(
                 f"{encoder}: layers are given as a mapping from name to features or as a list of features, found "
                 f"{type(arrays).__name__}."
@@ -108,9 +109,11 @@ class Layers(Mapping[str, Any]):
         if not arrays:
             raise InputError(f"{encoder}: there are no layers; give at least one array of shape (n_items, n_features).")
         named = {str(k): unlabelled(v, f"{encoder}[{quoted(str(k))}]") for k, v in arrays.items()}
+        if len(named) < len(arrays):
+            raise InputError(f"{encoder}: two layers have the same name; names are texts, so 1 and '1' are one.")
         checked = {k: _read_only(as_features(v.values, f"{encoder}[{quoted(k)}]")) for k, v in named.items()}
         if ids is None:
-            ids, given = _index(named, encoder)
+            ids, given = index_of(named, encoder)
         else:
             ids, given = as_ids(ids, encoder), True
             _require_index(named, ids, encoder)
@@ -240,6 +243,30 @@ class Layers(Mapping[str, Any]):
         return self.subset(common), other.subset(common)
 
     @property
+    def loaded(self) -> dict[str, Array]:
+        """The layers that are in memory: those of a store are read when they are used."""
+        return {k: self[k] for k, source in self._sources.items() if not callable(source)}
+
+    def changed(self, change: Callable[[Array], Array]) -> Layers:
+        """The same layers, each changed by a function of its features when it is used.
+
+        Args:
+            change: Features in, features of the same items out.
+        """
+        sources = {k: functools.partial(_change, source, change) for k, source in self._sources.items()}
+        return Layers(
+            sources,
+            self.ids,
+            encoder=self.encoder,
+            view=self.view,
+            modality=self.modality,
+            n_parameters=self.n_parameters,
+            provenance=self.provenance,
+            rows=self._rows,
+            ids_given=self.ids_given,
+        )
+
+    @property
     def _label(self) -> str:
         view = f" on {self.view!r}" if self.view else ""
         return f"{self.encoder or 'layers'}{view}"
@@ -250,7 +277,7 @@ class Layers(Mapping[str, Any]):
         return f"Layers({self._label}: {len(names)} layers ({shown}) × {self.n} items)"
 
 
-def _index(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...] | None, bool]:
+def index_of(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...] | None, bool]:
     """The ids of tables, and whether somebody gave them; None if no layer is a table that has any.
 
     Raises:
@@ -281,6 +308,10 @@ def _require_index(named: Mapping[str, Labelled], ids: tuple[str, ...], where: s
                 f"{where}: the index of layer {quoted(name)} differs from the ids given; leave out `ids`, or drop the "
                 "index with .to_numpy()."
             )
+
+
+def _change(source: Source, change: Callable[[Array], Array]) -> Array:
+    return change(as_features(source() if callable(source) else source))
 
 
 def _pick(array: Array, rows: np.ndarray[Any, Any]) -> Array:

@@ -20,8 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._core.files import sync_folder
-from .._core.provenance import alone
+from .._core.files import alone, sync_folder
 from ..errors import InputError, StoreError
 from ._entry import Entry, LayerFile, header, layer_file
 from ._journal import Batch, Journal, Layer, layout, line

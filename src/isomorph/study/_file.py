@@ -147,7 +147,7 @@ class _Top(Settings):
     """A study file as it stands."""
 
     items: str
-    encoders: dict[str, dict[str, Any]]
+    encoders: dict[str, Any]
     scans: list[dict[str, Any]]
     title: str | None = None
     output: str | None = None
@@ -188,6 +188,9 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """
     path = Path(path)
     text, data = _read(path)
+    for key in ("scans", "stitches"):
+        if isinstance(data.get(key), dict):
+            raise InputError(f"{path}: {key} must be a list of tables; write [[{key}]] in place of [{key}].")
     for key in ("items", "encoders", "scans"):
         if not data.get(key):
             _Top.read({"items": "", "encoders": {}, "scans": []} | data, str(path))  # what else is wrong comes first
@@ -233,10 +236,13 @@ def _diagnose(top: _Top, path: Path) -> DiagnoseSettings | None:
     return DiagnoseSettings.read({"seed": top.seed} | table, f"{path}, [diagnose]")
 
 
-def _encoder(name: str, table: Mapping[str, Any], path: Path, skip_bad: bool) -> EncoderEntry:
+def _encoder(name: str, table: Any, path: Path, skip_bad: bool) -> EncoderEntry:
     if not name or name.startswith(".") or set(name) & set("/\\\0"):
         raise InputError(f"{path}: encoders.{name!r}: a name is part of file names; use letters, digits and dashes.")
-    where, table = f"{path}, encoders.{name}", dict(table)
+    where = f"{path}, encoders.{name}"
+    if not isinstance(table, dict):
+        raise InputError(f"{where} must be a table ([encoders.{name}]), found {quoted(table)}.")
+    table = dict(table)
     if "module" in table and "model" not in table:  # module = "file.py:function", beside the study file
         given = str(table.pop("module"))
         table["model"] = f"module:{given if Path(given).is_absolute() else path.parent / given}"

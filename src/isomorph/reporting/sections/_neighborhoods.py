@@ -38,7 +38,7 @@ def neighborhoods(scan: Scan, x: str, y: str, context: Context) -> dict[str, Any
     found = scan.neighborhoods
     if found is None or not found.ids:
         return None
-    order = sorted(range(len(found.ids)), key=lambda i: -found.overlap[i])
+    order = list(range(len(found.ids)))  # as the result has them: those seen most alike first
     half = (len(order) + 1) // 2
     alike, apart = order[:half], order[half:]
     first, last = _various(alike, found), _various(apart[::-1], found)
@@ -81,6 +81,10 @@ def _case(found: Neighborhoods, i: int, x: str, y: str, scan: Scan, context: Con
 
 def _note(found: Neighborhoods, context: Context, listed: int) -> str:
     words = []
+    if found.ranked_by != "overlap":
+        words.append(f"Items are chosen by what each gives to {found.ranked_by}.")
+    if found.nearest_by == "cosine" != found.ranked_by:
+        words.append("Neighbours are the nearest by cosine.")
     if listed < len(found.ids):
         words.append(f"{listed} of the {len(found.ids)} listed items are shown, chosen to differ.")
     if not context.given:

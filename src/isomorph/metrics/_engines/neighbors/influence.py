@@ -20,7 +20,7 @@ def overlap_influence(
     score: Callable[[Floats], Floats],
     slope: Callable[[Floats], Any],
 ) -> Influence:
-    """Influence of every item on every neighbour overlap, as the one who looks and as the one who is looked at.
+    """Influence of every item on every neighbour overlap, by its own list (out-edges) and in other lists (in-edges).
 
     The overlap is p = Σ_ij A_ij B_ij / (n k). An item that is taken away takes its own list with it and leaves a place
     in the lists that it was in. The next item of such a list fills it, which the other list shares with the chance that
@@ -46,7 +46,7 @@ def overlap_influence(
         xs: Graphs of one side.
         ys: Graphs of the other side.
         score: What an item with that many common neighbours o_i scores: o / k above, of which all else is made.
-        slope: By how much more with one more, which e_ji is weighted by, for item j that looks.
+        slope: The derivative of `score` at o_j, which e_ji is weighted by.
     """
     n = xs[0].n
     left, right = [_Lists.of(g) for g in xs], [_Lists.of(g) for g in ys]
@@ -68,7 +68,8 @@ class _Lists(NamedTuple):
         graph: Adjacency matrix with weights.
         source: The item of each edge.
         outer: The weights of the edges in the outer half of the lists, else 0, (edges,).
-        seen: For each edge j → i the outer edges of j and its neighbours, those from or to i left out.
+        outer_around: Total of `outer` over the lists of j and of its neighbours, for each edge j → i, leave-one-out:
+            without edges from or to i. The denominator of the local overlap of `refill`.
         place: Place of each edge in its list, from the mean (k + 1) / 2.
     """
 
@@ -76,7 +77,7 @@ class _Lists(NamedTuple):
     graph: Any
     source: Floats
     outer: Floats
-    seen: Floats
+    outer_around: Floats
     place: Floats
 
     @classmethod
@@ -84,12 +85,12 @@ class _Lists(NamedTuple):
         graph = sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n))
         outer = np.where(g.ranks > g.k / 2, g.weights, 0.0)
         lists = cls(g.k, graph, g.source, outer, outer, g.ranks - (g.k + 1) / 2)
-        return lists._replace(seen=lists.around(outer))
+        return lists._replace(outer_around=lists.around(outer))
 
     def around(self, weight: Floats) -> Floats:
-        """For each edge j → i the sum of a weight over the edges of j and its neighbours, those from or to i left out.
+        """Leave-one-out totals of a weight over the lists of j and of its neighbours, for each edge j → i.
 
-        Without i, since its own edges would tell of themselves: chances made of them hide what it adds.
+        Edges from or to i are left out, since chances estimated from them would hide what i itself adds.
         """
         graph, target = self.graph, self.graph.indices
         some = np.flatnonzero(weight)  # few edges are shared, and the product costs as many operations as there are
@@ -99,10 +100,10 @@ class _Lists(NamedTuple):
         return np.asarray((own + graph @ own)[self.source] - graph.data * own[target] - weight - near)
 
     def refill(self, shared: Floats, p: float) -> Floats:
-        """Chance that the next item of the list of j, behind the last, is shared, for each edge j → i.
+        """Chance that the item at place k + 1 of the list of j is shared, for each edge j → i.
 
-        The share of the outer edges around j that are shared says where lists agree; a line through the shares at all
-        places says how much less they agree one half place behind the last one.
+        A local estimate, the overlap of the outer edges around j, times a linear extrapolation of the overlap by place
+        to half a place behind the last.
 
         Args:
             shared: Weight with which the other graph has each edge.
@@ -117,7 +118,9 @@ class _Lists(NamedTuple):
         if mean == 0:
             return np.full(len(w), behind)
         # with k = 1 nothing is left around an edge
-        local = np.divide(self.around(hits), self.seen, out=np.full(len(w), mean), where=self.seen > 1e-9)
+        local = np.divide(
+            self.around(hits), self.outer_around, out=np.full(len(w), mean), where=self.outer_around > 1e-9
+        )
         return np.asarray(np.clip(local / mean * behind, 0.0, 1.0))
 
 
@@ -127,15 +130,15 @@ def _overlap_terms(
     """Influences on the overlap of two graphs, and what pairs of items add together (`Influence.pairs`)."""
     n, k = a.graph.shape[0], a.k
     shared = a.graph.multiply(b.graph).tocsr()
-    looking = shared.sum(axis=1)
-    p = float(looking.sum()) / (n * k)
+    overlaps = shared.sum(axis=1)
+    p = float(overlaps.sum()) / (n * k)
     fills = []
     for one, other in ((a, b), (b, a)):
         held = np.asarray(other.graph[one.source, one.graph.indices])
         filled = one.refill(held, p) * one.graph.data
         fills.append(sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=shared.shape))
-    twice = sparse.diags_array(1 / (k + 1 - looking)) @ fills[0].minimum(fills[1])
+    twice = sparse.diags_array(1 / (k + 1 - overlaps)) @ fills[0].minimum(fills[1])
     edges = shared - fills[0] - fills[1] + twice
-    edges = sparse.diags_array(np.broadcast_to(slope(looking), n)) @ edges
-    looks, seen = score(looking), edges.sum(axis=0)
-    return looks - looks.mean() + seen - seen.mean(), (edges + edges.T).tocsr() / n
+    edges = sparse.diags_array(np.broadcast_to(slope(overlaps), n)) @ edges
+    own, others = score(overlaps), edges.sum(axis=0)
+    return own - own.mean() + others - others.mean(), (edges + edges.T).tocsr() / n
