@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,28 @@ def _is_held(value: Any) -> bool:
 def is_share(value: Any) -> bool:
     """Whether a value is a number between 0 and 1, both excluded."""
     return is_finite(value) and 0 < float(value) < 1
+
+
+def check_choice(value: Any, name: str, options: Iterable[str | None]) -> None:
+    """Check a setting that is one of a few words.
+
+    Raises:
+        InputError: if it is none of them.
+    """
+    known = tuple(options)
+    if not (value is None or isinstance(value, str)) or value not in known:
+        words = ", ".join(map(repr, known))
+        raise InputError(f"{name}={quoted(value)} is not known; use one of {words}.")
+
+
+def check_name(value: Any, name: str) -> None:
+    """Check a setting that is a text, or None for the default.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{name} must be a text, found {quoted(value)}.")
 
 
 def check_flag(value: Any, name: str) -> None:

@@ -52,6 +52,17 @@ def regular(path: str | os.PathLike[str], what: str = "") -> Path:
     return target
 
 
+def as_path(path: Any, name: str = "path") -> Path:
+    """A path, checked to be one.
+
+    Raises:
+        InputError: if it is neither a text nor a path, or holds a NUL character.
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes) or "\0" in os.fspath(path):
+        raise InputError(f"{name} must be the path of a file, found {quoted(path)}.")
+    return Path(path)
+
+
 def read_text(path: str | os.PathLike[str], what: str = "") -> str:
     """The text of a regular file in UTF-8, with or without a byte-order mark.
 

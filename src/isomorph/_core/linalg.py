@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import array_api_extra as xpx
 import numpy as np
-from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array, is_torch_array, to_device
+from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
 
 from ..errors import InputError
 from .arrays import Array, is_traced, to_numpy
@@ -228,14 +229,12 @@ def top_k(scores: Array, k: int) -> tuple[Array, Array]:
 
         values, index = jax.lax.top_k(scores, k)
         return values, index
-    if is_numpy_array(scores):
-        part = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
-        values = np.take_along_axis(scores, part, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        return np.take_along_axis(values, order, axis=1), np.take_along_axis(part, order, axis=1)
-    xp: Any = array_namespace(scores)
-    index = xp.argsort(scores, axis=1, descending=True)[:, :k]
-    return xp.take_along_axis(scores, index, axis=1), index
+    xp = array_namespace(scores)
+    rest = scores.shape[1] - k
+    part = xpx.argpartition(scores, rest, axis=1)[:, rest:]
+    values = xp.take_along_axis(scores, part, axis=1)
+    order = xp.argsort(-values, axis=1, stable=True)
+    return xp.take_along_axis(values, order, axis=1), xp.take_along_axis(part, order, axis=1)
 
 
 def similarities(rows: Array, begin: int, end: int, offset: Array | None = None) -> Array:

@@ -65,8 +65,9 @@ def parse_bytes(size: str | int, *, least: int = 16 * 10**6) -> int:
     Raises:
         InputError: if it is neither, less than `least`, or more than any machine has.
     """
-    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?i?)b?\s*", str(size)[:99].lower())
-    if match is None or isinstance(size, bool) or match[2] not in _UNITS:
+    whole = isinstance(size, str) or (isinstance(size, int | float) and abs(size) < 1e30)  # longer ones have no text
+    match = whole and re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?i?)b?\s*", str(size)[:99].lower())
+    if not match or isinstance(size, bool) or match[2] not in _UNITS:
         raise InputError(f"memory={quoted(size)} is no size of memory; give a text like '4GB' or '512MiB', or bytes.")
     found = int(float(match[1]) * _UNITS[match[2]])
     if found < least:

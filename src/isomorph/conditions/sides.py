@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import Array, Unread, as_features, meeting, to_numpy, vouch
+from .._core.checks import check_name
 from .._core.frames import unlabelled
 from ..errors import InputError, quoted
 from ..store import Layers, index_of
@@ -77,6 +78,7 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     Raises:
         InputError: if there are no layers, one is no representation, or they have different numbers of items.
     """
+    check_name(name, f"{which}_name")
     if isinstance(layers, (str, os.PathLike)):
         name, layers = name or Path(layers).stem, Layers.load(Path(layers))
     if isinstance(layers, Layers):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import to_numpy
-from ..errors import InputError
+from ..errors import InputError, quoted
 from .labels import Codes, coded
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -184,7 +184,7 @@ def chosen_split(test: Any, n: int, ids: Sequence[str] = (), kept: Mapping[str, 
     """
     entries = to_numpy(test).tolist() if hasattr(test, "__array__") else test
     if isinstance(entries, str | bytes | Mapping) or not isinstance(entries, Iterable):
-        raise InputError(f"test must be a list of {'ids or ' if len(ids) else ''}row numbers, found {test!r}.")
+        raise InputError(f"test must be a list of {'ids or ' if len(ids) else ''}row numbers, found {quoted(test)}.")
     where = {id_: i for i, id_ in enumerate(ids)}
     rows = []
     for entry in entries:

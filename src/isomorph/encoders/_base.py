@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ._check import PROBED, Fault, probes_of
+from ._probes import PROBED, Fault, probes_of
 
 Features = Mapping[str, "np.ndarray[Any, Any]"]
 

@@ -6,25 +6,20 @@ is found amiss is mended where the encoder knows a certain mending (which become
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, IsomorphError
-
-if TYPE_CHECKING:
-    from ._base import Encoder
+from ._base import Encoder
+from ._probes import Fault
 
 VERSION = 1
-PROBED = ("text", "image", "audio", "video")
-"""Modalities that have probes."""
 _TOLERANCE = {"float64": 1e-5, "float32": 1e-4, "float16": 0.03, "bfloat16": 0.15}
 _ALIKE = 1e-6  # rows that differ by less, relative to their size, are the same features
 
@@ -33,24 +28,6 @@ _LIBRARIES = (
     *("ai-edge-litert", "peft", "gguf"),
 )
 _NOTHING = 1e-5  # activations of an untrained network that are smaller on average have dwindled away
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """One property that an encoder was found not to have.
-
-    Attributes:
-        kind: ``"random"``, ``"state"``, ``"padding"``, ``"batch"``, ``"alike"``, ``"constant"``, ``"width"``,
-            ``"prefix"`` or ``"run"``.
-        layer: The first layer that shows it.
-        text: What was seen.
-        way_out: What to do.
-    """
-
-    kind: str
-    layer: str
-    text: str
-    way_out: str
 
 
 def check_encoder(encoder: Encoder, probes: Sequence[Any] | None = None, *, mend: bool = True) -> None:
@@ -272,34 +249,6 @@ def _name(item: Any) -> str:
         return f"{len(item.samples) / item.rate:.2g} s"
     shape = getattr(item, "shape", None)
     return type(item).__name__ if shape is None else " × ".join(map(str, shape))
-
-
-def probes_of(modality: str) -> list[Any]:
-    """A few items of a modality: short and long texts, images of unlike shape, clips of unlike length, two alike.
-
-    Raises:
-        InputError: if there are none for that modality.
-    """
-    rng = np.random.default_rng(20251124)
-    if modality == "text":
-        return [
-            "a small red cat",
-            "home",
-            "the dog runs home now and sleeps on a mat",
-            "the dog sat on",
-            "blue birds sing here",
-        ]
-    if modality == "image":
-        shapes = [(224, 224), (224, 224), (150, 260), (260, 150)]
-        return [rng.integers(0, 256, (*s, 3), dtype=np.uint8) for s in shapes]
-    if modality == "video":
-        return [rng.integers(0, 256, (16, 64, 64, 3), dtype=np.uint8) for _ in range(3)]
-    if modality == "audio":
-        return [
-            SimpleNamespace(samples=(0.1 * rng.standard_normal(n)).astype(np.float32), rate=16000)
-            for n in (16000, 9600, 16000)
-        ]
-    raise InputError(f"There are no probes for items of modality {modality!r}; give some by probes=[…].")
 
 
 class Certificates:

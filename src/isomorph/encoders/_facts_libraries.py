@@ -9,13 +9,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from ._facts_plain import name_of, sha
 from ._state import state_digest, tensor_digest
 
-if TYPE_CHECKING:
-    from ._facts import Place, Walker
+Place: TypeAlias = tuple[str, ...]
+Walker: TypeAlias = Any  # that of `_facts`, which calls what is here
 
 # what networks and a library's objects keep beside what was set: caches that their use fills, and where they came from
 PASSING = re.compile(r"cached|(^|_)cache$|name_or_path|warnings_issued|_is_hf_initialized|_commit_hash")

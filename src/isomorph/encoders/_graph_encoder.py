@@ -11,10 +11,11 @@ import numpy as np
 from ..errors import InputError
 from ._axes import KNOWN
 from ._base import Encoder, Features
-from ._check import Fault, check_first_batch
+from ._check import check_first_batch
 from ._onnx_axes import items_axis, items_first
 from ._onnx_inputs import Inputs, Pass, in_rows, leads, together
 from ._pooling import pool
+from ._probes import Fault
 from ._provider import Options
 from ._torch import check_finite
 

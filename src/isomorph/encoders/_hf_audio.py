@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._check import probes_of
 from ._hf_inputs import HfInput
 from ._inputs import as_samples
+from ._probes import probes_of
 from ._sides import Side
 from ._torch import Prepared, json_digest
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._check import probes_of
 from ._inputs import as_pil, as_text
+from ._probes import probes_of
 from ._torch import Prepared, json_digest
 
 _NO_LIMIT = 1_000_000  # tokenisers without a limit carry a number far beyond this

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UnknownNameError
-from ._check import probes_of
 from ._hf_inputs import HfInput, known_words, read_part, share_passes, without_padding
 from ._inputs import as_pil, as_text
+from ._probes import probes_of
 from ._sides import Side
 from ._torch import Prepared, json_digest
 

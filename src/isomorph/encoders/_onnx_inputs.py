@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UnknownNameError
-from ._check import probes_of
 from ._hf_audio import WaveInput, WhisperInput
 from ._hf_inputs import HfInput, ImageInput, TextInput, token_limit
 from ._inputs import IMAGENET_MEAN, IMAGENET_STD, RESAMPLING, ImagePreprocessing, as_samples
+from ._probes import probes_of
 
 Array = Any
 _NAMES = {"pixel_values": "image", "input_ids": "text", "input_values": "audio", "input_features": "audio"}

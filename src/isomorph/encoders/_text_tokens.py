@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ._check import probes_of
 from ._inputs import as_text
+from ._probes import probes_of
 from ._torch import import_torch, json_digest
 
 

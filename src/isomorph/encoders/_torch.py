@@ -16,9 +16,10 @@ import numpy as np
 from ..errors import InputError, IsomorphError, MissingExtraError
 from ._axes import Seen, find_axes, observe, parse_axes, to_items_first
 from ._base import Encoder, Features
-from ._check import Fault, check_first_batch
+from ._check import check_first_batch
 from ._fingerprint import WeightsWatch
 from ._pooling import pool
+from ._probes import Fault
 from ._provider import Options
 from ._taps import Tap, tapping
 

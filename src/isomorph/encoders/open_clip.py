@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 from ..errors import FetchError, InputError, MissingExtraError, UnknownNameError
 from ._base import Encoder
-from ._check import probes_of
 from ._eval_transform import open_clip_transform
 from ._hub import find_weights, folder_revision, open_repository, reading_checkpoint
+from ._probes import probes_of
 from ._provider import Options, Provider
 from ._spec import is_path
 from ._taps import Tap, block_taps, choose_taps

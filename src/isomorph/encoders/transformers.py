@@ -16,12 +16,13 @@ import numpy as np
 
 from ..errors import IsomorphError
 from ._base import Encoder
-from ._check import Fault, find_fault
+from ._check import find_fault
 from ._hf_choice import make_inputs
 from ._hf_files import READING, model_class, redraw
 from ._hf_inputs import HfInput
 from ._hf_load import Parts, import_transformers, load_parts, local_revision, quiet, reading, source_of
 from ._hf_part import let_go
+from ._probes import Fault
 from ._provider import Options, Provider
 from ._sides import choose_side, find_sides, width_facts
 from ._spec import is_path

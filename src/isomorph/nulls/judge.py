@@ -18,15 +18,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import special, stats
 
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from .null import Null
 
 Floats = np.ndarray[Any, Any]
 
@@ -36,6 +33,20 @@ ROUNDING = 1e-6
 """Relative difference under which two scores are equal: float32 products agree with float64 to this."""
 _REFUTED = 1e-4  # binomial tail probability of the exceedance count, below which the exact p is rejected
 _FEW_DECIDE = "a few items decide the score of {}, so p there is "
+
+
+class KnownMoments(Protocol):
+    """What the rule asks of a null: its first moments, whether they tell its tail, and that tail."""
+
+    @property
+    def mean(self) -> Any: ...
+    @property
+    def std(self) -> Any: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def tail_known(self) -> Any: ...
+    def tail_p(self, score: Any) -> Floats: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,7 +104,9 @@ class Judgement:
     source: str
 
 
-def judge(values: Any, moments: Null | None, sample: Sample | None = None, *, distance: bool = False) -> Judgement:
+def judge(
+    values: Any, moments: KnownMoments | None, sample: Sample | None = None, *, distance: bool = False
+) -> Judgement:
     """The p-value of each score, by the rule of this module.
 
     Args:

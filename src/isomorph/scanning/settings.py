@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
+from .._core.checks import as_count, as_seed, check_budget, check_choice, check_flag, is_share
 from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
@@ -68,9 +68,7 @@ class ScanSettings(Settings):
             )
         for name in ("circular", "within", "intervals"):
             check_flag(getattr(self, name), name)
-        if self.selection not in SELECTIONS:
-            known = ", ".join(map(repr, SELECTIONS))
-            raise InputError(f"selection={quoted(self.selection)} is not known; use one of {known}.")
+        check_choice(self.selection, "selection", SELECTIONS)
         self.check_design(strata=self.strata is not None)
         object.__setattr__(self, "gallery", _sizes(self.gallery))
         check_budget(self.budget)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.checks import as_count, as_seed, check_budget, check_flag, is_share
+from .._core.checks import as_count, as_seed, check_budget, check_choice, check_flag, is_share
 from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..design.splits import BY
@@ -61,11 +61,8 @@ class StitchSettings(Settings):
         object.__setattr__(self, "seed", as_seed(self.seed))
         for name, least in (("repeats", 1), ("permutations", 0), ("draws", 100)):
             as_count(getattr(self, name), name, least)
-        if self.by not in BY:
-            raise InputError(f"by={quoted(self.by)} is not known; use one of {', '.join(map(repr, BY))}.")
-        if self.correction not in CORRECTIONS:
-            known = ", ".join(map(repr, CORRECTIONS))
-            raise InputError(f"correction={quoted(self.correction)} is not known; use one of {known}.")
+        check_choice(self.by, "by", BY)
+        check_choice(self.correction, "correction", CORRECTIONS)
         check_flag(self.curves, "curves")
         check_budget(self.budget)
         if self.memory is not None:

@@ -10,7 +10,8 @@ from typing import Any, final
 import numpy as np
 
 from .._core.arrays import Array, as_features, take_rows
-from .._core.checks import as_ids
+from .._core.checks import as_count, as_ids, check_name
+from .._core.files import as_path
 from .._core.frames import Labelled, common_rows, unlabelled
 from ..errors import InputError, UnknownNameError, quoted
 from ._exchange import load, save
@@ -108,6 +109,12 @@ class Layers(Mapping[str, Any]):
             arrays = {f"layer.{i}": a for i, a in enumerate(arrays)}
         if not arrays:
             raise InputError(f"{encoder}: there are no layers; give at least one array of shape (n_items, n_features).")
+        for value, name in ((encoder, "encoder"), (view, "view"), (modality, "modality")):
+            check_name(value, name)
+        if n_parameters is not None:
+            as_count(n_parameters, "n_parameters", 0, most=1 << 62)
+        if provenance is not None and not isinstance(provenance, Mapping):
+            raise InputError(f"provenance must be a mapping from names to values, found {quoted(provenance)}.")
         named = {str(k): unlabelled(v, f"{encoder}[{quoted(str(k))}]") for k, v in arrays.items()}
         if len(named) < len(arrays):
             raise InputError(f"{encoder}: two layers have the same name; names are texts, so 1 and '1' are one.")
@@ -151,7 +158,7 @@ class Layers(Mapping[str, Any]):
             InputError: if the file cannot be read or does not hold that.
             MissingExtraError: if a `.pt` file is given and torch is not installed.
         """
-        arrays, ids, facts = load(Path(path), ids)
+        arrays, ids, facts = load(as_path(path), ids)
         return cls.from_arrays(arrays, ids, **facts)
 
     def save(self, path: str | Path) -> Path:
@@ -168,7 +175,7 @@ class Layers(Mapping[str, Any]):
             StoreError: if the file cannot be written; nothing is left behind then.
         """
         facts = {k: getattr(self, k) for k in ("encoder", "view", "modality", "n_parameters", "provenance")}
-        return save(self, self.ids, facts | ({"ids": self.ids} if self.ids_given else {}), Path(path))
+        return save(self, self.ids, facts | ({"ids": self.ids} if self.ids_given else {}), as_path(path))
 
     def __getitem__(self, layer: str) -> Array:
         if layer not in self._sources:

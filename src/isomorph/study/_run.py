@@ -95,10 +95,9 @@ def plan(study: Study) -> list[Step]:
             seconds = products * 2.0 * len(items) ** 2 * _PASSES / rate
         else:
             name = f"stitch {entry.x} → {entry.y}"
-            size = f"{pairs} layer pairs, {_specs(entry.settings.maps)}, {entry.settings.repeats} splits by {entry.settings.by}"
-            seconds = (
-                pairs * variants * entry.settings.repeats * len(entry.settings.maps) * len(items) ** 3 * _PASSES / rate
-            )
+            s = entry.settings
+            size = f"{pairs} layer pairs, {_specs(s.maps)}, {s.repeats} splits by {s.by}"
+            seconds = pairs * variants * s.repeats * len(s.maps) * len(items) ** 3 * _PASSES / rate
         steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
     if study.diagnose is not None:
         steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
@@ -237,7 +236,7 @@ class _Work:
 
     def _kept(self, kind: type[R], file: str, facts: Sequence[Any], label: str, make: Callable[[], R]) -> R:
         """The saved result if it was made from the same facts by the same versions, else a new one, saved."""
-        made_by = {k: v for k, v in versions().items() if k in ("isomorph", "numpy", "scipy")}
+        made_by = {k: v for k, v in versions().items() if k in ("isomorph", "numpy", "scipy", "scikit-learn")}
         key = fingerprint([list(facts), made_by])
         path = self.study.output / file
         if path.exists() and not self.force:

@@ -1,8 +1,8 @@
 """The exact null of scores that are an inner product of two weighted projections.
 
 The score is ``<G_x, G_y>`` with ``G = U diag(w) U'``. A re-pairing of the items turns G_y into P G_y P', so mean,
-variance and skewness over all n! re-pairings are exact (`isomorph.nulls.ucentred`), and sampled values of all pairs come from shared
-products.
+variance and skewness over all n! re-pairings are exact (`isomorph.nulls.ucentred`), and sampled values of all pairs
+come from shared products.
 """
 
 from __future__ import annotations
