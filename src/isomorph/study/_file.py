@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from .._core.settings import Settings, read_table
 from ..datasets import REGISTRY as DATASETS
 from ..diagnosis import DiagnoseSettings
+from .._core.files import as_path, read_text
 from ..errors import InputError, UnknownNameError, quoted
 from ..extraction import ExtractSettings
 from ..scanning import ScanSettings
@@ -186,7 +187,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     Raises:
         InputError: if the file cannot be read, or something in it is unknown or does not fit.
     """
-    path = Path(path)
+    path = as_path(path)
     text, data = _read(path)
     for key in ("scans", "stitches"):
         if isinstance(data.get(key), dict):
@@ -220,11 +221,9 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    text = read_text(path, "the study")
     try:
-        text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"Cannot read the study {path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, or of tables within tables without end
         raise InputError(f"{path} is not a TOML file: {error}.") from error
 
