@@ -75,6 +75,7 @@ def _facts(m: Metric[Any]) -> list[str]:
         "unchanged by": _invariances(held),
         "changed by": _invariances(broken),
         "symmetric": "yes" if m.symmetric else "no",
+        "an item gives": m.contribution or "no part of its own",
         "gradients": "yes" if m.differentiable else "no",
         "fewest items": str(m.min_items),
         "refuses": _refusals(m.refuses),

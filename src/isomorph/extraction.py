@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._core.checks import as_count, check_flag, is_finite
+from ._core.checks import as_count, check_flag, check_type, is_finite
 from ._core.memory import parse_bytes
 from ._core.progress import Show, notice, progress
 from ._core.provenance import versions
 from ._core.settings import Settings
-from .datasets._base import PairedItems, View
+from .datasets._base import PairedItems, View, as_names
 from .encoders._base import Encoder
 from .encoders.statistics import statistics
 from .errors import InputError, UnknownNameError, quoted
@@ -113,7 +113,7 @@ def extract(
     check_type(encoder, "encoder", Encoder, "what iso.load_encoder(…) gives")
     check_type(items, "items", PairedItems, "what iso.load_dataset(…) gives")
     if encoder is None or items is None:
-        raise InputError("extract needs an encoder and items, such as iso.load_encoder(…) and iso.load_dataset(…) give.")
+        raise InputError("extract needs an encoder and items, as iso.load_encoder(…) and iso.load_dataset(…) give.")
     view = view if view is None or isinstance(view, str) else "+".join(as_names(view, "view"))
     settings = ExtractSettings(view, batch_size, storage, skip_bad, memory, commit_every)
     store = store if store is None or isinstance(store, FeatureStore) else FeatureStore(store)

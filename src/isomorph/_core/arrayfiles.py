@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,25 @@ def read_arrays(path: Path) -> tuple[Found, dict[str, str]]:
     Raises:
         InputError: if the file cannot be read, is damaged, or states what it does not hold.
     """
-    readers = {".npy": _read_npy, ".npz": _read_npz, ".safetensors": _read_safetensors}
     kind = path.suffix.lower()
-    if kind not in readers:
+    if kind not in _READERS:
         raise InputError(f"Cannot read arrays from {path}: expected .npy, .npz or .safetensors, found {quoted(kind)}.")
+    return _in_words(path, kind)
+
+
+def read_npz(path: Path) -> Found:
+    """All arrays of a `.npz` file by name, whatever its suffix.
+
+    Raises:
+        InputError: as `read_arrays`.
+    """
+    return _in_words(path, ".npz")[0]
+
+
+def _in_words(path: Path, kind: str) -> tuple[Found, dict[str, str]]:
     path = regular(path, "arrays from")
     try:
-        return readers[kind](path)
+        return _READERS[kind](path)
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file makes NumPy and zipfile trip over
@@ -171,3 +183,10 @@ def _mapped(path: Path, kind: str, shape: tuple[int, ...], start: int, stop: int
         return np.zeros(shape, np.float32 if kind == "BF16" else dtype)
     array = np.memmap(path, dtype=dtype, mode="r", offset=base + start, shape=shape)
     return (array.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else array
+
+
+_READERS: dict[str, Callable[[Path], tuple[Found, dict[str, str]]]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+}

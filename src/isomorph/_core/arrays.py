@@ -23,6 +23,7 @@ Array: TypeAlias = Any  # arrays of any array-API namespace have no common stati
 
 _BLOCK_BYTES = 32 << 20  # of an array whose values are checked at once
 _known: ContextVar[dict[int, weakref.ref[Any]] | None] = ContextVar("isomorph_checked_arrays", default=None)
+_LARGEST = 1e140  # of a value of which millions of squares can be summed
 MANY = 1 << 14  # items from which on an array may be read once, and checked while it is read
 
 
@@ -342,6 +343,25 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     elif type(x).__module__.startswith("array_api_strict"):
         x = x._array  # the strict namespace has no other exit on every version
     return np.asarray(x)
+
+
+def require_scale(x: np.ndarray[Any, Any], name: str) -> None:
+    """Refuse features whose squares no float64 holds, for fits that are made of sums of squares.
+
+    Raises:
+        InputError: if their largest value is above 1e140 or, not being zero, below 1e-140.
+    """
+    largest = float(np.abs(x).max(initial=0.0))
+    if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+        raise InputError(
+            f"{name} holds values of size {largest:.0e}, whose squares cannot be held as numbers. Divide {name} by "
+            "that size first."
+        )
+
+
+def detached(x: Array) -> Array:
+    """An array outside the gradient graph, where it lives: results hold numbers, not gradients."""
+    return x.detach() if is_torch_array(x) and x.requires_grad else x
 
 
 def take_rows(x: Array, order: Any) -> Array:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, quoted
-from .files import check_target as check_file_target  # noqa: F401  # until the command line asks there
 
-_SEEDS = 1 << 128  # what NumPy's generators take in
+_SEEDS = 1 << 63  # what every library's generators take in
 
 
 def as_seed(seed: Any, name: str = "seed") -> int:
@@ -27,7 +26,7 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     """
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < _SEEDS:
         raise InputError(
-            f"{name}={quoted(seed)}: a seed must be a whole number of at least 0 (and below 2^128), such as {name}=0."
+            f"{name}={quoted(seed)}: a seed must be a whole number of at least 0 (and below 2^63), such as {name}=0."
         )
     return int(seed)
 

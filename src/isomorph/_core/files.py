@@ -39,14 +39,12 @@ def regular(path: str | os.PathLike[str], what: str = "") -> Path:
     Raises:
         InputError: if it is not there, or is no regular file.
     """
+    target = as_path(path)
     what = f"{what} " if what else ""
     try:
-        target = Path(path)
         mode = target.stat().st_mode
     except OSError as error:
         raise InputError(f"Cannot read {what}{_shown(path)}: {reason(error)}.") from error
-    except (TypeError, ValueError) as error:  # a NUL character in it, or no path at all
-        raise InputError(f"Cannot read {what}{quoted(path)}: this is no path of a file ({error}).") from error
     if not stat.S_ISREG(mode):
         raise InputError(f"Cannot read {what}{_shown(path)}: it is {_kind(mode)}, and only regular files are read.")
     return target
@@ -58,9 +56,13 @@ def as_path(path: Any, name: str = "path") -> Path:
     Raises:
         InputError: if it is neither a text nor a path, or holds a NUL character.
     """
-    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes) or "\0" in os.fspath(path):
-        raise InputError(f"{name} must be the path of a file, found {quoted(path)}.")
-    return Path(path)
+    try:
+        text = os.fspath(path)
+        if isinstance(text, str) and b"\0" not in os.fsencode(text):  # half a surrogate pair has no bytes
+            return Path(text)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{name} must be the path of a file or folder, found {quoted(path)}.")
 
 
 def read_text(path: str | os.PathLike[str], what: str = "") -> str:
@@ -148,15 +150,13 @@ def check_target(path: str | os.PathLike[str], name: str = "to", *, suffixes: tu
         InputError: if the path is a folder, pipe or device, has another ending, or a name that its file system cannot
             hold; if something on the way to it is a file or may not be written; or if the disk is full.
     """
+    given = as_path(path, name)
+    where = f"{name}={_shown(given)!r}"
     try:
-        given = Path(path)
-        target = Path(os.path.realpath(given, strict=False))
-        where = f"{name}={_shown(given)!r}"
+        target = Path(os.path.realpath(given))
         mode = target.stat().st_mode if os.path.lexists(target) else None
     except OSError as error:
-        raise InputError(f"{name}={_shown(path)!r} cannot be written: {reason(error)}.") from error
-    except (TypeError, ValueError) as error:  # a NUL character in it, or no path at all
-        raise InputError(f"{name}={quoted(path)} is no path of a file ({error}).") from error
+        raise InputError(f"{where} cannot be written: {reason(error)}.") from error
     if not given.name:
         raise InputError(f"{where} names no file; give a path such as 'result.json'.")
     if mode is not None and stat.S_ISDIR(mode):

@@ -39,9 +39,10 @@ def unlabelled(x: Any, name: str) -> Labelled:
     """
     if type(x).__module__.partition(".")[0] == "xarray":
         return _from_xarray(x, name)
-    if isinstance(x, np.ndarray) or not any(hasattr(x, k) for k in ("columns", "column_names", "collect_schema")):
+    # asked of the type, since a lazy table computes its columns when it is asked itself
+    if isinstance(x, np.ndarray) or not any(hasattr(type(x), k) for k in ("columns", "column_names")):
         return Labelled(x, None, False)
-    if not (hasattr(x, "to_numpy") and hasattr(x, "dtypes") and hasattr(x, "columns")):
+    if not all(hasattr(type(x), k) for k in ("to_numpy", "dtypes", "columns")):
         raise InputError(
             f"{name} is a table ({type(x).__module__.partition('.')[0]} {type(x).__name__}) that cannot be read as it "
             f"is; pass a pandas or polars DataFrame, such as {name}.to_pandas() or {name}.collect(), or an array."

@@ -9,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from ..errors import InputError, quoted
+from .checks import as_seed
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -59,6 +60,8 @@ def check_parameters(factory: Callable[..., Any], label: str, bound: Mapping[str
             continue
         if not fits(value, hints[name]):
             raise InputError(f"The {label}: {name} must be {_words(hints[name])}, found {quoted(value)}.")
+        if name == "seed" and value is not None:
+            as_seed(value, f"The {label}: seed")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"The {label}: {name}={value} is no number that can be used.")
         if isinstance(value, int) and abs(value) > _LARGEST:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
-from ..errors import InputError
+from ..errors import InputError, quoted
 
 Show = bool | Callable[[int, int], object] | None
 """None: after two seconds. True: at once. False: never. A function: called with (done, total) instead of a bar."""
@@ -62,11 +62,7 @@ def show_progress(show: Show = None) -> AbstractContextManager[object]:
         >>> seen[0]
         (1, 9)
     """
-    if show is not None and not isinstance(show, bool) and not callable(show):
-        raise InputError(
-            f"show_progress: show must be True, False, None or a function of (done, total), got {show!r}. "
-            "False silences everything."
-        )
+    _check(show, "show_progress: show")
     restore = contextlib.ExitStack()
     restore.callback(setattr, _Switch, "show", _Switch.show)
     _Switch.show = show
@@ -129,7 +125,13 @@ def progress(total: int, what: str, *, unit: str = "items", show: Show = None) -
 
 
 def one_by_one(advance: Advance | None) -> Show:
-    """What to `show`, where a caller gave a function that is called with 1 after each unit of work."""
+    """What to `show`, where a caller gave a function that is called with 1 after each unit of work.
+
+    Raises:
+        InputError: if it is no function.
+    """
+    if advance is not None and not callable(advance):
+        raise InputError(f"advance must be a function of a number, found {quoted(advance)}.")
     return None if advance is None else lambda done, total: advance(1)
 
 
@@ -153,7 +155,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def _check(show: Any, name: str) -> None:
+    if isinstance(show, type) or not (show is None or isinstance(show, bool) or callable(show)):
+        raise InputError(
+            f"{name} must be True, False, None or a function of (done, total), got {quoted(show)}. False silences "
+            "everything."
+        )
+
+
 def _chosen(show: Show) -> Show:
+    _check(show, "progress")
     if show is None:
         show = _Switch.show
     if show is None and (text := os.environ.get("ISOMORPH_PROGRESS", "")):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.arrays import Array, Unread, as_features, meeting, to_numpy, vouch
+from .._core.arrays import Array, Unread, as_features, detached, meeting, to_numpy, vouch
 from .._core.checks import check_name
 from .._core.frames import unlabelled
 from ..errors import InputError, quoted
@@ -95,7 +95,7 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     if not given:
         raise InputError(f"{which} holds no layers; at least one is needed.")
     found = {k: unlabelled(v, label) for k, (label, v) in given.items()}
-    named = {k: as_features(v.values, given[k][0]) for k, v in found.items()}
+    named = {k: detached(as_features(v.values, given[k][0])) for k, v in found.items()}
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")

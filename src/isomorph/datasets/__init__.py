@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .._core.registry import Registry
 from .._core.checks import check_flag
+from .._core.registry import Registry
 from ._annotations import GROUPS, matching, read_labels
 from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
 

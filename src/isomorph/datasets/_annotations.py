@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._core.checks import check_type
 from ..design import as_labels
 from ..errors import InputError
 from ._base import PairedItems
@@ -29,10 +30,9 @@ def matching(items: PairedItems | None, ids: Sequence[str] | None, n: int) -> Pa
         >>> matching(items, ["b", "a"], 2).labels["kind"]
         ('cat', 'dog')
     """
+    check_type(items, "items", PairedItems, "what iso.load_dataset(…) gives")
     if items is None:
         return None
-    if not isinstance(items, PairedItems):
-        raise InputError(f"items= takes what iso.load_dataset(…) gives, found {type(items).__name__}.")
     if ids is not None:
         return items.subset(ids)
     if len(items) != n:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from functools import cached_property
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 
+from .._core.checks import MOST, as_count, is_finite
 from .._core.linalg import require_variation, thin_svd
-from ..errors import InputError
+from ..errors import InputError, quoted
 from ._base import Map, Matrix, as_float64
 
 
@@ -117,22 +117,19 @@ def positive(owner: Map, parameter: str, value: Any, *, zero: bool = False) -> f
     Raises:
         InputError: if it is not.
     """
-    ok = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(float(value))
-    if not ok or float(value) < 0 or (float(value) == 0 and not zero):
+    if not is_finite(value) or float(value) < 0 or (float(value) == 0 and not zero):
         least = "a number of at least 0" if zero else "a number above 0"
-        raise InputError(f"{owner.name}: {parameter}={value!r} must be {least}.")
+        raise InputError(f"{owner.name}: {parameter}={quoted(value)} must be {least}.")
     return float(value)
 
 
-def whole(owner: Map, parameter: str, value: Any, least: int = 1) -> int:
+def whole(owner: Map, parameter: str, value: Any, least: int = 1, most: int = MOST) -> int:
     """A parameter that must be a whole number.
 
     Raises:
-        InputError: if it is not, or is below `least`.
+        InputError: if it is not, is below `least`, or above `most`.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InputError(f"{owner.name}: {parameter}={value!r} must be a whole number of at least {least}.")
-    return int(value)
+    return as_count(value, f"{owner.name}: {parameter}", least, most)
 
 
 def one_of(owner: Map, parameter: str, value: Any, allowed: tuple[str, ...]) -> str:

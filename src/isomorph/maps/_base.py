@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._core.arrays import as_features, as_pair, to_numpy
+from .._core.arrays import as_features, as_pair, require_scale, to_numpy
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
 from ._saved import write_map
@@ -233,7 +233,9 @@ class Map(ABC):
     # ---- gates ---------------------------------------------------------------------------------------------
 
     def _checked(self, x: Any, y: Any) -> tuple[Matrix, Matrix]:
-        x, y = as_pair(to_numpy(as_features(x, "x")), to_numpy(as_features(y, "y")))
+        x, y = map(to_numpy, as_pair(x, y))
+        for side, name in ((x, "x"), (y, "y")):
+            require_scale(side, name)
         if x.shape[0] < self.min_pairs:
             raise InputError(
                 f"{self.spec} needs at least {self.min_pairs} pairs, found {x.shape[0]}. "

@@ -32,8 +32,8 @@ class _LinearPair(Map):
 
     def _check(self) -> None:
         """Refuse parameters that make no sense."""
-        for parameter in ("dim", "steps"):
-            whole(self, parameter, getattr(self, parameter))
+        whole(self, "dim", self.dim, most=1 << 16)
+        whole(self, "steps", self.steps, most=10**6)
         whole(self, "batch", self.batch, 2)
         for parameter in ("temperature", "learning_rate"):
             positive(self, parameter, getattr(self, parameter))
@@ -211,7 +211,7 @@ class Structure(_LinearPair):
 
     def _check(self) -> None:
         super()._check()
-        whole(self, "levels", self.levels)
+        whole(self, "levels", self.levels, most=1000)
         positive(self, "strength", self.strength, zero=True)
 
     def _loss(self, torch: Any) -> tuple[Callable[..., Any], list[Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_name, check_type
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
 from ..design import Split
@@ -97,6 +98,10 @@ def stitch_networks(
             not separate the top.
     """
     torch = import_torch("stitch_networks")
+    check_type(bottom_baselines, "bottom_baselines", Mapping, "a mapping from name to network")
+    check_type(output, "output", Callable, "a function of what the top returns")  # type: ignore[arg-type]  # it has an instance check
+    check_name(bottom_name, "bottom_name")
+    check_name(top_name, "top_name")
     for which, module in (("bottom", bottom), ("top", top), *(bottom_baselines or {}).items()):
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"{which} must be a torch.nn.Module, found {type(module).__name__}.")

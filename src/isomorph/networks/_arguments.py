@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..design import Split, chosen_split, coded, share_of_units
-from ..errors import InputError
+from ..errors import InputError, quoted
 from ._training import IGNORED
 
 
@@ -45,6 +45,6 @@ def read_split(n: int, test: Any, groups: Any, seed: int) -> Split:
     if not isinstance(test, (int, float)) or isinstance(test, bool):
         return chosen_split(test, n, kept={"group": unit}).require()
     if not 0 < test < 1:
-        raise InputError(f"test={test}: a share between 0 and 1, or row numbers, are needed.")
+        raise InputError(f"test={quoted(test)}: a share between 0 and 1, or row numbers, are needed.")
     held = share_of_units(np.arange(n) if unit is None else unit, test, [seed, 0], least=1)
     return Split.of(held).require()

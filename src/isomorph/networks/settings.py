@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from .._core.checks import as_count, as_seed
+from .._core.checks import as_count, as_seed, is_finite
 from .._core.settings import Settings
 from ..errors import InputError, quoted
 from ._stitches import read_fits, read_form
@@ -44,8 +43,7 @@ class NetworkSettings(Settings):
         object.__setattr__(self, "fit", self.fit if isinstance(self.fit, str) else tuple(self.fit))
         as_count(self.random_draws, "random_draws")
         as_count(self.batch_size, "batch_size")
-        real = isinstance(self.margin, numbers.Real) and not isinstance(self.margin, bool)
-        if not real or not 0 <= float(self.margin) < 1:
+        if not is_finite(self.margin) or not 0 <= float(self.margin) < 1:
             raise InputError(f"margin={quoted(self.margin)} must be a share of at least 0 and below 1.")
         object.__setattr__(self, "seed", as_seed(self.seed))
 

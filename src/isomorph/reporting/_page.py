@@ -10,10 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from .._core.checks import check_name, check_type
+from .._core.files import as_path, check_target, write_target
 from .._core.provenance import versions
 from ..datasets import PairedItems
-from .._core.files import as_path, check_target, write_target
-from .._core.checks import check_name, check_type
 from ..errors import InputError
 from ..results import Result, load_result
 from ._color import root_css

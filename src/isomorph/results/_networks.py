@@ -61,7 +61,8 @@ class CutStitch(Result):
     margin: float
 
     def contradictions(self) -> Iterator[str]:
-        if "random_bottom" not in self.controls or not all({"accuracy", "r2"} <= set(c) for c in self.controls.values()):
+        scored = all({"accuracy", "r2"} <= set(scores) for scores in self.controls.values())
+        if "random_bottom" not in self.controls or not scored:
             yield "a control is missing, or one of its scores"
         if self.base_accuracy <= 0:
             yield "the top alone scores nothing, so that no share of it can be kept"

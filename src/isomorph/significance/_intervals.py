@@ -437,5 +437,5 @@ def _subset_method(subsets: int, fraction: float) -> str:
 
 def _coverage(alpha: float) -> float:
     if not is_share(alpha):
-        raise InputError(f"alpha={quoted(alpha)}: a level between 0 and 1 is needed, such as 0.05, for an interval of 95 %.")
+        raise InputError(f"alpha={quoted(alpha)}: a level between 0 and 1 is needed; 0.05 gives intervals of 95 %.")
     return 1 - alpha

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.arrays import as_pair, take_rows, to_numpy
+from .._core.arrays import as_pair, detached, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
 from .._core.progress import Advance, one_by_one, progress
 from ..design import Design, Labels, coded
@@ -193,7 +193,7 @@ def gallery_points(
         InputError: as `gallery_curve`.
     """
     metric = make_metric(metric)
-    x, y = as_pair(x, y, min_items=metric.min_items)
+    x, y = map(detached, as_pair(x, y, min_items=metric.min_items))
     n = int(x.shape[0])
     seed, repeats = as_seed(seed), as_count(repeats, "repeats")
     design.orders(n, 0, seed)
@@ -348,4 +348,4 @@ def _check_power(
             f"{min(d1, d2)}."
         )
     if not (is_share(alpha) and is_share(target)):
-        raise InputError(f"power: alpha={alpha!r} and target={target!r} must lie between 0 and 1.")
+        raise InputError(f"power: alpha={quoted(alpha)} and target={quoted(target)} must lie between 0 and 1.")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, final
 
-from .._core.files import atomic_write, reason
+from .._core.files import as_path, atomic_write, reason
 from .._core.provenance import canonical_json
 from ..datasets._base import PairedItems
 from ..encoders._base import Encoder
@@ -36,11 +35,11 @@ class FeatureStore:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = as_path(root, "root")
         try:
-            self.root = Path(root)
             there, folder = self.root.exists(), self.root.is_dir()
-        except (TypeError, ValueError, OSError) as error:  # no path, a NUL character in it, or too long a name
-            raise InputError(f"FeatureStore: {quoted(root)} is no path of a folder: {reason(error)}.") from error
+        except OSError as error:  # too long a name, or a folder on the way that may not be read
+            raise InputError(f"root={quoted(root)} cannot be read: {reason(error)}.") from error
         if there and not folder:
             raise StoreError(f"{self.root} is a file; a feature store is a folder: give another path.")
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from .._core.arrays import Array, as_features, take_rows
+from .._core.arrays import Array, as_features, detached, take_rows
 from .._core.checks import as_count, as_ids, check_name
 from .._core.files import as_path
 from .._core.frames import Labelled, common_rows, unlabelled
@@ -118,7 +118,7 @@ class Layers(Mapping[str, Any]):
         named = {str(k): unlabelled(v, f"{encoder}[{quoted(str(k))}]") for k, v in arrays.items()}
         if len(named) < len(arrays):
             raise InputError(f"{encoder}: two layers have the same name; names are texts, so 1 and '1' are one.")
-        checked = {k: _read_only(as_features(v.values, f"{encoder}[{quoted(k)}]")) for k, v in named.items()}
+        checked = {k: _read_only(detached(as_features(v.values, f"{encoder}[{quoted(k)}]"))) for k, v in named.items()}
         if ids is None:
             ids, given = index_of(named, encoder)
         else:

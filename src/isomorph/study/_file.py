@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .._core.files import as_path, read_text
 from .._core.settings import Settings, read_table
 from ..datasets import REGISTRY as DATASETS
 from ..diagnosis import DiagnoseSettings
-from .._core.files import as_path, read_text
 from ..errors import InputError, UnknownNameError, quoted
 from ..extraction import ExtractSettings
 from ..scanning import ScanSettings
@@ -203,7 +203,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     stitches = [_step(StitchSettings, t, encoders, f"{path}, [[stitches]]", top.seed) for t in top.stitches]
     study = Study(
         title=top.title or path.stem,
-        output=Path(output) if output is not None else path.parent / (top.output or f"runs/{path.stem}"),
+        output=as_path(output, "output") if output is not None else path.parent / (top.output or f"runs/{path.stem}"),
         items=top.items,
         encoders=encoders,
         scans=tuple(ScanEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in scans),

@@ -1,0 +1,112 @@
+"""The command line: one file a verb. Arguments in, one call of the library, readable text out.
+
+A command's file is imported when the command is called, so that `isomorph --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from .._core.progress import show_progress
+from ..errors import IsomorphError
+from ._text import INTERRUPTED, fail
+
+COMMANDS = {
+    "demo": "The first experiments of the survey on real pretrained models: image, text and speech of the same emoji.",
+    "run": "Run a study; every step whose result is there and current is skipped.",
+    "extract": "Run an encoder over the items and keep the features of every layer.",
+    "scan": "Compare every layer of X with every layer of Y, each score with its chance level.",
+    "stitch": "Fit maps from X to Y on some pairs and score them on items held out, beside every control.",
+    "diagnose": "Look for known ways in which similarity misleads, each with its evidence and what to do.",
+    "power": "The smallest alignment that N items can show, before anything is encoded.",
+    "report": "Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.",
+    "list": "What there is: models, metrics, datasets, maps and other kinds; or the sides of one model.",
+}
+"""Command -> the first line of its help; the file of that name holds a function `command`."""
+
+
+class _Group(typer.core.TyperGroup):
+    """The commands, each imported when it is called, with our own word on Ctrl-C: typer would end without any."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS]  # the file of the command `list` has taken that name here
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        alone.command(cmd_name)(import_module(f".{cmd_name.replace('-', '_')}", __name__).command)
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--quiet" in args:  # it may stand anywhere, not only before the command
+            args = ["--quiet", *(a for a in args if a != "--quiet")]
+        return [*super().parse_args(ctx, args)]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail(INTERRUPTED, 130)
+
+
+app = typer.Typer(
+    name="isomorph",
+    cls=_Group,
+    help="How alike are two representation spaces, is it more than chance, where, and can it be used?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # only bugs show a traceback, and then a plain one
+    rich_markup_mode=None,
+)
+_UNWRITABLE = (  # errors of the operating system that the user can put right; all others are bugs
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        print(f"isomorph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress (so does ISOMORPH_PROGRESS=0).")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    if quiet:
+        show_progress(False)
+
+
+def main() -> None:
+    """Run the command line: 0 done, 2 something the user can put right, 130 interrupted, 1 a bug."""
+    try:
+        app(standalone_mode=True)
+    except IsomorphError as error:
+        fail(str(error), 2)
+    except KeyboardInterrupt:
+        fail(INTERRUPTED, 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away: nothing is left to say, or to say it to
+        raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        fail(f"Cannot write{where}: {error.strerror}. What was committed is kept; free the way and run it again.", 2)

@@ -1,0 +1,40 @@
+"""What commands print, and how."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+LEGEND = """\
+p(max): p of the best of all pairs of layers. calibrated: 0 at the threshold of chance, 1 at the best score.
+held out: layers chosen on the other items. share of a ceiling: 0 at chance, 1 at the ceiling.
+difference: its interval and p allow for both best pairs having been chosen on these items."""
+INTERRUPTED = "Interrupted. What was committed is kept; the same command goes on from there."
+
+
+def plain_table(*columns: str) -> Any:
+    """A table of plain text."""
+    # rich is imported where it is used, so that an interrupt during start-up meets next to nothing
+    from rich.table import Table
+
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")
+
+
+def console(**options: Any) -> Any:
+    """Where tables and errors are printed."""
+    from rich.console import Console
+
+    # a pipe or a file gets whole lines: nothing is cut to a width nobody has
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200, **options)
+
+
+def fail(text: str, status: int) -> NoReturn:
+    """End with one paragraph and an exit status."""
+    console(stderr=True, soft_wrap=True).print(f"isomorph: {text}")
+    raise SystemExit(status)
+
+
+def saved(result: Any, to: Any) -> None:
+    """Save a result and say where."""
+    result.save(to)
+    print(f"Saved to {to}; `isomorph report {to}` draws it.")
