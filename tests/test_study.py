@@ -276,3 +276,45 @@ def _refused(tmp_path, word, *, top="", scan="", encoder="", name="a"):
     with pytest.raises(InputError, match=word):
         load_study(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_matches_and_networks_of_a_study_are_made_once(folder, monkeypatch):
+    (folder / "nets.py").write_text(
+        "import torch\n"
+        "def net():\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))\n"
+        "def data():\n"
+        "    z = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))\n"
+        "    return {'data': z, 'labels': net()(z).argmax(1)}\n"
+    )
+    top = """
+    [[matches]]
+    x = "a"
+    y = "b"
+    by = "label"
+    restarts = 5
+    [[networks]]
+    bottom = "nets.py:net"
+    top = "nets.py:net"
+    data = "nets.py:data"
+    cuts = ["1", ["1", "1"]]
+    name = "same"
+    """
+    text = write(folder, items=labelled(folder)).read_text() + top.replace("    ", "")
+    (folder / "study.toml").write_text(text)
+    outcome = run(load_study(folder / "study.toml"), say=lambda text: None)
+    assert outcome.matches[0].n == 4
+    assert outcome.matches[0].settings["restarts"] == 5
+    assert outcome.networks[0].cuts[0].accuracy == 1.0
+    assert {"match-a-b-by-label.json", "networks-same.json"} <= {p.name for p in (folder / "out").iterdir()}
+    page = outcome.page.read_text()
+    assert "Blind match of" in page
+    assert "can the bottom of one network stand in" in page
+    monkeypatch.setattr(study_module, "blind_match", None)  # calling either would fail
+    monkeypatch.setattr(study_module, "stitch_networks", None)
+    again = run(load_study(folder / "study.toml"), say=lambda text: None)
+    assert again.networks[0].to_json() == outcome.networks[0].to_json()
+    (folder / "study.toml").write_text(text.replace("restarts = 5", "restarts = 6"))
+    with pytest.raises(TypeError):  # another setting is another key
+        run(load_study(folder / "study.toml"), say=lambda text: None)

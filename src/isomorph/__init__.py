@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from .errors import FetchError, InputError, IsomorphError, MissingExtraError, StoreError, UnknownNameError
     from .extraction import extract
     from .maps import Map, make_map
+    from .matching import blind_match
     from .metrics import Metric, metric
     from .networks import stitch_networks
     from .nulls import Null
     from .reporting import report
-    from .results import Alignment, Diagnosis, Neighborhoods, NetworkStitch, Scan, Stitch, load_result
+    from .results import Alignment, BlindMatch, Diagnosis, Neighborhoods, NetworkStitch, Scan, Stitch, load_result
     from .scanning import scan
     from .significance import difference, false_discovery, gallery_curve, power
     from .stitching import stitch
@@ -33,11 +34,12 @@ _HOMES = {
     "errors": ("FetchError", "InputError", "IsomorphError", "MissingExtraError", "StoreError", "UnknownNameError"),
     "extraction": ("extract",),
     "maps": ("Map", "make_map"),
+    "matching": ("blind_match",),
     "metrics": ("Metric", "metric"),
     "networks": ("stitch_networks",),
     "nulls": ("Null",),
     "reporting": ("report",),
-    "results": ("Alignment", "Diagnosis", "Neighborhoods", "NetworkStitch", "Scan", "Stitch", "load_result"),
+    "results": ("Alignment", "BlindMatch", "Diagnosis", "Neighborhoods", "NetworkStitch", "Scan", "Stitch", "load_result"),
     "scanning": ("scan",),
     "significance": ("difference", "false_discovery", "gallery_curve", "power"),
     "stitching": ("stitch",),
@@ -50,6 +52,7 @@ __version__: str  # read from the installed package when it is asked for
 __all__ = [
     "Alignment",
     "Audio",
+    "BlindMatch",
     "Diagnosis",
     "Encoder",
     "FeatureStore",
@@ -69,6 +72,7 @@ __all__ = [
     "StoreError",
     "UnknownNameError",
     "__version__",
+    "blind_match",
     "diagnose",
     "difference",
     "extract",

@@ -64,7 +64,7 @@ def _diagnosis(text: str) -> Result:
 
 MAKERS: dict[str, Callable[[str], Result]] = {"scan": _scan, "stitch": _stitch, "diagnosis": _diagnosis}
 """Results of a verb with all names given."""
-AWAITED = {"network_stitch"}
+AWAITED: set[str] = set()
 """Kinds whose section is being written."""
 
 

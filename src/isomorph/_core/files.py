@@ -24,7 +24,7 @@ except ImportError:  # a system without such locks: what a killed process left i
 
 _TEMPORARY = ".isomorph-*.tmp"
 _SMALLEST = 1 << 20  # bytes that must be free before anything is computed for a file
-_LARGEST_NUMBER = 1 << 512  # of a JSON text: seeds are below, and every number becomes a float without overflow
+_LARGEST_NUMBER = 1 << 63  # of a whole number in a JSON text: seeds are below, and NumPy holds no larger one
 
 # ---------------------------------------------------------------- reading
 

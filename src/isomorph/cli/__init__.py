@@ -23,6 +23,8 @@ COMMANDS = {
     "extract": "Run an encoder over the items and keep the features of every layer.",
     "scan": "Compare every layer of X with every layer of Y, each score with its chance level.",
     "stitch": "Fit maps from X to Y on some pairs and score them on items held out, beside every control.",
+    "stitch-networks": "Join the bottom of one frozen network to the top of another, beside every control.",
+    "match": "Match the rows of X and Y without knowing any pair, and say whether the match can be believed.",
     "diagnose": "Look for known ways in which similarity misleads, each with its evidence and what to do.",
     "power": "The smallest alignment that N items can show, before anything is encoded.",
     "report": "Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.",

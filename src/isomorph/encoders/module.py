@@ -56,12 +56,12 @@ class Module(Provider):
         return ModuleEncoder(module, options, **extra)
 
 
-def made_by(where: str) -> dict[str, Any]:
-    """What a function in a file of the user's makes: ``{"module": …}`` and options of the encoder.
+def called(where: str) -> Any:
+    """What a function in a file of the user's gives: ``file.py:function``, run only because the user named it.
 
     Raises:
-        InputError: if there is no such file, it fails, or it makes no module.
-        UnknownNameError: if there is no such function, or it gives an unknown option.
+        InputError: if there is no such file, or it fails.
+        UnknownNameError: if there is no such function.
     """
     file, _, function = where.rpartition(":")
     path = Path(file).expanduser()
@@ -74,9 +74,19 @@ def made_by(where: str) -> dict[str, Any]:
     if not callable(made.get(function)):
         raise UnknownNameError(f"function in {file}", function, [k for k, v in made.items() if inspect.isfunction(v)])
     try:
-        found = made[function]()
+        return made[function]()
     except Exception as error:  # whatever the user's function raises
         raise InputError(f"module:{where}: {function}() fails: {type(error).__name__}: {error}") from error
+
+
+def made_by(where: str) -> dict[str, Any]:
+    """What a function in a file of the user's makes: ``{"module": …}`` and options of the encoder.
+
+    Raises:
+        InputError: if there is no such file, it fails, or it makes no module.
+        UnknownNameError: if there is no such function, or it gives an unknown option.
+    """
+    function, found = where.rpartition(":")[2], called(where)
     options = dict(found) if isinstance(found, Mapping) else {"module": found}
     if "module" not in options:
         raise InputError(f"module:{where}: {function}() gives {', '.join(map(str, options))}, and no 'module'.")

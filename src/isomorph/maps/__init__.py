@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+
 from .._core.registry import Registry
-from ..errors import InputError
+from ..errors import InputError, IsomorphError, quoted
 from ._base import Map
 from ._saved import read_map
 
 REGISTRY: Registry[Map] = Registry("map", __name__, Map, "isomorph.maps")
+_WIDEST = 10**6  # features that a map can have been fitted on
 
 
 def make_map(spec: str | Map) -> Map:
@@ -34,9 +37,23 @@ def load_map(path: str | os.PathLike[str]) -> Map:
     """
     spec, learned = read_map(path)
     fitted = make_map(spec).restore(learned)
-    if not fitted.__sklearn_is_fitted__():
-        raise InputError(f"{path} is damaged: it holds {spec}, and not what it learned. Fit and save it again.")
+    if not fitted.__sklearn_is_fitted__() or not _works(fitted):
+        raise InputError(f"{path} is damaged: it holds {quoted(spec)}, and not what it learned. Fit and save it again.")
     return fitted
+
+
+def _works(fitted: Map) -> bool:
+    """Whether a map that was read can be applied: its arrays are there, and fit each other."""
+    width = vars(fitted).get("n_features_in_")
+    if not isinstance(width, int) or not 0 < width <= _WIDEST:
+        return False
+    try:
+        fitted.embed_x(np.random.default_rng(0).standard_normal((3, width)))
+    except IsomorphError:
+        return True  # it says by itself what it needs
+    except Exception:  # whatever a damaged map trips over
+        return False
+    return True
 
 
 __all__ = ["REGISTRY", "Map", "load_map", "make_map"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._core.files import write_target
+from .._core.arrayfiles import read_npz
+from .._core.files import parse_json, reason, regular, write_target
 from ..errors import InputError
 
 FORMAT = 1
@@ -35,14 +36,12 @@ def read_map(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: if the file cannot be read as a map.
     """
+    file = regular(path, "the map")
     try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            members = {k: file[k] for k in file.files}
-        header = json.loads(members.pop(_HEADER).tobytes())
-    except OSError as error:
-        raise InputError(f"Cannot read the map {path}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no map that `Map.save` wrote: {error}.") from error
+        members: dict[str, Any] = dict(read_npz(file))
+        header = parse_json(members.pop(_HEADER).tobytes())
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path} is no map that `Map.save` wrote: {reason(error)}.") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT or not isinstance(header.get("learned"), dict):
         raise InputError(f"{path} is no map of this version of Isomorph (format {FORMAT}).")
     return str(header.get("map")), {**members, **header["learned"]}

@@ -19,12 +19,13 @@ from ..errors import InputError
 from ..results import CutStitch, NetworkStitch
 from ._arguments import read_split, read_targets
 from ._controls import calibrate_norms, untrained_twin
+from ._files import NetworkData, read_data, read_network
 from ._running import Network, NetworkInputs, Place, Rows, batches, frozen
 from ._stitches import Fit, Form, read_fits, read_form
 from ._training import IGNORED, JoinedScore, Seam, fit_stitch, hits, score, weighted
 from .settings import NetworkSettings
 
-__all__ = ["stitch_networks"]
+__all__ = ["NetworkData", "NetworkSettings", "read_data", "read_network", "stitch_networks"]
 
 
 def stitch_networks(
@@ -77,8 +78,8 @@ def stitch_networks(
             items that the networks were not trained on for the test.
         groups: One group an item; a group is never both fitted on and scored.
         output: Turns what the top returns into class scores; by default its ``logits``, or what it returns.
-        random_bottom: The untrained baseline: a network, or a function from a seed to one; by default the bottom with weights drawn
-            anew. Its batch norms get the statistics of the training items.
+        random_bottom: The untrained baseline: a network, or a function from a seed to one; by default the bottom with
+            weights drawn anew. Its batch norms get the statistics of the training items.
         random_draws: How many untrained bottoms.
         bottom_baselines: Name -> networks that take the place of the bottom, such as one trained on permuted labels.
         margin: A cut that gains no more accuracy than this over the random bottom is called uninformative.

@@ -38,6 +38,8 @@ class Null:
         sample: Scores of sampled re-pairings, or where all pairings are few those of all (`exact` is true then, and the
             observed one is among them): p is counted among them.
         distance: Whether lower scores are more alike: p is then the chance of a score at most as high.
+        tail_from: Number of items from which on the tail was measured to hold its level (docs/calibration.md); with
+            fewer it is not known, whatever the moments.
     """
 
     mean: Any
@@ -52,11 +54,15 @@ class Null:
     scale: Any = None
     sample: Any = None
     distance: bool = False
+    tail_from: int = 0
 
     @property
     def tail_known(self) -> Any:
-        """Whether the tail can be told from these moments; False where a few items decide nearly all of the score."""
-        known = is_known(self.skewness, self.scale)
+        """Whether the tail can be told from these moments.
+
+        False among fewer than `tail_from` items, and where a few items decide nearly all of the score.
+        """
+        known = is_known(self.skewness, self.scale) & (self.n >= self.tail_from)
         return bool(known) if known.ndim == 0 else known
 
     def p_value(self, score: Any) -> Any:

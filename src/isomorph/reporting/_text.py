@@ -123,7 +123,8 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
             each = (str(list(v)) if isinstance(v, tuple) else str(v) for v in value)
             rows.append((where, printable(", ".join(each))))
         else:
-            rows.append((where, printable(DASH if value is None or value == {} else value)))
+            empty = value is None or (isinstance(value, Mapping) and not value)
+            rows.append((where, printable(DASH if empty else value)))
     return rows
 
 

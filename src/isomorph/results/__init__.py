@@ -7,6 +7,7 @@ from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Te
 from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
+from ._match import BlindMatch
 from ._networks import CutStitch, NetworkStitch
 from ._numbers import format_p
 from ._scan import Neighborhoods, Scan
@@ -23,6 +24,7 @@ __all__ = [
     "Alignment",
     "Best",
     "BestMap",
+    "BlindMatch",
     "Ceiling",
     "Condition",
     "Curve",

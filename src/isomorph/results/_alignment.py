@@ -204,6 +204,8 @@ class Alignment(Result):
         sizes = {len(np.ravel(v)) for v in self.gallery.values()} if self.gallery else set()  # type: ignore[call-overload]  # a TypedDict of arrays
         if len(sizes) > 1:
             yield "the parts of its gallery have unlike lengths"
+        if self.gallery is not None and np.min(self.gallery["n"], initial=1) < 1:
+            yield "a size of its gallery is no number of items"
 
     @property
     def shape(self) -> tuple[int, int]:

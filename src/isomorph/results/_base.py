@@ -130,6 +130,8 @@ def _decode(value: Any, gaps: bool = False) -> Any:
             if name in fields and not fits(fields[name], hint):
                 raise ValueError(f"{kind}.{name}={quoted(fields[name])} cannot be")
         check_ranges(kind, fields, _hints(cls))
+        if not _is_plain(fields.get("provenance", {})):
+            raise ValueError(f"{kind}.provenance holds more than names, texts and numbers")
         result = cls(**fields)
         for problem in result.contradictions():
             raise ValueError(f"{kind}: {problem}")
@@ -161,6 +163,14 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
     if array.dtype.kind == "f" and not np.isfinite(array[~np.isnan(array)] if gaps else array).all():
         raise ValueError("an array holds an infinite number")
     return array
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))
 
 
 @cache

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from .._core.hints import fits
 from ._base import Result
 from ._tables import frame
 
@@ -63,6 +64,12 @@ class Diagnosis(Result):
     quadrant: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     n: int = 0
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def contradictions(self) -> Iterator[str]:
+        kinds: dict[str, Any] = {"geometry": float, "function": float, "metric": str, "use": str}
+        kinds |= dict.fromkeys(("metrics", "uses"), dict[str, float])
+        if self.quadrant and not all(k in self.quadrant and fits(self.quadrant[k], h) for k, h in kinds.items()):
+            yield "its quadrant is not made of shares by metric and use"
 
     @property
     def present(self) -> tuple[Finding, ...]:

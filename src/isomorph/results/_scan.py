@@ -106,6 +106,8 @@ class Scan(Result, Mapping[str, Alignment]):
     def contradictions(self) -> Iterator[str]:
         if len({(a.x_layers, a.y_layers) for a in self.alignments.values()}) > 1:
             yield "its alignments are of unlike layers"
+        if not isinstance(self.provenance.get("metrics", ()), tuple):
+            yield "its provenance does not list the metrics"
 
     def __getitem__(self, metric: str) -> Alignment:
         if metric in self.alignments:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
 from ._base import Result
 from ._conditions import BASELINE, CONTROL, Condition, condition_of
 from ._numbers import format_p
@@ -193,6 +193,8 @@ class Curve(Result):
     def contradictions(self) -> Iterator[str]:
         if len({len(v) for v in (self.sizes, self.values, self.low, self.high, self.chance)}) > 1:
             yield "its sizes and scores have unlike lengths"
+        if min(self.sizes, default=1) < 1:
+            yield "one of its sizes is no number of items"
 
     def __repr__(self) -> str:
         points = ", ".join(f"{n}: {v:.3f}" for n, v in zip(self.sizes, self.values, strict=True))
@@ -226,6 +228,8 @@ class Examples(Result):
     def contradictions(self) -> Iterator[str]:
         if len({len(v) for v in (self.ids, self.rank, self.verdict, self.found)}) > 1:
             yield "it lists unlike numbers of queries"
+        if self.direction not in DIRECTIONS or not set(self.verdict) <= {"right", "near miss", "wrong"}:
+            yield "its direction or a verdict is not known"
 
 
 class BestMap(NamedTuple):
@@ -333,6 +337,9 @@ class Stitch(Result, Mapping[str, MapScores]):
             yield "its parts are of unlike numbers of splits"
         if len(self.ids) != self.n or any(not 0 <= row < self.n for rows in self.test_rows for row in rows):
             yield f"its ids or held-out rows do not fit {self.n} items"
+        named = {part.map for part in (*self.pairs_curves, *self.gallery_curves, *self.examples)} | {self.layer_map}
+        if named - set(self.maps):
+            yield f"the map {quoted(min(named - set(self.maps)))} has curves, examples or layer scores, and no scores"
         wanted = {self.decided_by, *(f"{d}.{k}" for d in DIRECTIONS for k in RETRIEVAL)}
         for name, scores in self.maps.items():
             if missing := sorted(wanted - set(scores.scores)):

@@ -19,11 +19,14 @@ from ..datasets import REGISTRY as DATASETS
 from ..diagnosis import DiagnoseSettings
 from ..errors import InputError, UnknownNameError, quoted
 from ..extraction import ExtractSettings
+from ..matching import MatchSettings
+from ..networks import NetworkSettings
 from ..scanning import ScanSettings
 from ..stitching import StitchSettings
 from ..store import FeatureStore
 
 S = TypeVar("S", bound=Settings)
+Own = TypeVar("Own", bound=Settings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +108,57 @@ class StitchEntry:
 
 
 @dataclasses.dataclass(frozen=True)
+class MatchEntry:
+    """One ``[[matches]]`` table.
+
+    Attributes:
+        x: Name of an encoder.
+        y: Name of an encoder.
+        x_layer: Layer of `x`; None takes the last.
+        y_layer: Layer of `y`; None takes the last.
+        by: Label set of the items of whose classes the means are matched, or None to match the items themselves.
+        settings: How they are matched.
+    """
+
+    x: str
+    y: str
+    x_layer: str | None = None
+    y_layer: str | None = None
+    by: str | None = None
+    settings: MatchSettings = dataclasses.field(default_factory=MatchSettings)
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        layers = "".join(f"-{layer}" for layer in (self.x_layer, self.y_layer) if layer)
+        return re.sub(r"[/\\\0]", "-", f"match-{self.x}-{self.y}{layers}{f'-by-{self.by}' if self.by else ''}.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworksEntry:
+    """One ``[[networks]]`` table.
+
+    Attributes:
+        bottom: ``file.py:function`` that makes the bottom.
+        top: The same for the top.
+        data: A ``.npz`` file with data and labels, or ``file.py:function`` that gives them.
+        name: Name of the result file.
+        settings: How they are joined.
+    """
+
+    bottom: str
+    top: str
+    data: str
+    name: str
+    settings: NetworkSettings
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        return re.sub(r"[/\\\0]", "-", f"networks-{self.name}.json")
+
+
+@dataclasses.dataclass(frozen=True)
 class Study:
     """A study that has been read and checked; see the module's example.
 
@@ -115,6 +169,8 @@ class Study:
         encoders: By name.
         scans: In order.
         stitches: In order.
+        matches: In order.
+        networks: In order.
         diagnose: How every scanned pair is searched for failure signatures, or None if it is not.
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
@@ -127,6 +183,8 @@ class Study:
     encoders: Mapping[str, EncoderEntry]
     scans: tuple[ScanEntry, ...]
     stitches: tuple[StitchEntry, ...] = ()
+    matches: tuple[MatchEntry, ...] = ()
+    networks: tuple[NetworksEntry, ...] = ()
     diagnose: DiagnoseSettings | None = None
     seed: int = 0
     skip_bad: bool = False
@@ -136,6 +194,11 @@ class Study:
     def store(self) -> FeatureStore:
         """Where the features are kept."""
         return FeatureStore(self.output / "features")
+
+    @property
+    def steps(self) -> tuple[ScanEntry | StitchEntry | MatchEntry | NetworksEntry, ...]:
+        """All tables that give a result."""
+        return (*self.scans, *self.stitches, *self.matches, *self.networks)
 
     @property
     def page(self) -> Path:
@@ -153,6 +216,8 @@ class _Top(Settings):
     title: str | None = None
     output: str | None = None
     stitches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    matches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    networks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     diagnose: bool | dict[str, Any] = False
     seed: int = 0
     skip_bad: bool = False
@@ -175,6 +240,27 @@ class _Sides(Settings):
     y: str
     x_ceilings: str | tuple[str, ...] = ()
     y_ceilings: str | tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Matched(Settings):
+    """What a table of ``[[matches]]`` says beside the settings of the match."""
+
+    x: str
+    y: str
+    x_layer: str | None = None
+    y_layer: str | None = None
+    by: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Joined(Settings):
+    """What a table of ``[[networks]]`` says beside the settings of the stitch."""
+
+    bottom: str
+    top: str
+    data: str
+    name: str
 
 
 def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
@@ -208,12 +294,14 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         encoders=encoders,
         scans=tuple(ScanEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in scans),
         stitches=tuple(StitchEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in stitches),
+        matches=tuple(_match(t, encoders, f"{path}, [[matches]]", top.seed) for t in top.matches),
+        networks=tuple(_networks(t, path, top.seed) for t in top.networks),
         diagnose=_diagnose(top, path),
         seed=top.seed,
         skip_bad=top.skip_bad,
         text=text,
     )
-    files = [*(s.file for s in study.scans), *(s.file for s in study.stitches)]
+    files = [e.file for e in study.steps]
     for file in files:
         if files.count(file) > 1:
             raise InputError(f"{path}: two tables would write {file}; put the metrics or maps of one pair into one.")
@@ -264,20 +352,53 @@ def _step(
         InputError: if a side is missing, or a value does not fit.
         UnknownNameError: if there is no such setting or encoder.
     """
-    for key in table:
-        if key not in (known := [*_Sides.names(), *kind.names()]):
-            raise UnknownNameError(f"setting in {where}", str(key), known)
-    for side in ("x", "y"):
-        if side not in table:
-            raise InputError(f"{where}: a table has no {side!r}; name two of the encoders.")
-    sides = _Sides.read({k: v for k, v in table.items() if k in _Sides.names()}, where)
+    sides, settings = _parted(_Sides, kind, table, where, seed)
     for name in (sides.x, sides.y):
         if name not in encoders:
             raise UnknownNameError(f"encoder in {where}", name, encoders)
-    settings = kind.read({"seed": seed} | {k: v for k, v in table.items() if k in kind.names()}, where)
     x_ceilings = _ceilings(sides.x_ceilings, sides.x, encoders, f"{where}: x_ceilings")
     y_ceilings = _ceilings(sides.y_ceilings, sides.y, encoders, f"{where}: y_ceilings")
     return sides, settings, (x_ceilings, y_ceilings)
+
+
+def _match(table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], where: str, seed: int) -> MatchEntry:
+    sides, settings = _parted(_Matched, MatchSettings, table, where, seed)
+    for name in (sides.x, sides.y):
+        if name not in encoders:
+            raise UnknownNameError(f"encoder in {where}", name, encoders)
+    return MatchEntry(sides.x, sides.y, sides.x_layer, sides.y_layer, sides.by, settings)
+
+
+def _networks(table: Mapping[str, Any], path: Path, seed: int) -> NetworksEntry:
+    where, table = f"{path}, [[networks]]", dict(table)
+    table.setdefault("name", f"{table.get('bottom')}-{table.get('top')}".replace(":", "-"))
+    sides, settings = _parted(_Joined, NetworkSettings, table, where, seed)
+
+    def beside(given: str) -> str:
+        given = given.removeprefix("module:")
+        return given if Path(given).is_absolute() else str(path.parent / given)
+
+    return NetworksEntry(beside(sides.bottom), beside(sides.top), beside(sides.data), sides.name, settings)
+
+
+def _parted(own: type[Own], kind: type[S], table: Mapping[str, Any], where: str, seed: int) -> tuple[Own, S]:
+    """What a table says itself, and the settings of its verb.
+
+    Raises:
+        InputError: if something is missing, or does not fit.
+        UnknownNameError: if there is no such setting.
+    """
+    known = [*own.names(), *kind.names()]
+    for key in table:
+        if key not in known:
+            raise UnknownNameError(f"setting in {where}", str(key), known)
+    needed = [f.name for f in dataclasses.fields(own) if f.default is dataclasses.MISSING]
+    needed += [f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING]
+    for name in needed:
+        if name not in table:
+            raise InputError(f"{where}: a table has no {name!r}; it needs {', '.join(needed)}.")
+    settings = kind.read({"seed": seed} | {k: v for k, v in table.items() if k in kind.names()}, where)
+    return own.read({k: v for k, v in table.items() if k in own.names()}, where), settings
 
 
 def _ceilings(

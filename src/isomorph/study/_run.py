@@ -7,24 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
 from .._core.settings import Settings
 from ..datasets import PairedItems, load_dataset
+from ..design import named
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
-from ..errors import InputError
+from ..encoders._state import state_fingerprint
+from ..errors import InputError, UnknownNameError
 from ..extraction import extract, input_statistics
+from ..matching import blind_match, one_layer, truth_by_id
+from ..networks import read_data, read_network, stitch_networks
 from ..reporting import report as write_report
-from ..results import Diagnosis, Scan, Stitch, load_result
+from ..results import BlindMatch, Diagnosis, NetworkStitch, Scan, Stitch, load_result
 from ..scanning import check_shifts, design_of, scan
 from ..stitching import stitch
 from ..store import Layers, choose_view
-from ._file import EncoderEntry, ScanEntry, StitchEntry, Study
+from ._file import EncoderEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry, Study
 
 TWIN = "untrained"
 INPUTS = "inputs"
-R = TypeVar("R", Scan, Stitch, Diagnosis)
+R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch)
 _Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
 
 
@@ -54,12 +60,16 @@ class Outcome:
         scans: In the order of the study.
         stitches: In the order of the study.
         diagnoses: One for each scan, if the study asks for them.
+        matches: In the order of the study.
+        networks: In the order of the study.
     """
 
     page: Path
     scans: tuple[Scan, ...]
     stitches: tuple[Stitch, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    matches: tuple[BlindMatch, ...] = ()
+    networks: tuple[NetworkStitch, ...] = ()
 
 
 def plan(study: Study) -> list[Step]:
@@ -99,6 +109,10 @@ def plan(study: Study) -> list[Step]:
             size = f"{pairs} layer pairs, {_specs(s.maps)}, {s.repeats} splits by {s.by}"
             seconds = pairs * variants * s.repeats * len(s.maps) * len(items) ** 3 * _PASSES / rate
         steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
+    others: list[MatchEntry | NetworksEntry] = [*study.matches, *study.networks]
+    for other in others:
+        done = current and (study.output / other.file).exists()
+        steps.append(Step(other.file.removesuffix(".json"), "done if unchanged" if done else "to do", "", None))
     if study.diagnose is not None:
         steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
     steps.append(Step("report", "to do", str(study.page)))
@@ -139,10 +153,12 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     diagnoses = tuple(
         work.diagnose(e, s, stitches) for e, s in zip(study.scans, scans, strict=True) if study.diagnose is not None
     )
+    matches = tuple(work.match(entry) for entry in study.matches)
+    networks = tuple(work.networks(entry) for entry in study.networks)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-    results = [*scans, *stitches, *diagnoses]
+    results = [*scans, *stitches, *diagnoses, *matches, *networks]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
-    return Outcome(page, scans, stitches, diagnoses)
+    return Outcome(page, scans, stitches, diagnoses, matches, networks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +221,60 @@ class _Work:
         return self._kept(
             Diagnosis, file, facts, label, lambda: diagnose(x, y, scan=found, stitch=used, **_given(settings))
         )
+
+    def match(self, entry: MatchEntry) -> BlindMatch:
+        sides = [
+            one_layer(layers, layer or [*layers][-1], which)
+            for which, layers, layer in (
+                ("x", self.features[entry.x, "pretrained"], entry.x_layer),
+                ("y", self.features[entry.y, "pretrained"], entry.y_layer),
+            )
+        ]
+        x, y = sides[0].join(sides[1])
+        facts = [x.provenance, y.provenance, [*x, *y], entry.by, entry.settings.facts()]
+        facts.append([self.items.labels.get(entry.by)] if entry.by else [])
+
+        def make() -> BlindMatch:
+            left, right = (s if entry.by is None else self._means(s, entry.by) for s in (x, y))
+            truth = truth_by_id(left, right)
+            return blind_match(left, right, truth=truth, x_name=x.encoder, y_name=y.encoder, **_given(entry.settings))
+
+        what = "items" if entry.by is None else f"means of {entry.by}"
+        return self._kept(BlindMatch, entry.file, facts, f"match {entry.x} × {entry.y}: {what}", make)
+
+    def _means(self, layers: Layers, by: str) -> Layers:
+        """Class means, one a label.
+
+        Raises:
+            UnknownNameError: if the items have no such labels.
+        """
+        if by not in self.items.labels:
+            raise UnknownNameError("label set", by, self.items.labels)
+        code, names = named(self.items.subset(layers.ids).labels[by], layers.n, by)
+        means = {
+            k: np.stack([np.asarray(v)[code == c].mean(axis=0) for c in range(len(names))]) for k, v in layers.items()
+        }
+        return Layers.from_arrays(means, names, encoder=layers.encoder, provenance=layers.provenance)
+
+    def networks(self, entry: NetworksEntry) -> NetworkStitch:
+        bottom, top, given = read_network(entry.bottom), read_network(entry.top), read_data(entry.data)
+        facts = [state_fingerprint(bottom), state_fingerprint(top), given.content, entry.settings.facts()]
+
+        def make() -> NetworkStitch:
+            return stitch_networks(
+                bottom,
+                top,
+                given.data,
+                labels=given.labels,
+                top_data=given.top_data,
+                groups=given.groups,
+                bottom_name=Path(entry.bottom).name,
+                top_name=Path(entry.top).name,
+                **_given(entry.settings),
+            )
+
+        label = f"networks {entry.name}: {len(entry.settings.cuts)} cuts"
+        return self._kept(NetworkStitch, entry.file, facts, label, make)
 
     def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
         return {name: self.features[name, "pretrained"] for name in names}
@@ -312,8 +382,6 @@ def _pairs(study: Study, entry: ScanEntry | StitchEntry, depth: Mapping[tuple[st
 def _rate() -> float:
     """Operations a second of a plain float32 product, measured here and now."""
     import time
-
-    import numpy as np
 
     a = np.ones((1024, 1024), dtype=np.float32)
     a @ a  # the first product wakes the threads

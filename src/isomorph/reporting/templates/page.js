@@ -70,7 +70,9 @@ document.documentElement.classList.add("js");
 
   // Downloads: CSV made from what the page holds.
   const quote = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
+    let text = value === null || value === undefined ? "" : String(value);
+    // spreadsheets run a cell that begins like a formula; a number is none
+    if (/^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text))) text = `'${text}`;
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const save = (name, lines) => {

@@ -14,11 +14,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._core.arrays import as_pair, to_numpy
+from .._core.arrays import as_pair, checked_once, to_numpy
 from .._core.linalg import centred_scaled
+from .._core.provenance import provenance
+from ..conditions import Side, as_side
 from ..errors import InputError
-from ._assignment import EXHAUSTIVE, all_pairings, faq, gromov_wasserstein, objective, two_opt
-from ._base import Matrix, as_float64
+from ..maps._assignment import EXHAUSTIVE, all_pairings, faq, gromov_wasserstein, objective, two_opt
+from ..maps._base import Matrix, as_float64
+from ..results import BlindMatch
+from .settings import MatchSettings
 
 Verdict = Literal["matchable", "not matchable", "undecided"]
 FAQ_STARTS = 10
@@ -29,41 +33,7 @@ KEPT = 0.8
 """Share of the features that a resampling keeps."""
 
 
-@dataclasses.dataclass(frozen=True)
-class BlindMatch:
-    """The best pairing that was found, and whether to believe it.
-
-    Attributes:
-        match: Row of `y` (n,) for each row of `x`.
-        verdict: ``matchable``, ``not matchable`` or ``undecided``.
-        reason: Why, in a sentence.
-        objective: Correlation of the two similarity matrices under the match, at most 1.
-        truth_objective: The same under the true pairing; None where it is not known.
-        accuracy: Share of the items that are matched rightly; None where the truth is not known. Chance is 1/n.
-        hit_rate: Share of the independent starts that reached the best objective; 1 where all pairings were tried.
-        stability: Mean share of items that keep their match when the features are resampled; None if not done.
-        p_value: Share of unrelated spaces of the same spectrum that match at least as well; None if not done.
-        n: Number of items.
-        settings: Every setting of the search.
-    """
-
-    match: Matrix
-    verdict: Verdict
-    reason: str
-    objective: float
-    truth_objective: float | None
-    accuracy: float | None
-    hit_rate: float
-    stability: float | None
-    p_value: float | None
-    n: int
-    settings: dict[str, Any]
-
-    def __repr__(self) -> str:
-        right = "" if self.accuracy is None else f", {self.accuracy:.0%} right (chance {1 / self.n:.0%})"
-        return f"BlindMatch({self.verdict}: {self.reason} n={self.n}, objective {self.objective:.4f}{right})"
-
-
+@checked_once()
 def blind_match(
     x: Any,
     y: Any,
@@ -75,12 +45,15 @@ def blind_match(
     surrogates: int = 39,
     required: float = 0.9,
     seed: int = 0,
+    x_name: str | None = None,
+    y_name: str | None = None,
 ) -> BlindMatch:
     """Match the rows of two spaces without knowing any pair.
 
     Args:
-        x: Features (n, d_x), such as one prototype a class.
-        y: Features (n, d_y), the same things in an unknown order (in the known order `truth` if that is given).
+        x: Features (n, d_x), such as one prototype a class, or `Layers` of one layer.
+        y: The same (n, d_y): the same things in an unknown order (in the known order `truth` if that is given). Ids,
+            where there are some, play no part: they name the items in the result.
         method: ``qap`` maximises the correlation of centred inner products (CKA over pairings) by exchanges and the
             relaxed problem from many starts; ``gw`` that of distances, by Gromov-Wasserstein couplings.
         truth: Row of `y` (n,) that belongs to each row of `x`, where it is known. It is used for the verdict and never
@@ -90,6 +63,11 @@ def blind_match(
         surrogates: Matchings with unrelated spaces of the same spectrum; used where the truth is not known.
         required: Share of items that must be right, or stable, for ``matchable``.
         seed: Seed of everything random.
+        x_name: What to call `x` in results.
+        y_name: What to call `y`.
+
+    Returns:
+        A `BlindMatch`. Its objective is a correlation, at most 1; what chance reaches is in the verdict.
 
     Raises:
         InputError: if the sides have different numbers of rows, fewer than 3, or no variation, or a setting makes no
@@ -98,32 +76,41 @@ def blind_match(
 
     Source: Schnaus et al. 2025 (quadratic assignment over class prototypes); the verdict is ours.
     """
-    x, y = _sides(x, y)
-    n = len(x)
-    settings = {
-        "method": method,
-        "restarts": restarts,
-        "bootstraps": bootstraps,
-        "surrogates": surrogates,
-        "required": required,
-        "seed": seed,
-    }
-    _check_settings(settings)
-    right = None if truth is None else _permutation(truth, n)
-    search = _Search(method, restarts)
-    rng = np.random.default_rng(seed)
+    settings = MatchSettings(method, restarts, bootstraps, surrogates, required, seed)
+    left, right = _side(x, "x", x_name), _side(y, "y", y_name)
+    a, b = _rows(left, right)
+    n = len(a)
+    found = _found(a, b, None if truth is None else _permutation(truth, n), settings)
+    known = {"x": dict(left.facts), "y": dict(right.facts)}
+    return dataclasses.replace(
+        found,
+        x_name=left.name,
+        y_name=right.name,
+        x_layer=next(iter(left.layers)),
+        y_layer=next(iter(right.layers)),
+        x_ids=left.ids or (),
+        y_ids=right.ids or (),
+        provenance=provenance(call="blind_match", **known, truth=truth is not None, **settings.facts()),
+    )
+
+
+def _found(x: Matrix, y: Matrix, right: Matrix | None, settings: MatchSettings) -> BlindMatch:
+    """The match of centred rows, with the verdict."""
+    n, search, required = len(x), _Search(settings.method, settings.restarts), settings.required
+    rng = np.random.default_rng(settings.seed)
     a, b = search.similarities(x), search.similarities(y)
     match, best, hit_rate = search.run(a, b, rng)
+    facts = settings.facts()
     if right is not None:
         accuracy, at_truth = float(np.mean(match == right)), objective(a, b, right)
         verdict, reason = _against_truth(best, at_truth, accuracy, required)
-        return BlindMatch(match, verdict, reason, best, at_truth, accuracy, hit_rate, None, None, n, settings)
-    kept = [np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match) for _ in range(bootstraps)]
+        return BlindMatch(match, verdict, reason, best, at_truth, accuracy, hit_rate, None, None, n, facts)
+    kept = [np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match) for _ in range(settings.bootstraps)]
     stability = float(np.mean(kept)) if kept else None
-    others = [search.run(a, search.similarities(_unrelated(y, rng)), rng)[1] for _ in range(surrogates)]
-    p = (1 + sum(o >= best for o in others)) / (1 + surrogates) if others else None
+    others = [search.run(a, search.similarities(_unrelated(y, rng)), rng)[1] for _ in range(settings.surrogates)]
+    p = (1 + sum(o >= best for o in others)) / (1 + len(others)) if others else None
     verdict, reason = _without_truth(hit_rate, stability, p, required)
-    return BlindMatch(match, verdict, reason, best, None, None, hit_rate, stability, p, n, settings)
+    return BlindMatch(match, verdict, reason, best, None, None, hit_rate, stability, p, n, facts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,20 +161,24 @@ class _Search:
         return two_opt(a, b, np.array(starts))
 
 
-def _sides(x: Any, y: Any) -> tuple[Matrix, Matrix]:
-    """Both sides, centred, of unit mean square, in float64."""
-    as_pair(to_numpy(as_float64(x, "x")), to_numpy(as_float64(y, "y")), min_items=3)
-    return centred_scaled(as_float64(x, "x"), "x"), centred_scaled(as_float64(y, "y"), "y")
+def _side(given: Any, which: str, name: str | None) -> Side:
+    """A side of one layer.
+
+    Raises:
+        InputError: if it has several.
+    """
+    side = as_side(given, which, name)
+    if len(side.layers) > 1:
+        layers = ", ".join(map(repr, side.layers))
+        raise InputError(f"{which} has {len(side.layers)} layers ({layers}); match one: pass {which}[layer].")
+    return side
 
 
-def _check_settings(settings: dict[str, Any]) -> None:
-    if settings["method"] not in ("qap", "gw"):
-        raise InputError(f"method={settings['method']!r} is not known; use 'qap' or 'gw'.")
-    for name, least in (("restarts", 2), ("bootstraps", 0), ("surrogates", 0)):
-        if not isinstance(settings[name], int) or settings[name] < least:
-            raise InputError(f"{name}={settings[name]!r} must be a whole number of at least {least}.")
-    if not 0 < settings["required"] <= 1:
-        raise InputError(f"required={settings['required']!r} must be a share above 0 and at most 1.")
+def _rows(left: Side, right: Side) -> tuple[Matrix, Matrix]:
+    """Both sides, centred, of unit mean square, in float64; rows stay as they stand, since no pair is known."""
+    x, y = (as_float64(next(iter(s.layers.values())), which) for s, which in ((left, "x"), (right, "y")))
+    as_pair(to_numpy(x), to_numpy(y), min_items=3)
+    return centred_scaled(x, "x"), centred_scaled(y, "y")
 
 
 def _permutation(truth: Any, n: int) -> Matrix:

@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 
 from isomorph.errors import InputError, MissingExtraError
 from isomorph.maps._assignment import all_pairings, faq, objective, two_opt
-from isomorph.maps.blind import blind_match
+from isomorph.matching import blind_match
 
 
 def symmetric(n: int, seed: int) -> np.ndarray:

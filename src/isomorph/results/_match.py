@@ -1,0 +1,79 @@
+"""The result of matching two spaces without pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ._base import Result
+from ._tables import frame
+
+Matrix = np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class BlindMatch(Result):
+    """The best pairing that was found, and whether to believe it.
+
+    Attributes:
+        match: Row of `y` (n,) for each row of `x`.
+        verdict: ``matchable``, ``not matchable`` or ``undecided``.
+        reason: Why, in a sentence.
+        objective: Correlation of the two similarity matrices under the match, at most 1.
+        truth_objective: The same under the true pairing; None where it is not known.
+        accuracy: Share of the items that are matched rightly; None where the truth is not known. Chance is 1/n.
+        hit_rate: Share of the independent starts that reached the best objective; 1 where all pairings were tried.
+        stability: Mean share of items that keep their match when the features are resampled; None if not done.
+        p_value: Share of unrelated spaces of the same spectrum that match at least as well; None if not done.
+        n: Number of items.
+        settings: Every setting of the search.
+        x_name: What `x` is.
+        y_name: What `y` is.
+        x_layer: The layer of `x`.
+        y_layer: The layer of `y`.
+        x_ids: Items of `x`, row by row; empty where they have no ids.
+        y_ids: Items of `y`.
+        provenance: How to make it again.
+    """
+
+    kind: ClassVar[str] = "blind_match"
+
+    match: Matrix
+    verdict: str
+    reason: str
+    objective: float
+    truth_objective: float | None
+    accuracy: float | None
+    hit_rate: float
+    stability: float | None
+    p_value: float | None
+    n: int
+    settings: Mapping[str, Any]
+    x_name: str = "x"
+    y_name: str = "y"
+    x_layer: str = ""
+    y_layer: str = ""
+    x_ids: tuple[str, ...] = ()
+    y_ids: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary an item of `x`, with the item of `y` that it was matched with."""
+        x, y = self.x_ids or tuple(map(str, range(self.n))), self.y_ids or tuple(map(str, range(self.n)))
+        return [{"x": x[i], "y": y[int(j)]} for i, j in enumerate(self.match)]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return frame(self.to_records())
+
+    def __repr__(self) -> str:
+        right = "" if self.accuracy is None else f", {self.accuracy:.0%} right (chance {1 / self.n:.0%})"
+        where = "" if (self.x_name, self.y_name) == ("x", "y") else f"{self.x_name} × {self.y_name}, "
+        return f"BlindMatch({where}{self.verdict}: {self.reason} n={self.n}, objective {self.objective:.4f}{right})"

@@ -1,0 +1,139 @@
+"""Settings and specs of every verb: of the wrong type, out of range, without end."""
+
+from __future__ import annotations
+
+import inspect
+import os
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import isomorph as iso
+from isomorph.datasets import REGISTRY as DATASETS
+from isomorph.maps import REGISTRY as MAPS
+from isomorph.metrics import REGISTRY as METRICS
+
+from .guard import Door
+from .inputs import settings_of, spec, told
+
+_RNG = np.random.default_rng(0)
+X = _RNG.normal(size=(24, 4))
+Y = X @ _RNG.normal(size=(4, 4)) + 0.3 * _RNG.normal(size=(24, 4))
+SCAN = iso.scan(X, Y, ["cka"], permutations=20)
+LABELS = list("abcd" * 6)
+
+
+def _parameters(function, *without):
+    return [p for p in inspect.signature(function).parameters if p not in without]
+
+
+def _options(registry, name):
+    return [p for p in inspect.signature(registry.classes[name]).parameters]
+
+
+VERBS = {
+    "scan": (
+        lambda **s: iso.scan(X, Y, **s),
+        _parameters(iso.scan, "x", "y"),
+        {"metrics": ["cka"], "permutations": 20, "neighbors": 3, "x_name": "a", "alpha": 0.05, "gallery": False},
+        400,
+    ),
+    "stitch": (
+        lambda **s: iso.stitch(X, Y, **s),
+        _parameters(iso.stitch, "x", "y"),
+        {"maps": ["ridge"], "repeats": 2, "permutations": 1, "draws": 100, "curves": False, "labels": LABELS},
+        250,
+    ),
+    "diagnose": (
+        lambda **s: iso.diagnose(**({"x": X, "y": Y} | s)),
+        _parameters(iso.diagnose),
+        {"seed": 0, "labels": LABELS, "scan": SCAN},
+        250,
+    ),
+    "power": (
+        lambda **s: iso.power(**s),
+        _parameters(iso.power),
+        {"metric": "cka", "n": 10, "d1": 3, "d2": 3, "rank": 2, "trials": 10, "alpha": 0.2},
+        150,
+    ),
+    "gallery_curve": (
+        lambda **s: iso.gallery_curve(**({"x": X, "y": Y} | s)),
+        _parameters(iso.gallery_curve),
+        {"metric": "cka", "repeats": 2, "sizes": [8, 16], "groups": LABELS},
+        350,
+    ),
+    "difference": (
+        lambda **s: iso.difference(**s),
+        _parameters(iso.difference),
+        {"metric": "cka", "first": (X, Y), "second": (X, Y[::-1]), "repeats": 10, "fraction": 0.5},
+        350,
+    ),
+    "false_discovery": (lambda **s: iso.false_discovery(**s), ["scans"], {"scans": [SCAN]}, 100),
+    "Layers.from_arrays": (
+        lambda **s: iso.Layers.from_arrays(**s).ids,
+        _parameters(iso.Layers.from_arrays),
+        {"arrays": {"a": X}, "ids": None, "encoder": "e", "n_parameters": 5, "provenance": {"a": 1}},
+        300,
+    ),
+    "load_dataset": (
+        lambda **s: iso.load_dataset(**s),
+        _parameters(iso.load_dataset),
+        {"spec": "emoji(n=5)", "skip_bad": False},
+        150,
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_settings_of(verb):
+    call, names, mild, count = VERBS[verb]
+    door = Door(verb)
+
+    def case(draw):
+        given = settings_of(draw, names, mild)
+        door(f"{verb}({told(**given)})", lambda: call(**given))
+
+    door.cases_of(count, case)
+    door.verdict(0.05, 0.9)
+
+
+@pytest.mark.parametrize("kind", ["metric", "map", "dataset"])
+def test_specs_of(kind, tmp_path, monkeypatch):
+    """A spec is made, and what it makes is tried: a setting that was let in must work or be refused later in words."""
+    monkeypatch.chdir(tmp_path)
+    registry = {"metric": METRICS, "map": MAPS, "dataset": DATASETS}[kind]
+    use = {
+        "metric": lambda s: iso.metric(s)(X[:12], Y[:12]),
+        "map": lambda s: iso.make_map(s).fit(X, Y)(X),
+        "dataset": lambda s: iso.load_dataset(s),
+    }[kind]
+    names = [n for n in registry.classes if n not in {"gromov_wasserstein_distance", "contrastive"}]
+    door = Door(f"{kind} specs")
+
+    def case(draw):
+        name = draw(st.sampled_from(names))
+        text = spec(draw, [name], [*_options(registry, name), "k", "no_such"])
+        door(f"{kind} {text[:300]!r}", lambda: use(text))
+
+    door.cases_of({"metric": 1200, "map": 500, "dataset": 250}[kind], case)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208  # dot files count
+    door.verdict(0.01, 0.9)
+
+
+def test_specs_of_encoders(tmp_path, monkeypatch):
+    """No name reaches the network: whatever looks like a repository is not asked for here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    door = Door("encoder specs")
+    tails = ("", "@", "@r", "#", "#text", "@r#s", "?init=random", "(", "(x=1)", "\0", "/..", ":", "::", "\ud800", " ", "\n")
+    heads = ("statistics:", "bundled:", "no-such:", "x.onnx", "x.tflite", "x.gguf", "./", "a" * 5000, "", ":", "#", "@", "../..", "/dev/null")
+
+    def case(draw):
+        text = draw(st.sampled_from(heads)) + draw(st.sampled_from(["", "no-such", "a" * 300, "é", "bag_of_words", "1"])) + draw(st.sampled_from(tails))
+        if draw(st.integers(0, 9)) == 0:
+            text = draw(st.sampled_from([None, 5, b"x", [], {}, 1.5, object(), len]))
+        door(f"load_encoder({str(text)[:200]!r})", lambda: iso.load_encoder(text))
+
+    door.cases_of(300, case)
+    door.verdict(0.0, 0.9)
