@@ -148,7 +148,7 @@ WILD: dict[str, Callable[..., Any]] = {
     "complex": lambda x, p, r: x + 1j,
     "objects": lambda x, p, r: x.astype(object),
     "None inside": lambda x, p, r: np.where(x > 1, None, x),
-    "huge objects": lambda x, p, r: np.where(x > 0, 10**400, 1).astype(object),
+    "huge objects": lambda x, p, r: np.array([[10**400 if v > 0 else 1 for v in row] for row in x], dtype=object),
     "texts": lambda x, p, r: x.astype(str),
     "bytes": lambda x, p, r: x.astype("S5"),
     "dates": lambda x, p, r: (x * 10).astype("i8").astype("M8[D]"),

@@ -24,6 +24,7 @@ Array: TypeAlias = Any  # arrays of any array-API namespace have no common stati
 _BLOCK_BYTES = 32 << 20  # of an array whose values are checked at once
 _known: ContextVar[dict[int, weakref.ref[Any]] | None] = ContextVar("isomorph_checked_arrays", default=None)
 _LARGEST = 1e140  # of a value of which millions of squares can be summed
+_SUMMED = 1e300  # of a value of which millions can be summed
 MANY = 1 << 14  # items from which on an array may be read once, and checked while it is read
 
 
@@ -173,6 +174,11 @@ def _require_finite(x: Array, name: str, xp: Any) -> None:
                 rows, columns = np.nonzero(~np.asarray(to_numpy(finite)))
                 first = first if count else (start + int(rows[0]), int(columns[0]))
                 count += len(rows)
+            elif block.dtype == xp.float64 and bool(xp.any(xp.abs(block) > _SUMMED)):
+                raise InputError(
+                    f"{name} holds values beyond {_SUMMED:g}, of which no sum over items can be held; divide the features "
+                    "by a number, which changes no metric that is not of their size."
+                )
         forget_pages(x)
     if count:
         raise InputError(
@@ -294,6 +300,8 @@ def _plain(x: Any, name: str) -> Array:
         )
     if isinstance(x, np.matrix):  # whose products and shapes differ from an array's
         x = np.asarray(x)
+    if isinstance(x, type):  # a class of arrays has all that an array has
+        raise InputError(f"{name} is the class {x.__name__}, no array of it.")
     if not is_array_api_obj(x):
         try:
             x = np.asarray(x)

@@ -109,7 +109,7 @@ class LayerSignature(Signature):
     def look(self, case: Case) -> Sequence[Finding]:
         findings = []
         for side_name, side in case.sides():
-            each = [(layer, *self.measure(wide(rows))) for layer, rows in side.layers.items()]
+            each = [(layer, *self.measure(_moderate(wide(rows)))) for layer, rows in side.layers.items()]
             layer, severity, evidence, summary = max(each, key=lambda e: e[1])
             affected = [name for name, s, _, _ in each if s >= 1]
             facts = dict(evidence)
@@ -128,6 +128,14 @@ def wide(rows: Any) -> Matrix:
     """Features as float64 where this machine computes."""
     array: Matrix = np.asarray(to_numpy(rows), dtype=np.float64)
     return array
+
+
+def _moderate(rows: Matrix) -> Matrix:
+    """Features whose squares can be held, divided by a power of two: no signature is of their size."""
+    largest = float(np.max(np.abs(rows)))
+    if largest == 0.0 or 1e-60 < largest < 1e60:
+        return rows
+    return np.ldexp(rows, -int(np.frexp(largest)[1]))
 
 
 def gain(alignment: Alignment, value: float, chance: float) -> float | None:

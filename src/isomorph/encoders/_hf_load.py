@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -190,13 +191,13 @@ def source_of(id: str, revision: str | None, *, trust_remote_code: bool = False)
     kwargs: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if is_path(id):
         folder = Path(id).expanduser()
-        if folder.is_file():
+        if os.path.isfile(folder):  # noqa: PTH113  # the method of a path fails on names that are too long
             raise InputError(
                 f"{id} is a file of weights alone. A checkpoint of transformers is a folder with a config.json beside "
                 "its weights. Files that other libraries pickle (fairseq's wav2vec 1.0, for one) are not unpickled: "
                 "convert them to such a folder, or build the network yourself and pass it as a torch.nn.Module."
             )
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112
             raise InputError(f"There is no folder {id}; a local checkpoint is a folder with a config.json.")
         return str(folder), kwargs | {"local_files_only": True}
     import huggingface_hub

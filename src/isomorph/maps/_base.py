@@ -69,7 +69,7 @@ class Map(ABC):
         x, y = self._checked(x, y)
         self.n_features_in_ = x.shape[1]
         self.n_targets_ = y.shape[1]
-        self._fit(x, y, self.factor(x) if factor is None else factor)
+        self._fit(x, y, self._factor_once(x) if factor is None else factor)
         return self
 
     def fit_each(self, x: Any, ys: Sequence[Any]) -> list[Self]:
@@ -97,6 +97,10 @@ class Map(ABC):
         for i, x in enumerate(xs):
             for j, fitted in enumerate(self.fit_each(x, ys)):
                 yield i, j, fitted
+
+    def _factor_once(self, x: Matrix) -> Any:
+        """`factor` of a fit that shares it with no other."""
+        return self.factor(x)
 
     def factor(self, x: Any) -> Any:
         """The part of the work that needs `x` only; shared by all fits on the same rows of `x`."""

@@ -32,10 +32,12 @@ class RidgePath:
     Attributes:
         factor: The factorisation of the rows.
         penalties: Penalties (p,), as shares of the total variance of `x`.
+        shared: Whether several outcomes are fitted: forms that serve all of them cost more than one of them needs.
     """
 
     factor: Factor
     penalties: tuple[float, ...]
+    shared: bool = True
 
     @cached_property
     def shrinkage(self) -> Matrix:
@@ -58,7 +60,7 @@ class RidgePath:
     @cached_property
     def _small(self) -> bool:
         """Whether one matrix (n, n) a penalty may be kept for the next outcomes, and loses no digits."""
-        return not self.factor.spans_items and len(self.penalties) * len(self.factor.u) ** 2 * 8 <= CACHE_BYTES
+        return self.shared and not self.factor.spans_items and len(self.penalties) * len(self.factor.u) ** 2 * 8 <= CACHE_BYTES
 
     @cached_property
     def _error_forms(self) -> Matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -44,6 +45,9 @@ class Ridge(AffineMap):
     def factor(self, x: Any) -> RidgePath:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
         return RidgePath(factorise(x), penalty_grid(self, self.penalties))
+
+    def _factor_once(self, x: Matrix) -> RidgePath:
+        return dataclasses.replace(self.factor(x), shared=False)
 
     def fit_grid(self, xs: Sequence[Any], ys: Sequence[Any]) -> Iterator[tuple[int, int, Ridge]]:
         """Fits from every layer of `xs` to every layer of `ys`, over the same items.

@@ -35,11 +35,15 @@ class Orthogonal(AffineMap):
         xc, yc = x - self.x_mean_, y - self.y_mean_
         require_variation(x, xc, "x")
         require_variation(y, yc, "y")
-        left, s, right = np.linalg.svd(xc.T @ yc, full_matrices=False)
+        basis_x, few_x = _compressed(xc)
+        basis_y, few_y = _compressed(yc)
+        left, s, right = np.linalg.svd(few_x.T @ few_y, full_matrices=False)
         # the cross-covariance has at most the rank of the centred pairs: its further singular values are rounding
         size = np.linalg.norm(xc) * np.linalg.norm(yc)
-        self.rank_ = min(int(np.sum(s > size * max(x.shape[0], *s.shape) * np.finfo(s.dtype).eps)), len(x) - 1)
-        rotation = left[:, : self.rank_] @ right[: self.rank_]
+        least = size * max(len(x), min(x.shape[1], y.shape[1])) * np.finfo(s.dtype).eps
+        self.rank_ = min(int(np.sum(s > least)), len(x) - 1)
+        left, right = left[:, : self.rank_], right[: self.rank_]
+        rotation = (left if basis_x is None else basis_x @ left) @ (right if basis_y is None else right @ basis_y.T)
         self.scale_ = float(s[: self.rank_].sum() / np.vdot(xc, xc)) if self._scaled else 1.0
         self.coef_ = self.scale_ * rotation
 
@@ -55,6 +59,17 @@ class Orthogonal(AffineMap):
         inverse = self._reversed(self.coef_.T / self.scale_**2, type(self)())
         inverse.rank_, inverse.scale_ = self.rank_, 1 / self.scale_
         return inverse
+
+
+def _compressed(rows: Matrix) -> tuple[Matrix | None, Matrix]:
+    """An orthonormal basis (d, n) of what wide rows span and the rows in it (n, n); None and the rows if not wide.
+
+    Few pairs say nothing outside of it, so a fit costs O(n² d) and not O(d³).
+    """
+    if rows.shape[1] <= rows.shape[0]:
+        return None, rows
+    basis, triangle = np.linalg.qr(rows.T)
+    return basis, triangle.T
 
 
 class Procrustes(Orthogonal):

@@ -86,7 +86,7 @@ def line_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
 
 
-def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure:
+def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row], what: str = "best pair of layers") -> Figure:
     """One row a pair of models: score (disc), chance (bar) and baselines (squares, triangles, diamonds)."""
     names = list(dict.fromkeys(label for row in rows for label, _ in row.baselines))
     low, high = _domain(
@@ -112,7 +112,7 @@ def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row]) -> Figure
         for label, value in row.baselines:
             body.append(_marker(px(value), y, 1 + names.index(label) % 5, True))
         body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
-    entries: list[tuple[str, int | str]] = [("best pair of layers", 0), ("chance", "tick")]
+    entries: list[tuple[str, int | str]] = [(what, 0), ("chance", "tick")]
     entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
     entries += [(label, 1 + k % 5) for k, label in enumerate(names)]
     legend, height = _legend(entries, bottom + 34, lines=False)

@@ -64,7 +64,7 @@ class ScanSettings(Settings):
         if self.permutations and self.alpha * (self.permutations + 1) < 1.0 - 1e-9:  # before anything is computed
             raise InputError(
                 f"permutations={self.permutations} cannot give a p of alpha={self.alpha} or less; use at least "
-                f"{math.ceil(1 / self.alpha) - 1}, or 0 for the exact nulls alone."
+                f"{math.ceil(1 / max(self.alpha, 1e-300)) - 1:.9g}, or 0 for the exact nulls alone."
             )
         for name in ("circular", "within", "intervals"):
             check_flag(getattr(self, name), name)

@@ -51,7 +51,7 @@ def false_discovery(scans: Sequence[Scan]) -> list[Discovery]:
     Raises:
         InputError: if there is no scan.
     """
-    if isinstance(scans, str) or not isinstance(scans, Iterable) or isinstance(scans, Scan):
+    if isinstance(scans, str | np.ndarray | Scan) or not isinstance(scans, Iterable):
         raise InputError(f"false_discovery takes a list of scans, found {type(scans).__name__}; give [scan, …].")
     scans = list(scans)
     for i, scan in enumerate(scans):

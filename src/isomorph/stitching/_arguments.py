@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .._core.arrays import as_features, to_numpy
+from .._core.checks import check_type
 from ..conditions import Side
 from ..datasets import PairedItems, read_labels
 from ..design import coded, label_text, named
@@ -81,6 +83,7 @@ def _prototypes(given: Any, right: Side, names: tuple[str, ...]) -> np.ndarray[A
             raise InputError(f"prototypes= has no layer {layer!r}; it has {', '.join(given)}.")
         table = dict(zip(given.ids, to_numpy(given[layer]), strict=True))
     else:
+        check_type(given, "prototypes", Mapping, "a mapping from class to row of features, or Layers")
         table = {label_text(k): np.asarray(to_numpy(v)) for k, v in dict(given).items()}
     missing = [name for name in names if name not in table]
     if missing:

@@ -74,4 +74,4 @@ def _figures(result: BlindMatch, k: int, context: Context) -> tuple[Figure, ...]
     title = f"{_title(result, context)}: {what} {percent(value)}, chance {percent(1 / result.n)}."
     row = Row(f"{context.name(result.x_name)} × {context.name(result.y_name)}", value, 1 / result.n,
               result.verdict == "matchable")  # fmt: skip
-    return (dot_plot(slug("match", f"{k:02d}"), title, what, [row]),)
+    return (dot_plot(slug("match", f"{k:02d}"), title, what, [row], what=what),)

@@ -66,7 +66,7 @@ def _block(result: NetworkStitch, k: int, context: Context) -> Block:
     rows = [
         [
             printable(f"{c.bottom_layer} → {c.top_layer}"),
-            printable(c.fit),
+            _words(c.fit),
             percent(c.accuracy),
             f"{number(c.penalty)} ({number(c.penalty_interval[0])} to {number(c.penalty_interval[1])})",
             number(c.r2),
@@ -104,5 +104,5 @@ def _chart(result: NetworkStitch, fit: str, k: int, context: Context) -> Figure:
     title = f"{_title(result, context)}, {printable(fit)}: accuracy of the joined network along the depth of the cut. "
     title += "; ".join(f"{printable(c.bottom_layer)} {percent(c.accuracy)}" for c in cuts) + "."
     return line_chart(
-        slug("networks", f"{k:02d}", fit), title, f"accuracy, {printable(fit)}", lines, "depth of the cut"
+        slug("networks", f"{k:02d}", fit), title, f"accuracy, {_words(fit)}", lines, "depth of the cut"
     )
