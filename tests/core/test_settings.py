@@ -10,6 +10,7 @@ from isomorph._core.settings import Settings
 from isomorph.diagnosis import DiagnoseSettings
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.extraction import ExtractSettings
+from isomorph.matching import MatchSettings
 from isomorph.networks.settings import NetworkSettings
 from isomorph.scanning import ScanSettings
 from isomorph.stitching import StitchSettings
@@ -19,6 +20,7 @@ VERBS = {
     StitchSettings: iso.stitch,
     DiagnoseSettings: iso.diagnose,
     NetworkSettings: iso.stitch_networks,
+    MatchSettings: iso.blind_match,
     ExtractSettings: iso.extract,
 }
 every = pytest.mark.parametrize("kind", VERBS, ids=lambda k: k.__name__)

@@ -176,8 +176,8 @@ def _require_finite(x: Array, name: str, xp: Any) -> None:
                 count += len(rows)
             elif block.dtype == xp.float64 and bool(xp.any(xp.abs(block) > _SUMMED)):
                 raise InputError(
-                    f"{name} holds values beyond {_SUMMED:g}, of which no sum over items can be held; divide the features "
-                    "by a number, which changes no metric that is not of their size."
+                    f"{name} holds values beyond {_SUMMED:g}, of which no sum over items can be held. Divide the "
+                    "features by a number first."
                 )
         forget_pages(x)
     if count:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core.arrays import checked_once
+from .._core.memory import limited
 from .._core.provenance import fingerprint, provenance
 from ..conditions import Comparison, as_side, comparisons, joined
 from ..design import coded
@@ -27,6 +28,7 @@ def diagnose(
     y_baselines: Mapping[str, Any] | None = None,
     signatures: Sequence[str] | None = None,
     seed: int = 0,
+    memory: str | int | None = None,
 ) -> Diagnosis:
     """Look for known ways in which similarity misleads.
 
@@ -42,6 +44,7 @@ def diagnose(
         y_baselines: The same for `y`.
         signatures: Names of signatures to look for; by default all.
         seed: Seed of what is drawn.
+        memory: Working memory, such as ``"4GB"`` or bytes; None takes what the machine has.
 
     Returns:
         A `Diagnosis`: what is there, what is not, and what could not be looked for and why.
@@ -50,7 +53,7 @@ def diagnose(
         InputError: if nothing was given, or what was given does not fit together.
         UnknownNameError: if there is no such signature.
     """
-    settings = DiagnoseSettings(signatures, seed)  # type: ignore[arg-type]  # the value makes a tuple of any sequence
+    settings = DiagnoseSettings(signatures, seed, memory)  # type: ignore[arg-type]  # the value makes a tuple of any sequence
     if x is None and y is not None:
         raise InputError("y was given without x; give one side as x, or both.")
     if x is None and scan is None and stitch is None:
@@ -64,12 +67,13 @@ def diagnose(
     chosen = [
         REGISTRY.make(name) for name in (REGISTRY.classes if settings.signatures is None else settings.signatures)
     ]
-    for signature in chosen:
-        reason = signature.missing(case)
-        if reason:
-            unchecked[signature.name] = reason
-        else:
-            findings += signature.look(case)
+    with limited(memory):
+        for signature in chosen:
+            reason = signature.missing(case)
+            if reason:
+                unchecked[signature.name] = reason
+            else:
+                findings += signature.look(case)
     x_side, y_side = case.x, case.y
     names = _names(case)
     return Diagnosis(

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from .._core.checks import as_seed
+from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
 from ._base import REGISTRY
@@ -18,13 +19,17 @@ class DiagnoseSettings(Settings):
     Attributes:
         signatures: Names of signatures to look for; all if None.
         seed: Seed of what is drawn.
+        memory: Working memory, such as ``"4GB"`` or bytes.
     """
 
     signatures: tuple[str, ...] | None = None
     seed: int = 0
+    memory: str | int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", as_seed(self.seed))
+        if self.memory is not None:
+            parse_bytes(self.memory)
         names = self.signatures
         if names is None:
             return

@@ -64,6 +64,8 @@ def called(where: str) -> Any:
         UnknownNameError: if there is no such function.
     """
     file, _, function = where.rpartition(":")
+    if not (file and function):
+        raise InputError(f"module:{where} names no function in a file; write module:file.py:function.")
     path = Path(file).expanduser()
     if not path.is_file():
         raise InputError(f"module:{where}: there is no file {file}; write module:file.py:function.")

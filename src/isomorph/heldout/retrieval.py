@@ -14,6 +14,7 @@ from scipy.special import gammaln
 
 from .._core import linalg
 from .._core.linalg import top_k
+from .._core.memory import block_bytes
 from ..errors import InputError
 from ..maps.retrieval import csls, inverted_softmax
 
@@ -125,7 +126,7 @@ def _blocks(queries: Matrix, gallery: Matrix, correction: str | None) -> Iterato
             csls(whole, k=min(10, *whole.shape)) if correction == "csls" else inverted_softmax(whole),
         )
         return
-    step = max(1, BLOCK_BYTES // (8 * len(g)))
+    step = max(1, block_bytes(BLOCK_BYTES) // (8 * len(g)))
     for start in range(0, len(q), step):
         rows = slice(start, min(start + step, len(q)))
         yield rows, q[rows] @ g.T

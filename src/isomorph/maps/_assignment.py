@@ -23,6 +23,14 @@ def objective(a: Matrix, b: Matrix, match: Matrix) -> float:
     return float(np.vdot(a, b[np.ix_(match, match)]))
 
 
+def mean_objective(a: Matrix, b: Matrix) -> float:
+    """The mean of `objective` over all pairings of n items: diagonals meet diagonals, all else meets all else."""
+    n = len(a)
+    traces, sums = (float(np.trace(m)) for m in (a, b)), (float(m.sum()) for m in (a, b))
+    (own_a, own_b), (all_a, all_b) = traces, sums
+    return own_a * own_b / n + (all_a - own_a) * (all_b - own_b) / (n * (n - 1))
+
+
 def all_pairings(a: Matrix, b: Matrix) -> Matrix:
     """The best permutation of all, as the only row."""
     best = max(itertools.permutations(range(len(a))), key=lambda p: objective(a, b, np.array(p)))

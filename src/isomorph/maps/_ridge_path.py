@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._core.memory import block_bytes
 from ._affine import Factor
 from ._base import Matrix
 
@@ -60,7 +61,7 @@ class RidgePath:
     @cached_property
     def _small(self) -> bool:
         """Whether one matrix (n, n) a penalty may be kept for the next outcomes, and loses no digits."""
-        return self.shared and not self.factor.spans_items and len(self.penalties) * len(self.factor.u) ** 2 * 8 <= CACHE_BYTES
+        return self.shared and not self.factor.spans_items and len(self.penalties) * len(self.factor.u) ** 2 * 8 <= block_bytes(CACHE_BYTES)
 
     @cached_property
     def _error_forms(self) -> Matrix:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._core.memory import block_bytes
 from ..errors import InputError
 from ._affine import AffineMap, Factor, factorise, positive, require_own_factor
 from ._base import Map, Matrix, as_float64
@@ -66,7 +67,7 @@ class Ridge(AffineMap):
             InputError: as `fit`.
         """
         centred = [(y := as_float64(each, f"ys[{j}]")) - y.mean(axis=0) for j, each in enumerate(ys)]
-        share = bool(centred) and len(centred[0]) ** 2 * 8 * len(centred) <= CACHE_BYTES
+        share = bool(centred) and len(centred[0]) ** 2 * 8 * len(centred) <= block_bytes(CACHE_BYTES)
         grams = [y @ y.T if share else None for y in centred]
         for i, x in enumerate(xs):
             path = self.factor(x)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._core.arrays import as_features, as_pair, to_numpy
 from .._core.linalg import unit_rows
+from .._core.memory import block_bytes
 from ..errors import InputError
 from ._base import Matrix
 
@@ -194,7 +195,7 @@ def _blocks(q: Matrix, g: Matrix, correction: str | None, neighbors: int) -> Ite
 
 def _products(a: Matrix, b: Matrix) -> Iterator[tuple[slice, Matrix]]:
     """Blocks of rows of ``a b'``, each valid until the next one is asked for."""
-    step = max(1, min(len(a), BLOCK_BYTES // (len(b) * a.itemsize)))
+    step = max(1, min(len(a), block_bytes(BLOCK_BYTES) // (len(b) * a.itemsize)))
     room = np.empty((step, len(b)), dtype=a.dtype)  # one room for all, since fresh memory costs as much as the product
     for i in range(0, len(a), step):
         rows = slice(i, min(i + step, len(a)))

@@ -10,16 +10,20 @@ digits, where they part networks that saw the same images from networks that saw
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 
 from .._core.arrays import as_pair, checked_once, to_numpy
 from .._core.linalg import centred_scaled
+from .._core.memory import limited
+from .._core.progress import duration, notice
 from .._core.provenance import provenance
 from ..conditions import Side, as_side
 from ..errors import InputError
-from ..maps._assignment import EXHAUSTIVE, all_pairings, faq, gromov_wasserstein, objective, two_opt
+from ..maps._assignment import EXHAUSTIVE, all_pairings, faq, gromov_wasserstein, mean_objective, objective, two_opt
 from ..maps._base import Matrix, as_float64
 from ..results import BlindMatch
 from .settings import MatchSettings
@@ -45,6 +49,8 @@ def blind_match(
     surrogates: int = 39,
     required: float = 0.9,
     seed: int = 0,
+    memory: str | int | None = None,
+    budget: float | None = None,
     x_name: str | None = None,
     y_name: str | None = None,
 ) -> BlindMatch:
@@ -63,11 +69,15 @@ def blind_match(
         surrogates: Matchings with unrelated spaces of the same spectrum; used where the truth is not known.
         required: Share of items that must be right, or stable, for ``matchable``.
         seed: Seed of everything random.
+        memory: Working memory, such as ``"4GB"`` or bytes; None takes what the machine has.
+        budget: Seconds that the matchings of `bootstraps` and `surrogates` may take, or None; as many as fit are made.
         x_name: What to call `x` in results.
         y_name: What to call `y`.
 
     Returns:
-        A `BlindMatch`. Its objective is a correlation, at most 1; what chance reaches is in the verdict.
+        A `BlindMatch`. Its objective is a correlation, at most 1. Beside it stand `chance_objective`, that of a random
+        pairing, and, where the truth is not known, `surrogate_objectives`, what the same search reaches for unrelated
+        spaces: the search takes the best of n! pairings, so the latter are its chance level. That of accuracy is 1/n.
 
     Raises:
         InputError: if the sides have different numbers of rows, fewer than 3, or no variation, or a setting makes no
@@ -75,12 +85,25 @@ def blind_match(
         MissingExtraError: if `method` is ``gw`` and POT is not installed.
 
     Source: Schnaus et al. 2025 (quadratic assignment over class prototypes); the verdict is ours.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(9, 6))
+        >>> turned = x @ np.linalg.qr(rng.normal(size=(6, 6)))[0]  # the same geometry in other coordinates
+        >>> found = iso.blind_match(x, turned[::-1], restarts=20)
+        >>> found.verdict
+        'matchable'
+        >>> found.match  # row of y for each row of x
+        array([8, 7, 6, 5, 4, 3, 2, 1, 0])
     """
-    settings = MatchSettings(method, restarts, bootstraps, surrogates, required, seed)
+    settings = MatchSettings(method, restarts, bootstraps, surrogates, required, seed, memory, budget)
     left, right = _side(x, "x", x_name), _side(y, "y", y_name)
     a, b = _rows(left, right)
     n = len(a)
-    found = _found(a, b, None if truth is None else _permutation(truth, n), settings)
+    with limited(memory):
+        found = _found(a, b, None if truth is None else _permutation(truth, n), settings)
     known = {"x": dict(left.facts), "y": dict(right.facts)}
     return dataclasses.replace(
         found,
@@ -100,17 +123,35 @@ def _found(x: Matrix, y: Matrix, right: Matrix | None, settings: MatchSettings) 
     rng = np.random.default_rng(settings.seed)
     a, b = search.similarities(x), search.similarities(y)
     match, best, hit_rate = search.run(a, b, rng)
-    facts = settings.facts()
+    facts, chance = settings.facts(), mean_objective(a, b)
     if right is not None:
         accuracy, at_truth = float(np.mean(match == right)), objective(a, b, right)
         verdict, reason = _against_truth(best, at_truth, accuracy, required)
-        return BlindMatch(match, verdict, reason, best, at_truth, accuracy, hit_rate, None, None, n, facts)
-    kept = [np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match) for _ in range(settings.bootstraps)]
+        known = BlindMatch(match, verdict, reason, best, at_truth, accuracy, hit_rate, None, None, n, facts)
+        return dataclasses.replace(known, chance_objective=chance)
+    half = None if settings.budget is None else settings.budget / 2
+    kept = [
+        np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match)
+        for _ in _while_time(settings.bootstraps, half)
+    ]
     stability = float(np.mean(kept)) if kept else None
-    others = [search.run(a, search.similarities(_unrelated(y, rng)), rng)[1] for _ in range(settings.surrogates)]
+    others = [
+        search.run(a, search.similarities(_unrelated(y, rng)), rng)[1] for _ in _while_time(settings.surrogates, half)
+    ]
     p = (1 + sum(o >= best for o in others)) / (1 + len(others)) if others else None
     verdict, reason = _without_truth(hit_rate, stability, p, required)
-    return BlindMatch(match, verdict, reason, best, None, None, hit_rate, stability, p, n, facts)
+    blind = BlindMatch(match, verdict, reason, best, None, None, hit_rate, stability, p, n, facts)
+    return dataclasses.replace(blind, chance_objective=chance, surrogate_objectives=tuple(others))
+
+
+def _while_time(count: int, seconds: float | None) -> Iterator[int]:
+    """Counts up to `count`, or as far as the time allows."""
+    start = time.perf_counter()
+    for k in range(count):
+        if seconds is not None and time.perf_counter() - start > seconds:
+            notice(f"{k} of {count} further matchings were made within the budget of {duration(seconds)}.")
+            return
+        yield k
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .._core.checks import as_count, as_seed, is_finite
+from .._core.checks import as_count, as_seed, check_budget, is_finite
+from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
 
@@ -22,6 +23,8 @@ class MatchSettings(Settings):
         surrogates: Matchings with unrelated spaces of the same spectrum; used where the truth is not known.
         required: Share of items that must be right, or stable, for a verdict of matchable.
         seed: Seed of everything random.
+        memory: Working memory, such as ``"4GB"`` or bytes.
+        budget: Seconds that matchings beside the first may take; as many as fit are made.
     """
 
     method: str = "qap"
@@ -30,6 +33,8 @@ class MatchSettings(Settings):
     surrogates: int = 39
     required: float = 0.9
     seed: int = 0
+    memory: str | int | None = None
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -39,3 +44,6 @@ class MatchSettings(Settings):
         if not is_finite(self.required) or not 0 < self.required <= 1:
             raise InputError(f"required={quoted(self.required)} must be a share above 0 and at most 1.")
         object.__setattr__(self, "seed", as_seed(self.seed))
+        if self.memory is not None:
+            parse_bytes(self.memory)
+        check_budget(self.budget)

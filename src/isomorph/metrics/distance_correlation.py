@@ -11,7 +11,7 @@ from array_api_compat import array_namespace, device
 
 from .._core.arrays import Array
 from .._core.linalg import double_centre, number, u_centre
-from .._core.memory import require
+from .._core.memory import ceiling, require
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.ucentred import invariants, moments, permuted_products, skewness
@@ -165,7 +165,7 @@ class DistanceCorrelation(Metric[MatrixKernel]):
     def compare_permuted(
         self, xs: Sequence[MatrixKernel], ys: Sequence[MatrixKernel], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:
-        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > SHARED_BYTES:
+        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > min(SHARED_BYTES, ceiling() // 2):
             yield from super().compare_permuted(xs, ys, orders)
             return
         whole = self.estimator != "unbiased"

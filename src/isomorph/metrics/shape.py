@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..nulls import Influence
 from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.pairs import over_pairs, shares
-from ._engines.spectra.axes import Axes, block, compressed, norm, nuclear_norm, principal_axes, wide_centred
+from ._engines.spectra.axes import Axes, block, compressed, norm, nuclear_norm, principal_axes, quick_axes, wide_centred
 from ._engines.spectra.influence import rotation_influence
 from ._engines.spectra.items import aligned, residuals
 from .canonical import SATURATED, refuse_saturation
@@ -336,9 +336,10 @@ class GeneralizedShape(Metric[Shape]):
     def prepare(self, x: Array) -> Shape:
         if self.alpha == 1:
             return _shape(x)
-        axes = principal_axes(x)
         if self.alpha == 0:
-            axes = refuse_saturation(axes, x.shape[1], "shape_distance(alpha=0)")
+            axes = refuse_saturation(principal_axes(x), x.shape[1], "shape_distance(alpha=0)")
+        else:
+            axes = quick_axes(x)
         xp = array_namespace(axes.s)
         common = 1.0 / axes.scale if self.reference_scale == "unit" else xp.sqrt(xp.mean(axes.s * axes.s))
         s = self.alpha * axes.s + (1 - self.alpha) * common

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._core.checks import check_name, check_type
+from .._core.memory import limited
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
 from ..design import Split
@@ -47,6 +48,7 @@ def stitch_networks(
     margin: float = 0.1,
     batch_size: int = 256,
     seed: int = 0,
+    memory: str | int | None = None,
     bottom_name: str | None = None,
     top_name: str | None = None,
     show: Show = None,
@@ -85,6 +87,7 @@ def stitch_networks(
         margin: A cut that gains no more accuracy than this over the random bottom is called uninformative.
         batch_size: Items that run together.
         seed: Seed of the split, untrained bottoms, permutations and training.
+        memory: Working memory beside networks and batches, such as ``"4GB"`` or bytes; None takes what the machine has.
         bottom_name: What to call the bottom.
         top_name: What to call the top.
         show: How progress is shown, as for `isomorph.show_progress`; None leaves it to that switch.
@@ -115,6 +118,7 @@ def stitch_networks(
         margin=margin,
         batch_size=batch_size,
         seed=seed,
+        memory=memory,
     )
     form, fits = read_form(stitch), read_fits(fit)
     below = NetworkInputs(data, "data")
@@ -126,7 +130,7 @@ def stitch_networks(
     pairs = list(settings.cuts)
     twins = [copy.deepcopy(untrained_twin(bottom, random_bottom, seed, i)) for i in range(random_draws)]
     others = dict(bottom_baselines or {})
-    with frozen(bottom, top, *twins, *others.values()):
+    with limited(memory), frozen(bottom, top, *twins, *others.values()):
         for twin in twins:
             calibrate_norms(twin, below, split.train, batch_size)
         study = _Study(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.memory import block_bytes
 from ..encoders._torch import seeded
 from ..errors import InputError
 from ._running import Network, Place, Rows, batches, place_of
@@ -241,7 +242,7 @@ def _kept(seam: Seam, train: Rows) -> Callable[[Any], Any]:
 
     with torch.no_grad():
         first = seam.given(train[:1])
-        if first.numel() * first.element_size() * len(train) > CACHE_BYTES:
+        if first.numel() * first.element_size() * len(train) > block_bytes(CACHE_BYTES):
             return lambda positions: seam.given(train[positions])
         all_of_them = torch.cat([seam.given(part) for part in batches(train, seam.size)])
     return lambda positions: all_of_them[torch.as_tensor(positions, device=all_of_them.device)]

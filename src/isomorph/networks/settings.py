@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._core.checks import as_count, as_seed, is_finite
+from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
 from ._stitches import read_fits, read_form
@@ -25,6 +26,7 @@ class NetworkSettings(Settings):
         margin: A cut that gains no more accuracy than this over the random bottom is called uninformative.
         batch_size: Items that run together.
         seed: Seed of the split, untrained bottoms, permutations and training.
+        memory: Working memory, such as ``"4GB"`` or bytes.
     """
 
     cuts: Any
@@ -35,6 +37,7 @@ class NetworkSettings(Settings):
     margin: float = 0.1
     batch_size: int = 256
     seed: int = 0
+    memory: str | int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cuts", tuple(read_cuts(self.cuts)))
@@ -46,6 +49,8 @@ class NetworkSettings(Settings):
         if not is_finite(self.margin) or not 0 <= float(self.margin) < 1:
             raise InputError(f"margin={quoted(self.margin)} must be a share of at least 0 and below 1.")
         object.__setattr__(self, "seed", as_seed(self.seed))
+        if self.memory is not None:
+            parse_bytes(self.memory)
 
 
 def read_cuts(cuts: Any) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from .._core.memory import block_bytes
+
 Floats = np.ndarray[Any, Any]
 
 BLOCK_BYTES = 64 << 20  # working memory for the rows of all layers' kernels
@@ -75,7 +77,7 @@ class Influence(NamedTuple):
         def pairs(start: int, stop: int) -> Any:
             return first(start, stop) - second(start, stop)
 
-        width = max(1, min(n, BLOCK_BYTES // (4 * n * 8)))
+        width = max(1, min(n, block_bytes(BLOCK_BYTES) // (4 * n * 8)))
         blocks = (pairs(s, min(n, s + width)) for s in range(0, n, width))
         squares, total = np.sum([sums(block) for block in blocks], axis=0)
         return Influence(values, np.full((1, 1), about_mean(squares, total, n) / 2), pairs, own=own)

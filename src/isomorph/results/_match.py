@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +37,10 @@ class BlindMatch(Result):
         x_ids: Items of `x`, row by row; empty where they have no ids.
         y_ids: Items of `y`.
         provenance: How to make it again.
+        chance_objective: What `objective` is for a random pairing, exactly: its mean over all pairings; None in files of
+            earlier versions.
+        surrogate_objectives: The best that each unrelated space of the same spectrum reached, which is what `p_value`
+            counts; empty where none was tried.
     """
 
     kind: ClassVar[str] = "blind_match"
@@ -59,6 +63,19 @@ class BlindMatch(Result):
     x_ids: tuple[str, ...] = ()
     y_ids: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    chance_objective: float | None = None
+    surrogate_objectives: tuple[float, ...] = ()
+
+    def contradictions(self) -> Iterator[str]:
+        if self.match.shape != (self.n,) or not np.array_equal(np.sort(self.match), np.arange(self.n)):
+            yield f"match does not name every row from 0 to {self.n - 1} once"
+        for name, ids in (("x_ids", self.x_ids), ("y_ids", self.y_ids)):
+            if ids and len(ids) != self.n:
+                yield f"{name} has {len(ids)} ids for {self.n} items"
+        for name in ("hit_rate", "stability"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                yield f"{name}={share} lies outside [0, 1]"
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary an item of `x`, with the item of `y` that it was matched with."""
@@ -76,4 +93,10 @@ class BlindMatch(Result):
     def __repr__(self) -> str:
         right = "" if self.accuracy is None else f", {self.accuracy:.0%} right (chance {1 / self.n:.0%})"
         where = "" if (self.x_name, self.y_name) == ("x", "y") else f"{self.x_name} × {self.y_name}, "
-        return f"BlindMatch({where}{self.verdict}: {self.reason} n={self.n}, objective {self.objective:.4f}{right})"
+        chance = "" if self.chance_objective is None else f" (chance {self.chance_objective:.4f}{self._best_unrelated()})"
+        score = f"objective {self.objective:.4f}{chance}{right}"
+        return f"BlindMatch({where}{self.verdict}: {self.reason} n={self.n}, {score})"
+
+    def _best_unrelated(self) -> str:
+        tried = self.surrogate_objectives
+        return f", best of {len(tried)} unrelated spaces {max(tried):.4f}" if tried else ""

@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from .._core.arrays import as_features, to_numpy
+from .._core.memory import block_bytes
 from ..design import rows_by_code
 from ..errors import InputError
 
@@ -102,7 +103,7 @@ def _near(rows: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:
     squares = np.einsum("ij,ij->i", z, z)
     limit = tolerance**2 * 2 * squares.mean() * n / max(n - 1, 1)
     label = np.arange(n)
-    step = max(1, BLOCK_BYTES // (8 * n))
+    step = max(1, block_bytes(BLOCK_BYTES) // (8 * n))
     for start in range(0, n, step):
         stop = min(n, start + step)
         distance = squares[start:stop, None] + squares[None, start:] - 2 * (z[start:stop] @ z[start:].T)

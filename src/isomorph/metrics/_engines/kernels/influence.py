@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...._core.memory import block_bytes
 from ....nulls.influence import BLOCK_BYTES, Influence
 from .gram import Kernel
 from .products import host_rows
@@ -28,7 +29,7 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
         ys: Kernels of the other side.
     """
     n, every = xs[0].n, [*xs, *ys]
-    width = max(1, min(n, BLOCK_BYTES // (len(every) * n * 8)))
+    width = max(1, min(n, block_bytes(BLOCK_BYTES) // (len(every) * n * 8)))
     starts = range(0, n, width)
     left, right = len(xs), len(ys)
     rows = np.empty((n, left, right))

@@ -18,6 +18,7 @@ from ...._core.linalg import centre, number, require_variation, sum_squares
 from ....errors import InputError
 
 S = TypeVar("S")
+_CONDITIONED = 1e-5  # least share of the largest eigenvalue: leaves 11 digits of the smallest singular value
 
 
 class Axes(NamedTuple):
@@ -99,7 +100,7 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
     c, scale = wide_centred(x, what, centred=centred)
     eps = float(xp.finfo(x.dtype).eps)
     u, s, vt = xp.linalg.svd(c, full_matrices=False)
-    offset = eps * number(xp.max(xp.abs(x))) / scale * (n**0.5 + d**0.5) if centred else 0.0
+    offset = _offset_rounding(x, scale) if centred else 0.0
     tolerance = max(eps * max(n, d) * number(s[0]), offset)
     rank = int(xp.sum(xp.astype(s > tolerance, xp.int64)))
     if centred:
@@ -110,6 +111,35 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
             "Leave this layer out, or pass it with its mean removed."
         )
     return Axes(u[:, :rank], s[:rank], vt[:rank, :] if vectors else None, scale, eps)
+
+
+def _offset_rounding(x: Array, scale: float) -> float:
+    """What rounding the offset of `x` leaves in the singular values of the centred features over `scale`."""
+    xp, (n, d) = array_namespace(x), x.shape
+    return float(xp.finfo(x.dtype).eps) * number(xp.max(xp.abs(x))) / scale * (n**0.5 + d**0.5)
+
+
+def quick_axes(x: Array, what: str = "x") -> Axes:
+    """`principal_axes` at about half the time where the layer is well conditioned, by eigenvectors of its smaller Gram.
+
+    The Gram squares the singular values: the smallest ones lose as many digits as the square of their ratio to the
+    largest one, so it serves only down to `_CONDITIONED`; elsewhere the decomposition is that of `principal_axes`.
+
+    Raises:
+        InputError: if nothing varies in `x`.
+    """
+    xp = array_namespace(x)
+    n, d = x.shape
+    c, scale = wide_centred(x, what)
+    rank = min(n - 1, d)
+    values, vectors = xp.linalg.eigh(c @ c.T if n <= d else c.T @ c)
+    values, vectors = xp.flip(values[-rank:], axis=0), xp.flip(vectors[:, -rank:], axis=1)
+    eps, least = float(xp.finfo(x.dtype).eps), number(values[-1])
+    least = least**0.5 if least > _CONDITIONED * number(values[0]) else 0.0
+    if least <= max(eps * max(n, d) * number(values[0]) ** 0.5, _offset_rounding(x, scale)):
+        return principal_axes(x, what)
+    s = xp.sqrt(values)
+    return Axes(vectors if n <= d else (c @ vectors) / s[None, :], s, None, scale, eps)
 
 
 def nuclear_norm(m: Array, eps: float) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ...._core.arrays import Array
+from ...._core.memory import ceiling
 from ....nulls.null import Null
 from ....nulls.ucentred import invariants, moments, permuted_products, skewness
 from ..pairs import made_once
@@ -57,7 +58,7 @@ def projection_permuted(
     xs: Sequence[Axes], ys: Sequence[Axes], orders: np.ndarray[Any, Any], weigh: Weigh, norm: Norm
 ) -> Iterator[np.ndarray[Any, Any]] | None:
     """Scores under every re-pairing of `orders` by shared products, or None if the n x n matrices are too large."""
-    if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > SHARED_BYTES:
+    if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > min(SHARED_BYTES, ceiling() // 2):
         return None
     norms = np.array([[norm(x, y) for y in ys] for x in xs])
     gx, gy = ([projection(a, weigh(a)) for a in side] for side in (xs, ys))
