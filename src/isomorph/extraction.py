@@ -341,7 +341,10 @@ class _Job:
 
     def _encode(self, positions: list[int], batch: list[Any], dtype: np.dtype[Any]) -> Rows:
         rows: Rows = {}
-        for layer, features in self.encoder.encode(batch).items():
+        found = self.encoder.encode(batch)
+        if not isinstance(found, Mapping):
+            raise InputError(f"the encoder gives {type(found).__name__}; a mapping from layer to features is needed.")
+        for layer, features in found.items():
             if isinstance(features, (list, tuple)):
                 raise InputError(
                     f"layer {layer!r} gives one row a token, but one row an item is kept: choose a pooling, such as "

@@ -77,7 +77,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 def _why(error: Exception) -> str:
     """Why NumPy could not read a file, without its advice to unpickle what it takes for objects."""
     text = reason(error)
-    if "pickle" in text or "Python objects" in text:
+    if any(word in text for word in ("pickle", "Python objects", "magic string")):
         return (
             "it is damaged, no such file at all, or holds Python objects, which are not unpickled; save plain numbers"
         )
@@ -85,7 +85,8 @@ def _why(error: Exception) -> str:
 
 
 def _read_npy(path: Path) -> tuple[Found, dict[str, str]]:
-    return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}, {}
+    # not `np.load`, which opens a zip archive under this name as well, and leaves it open
+    return {path.stem: npy.open_memmap(path, mode="r")}, {}
 
 
 def _read_npz(path: Path) -> tuple[Found, dict[str, str]]:
@@ -129,7 +130,7 @@ def _read_safetensors(path: Path) -> tuple[Found, dict[str, str]]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _LARGEST_HEAD):
             raise InputError(f"Cannot read {path} as .safetensors: it is no such file, or is truncated.")
-        head = parse_json(file.read(length))
+        head = parse_json(file.read(length).decode())
     if not isinstance(head, dict):
         raise InputError(f"{path}: its head is {type(head).__name__}, not a table of arrays.")
     texts = head.pop("__metadata__", None) or {}

@@ -52,8 +52,9 @@ def unlabelled(x: Any, name: str) -> Labelled:
     if hasattr(x, "index"):
         if values.dtype == object:  # columns of several types, or with missing values, which become NaN
             values = x.to_numpy(dtype=np.float64, na_value=np.nan)
-        return _with_ids(values, list(x.index), name)
-    return Labelled(values, None, False)
+        # row by row in memory, as arrays mostly are: the same features give the same score to the last digit
+        return _with_ids(np.ascontiguousarray(values), list(x.index), name)
+    return Labelled(np.ascontiguousarray(values), None, False)
 
 
 def _require_numbers(x: Any, name: str) -> None:

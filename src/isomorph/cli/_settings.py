@@ -14,21 +14,25 @@ import typer
 from .._core.settings import Settings
 
 
-def with_settings(kind: type[Settings], **spelled: str | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    kind: type[Settings], **spelled: str | tuple[str, str] | None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """What adds an option for every setting to a command, which takes them as ``settings``, a dict.
 
     A flag that is on by default gets the option ``--no-NAME``.
 
     Args:
         kind: The settings of the verb.
-        **spelled: Setting -> its option where it is spelled otherwise, or None where the command has no option for it.
+        **spelled: Setting -> its option where it is spelled otherwise, with the option's help where a command takes it in
+            another form than a function; or None where the command has no option for it.
     """
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters
         wanted = {f.name: f for f in fields(kind) if spelled.get(f.name, "") is not None}
-        hints, help_of = get_type_hints(kind), kind.help()
-        options = {n: _option(n, hints[n], f.default, help_of[n], spelled.get(n)) for n, f in wanted.items()}
+        told = {n: v if isinstance(v, tuple) else (v, None) for n, v in spelled.items()}
+        hints, help_of = get_type_hints(kind), {**kind.help(), **{n: words for n, (_, words) in told.items() if words}}
+        options = {n: _option(n, hints[n], f.default, help_of[n], told.get(n, (None,))[0]) for n, f in wanted.items()}
         turned = {n for n, f in wanted.items() if f.default is True}
 
         @functools.wraps(command)
@@ -54,7 +58,7 @@ def _option(name: str, hint: Any, default: Any, words: str, spelled: str | None)
     if bool in kinds:
         plain, given = bool, False
         names = [told or f"--{'no-' if flag else ''}{name.replace('_', '-')}"]
-    elif kinds == [Any] or not {str, int, float} & set(kinds):  # specs, and lists of texts
+    elif kinds == [Any] or tuple[str, ...] in kinds or not {str, int, float} & set(kinds):  # specs, and lists of texts
         plain, given = list[str] | None, None
         names = [told or f"--{name.replace('_', '-')}"]
     else:

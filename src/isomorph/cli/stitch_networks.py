@@ -13,9 +13,16 @@ from ._settings import with_settings
 from ._text import saved
 
 
-@with_settings(NetworkSettings, cuts="--cut", test="--test-fraction")
+@with_settings(
+    NetworkSettings,
+    cuts=("--cut", "A layer that both have, or BOTTOM=TOP; repeatable."),
+    fit=("--fit", "identity, least_squares (if none is named), orthogonal or task; repeatable."),
+    test=("--test-fraction", "Share of the items on which everything is scored; all others are fitted on."),
+)
 def command(
-    bottom: Annotated[str, typer.Argument(help="file.py:function that makes the bottom, a torch.nn.Module.")],
+    bottom: Annotated[
+        str, typer.Argument(help="file.py:function that makes the bottom, a torch.nn.Module. The file is run.")
+    ],
     top: Annotated[str, typer.Argument(help="The same for the top, whose outputs are class scores.")],
     data: Annotated[str, typer.Argument(help="A .npz file with data and labels, or file.py:function that gives them.")],
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("networks.json"),

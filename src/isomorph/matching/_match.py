@@ -93,10 +93,10 @@ def blind_match(
         >>> x = rng.normal(size=(9, 6))
         >>> turned = x @ np.linalg.qr(rng.normal(size=(6, 6)))[0]  # the same geometry in other coordinates
         >>> found = iso.blind_match(x, turned[::-1], restarts=20)
-        >>> found.verdict
-        'matchable'
         >>> found.match  # row of y for each row of x
         array([8, 7, 6, 5, 4, 3, 2, 1, 0])
+        >>> found.p_value  # no unrelated space of 39 matches as well
+        0.025
     """
     settings = MatchSettings(method, restarts, bootstraps, surrogates, required, seed, memory, budget)
     left, right = _side(x, "x", x_name), _side(y, "y", y_name)

@@ -25,13 +25,13 @@ from ._engines.rdms.crossnobis import crossnobis
 from ._engines.rdms.files import Rdms, read_rdms, write_rdms
 from ._engines.rdms.influence import item_sums, rdm_influence
 from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
+from ._engines.rdms.stacks import rdm_pair
 from ._engines.rdms.vectors import (
     COMPARISONS,
     DISSIMILARITIES,
     RANKED,
     comparable,
     condensed,
-    n_items,
     permuted_index,
     rooted,
     square,
@@ -265,37 +265,28 @@ def compute_rdm(x: Any, dissimilarity: str = "correlation", *, shrinkage: float 
     return rooted(vector) * unit**0.5 if dissimilarity == "euclidean" else vector * unit
 
 
-def compare_rdms(a: Any, b: Any, comparison: str = "spearman") -> Floats:
-    """Compare condensed RDMs that come from anywhere.
+def compare_rdms(a: Any, b: Any, comparison: str = "spearman", *, by: str | None = None) -> Floats:
+    """Compare RDMs that come from anywhere.
 
     Args:
-        a: One condensed RDM, or several as rows.
-        b: One condensed RDM, or several as rows, of the same items in the same order.
+        a: One condensed RDM, several as rows, one square RDM (n, n), several (n_rdms, n, n), or `Rdms`. A square matrix
+            is one square RDM, never a stack of condensed ones.
+        b: The same, of the same items in the same order; where both are `Rdms` that name their items, RDMs are joined
+            by these names, and items that one side lacks are left out and told of.
         comparison: As for `Rsa`.
+        by: Which descriptor of the items holds the names, where both share several.
 
     Returns:
         Scores, shape (RDMs in a, RDMs in b).
 
     Raises:
-        InputError: if the RDMs are not finite triangles of the same size, or one is constant.
+        InputError: if the RDMs are not finite RDMs of the same items, a square one is not symmetric with a zero
+            diagonal, names do not tell items apart, or an RDM is constant.
     """
     choice("compare_rdms", "comparison", comparison, COMPARISONS)
-    stacks = [_rdm_stack(v, name) for v, name in ((a, "a"), (b, "b"))]
-    if stacks[0].shape[1] != stacks[1].shape[1]:
-        sizes = [n_items(s.shape[1]) for s in stacks]
-        raise InputError(f"a has RDMs of {sizes[0]} items and b of {sizes[1]}; both must be of the same items.")
+    stacks = rdm_pair(a, b, by)
     first, second = ([comparable(v / np.abs(v).max(initial=1e-300), comparison, v.dtype) for v in s] for s in stacks)
     return np.asarray(_tau_a(first, second) if comparison == "kendall" else _products(first, second))
-
-
-def _rdm_stack(v: Any, name: str) -> Floats:
-    stack = np.atleast_2d(np.asarray(to_numpy(v), dtype=np.float64))
-    if stack.ndim != 2 or not np.isfinite(stack).all():
-        what = f"shape {stack.shape}" if stack.ndim != 2 else "missing or infinite entries"
-        raise InputError(f"{name} has {what}; finite condensed RDMs of shape (n_rdms, n (n - 1) / 2) are needed.")
-    if n_items(stack.shape[1], name) < 3:
-        raise InputError(f"{name} has RDMs of fewer than 3 items; there is no pattern in a single dissimilarity.")
-    return stack
 
 
 def _check_shrinkage(owner: str, shrinkage: object) -> None:

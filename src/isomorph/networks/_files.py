@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from .._core.arrayfiles import read_npz
 from .._core.provenance import fingerprint
 from ..encoders.module import called
 from ..errors import InputError, quoted
 from ._running import NetworkInputs
 
 KEYS = ("data", "labels", "top_data", "groups")
+OTHER_ARRAYS = (".npy", ".pt", ".pth", ".csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +71,13 @@ def read_data(where: str) -> NetworkData:
         InputError: if the file cannot be read, or lacks one.
         UnknownNameError: if there is no such function.
     """
-    if Path(where).suffix == ".npz":
-        try:
-            with open(where, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                found: Any = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise InputError(f"Cannot read the data {where}: {error}.") from error
-        except Exception as error:  # zipfile and zlib raise classes of their own about damaged files
-            raise InputError(f"{where} is damaged: {error}.") from error
-    else:
-        found = called(where.removeprefix("module:"))
+    suffix = Path(where).suffix.lower()
+    if suffix in OTHER_ARRAYS:
+        raise InputError(
+            f"{where} cannot hold 'data' and 'labels' by name; write both to one .npz file, or name a function that gives "
+            "them: file.py:function."
+        )
+    found: Any = read_npz(Path(where)) if suffix == ".npz" else called(where.removeprefix("module:"))
     if not isinstance(found, Mapping):
         raise InputError(f"{where} gives a {type(found).__name__}; a mapping with 'data' and 'labels' is needed.")
     unknown = [str(k) for k in found if k not in KEYS]

@@ -86,12 +86,27 @@ def line_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
 
 
-def dot_plot(name: str, title: str, heading: str, rows: Sequence[Row], what: str = "best pair of layers") -> Figure:
-    """One row a pair of models: score (disc), chance (bar) and baselines (squares, triangles, diamonds)."""
+def dot_plot(
+    name: str,
+    title: str,
+    heading: str,
+    rows: Sequence[Row],
+    what: str = "best pair of layers",
+    span: tuple[float, float] | None = None,
+) -> Figure:
+    """Rows of a score (disc) with its chance level (bar) and baselines (squares, triangles, diamonds).
+
+    Args:
+        name: Stem of the figure's files.
+        title: What it shows, for those who cannot see it.
+        heading: A line of text above the plot.
+        rows: The rows, from the top.
+        what: What the disc is, in the legend.
+        span: What the axis must show at least, such as all of [0, 1] for shares; None fits it to the scores.
+    """
     names = list(dict.fromkeys(label for row in rows for label, _ in row.baselines))
-    low, high = _domain(
-        [v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines), *(row.interval or ())]]
-    )
+    shown = [v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines), *(row.interval or ())]]
+    low, high = _domain([*shown, *(span or ())])
     left, right, top, pitch = 6.0, 14.0, 26.0, 38.0
 
     def px(x: float) -> float:

@@ -67,6 +67,21 @@ class Shown:
     facts: tuple[tuple[str, Sequence[tuple[str, str]]], ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One table of ``table.html.j2``: cells are texts, the first of a row is its name.
+
+    Attributes:
+        title: Its heading.
+        columns: Headings of the columns; none for rows of a name and a value.
+        rows: The cells, row by row.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 class Section(ABC):
     """Shows the results of one kind; `name` is that `Result.kind`."""
 

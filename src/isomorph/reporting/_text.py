@@ -128,6 +128,12 @@ def flatten(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
     return rows
 
 
+def csv_table(records: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Records of one kind as rows below a header, for the page's download."""
+    cells = ([printable(v) if isinstance(v, str) else v for v in r.values()] for r in records)
+    return [list(records[0]), *cells]
+
+
 def listed(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

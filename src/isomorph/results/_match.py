@@ -93,7 +93,9 @@ class BlindMatch(Result):
     def __repr__(self) -> str:
         right = "" if self.accuracy is None else f", {self.accuracy:.0%} right (chance {1 / self.n:.0%})"
         where = "" if (self.x_name, self.y_name) == ("x", "y") else f"{self.x_name} × {self.y_name}, "
-        chance = "" if self.chance_objective is None else f" (chance {self.chance_objective:.4f}{self._best_unrelated()})"
+        chance = (
+            "" if self.chance_objective is None else f" (chance {self.chance_objective:.4f}{self._best_unrelated()})"
+        )
         score = f"objective {self.objective:.4f}{chance}{right}"
         return f"BlindMatch({where}{self.verdict}: {self.reason} n={self.n}, {score})"
 

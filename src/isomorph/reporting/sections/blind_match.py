@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...results import BlindMatch
 from .._charts import Row, dot_plot
-from .._section import Block, Context, Section, Shown, render
+from .._section import Block, Context, Section, Shown, Table, render
 from .._svg import Figure
-from .._text import flatten, number, p_text, percent, printable, slug
+from .._text import csv_table, flatten, number, p_text, percent, printable, slug
 
 _SHOWN = 12
 
@@ -25,8 +25,8 @@ class BlindMatchSection(Section):
     def example(cls, text: str) -> Any:
         ids = tuple(f"{text}{i}" for i in range(5))
         return BlindMatch(
-            np.array([0, 2, 1, 3, 4]), "not matchable", text, 0.8, 0.7, 0.6, 0.1, None, None, 5, {"method": text},
-            text, text, text, text, ids, ids, {"call": text},
+            np.array([0, 2, 1, 3, 4]), "not matchable", text, 0.8, 0.7, 0.6, 0.1, 0.4, 0.2, 5, {"method": text},
+            text, text, text, text, ids, ids, {"call": text}, 0.3, (0.5, 0.9, 0.7, 0.6),
         )  # fmt: skip
 
     def models(self, result: BlindMatch) -> Sequence[str]:
@@ -43,35 +43,72 @@ def _title(result: BlindMatch, context: Context) -> str:
 
 
 def _block(result: BlindMatch, k: int, context: Context) -> Block:
-    figures = _figures(result, k, context)
-    told = [("correlation under the match", number(result.objective))]
-    if result.truth_objective is not None:
-        told.append(("correlation under the true pairing", number(result.truth_objective)))
-    if result.accuracy is not None:
-        told.append(("matched rightly", f"{percent(result.accuracy)} (chance {percent(1 / result.n)})"))
-    told.append(("starts that reached the best", percent(result.hit_rate)))
-    if result.stability is not None:
-        told.append(("kept when features are resampled", percent(result.stability)))
-    if result.p_value is not None:
-        told.append(("unrelated spaces that match as well", p_text(result.p_value)))
-    pairs = [[printable(r["x"]), printable(r["y"])] for r in result.to_records()[:_SHOWN]]
+    figures = tuple(_figures(result, slug("match", f"{k:02d}"), context))
+    matched = result.to_records()
+    known = bool(result.x_ids) and set(result.x_ids) == set(result.y_ids)
+    columns = [f"item of {context.name(result.x_name)}", f"matched with, of {context.name(result.y_name)}"]
+    pairs = [[printable(r["x"]), printable(r["y"])] for r in matched[:_SHOWN]]
+    if known:
+        columns.append("the same id")
+        pairs = [[*pair, "✓" if r["x"] == r["y"] else ""] for pair, r in zip(pairs, matched, strict=False)]
+    part = f"the first {_SHOWN} of {result.n:,}" if result.n > _SHOWN else f"all {result.n:,}"
     html = render(
         "table.html.j2",
         headline=f"{printable(result.verdict).capitalize()}. {printable(result.reason)}",
         figures=figures,
-        columns=["what", "value"],
-        rows=[list(row) for row in told] + [["first matches", ""], *pairs],
-        note="No pair was known to the search; the truth, where it is known, is used for the verdict alone.",
+        tables=[Table("What the match reaches", (), _scores(result)), Table(f"Matches, {part}", columns, pairs)],
+        note=_NOTE,
+        csv=csv_table(matched),
+        download="Download all matches as CSV",
     )
     return Block(f"match-{k}", _title(result, context), html, figures)
 
 
-def _figures(result: BlindMatch, k: int, context: Context) -> tuple[Figure, ...]:
-    value = result.accuracy if result.accuracy is not None else result.stability
-    if value is None:
-        return ()
-    what = "share matched rightly" if result.accuracy is not None else "share that survives resampled features"
-    title = f"{_title(result, context)}: {what} {percent(value)}, chance {percent(1 / result.n)}."
-    row = Row(f"{context.name(result.x_name)} × {context.name(result.y_name)}", value, 1 / result.n,
-              result.verdict == "matchable")  # fmt: skip
-    return (dot_plot(slug("match", f"{k:02d}"), title, what, [row], what=what),)
+_NOTE = (
+    "No pair was known to the search; where the truth is known it is used for the verdict alone. The correlation is that "
+    "of the two similarity matrices under a pairing. The search takes the best of all pairings, so that even unrelated "
+    "spaces score above a random pairing: what they reach is what a match has to exceed."
+)
+
+
+def _scores(result: BlindMatch) -> list[list[str]]:
+    """What was measured, each number beside its chance level."""
+    chance = f"chance {percent(1 / result.n)}"
+    other = result.surrogate_objectives
+    told: list[tuple[str, str | None]] = [
+        ("items", f"{result.n:,}"),
+        ("correlation under the match", number(result.objective)),
+        ("under the true pairing", _given(result.truth_objective, number)),
+        ("under a random pairing, on average", _given(result.chance_objective, number)),
+        (f"best of {len(other):,} unrelated spaces of the same spectrum", number(max(other)) if other else None),
+        ("p, that an unrelated space matches as well", _given(result.p_value, p_text)),
+        ("matched rightly", _given(result.accuracy, lambda v: f"{percent(v)} ({chance})")),
+        ("kept when features are resampled", _given(result.stability, lambda v: f"{percent(v)} ({chance})")),
+        ("starts that reached the best", percent(result.hit_rate)),
+    ]
+    return [[what, value] for what, value in told if value is not None]
+
+
+def _given(value: float | None, say: Callable[[float], str]) -> str | None:
+    return None if value is None else say(value)
+
+
+def _figures(result: BlindMatch, stem: str, context: Context) -> Iterator[Figure]:
+    believed = result.verdict == "matchable"
+    shares = [("matched rightly", result.accuracy), ("kept when features are resampled", result.stability)]
+    rows = [Row(what, value, 1 / result.n, believed) for what, value in shares if value is not None]
+    if rows:
+        title = f"{_title(result, context)}, share of the items: "
+        title += "; ".join(f"{r.label} {percent(r.value)}, chance {percent(r.chance)}" for r in rows) + "."
+        yield dot_plot(f"{stem}-items", title, "share of the items", rows, what="this match", span=(0.0, 1.0))
+    if result.chance_objective is None:
+        return
+    beside = [("true pairing", result.truth_objective)]
+    if other := result.surrogate_objectives:
+        beside += [("unrelated space, median", float(np.median(other))), ("unrelated space, best", max(other))]
+    there = [(what, value) for what, value in beside if value is not None]
+    row = Row("best pairing found", result.objective, result.chance_objective, believed, there)
+    title = f"{_title(result, context)}, correlation of similarities: {number(row.value)}, a random pairing "
+    title += "; ".join([number(row.chance), *(f"{what} {number(value)}" for what, value in there)]) + "."
+    heading = "correlation of similarities; chance: a random pairing"
+    yield dot_plot(f"{stem}-objective", title, heading, [row], what="this match", span=(0.0, 1.0))

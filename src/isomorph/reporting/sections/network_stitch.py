@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...results import CutStitch, NetworkStitch
-from .._charts import Series, line_chart
-from .._section import Block, Context, Section, Shown, render
+from .._charts import Row, Series, dot_plot, line_chart
+from .._section import Block, Context, Section, Shown, Table, render
 from .._svg import Figure
-from .._text import flatten, number, percent, printable, slug
+from .._text import DASH, csv_table, flatten, number, percent, printable, slug
 
 
 class NetworkStitchSection(Section):
@@ -55,54 +55,87 @@ def _facts(result: NetworkStitch) -> list[tuple[str, str]]:
 
 
 def _block(result: NetworkStitch, k: int, context: Context) -> Block:
-    working = [c for c in result.cuts if c.works and not c.uninformative and not c.leaves_distribution]
+    telling = [c for c in result.cuts if c.works and not c.uninformative and not c.leaves_distribution]
     headline = (
-        f"{len(working)} of {len(result.cuts)} cuts work and say something of the bottom. The top alone is right for "
-        f"{percent(result.base_accuracy)} of the items, the most frequent class for {percent(result.chance)}."
+        f"{len(telling)} of {len(result.cuts)} stitches work and say something of the bottom. The top alone is right "
+        f"for {percent(result.base_accuracy)} of the {result.n_test:,} items held out, the most frequent class for "
+        f"{percent(result.chance)}."
     )
-    fits = list(dict.fromkeys(c.fit for c in result.cuts))
-    figures = tuple(_chart(result, fit, k, context) for fit in fits)
-    controls = list(dict.fromkeys(name for c in result.cuts for name in c.controls))
+    figures = tuple(_chart(result, fit, k, context) for fit in dict.fromkeys(c.fit for c in result.cuts))
+    controls = _controls(result.cuts)
+    columns = ["cut", "fit", "accuracy", "penalty, with interval", "R²", *map(_words, controls), "verdict"]
     rows = [
         [
-            printable(f"{c.bottom_layer} → {c.top_layer}"),
+            _cut(c),
             _words(c.fit),
             percent(c.accuracy),
             f"{number(c.penalty)} ({number(c.penalty_interval[0])} to {number(c.penalty_interval[1])})",
             number(c.r2),
-            *(percent(c.controls[name]["accuracy"]) if name in c.controls else "–" for name in controls),
+            *(percent(c.controls[name]["accuracy"]) if name in c.controls else DASH for name in controls),
             printable(c.verdict),
         ]
         for c in result.cuts
     ]
-    columns = ["cut", "fit", "accuracy", "penalty, with interval", "R²", *(_words(c) for c in controls), "verdict"]
-    html = render("table.html.j2", headline=headline, figures=figures, columns=columns, rows=rows, note=_NOTE)
+    html = render(
+        "table.html.j2",
+        headline=headline,
+        figures=figures,
+        tables=[Table("Cuts, from the bottom's layer to the top's", columns, rows)],
+        note=_NOTE,
+        csv=csv_table(result.to_records()),
+        download="Download this table as CSV",
+    )
     return Block(f"networks-{k}", _title(result, context), html, figures)
 
 
 _NOTE = (
-    "Penalty: what the joined network loses against the top alone, paired over items. A cut works if it keeps half of "
-    "what the top scores above chance; it says something of the bottom if an untrained bottom does not do as well. R² "
-    "below 0: the top is fed activations that it never saw."
+    "Accuracy of the joined network; under a control's name, that of the control. Self stitch: the top as its own "
+    "bottom. Random bottom: the bottom with weights drawn anew. Permuted: fitted to permuted pairs or labels. Penalty: "
+    "what the joined network loses against the top alone, paired over items, with its 95 % interval. A cut works if it "
+    "keeps half of what the top scores above chance; it says something of the bottom if an untrained bottom does not do "
+    "as well. R² below 0: the top is fed activations that it never saw."
 )
 
 
-def _words(control: str) -> str:
-    return printable(control).replace("_", " ")
+def _words(name: str) -> str:
+    return printable(name).replace("_", " ")
+
+
+def _cut(cut: CutStitch) -> str:
+    return printable(f"{cut.bottom_layer} → {cut.top_layer}")
+
+
+def _controls(cuts: Sequence[CutStitch]) -> list[str]:
+    return list(dict.fromkeys(name for c in cuts for name in c.controls))
 
 
 def _chart(result: NetworkStitch, fit: str, k: int, context: Context) -> Figure:
-    cuts = sorted((c for c in result.cuts if c.fit == fit), key=lambda c: c.bottom_depth)
+    """Accuracy along depth; as a dot plot where several cuts leave the bottom at one depth, or there is one cut."""
+    cuts = sorted((c for c in result.cuts if c.fit == fit), key=lambda c: (c.bottom_depth, c.top_depth))
+    name, heading = slug("networks", f"{k:02d}", fit), f"accuracy, {_words(fit)}"
+    title = f"{_title(result, context)}, {_words(fit)}: accuracy of the joined network, "
+    title += "; ".join(f"{_cut(c)} {percent(c.accuracy)}" for c in cuts)
+    title += f"; top alone {percent(result.base_accuracy)}, chance {percent(result.chance)}."
     depth = [c.bottom_depth for c in cuts]
-    lines = [Series("joined", depth, [c.accuracy for c in cuts], 0, [c.works for c in cuts])]
-    for style, name in enumerate(list(dict.fromkeys(n for c in cuts for n in c.controls))[:4], start=1):
+    if len(cuts) > 1 and len(set(depth)) == len(depth):
+        return line_chart(name, title, heading, _lines(result, cuts), "depth of the cut in the bottom")
+    rows = [
+        Row(_cut(c), c.accuracy, c.chance, c.works,
+            [*((_words(n), s["accuracy"]) for n, s in c.controls.items()), ("top alone", c.base_accuracy)],
+            (c.base_accuracy - c.penalty_interval[1], c.base_accuracy - c.penalty_interval[0]))
+        for c in cuts
+    ]  # fmt: skip
+    return dot_plot(name, title, heading, rows, what="joined", span=(0.0, 1.0))
+
+
+def _lines(result: NetworkStitch, cuts: Sequence[CutStitch]) -> list[Series]:
+    depth = [c.bottom_depth for c in cuts]
+    bounds = [[result.base_accuracy - c.penalty_interval[end] for c in cuts] for end in (1, 0)]
+    lines = [Series("joined", depth, [c.accuracy for c in cuts], 0, [c.works for c in cuts], (bounds[0], bounds[1]))]
+    for i, name in enumerate(_controls(cuts)):
         there = [c for c in cuts if name in c.controls]
         heights = [c.controls[name]["accuracy"] for c in there]
-        lines.append(Series(_words(name), [c.bottom_depth for c in there], heights, style, [True] * len(there)))
-    lines.append(Series("top alone", [0.0, 1.0], [result.base_accuracy] * 2, 5, [False, False]))
+        lines.append(Series(_words(name), [c.bottom_depth for c in there], heights, 1 + i % 4))
+    lines.append(Series("top alone", [0.0, 1.0], [result.base_accuracy] * 2, 5))
     lines.append(Series("chance", [0.0, 1.0], [result.chance] * 2, "chance"))
-    title = f"{_title(result, context)}, {printable(fit)}: accuracy of the joined network along the depth of the cut. "
-    title += "; ".join(f"{printable(c.bottom_layer)} {percent(c.accuracy)}" for c in cuts) + "."
-    return line_chart(
-        slug("networks", f"{k:02d}", fit), title, f"accuracy, {_words(fit)}", lines, "depth of the cut"
-    )
+    return lines

@@ -14,7 +14,7 @@ from .._pictures import Shown as Picture
 from .._section import Block, Context, Section, Shown, render
 from .._sizes import size_chart
 from .._svg import Figure
-from .._text import DASH, flatten, number, p_text, printable, slug
+from .._text import DASH, csv_table, flatten, number, p_text, printable, slug
 
 _COLUMNS = {
     "r2": "R²",
@@ -100,7 +100,7 @@ def _block(stitch: Stitch, k: int, context: Context) -> Block:
         gallery=f"{stitch.n_test[0]:,}",
         best=printable(stitch.best().map),
         notes=[printable(n) for n in stitch.notes],
-        table=_table(stitch),
+        table=csv_table(stitch.to_records()),
         level=f"{100 * stitch.level:g} %",
         decided_by=_COLUMNS.get(first.decided_by, first.decided_by),
     )
@@ -215,12 +215,6 @@ def _cases(stitch: Stitch, context: Context) -> list[tuple[str, str, list[Case]]
             shown = tuple((context.pictures.show(f, prefer=(answered, asked)), f == id_) for f in found)
             groups[verdict].append(Case(query, _WAYS[e.direction], f"{rank:g}", shown))
     return [(name, _VERDICTS[name], cases) for name, cases in groups.items() if cases]
-
-
-def _table(stitch: Stitch) -> list[list[Any]]:
-    records = stitch.to_records()
-    header = list(records[0])
-    return [header, *([printable(v) if isinstance(v, str) else v for v in r.values()] for r in records)]
 
 
 def _facts(stitch: Stitch, context: Context) -> tuple[str, list[tuple[str, str]]]:

@@ -15,9 +15,12 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 def crossnobis(x: Any, items: Any, folds: Any, *, precision: Any = None) -> tuple[np.ndarray[Any, Any], Floats]:
     """Unbiased squared Mahalanobis distances between items that were each measured in several folds.
 
-    The difference of two items' mean patterns in one fold is multiplied with that in another, averaged over all pairs
-    of different folds: noise that is independent between folds cancels, so that the expected distance of items with
-    equal patterns is 0 and estimates may be negative (Walther et al. 2016, eq. 5).
+    Leave one fold out: the difference of two items' mean patterns in a fold is multiplied with that of their means over
+    all measurements of the other folds, averaged over folds. Noise that is independent between folds cancels, so that
+    the expected distance of items with equal patterns is 0 and estimates may be negative (Walther et al. 2016, eq. 5).
+    With as many measurements of an item in every fold this is the mean over all pairs of different folds; with unequal
+    numbers every measurement outside the fold counts the same, as in rsatoolbox, so that folds of few measurements,
+    which are noisy, weigh less.
 
     Args:
         x: Measurements (n_measurements, n_features).
@@ -48,11 +51,12 @@ def crossnobis(x: Any, items: Any, folds: Any, *, precision: Any = None) -> tupl
     sums = np.zeros((f * n, d))
     np.add.at(sums, cell, values)
     means = (sums / counts[:, None]).reshape(f, n, d)
-    means = means - means.mean(axis=1, keepdims=True)  # shared by all items, so no distance changes
+    sums, counts = sums.reshape(f, n, d), counts.reshape(f, n, 1)
+    others = (sums.sum(axis=0) - sums) / (counts.sum(axis=0) - counts)
+    # what all items share changes no distance, and costs digits
+    means, others = (m - m.mean(axis=1, keepdims=True) for m in (means, others))
     weight = _precision(precision, d)
-    total = means.sum(axis=0)
-    within = sum(m @ weight @ m.T for m in means)
-    g = (total @ weight @ total.T - within) / (f * (f - 1))
+    g = np.sum([m @ weight @ o.T for m, o in zip(means, others, strict=True)], axis=0) / f
     i, j = np.triu_indices(n, 1)
     return names, np.asarray(np.diag(g)[i] + np.diag(g)[j] - g[i, j] - g[j, i])
 

@@ -30,6 +30,7 @@ COMPARISONS = ("pearson", "spearman", "kendall", "rho_a", "cosine", "whitened_co
 RANKED = frozenset({"spearman", "kendall", "rho_a"})
 _ULPS = 16
 _FAR = 100  # times the median squared distance from the mean
+_NEAR = 1e-6  # of the squared norms: products leave ten digits of a squared distance, and fewer below
 _STRIP = 1 << 22  # products held at once
 
 
@@ -54,10 +55,10 @@ def condensed_index(i: Ints, j: Ints, n: int) -> Ints:
     return np.asarray(a * n - (a * (a + 1)) // 2 + b - a - 1, dtype=np.int64)
 
 
-def permuted_index(order: Ints) -> Ints:
-    """Where the entries of the RDM of the items in a new order stand in the old one."""
+def permuted_index(order: Ints, n: int | None = None) -> Ints:
+    """Where the entries of the RDM of the items in a new order, or of some of the `n` items, stand in the old one."""
     i, j = np.triu_indices(len(order), 1)
-    return condensed_index(order[i], order[j], len(order))
+    return condensed_index(order[i], order[j], len(order) if n is None else n)
 
 
 def take(vector: Array, index: Ints) -> Array:
@@ -187,22 +188,54 @@ def _strips(rows: Array) -> Iterator[tuple[int, int, Array]]:
 def _angular(rows: Array) -> Array:
     """1 - cosine of all pairs of unit rows; what is zero but for rounding is zero."""
     xp = array_namespace(rows)
-    out = xp.concat([1.0 - _upper(s) for _, _, s in _strips(rows)])
+    # half the squared distance of the ends of two unit vectors
+    out = xp.concat([_upper(_near_apart(rows, 1.0 - s, 1.0, begin, share=0.5)) for begin, _, s in _strips(rows)])
     tiny = _ULPS * float(xp.finfo(rows.dtype).eps)
-    return xp.where(out <= tiny, xp.zeros_like(out), out)
+    least = tiny if _keeps_products(rows) else tiny * tiny
+    return xp.where(out <= least, xp.zeros_like(out), out)
 
 
 def _squared(rows: Array) -> Array:
-    """Squared Euclidean distances of all pairs of rows; what is zero but for rounding is zero."""
+    """Squared Euclidean distances of all pairs of rows; what is zero but for rounding is zero.
+
+    Those of near copies, of which the products leave few digits, are sums of squared differences.
+    """
     xp = array_namespace(rows)
     squares = sum_squares(rows, axis=1)
     tiny = _ULPS * float(xp.finfo(rows.dtype).eps)
+    least = tiny if _keeps_products(rows) else tiny * tiny
     parts = []
     for begin, end, products in _strips(rows):
         sums = squares[begin:end, None] + squares[None, begin:]
-        distances = sums - 2 * products
-        parts.append(_upper(xp.where(distances <= tiny * sums, xp.zeros_like(distances), distances)))
+        distances = _near_apart(rows, sums - 2 * products, sums, begin)
+        parts.append(_upper(xp.where(distances <= least * sums, xp.zeros_like(distances), distances)))
     return xp.concat(parts)
+
+
+def _keeps_products(rows: Array) -> bool:
+    """Whether distances stay what products give: a gradient must pass through them."""
+    return is_traced(rows) or (is_torch_array(rows) and bool(rows.requires_grad))
+
+
+def _near_apart(rows: Array, distances: Array, sums: Any, begin: int, *, share: float = 1.0) -> Array:
+    """A strip of squared distances, those below `_NEAR` of the squared norms taken anew from differences of rows."""
+    if _keeps_products(rows):
+        return distances
+    xp = array_namespace(rows)
+    near = np.asarray(to_numpy(distances <= _NEAR * sums))
+    i, j = np.nonzero(np.triu(near, 1))
+    if not len(i):
+        return distances
+    host = np.asarray(to_numpy(rows))
+    exact = np.empty(len(i))
+    step = max(1, _STRIP // host.shape[1])
+    for s in range(0, len(i), step):
+        apart = host[begin + i[s : s + step]] - host[begin + j[s : s + step]]
+        exact[s : s + step] = np.einsum("ij,ij->i", apart, apart)
+    out = np.array(to_numpy(distances))
+    out[i, j] = share * exact
+    mended = xp.asarray(out)
+    return mended if is_jax_array(rows) or isinstance(rows, np.ndarray) else to_device(mended, device(rows))
 
 
 # ---- vectors to compare ------------------------------------------------------------------------------------
