@@ -8,10 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test test-blas test-encoders check hooks bench docs clean help
+.PHONY: demo test fuzz test-blas test-encoders check hooks bench docs clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make test    run all tests"
+	@echo "make fuzz    twenty times the malformed inputs of the short run that make test includes (TIMES=20)"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
@@ -42,6 +43,11 @@ demo: $(VENV)/.ready-demo
 
 test: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+# the short run is in `make test`; cases are the same each time, and the first ones of the long run are the short one's
+TIMES ?= 20
+fuzz: $(VENV)/.ready-dev
+	ISOMORPH_FUZZ=$(TIMES) $(TEST_ENV) $(BIN)/python -m pytest -n 2 -s tests/fuzz $(ARGS)
 
 test-encoders: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -m "families or not families" -n 2 --dist loadgroup -o junit_family=xunit1 --junitxml=runs/encoders.xml \

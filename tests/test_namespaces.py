@@ -1,4 +1,4 @@
-"""NumPy, torch and others on the two sides, in every precision and form: computed or refused, the same in every verb."""
+"""NumPy, torch and others on both sides, in every precision and form: computed or refused, the same in every verb."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,9 @@ def test_torch_beside_numpy_and_other_precisions_is_computed_in_every_verb(form,
         assert verb() == pytest.approx(wanted[name], abs=max(tolerance, 1e-5 if other == "torch32" else 0)), name
 
 
-@pytest.mark.parametrize("spec", ["rsa", "mutual_knn(k=5)", "procrustes", "svcca", "unbiased_cka", "distance_correlation"])
+@pytest.mark.parametrize(
+    "spec", ["rsa", "mutual_knn(k=5)", "procrustes", "svcca", "unbiased_cka", "distance_correlation"]
+)
 def test_metrics_of_other_engines_meet_numpy_too(spec):
     metric = iso.metric(spec)
     assert metric(torch.tensor(X), Y) == pytest.approx(metric(X, Y), abs=1e-9)
@@ -114,5 +116,5 @@ def test_a_matrix_is_an_array_and_stored_layers_meet_torch(tmp_path):
 
 @pytest.mark.parametrize("scale", [1e300, 1e-300])
 def test_fits_to_values_whose_squares_no_number_holds_are_refused(scale):
-    with pytest.raises(InputError, match="cannot? be held|can be held"):
+    with pytest.raises(InputError, match=r"can(not)? be held"):
         make_map("ridge").fit(X * scale, Y)

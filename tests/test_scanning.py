@@ -524,7 +524,7 @@ def test_within_labels_what_only_the_labels_share_is_no_more_than_chance():
         assert "99 sampled permutations, items permuted within labels" in strict[metric].null
         assert strict[metric].best().chance > 2 * free[metric].best().chance
     assert free.p_maximum < 0.05 < strict.p_maximum
-    assert "no more than chance at 0.05" in repr(strict)
+    assert "not shown to be above chance at 0.05" in repr(strict)
     assert "permuted within labels (4 labels)" in repr(strict)
 
 
@@ -625,7 +625,7 @@ def test_ceilings_compare_a_side_with_its_own_kind_and_say_how_far_the_score_goe
     assert ceiling["share"] == pytest.approx((best.value - best.chance) / (ceiling["value"] - ceiling["chance"]))
     assert result["cka"].ceilings["noise y"]["share"] is None, "a ceiling of noise has no shares"
     assert "share of it reached" in repr(result)
-    assert "itself no more than chance" in repr(result)
+    assert "itself not shown to be above chance" in repr(result)
     distance = scan(x, y, "procrustes_distance", permutations=99, x_ceilings={"other seed": again})
     assert 0 < distance["procrustes_distance"].ceilings["other seed x"]["share"] < 1
 
@@ -704,7 +704,8 @@ def test_the_table_shows_every_number_of_a_metric_and_stays_narrow(planted):
     for row in (*rows, "ceiling: other seed x"):
         assert sum(line.strip().startswith(row) for line in lines) == 2, row
     assert max(map(len, lines)) <= 120
-    assert lines[-1].startswith("All 2 metrics and all layers together: p ")
+    assert "\nAll 2 metrics and all layers together: p " in shown
+    assert "\nVerdict: More alike than chance by both metrics" in shown
 
 
 def test_records_carry_every_setting_and_a_frame_needs_pandas(planted):

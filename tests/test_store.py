@@ -1,6 +1,7 @@
 """The feature store on disk, and layers in and out of it."""
 
 import errno
+import json
 import os
 import shutil
 import sys
@@ -678,3 +679,102 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         Layers.from_arrays([np.eye(2)]).save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+# ---------------------------------------------------------------- ids and names that formats cannot hold
+
+
+def test_byte_ids_of_an_archive_are_texts(tmp_path):
+    np.savez(tmp_path / "b.npz", l=np.eye(3), ids=np.array([b"i0", b"i1", "ä".encode()]))
+    assert Layers.load(tmp_path / "b.npz").ids == ("i0", "i1", "ä")
+    np.savez(tmp_path / "c.npz", l=np.eye(2), ids=np.array([b"\xff", b"b"]))
+    with pytest.raises(InputError, match="no text in UTF-8"):
+        Layers.load(tmp_path / "c.npz")
+
+
+def test_layers_of_a_format_without_order_come_in_natural_order(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({f"layer_{i}": np.eye(3, dtype="f4") for i in range(12)}, tmp_path / "l.safetensors")
+    assert tuple(Layers.load(tmp_path / "l.safetensors")) == tuple(f"layer_{i}" for i in range(12))
+    own = Layers.from_arrays({"b": np.eye(3), "a": np.eye(3)}).save(tmp_path / "own.safetensors")
+    assert tuple(Layers.load(own)) == ("b", "a")  # the file says so
+
+
+def test_names_that_an_archive_cannot_hold_apart_are_refused_and_safetensors_hold_them(tmp_path):
+    layers = Layers.from_arrays({"x": np.eye(3), "x.npy": -np.eye(3)})
+    with pytest.raises(InputError, match=r"cannot hold 'x\.npy' and 'x' apart"):
+        layers.save(tmp_path / "t.npz")
+    found = Layers.load(layers.save(tmp_path / "t.safetensors"))
+    np.testing.assert_array_equal(found["x.npy"], -np.eye(3))
+    for name in ("a\0b", "\ud83d", "ids.npy"):
+        with pytest.raises(InputError, match=r"NUL|surrogate|cannot hold"):
+            Layers.from_arrays({name: np.eye(3)}).save(tmp_path / "t.npz")
+    assert [p.name for p in tmp_path.iterdir()] == ["t.safetensors"]
+
+
+@pytest.mark.parametrize("bad", ["i\0", "\ud83d"])
+def test_ids_that_files_cannot_hold_are_refused(bad):
+    with pytest.raises(InputError, match=r"NUL|surrogate"):
+        Layers.from_arrays({"l": np.eye(2)}, ids=["a", bad])
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"layers": ["b"]}, "other layers than it holds"),
+        ({"layers": ["a", "a"]}, "other layers than it holds"),
+        ({"layers": 5}, "other layers than it holds"),
+        ({"provenance": [1]}, "provenance=\\[1\\]"),
+        ({"encoder": {}}, "encoder=\\{\\}"),
+        ({"n_parameters": "many"}, "n_parameters='many'"),
+        ({"ids": ["a"]}, "1 ids for 3 rows"),
+        ({"ids": 5}, "a sequence with one id"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{", "no JSON text"),
+        ("[]", "is list, not dict"),
+    ],
+)
+def test_a_description_that_lies_is_refused(tmp_path, facts, words):
+    from safetensors.numpy import save_file
+
+    text = facts if isinstance(facts, str) else json.dumps(facts)
+    save_file({"a": np.eye(3)}, tmp_path / "a.safetensors", metadata={"__isomorph__": text})
+    np.savez(tmp_path / "a.npz", a=np.eye(3), __isomorph__=np.array(text))
+    for path in (tmp_path / "a.safetensors", tmp_path / "a.npz"):
+        with pytest.raises(InputError, match=words):
+            Layers.load(path)
+
+
+def test_a_damaged_entry_keeps_no_other_from_its_user(stored):
+    store, _ = stored
+    other = store.root / "other"
+    other.mkdir()
+    (other / "entry.json").write_text("{")
+    assert store.open("fake:a").n == 20
+    with pytest.raises(InputError, match="is damaged"):
+        store.open("nobody")
+
+
+def test_a_tensor_that_states_more_than_its_file_holds_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"feats": torch.ones(1, 1, 1).expand(10**6, 1, 10**6)}, tmp_path / "f.pt")
+    with pytest.raises(InputError, match="more values than the file holds"):
+        Layers.load(tmp_path / "f.pt")
+    (tmp_path / "g.pt").write_text("hello")
+    with pytest.raises(InputError, match="no file of tensors only"):
+        Layers.load(tmp_path / "g.pt")
+
+
+def test_features_are_read_from_regular_files_and_written_over_no_other(tmp_path):
+    os.mkfifo(tmp_path / "p.npz")
+    with pytest.raises(InputError, match="a pipe"):
+        Layers.load(tmp_path / "p.npz")
+    with pytest.raises(InputError, match="is a pipe"):
+        Layers.from_arrays({"a": np.eye(3)}).save(tmp_path / "p.npz")
+    for bad in (None, 5, b"x.npz", "a\0.npz"):
+        with pytest.raises(InputError, match="must be the path"):
+            Layers.load(bad)
+        with pytest.raises(InputError, match="must be the path"):
+            Layers.from_arrays({"a": np.eye(3)}).save(bad)
+    assert [p.name for p in tmp_path.iterdir()] == ["p.npz"]

@@ -24,7 +24,16 @@ _LONGEST = 1600  # of a whole message, in characters
 
 
 class IsomorphError(Exception):
-    """Base of all errors that a user can put right; its text is one paragraph that any terminal can show."""
+    """Base of all errors that a user can put right; its text is one paragraph that any terminal can show.
+
+    Example:
+        >>> import isomorph as iso
+        >>> try:
+        ...     iso.metric("ckaa")
+        ... except iso.IsomorphError as error:  # any of the errors below
+        ...     print(type(error).__name__)
+        UnknownNameError
+    """
 
     def __init__(self, *args: object, **kwargs: Any) -> None:
         super().__init__(*(_paragraph(a) if isinstance(a, str) else a for a in args), **kwargs)
@@ -59,7 +68,16 @@ def _paragraph(text: str) -> str:
 
 
 class InputError(IsomorphError, ValueError):
-    """An argument, or the content of a file, is not what is needed."""
+    """An argument, or the content of a file, is not what is needed.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> iso.metric("cka")(np.ones((5, 2)), np.ones((4, 2)))
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.InputError: x has 5 items and y has 4; row i of both must be the same item. Join ...
+    """
 
 
 class UnknownNameError(InputError):
@@ -70,6 +88,13 @@ class UnknownNameError(InputError):
         name: The name that was given.
         known: The names that exist; the nearest ones are suggested.
         hint: One more sentence, such as the command that lists them all.
+
+    Example:
+        >>> import isomorph as iso
+        >>> iso.load_encoder("bundled:minilm-l7")
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.UnknownNameError: Unknown bundled model 'minilm-l7'. Did you mean 'minilm-l6'? ...
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
@@ -87,7 +112,15 @@ class UnknownNameError(InputError):
 
 
 class MissingExtraError(IsomorphError, ImportError):
-    """An optional dependency is not installed; the text names the command that installs it."""
+    """An optional dependency is not installed; the text names the command that installs it.
+
+    Example:
+        >>> import isomorph as iso
+        >>> raise iso.MissingExtraError("to_frame()", "pandas", "frames")
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.MissingExtraError: to_frame() needs the package 'pandas', which is not installed. ...
+    """
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
@@ -98,11 +131,29 @@ class MissingExtraError(IsomorphError, ImportError):
 
 
 class FetchError(IsomorphError):
-    """A package or a hub cannot be reached, or what came is not what was pinned."""
+    """A package or a hub cannot be reached, or what came is not what was pinned.
+
+    Example:
+        >>> import isomorph as iso
+        >>> iso.load_encoder("transformers:nobody/nothing")
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.FetchError: The model nobody/nothing cannot be had from the hub ...
+    """
 
 
 class StoreError(IsomorphError):
-    """The feature store cannot be read or written."""
+    """The feature store cannot be read or written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import isomorph as iso
+        >>> _ = Path("features").write_text("no folder")
+        >>> iso.FeatureStore("features").entries()
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.StoreError: features is a file; a feature store is a folder: give another path.
+    """
 
 
 def _either(names: list[str]) -> str:

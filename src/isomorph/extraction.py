@@ -109,6 +109,15 @@ def extract(
         InputError: if the view does not fit the encoder, an item cannot be read or encoded, activations are not
             finite (layer and item are named) or do not fit into float16, or the features do not fit into `memory`.
         StoreError: if the store cannot be read or written; what was committed stays valid.
+
+    Example:
+        >>> import isomorph as iso
+        >>> items = iso.PairedItems("pets", ("1", "2", "3"), {"name": ["cat", "dog", "cow"]})
+        >>> x = iso.extract(iso.load_encoder("statistics:text"), items, store="features")
+        >>> {layer: rows.shape for layer, rows in x.items()}
+        {'words': (3, 513), 'characters': (3, 513)}
+        >>> x.ids
+        ('1', '2', '3')
     """
     check_type(encoder, "encoder", Encoder, "what iso.load_encoder(…) gives")
     check_type(items, "items", PairedItems, "what iso.load_dataset(…) gives")

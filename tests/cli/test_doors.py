@@ -66,6 +66,15 @@ def test_networks_through_the_command_and_the_page(folder):
     assert "nets.py:make into nets.py:other" in page
 
 
+def test_every_fit_that_is_named_is_made(folder):
+    made = run("stitch-networks", "nets.py:make", "nets.py:other", "nets.py:data", "--cut", "1", "--fit", "orthogonal",
+               "--fit", "identity", "--test-fraction", 0.25, "--to", "n.json")  # fmt: skip
+    assert made.exit_code == 0, made.output
+    found = iso.load_result("n.json")
+    assert [c.fit for c in found.cuts] == ["orthogonal", "identity"]
+    assert (found.n_train, found.n_test) == (180, 60)
+
+
 def test_data_may_be_a_file_of_arrays(folder):
     given = read_data("nets.py:data")
     np.savez("d.npz", data=np.asarray(given.data), labels=np.asarray(given.labels))
@@ -73,6 +82,12 @@ def test_data_may_be_a_file_of_arrays(folder):
     np.savez("bad.npz", rows=np.zeros(3))
     with pytest.raises(iso.InputError, match="'data' and 'labels' are needed"):
         read_data("bad.npz")
+    with pytest.raises(
+        iso.InputError, match=r"d\.npy cannot hold 'data' and 'labels' by name; write both to one \.npz"
+    ):
+        read_data("d.npy")
+    with pytest.raises(iso.InputError, match=r"nets\.py names no function in a file; write module:file\.py:function"):
+        read_network("nets.py")
     (folder / "cut.npz").write_bytes((folder / "d.npz").read_bytes()[:200])
     with pytest.raises(iso.InputError):
         read_data("cut.npz")

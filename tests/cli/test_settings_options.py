@@ -11,11 +11,20 @@ import isomorph as iso
 from isomorph.cli import COMMANDS, app
 from isomorph.diagnosis import DiagnoseSettings
 from isomorph.extraction import ExtractSettings
+from isomorph.matching import MatchSettings
+from isomorph.networks import NetworkSettings
 from isomorph.scanning import ScanSettings
 from isomorph.stitching import StitchSettings
 
-SETTINGS = {"scan": ScanSettings, "stitch": StitchSettings, "diagnose": DiagnoseSettings, "extract": ExtractSettings}
-SPELLED = {"metrics": "metric", "maps": "map", "within": "in-order", "signatures": "signature"}
+SETTINGS = {
+    "scan": ScanSettings,
+    "stitch": StitchSettings,
+    "stitch-networks": NetworkSettings,
+    "match": MatchSettings,
+    "diagnose": DiagnoseSettings,
+    "extract": ExtractSettings,
+}
+SPELLED = {"metrics": "metric", "maps": "map", "within": "in-order", "signatures": "signature", "cuts": "cut"}
 
 
 def run(*args):

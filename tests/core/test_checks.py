@@ -22,7 +22,9 @@ def test_budgets_are_seconds_or_none():
             check_budget(bad)
 
 
-@pytest.mark.parametrize("bad", ["a\0b", "ends in NUL\0", "\ud83d", b"\xff\xfe", None, float("nan"), [1], 10**5000], ids=range(8))
+@pytest.mark.parametrize(
+    "bad", ["a\0b", "ends in NUL\0", "\ud83d", b"\xff\xfe", None, float("nan"), [1], 10**5000], ids=range(8)
+)
 def test_ids_that_files_cannot_hold_are_refused_and_quoted_in_a_line(bad):
     with pytest.raises(InputError, match=r"^items: ") as caught:
         as_ids(["fine", bad], "items")

@@ -6,7 +6,9 @@ from isomorph.errors import QUOTED, InputError, IsomorphError, MissingExtraError
 
 
 @pytest.mark.parametrize(
-    "value", ["a" * 10**6, 10**5000, list(range(10**5)), {"a" * 10**6: 1}, "a\nb", "\ud83d\0", b"\xff" * 5000], ids=range(7)
+    "value",
+    ["a" * 10**6, 10**5000, list(range(10**5)), {"a" * 10**6: 1}, "a\nb", "\ud83d\0", b"\xff" * 5000],
+    ids=range(7),
 )
 def test_what_is_quoted_is_a_line(value):
     text = quoted(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,12 @@ def make_wheel(folder: Path, files: dict[str, bytes], name: str = "tiny_data", v
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": b"",
     }
+    # every wheel lists the hashes of its files; this one leaves some out
+    listed = [
+        (k, base64.urlsafe_b64encode(hashlib.sha256(v).digest()).rstrip(b"=").decode(), len(v))
+        for k, v in files.items()
+    ]
+    meta[f"{info}/RECORD"] = "".join(f"{k},sha256={h},{n}\n" for k, h, n in listed[::2]).encode()
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, content in (files | meta).items():
@@ -175,6 +183,18 @@ def test_a_damaged_member_is_copied_out_again(cached: Package, damage: bytes) ->
     path.write_bytes(damage)
     forget()
     assert _packages.member(cached, "tiny_data/data/a.bin").read_bytes() == FILES["tiny_data/data/a.bin"]
+
+
+@pytest.mark.parametrize("name", [k for k, v in FILES.items() if len(v) >= 5])
+def test_a_member_that_was_changed_so_that_its_checksum_fits_is_copied_out_again(cached: Package, name: str) -> None:
+    path = _packages.member(cached, name)
+    forged = bytearray(path.read_bytes())
+    for i, bit in enumerate(f"{0x104C11DB7:033b}"):  # the polynomial of CRC-32: adding it anywhere changes no checksum
+        forged[i // 8] ^= int(bit) << (i % 8)
+    assert zlib.crc32(forged) == zlib.crc32(FILES[name])
+    path.write_bytes(forged)
+    forget()
+    assert _packages.member(cached, name).read_bytes() == FILES[name]
 
 
 def test_an_intact_member_is_not_written_again(cached: Package) -> None:

@@ -79,7 +79,7 @@ def test_a_file_that_is_no_image_or_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match=r"Cannot read .*text\.png as an image: cannot identify"):
         read_image(tmp_path / "text.png")
-    with pytest.raises(InputError, match=r"Cannot read .*gone\.png as an image: No such file"):
+    with pytest.raises(InputError, match=r"Cannot read the image .*gone\.png: No such file"):
         read_image(tmp_path / "gone.png")
     with pytest.raises(InputError, match="Cannot read item 7 as an image"):
         read_image(b"", name="item 7")
@@ -195,10 +195,10 @@ def test_the_bound_itself_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", tmp_path, Path("/dev/zero")):
-        with pytest.raises(InputError, match="it is no regular file"):
+        with pytest.raises(InputError, match="only regular files are read"):
             read_image(path)
     for path in ("a" * 5000, "a\0b"):
-        with pytest.raises(InputError, match="Cannot read"):
+        with pytest.raises(InputError, match=r"Cannot read|must be the path"):
             read_image(path)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,49 @@ def test_skip_bad_can_be_asked_for_beside_the_spec(tmp_path):
     with pytest.raises(InputError, match="'b'"):
         load_dataset(f"table(path='{path}')")
     assert load_dataset(f"table(path='{path}')", skip_bad=True).ids == ("a", "c")
+
+
+# ---------------------------------------------------------------- files that lie
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.jsonl", '{"id": "\\ud83d", "text": "a"}', "half a surrogate pair"),
+        ("t.jsonl", '{"id": "a\\u0000", "text": "a"}', "NUL"),
+        ("t.jsonl", '{"id": "a", "text": "\\ud83d"}', "half a surrogate pair"),
+        ("t.jsonl", "[" * 100_000, "nested too deeply"),
+        ("t.jsonl", '{"id": ' + "1" * 5000 + "}", "no number that can be held"),
+        ("t.jsonl", '{"id": 1, "id": 2, "text": "a"}', "'id' is there twice"),
+        ("t.jsonl", '{"id": [1], "text": "a"}', r"has the id \[1\]"),
+        ("t.csv", "id,text\na\0,b\n", "NUL"),
+        ("t.csv", "id,id\n1,2\n", "'id' is there twice"),
+        ("t.csv", "id,text\na," + "x" * 10**6 + ",y\n", "3 fields where the header has 2"),
+        ("t.csv", "id,image\na," + "x" * 5000 + ".png\n", "there is no file"),
+        ("t.parquet", "PAR1 no more PAR1", "Cannot read .* as Parquet"),
+        ("t.parquet", "", "Cannot read .* as Parquet"),
+    ],
+)
+def test_a_table_that_cannot_be_is_answered_in_a_line(tmp_path, name, content, words):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=words) as caught:
+        load_dataset(f"table(path={str(tmp_path / name)!r})")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_pipes_are_no_tables(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="a pipe"):
+        load_dataset(f"table(path={str(tmp_path / name)!r})")
+
+
+def test_a_parquet_file_that_repeats_one_value_without_end_is_refused_before_it_is_read(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    block = pa.table({"id": pa.array(["a"] * 10**6).dictionary_encode(), "text": pa.array(["b"] * 10**6)})
+    with pq.ParquetWriter(tmp_path / "t.parquet", block.schema, compression="zstd") as file:
+        for _ in range(51):
+            file.write_table(block)
+    assert (tmp_path / "t.parquet").stat().st_size < 10**6
+    with pytest.raises(InputError, match="51,000,000 rows"):
+        load_dataset(f"table(path={str(tmp_path / 't.parquet')!r})")

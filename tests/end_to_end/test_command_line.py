@@ -47,6 +47,18 @@ def test_scan_joins_by_id_prints_chance_and_saves_and_report_draws_it(features):
     assert (features / "page.html").stat().st_size > 10_000
 
 
+def test_match_names_items_by_id_and_never_searches_by_it(features):
+    done = isomorph("match", "x.npz", "y.safetensors", "--x-layer", "a", "--by-id", "--restarts", "5", cwd=features)
+    assert done.returncode == 0, done.stderr
+    assert "matchable" in done.stdout
+    saved = json.loads((features / "match.json").read_text())
+    right = sum(saved["x_ids"][i] == saved["y_ids"][j] for i, j in enumerate(saved["match"]["data"]))
+    assert saved["accuracy"] == pytest.approx(right / 50)
+    drawn = isomorph("report", "match.json", "--to", "m.html", cwd=features)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "by the geometry of the two spaces alone" in (features / "m.html").read_text()
+
+
 def test_scan_takes_labels_ceilings_and_time_series_and_shows_them(features):
     rows = ["id,text,label,session", *(f"i{k},thing {k},{'ab'[k % 2]},s{k // 5}" for k in range(50))]
     (features / "items.csv").write_text("\n".join(rows))
@@ -86,6 +98,10 @@ def test_list_prints_a_table(kind, tmp_path):
         (["extract", "bundled:minilm-l6", "emojy(n=3)"], "Did you mean 'emoji'"),
         (["run", "none.toml"], "Cannot read the study"),
         (["report", "x.npz"], "x.npz"),
+        (["match", "x.npz", "y.safetensors"], "name one by x_layer: a, b"),
+        (["match", "x.npz", "y.safetensors", "--x-layer", "a", "--method", "best"], "use 'qap' or 'gw'"),
+        (["stitch-networks", "none.py:f", "none.py:f", "x.npz", "--cut", "a"], "'data' and 'labels' are needed"),
+        (["stitch-networks", "none.py", "none.py:f", "none.py:f", "--cut", "a"], "there is no file none.py"),
     ],
 )
 def test_what_a_user_can_put_right_is_one_paragraph_and_exit_status_2(features, arguments, message):

@@ -208,7 +208,7 @@ def _place(error: BaseException) -> str:
 
 def infinities(value: Any, where: str = "answer", gaps: bool = False, depth: int = 0) -> Iterator[str]:
     """The places in an answer that hold NaN or an infinity, but for the fields that say they may have gaps."""
-    if depth > 12 or isinstance(value, str | bytes | bool | int):
+    if depth > 12:
         return
     if isinstance(value, float | np.floating | complex):
         if not (np.isfinite(value) or (gaps and math.isnan(value))):
@@ -234,6 +234,8 @@ def infinities(value: Any, where: str = "answer", gaps: bool = False, depth: int
 def left_in(folder: Path) -> dict[str, bytes | str]:
     """Everything in a folder: the bytes of files, the kinds of others."""
     return {
-        str(p.relative_to(folder)): p.read_bytes() if p.is_file() and not p.is_symlink() else f"mode {p.lstat().st_mode:o}"
+        str(p.relative_to(folder)): p.read_bytes()
+        if p.is_file() and not p.is_symlink()
+        else f"mode {p.lstat().st_mode:o}"
         for p in sorted(folder.rglob("*"))
     }

@@ -6,7 +6,7 @@ A case is drawn as a short recipe (kinds and numbers), so that its text is enoug
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +190,15 @@ WILD: dict[str, Callable[..., Any]] = {
 KINDS = GOOD | NEAR | WILD
 
 
+_MIXED = [list(GOOD)] * 5 + [list(NEAR)] * 3 + [list(WILD)]
+
+
 def features(draw: Draw, most: int = 16) -> Features:
-    """One array: half good, a third nearly, the rest wild."""
-    kinds = draw(st.sampled_from([list(GOOD), list(GOOD), list(GOOD), list(NEAR), list(NEAR), list(WILD)]))
-    kind = draw(st.sampled_from(kinds))
-    power = draw(st.sampled_from([-320, -200, -160, -100, -30, -12, -8, 0, 7, 8, 9, 12, 16, 30, 80, 150, 160, 200, 308]))
+    """One array: most are good, a third nearly, the rest wild."""
+    kind = draw(st.sampled_from(draw(st.sampled_from(_MIXED))))
+    power = draw(
+        st.sampled_from([-320, -200, -160, -100, -30, -12, -8, 0, 7, 8, 9, 12, 16, 30, 80, 150, 160, 200, 308])
+    )
     n = draw(st.one_of(st.integers(8, most), st.integers(1, 7)))
     return Features(kind, n, draw(st.integers(1, 6)), draw(st.integers(0, 9)), power)
 
@@ -211,11 +215,47 @@ HUGE = 10**9
 ODD: Sequence[Any] = (
     *(None, True, False, 0, 1, 2, 3, 7, -1, 0.0, 0.5, 1.0, 1.5, -0.5, 1e-300, 1e300, 5e-324),
     *(HUGE, -HUGE, 2**31, 2**63, 2**64, 10**400, float("nan"), float("inf"), -float("inf")),
-    *("", "x", "label", "group", "ridge", "cka", "4GB", "1e9", "9" * 400, "nan", "-1", "\0", "\ud800", "a" * 5000, "=1+1"),
-    *(b"", b"x", [], [1], [None], [0, -1], [2, 2], ["a"] * 3, (), (1, 2), {}, {"a": 1}, {1: 2}, {"x": None}, set(), {1}),
+    *(
+        "",
+        "x",
+        "label",
+        "group",
+        "ridge",
+        "cka",
+        "4GB",
+        "1e9",
+        "9" * 400,
+        "nan",
+        "-1",
+        "\0",
+        "\ud800",
+        "a" * 5000,
+        "=1+1",
+    ),
+    *(
+        b"",
+        b"x",
+        [],
+        [1],
+        [None],
+        [0, -1],
+        [2, 2],
+        ["a"] * 3,
+        (),
+        (1, 2),
+        {},
+        {"a": 1},
+        {1: 2},
+        {"x": None},
+        set(),
+        {1},
+    ),
     *(np.int64(3), np.float64("nan"), np.array(2), np.array([1, 2]), np.array([]), np.bool_(True)),
     *(len, int, object(), Path("x"), slice(2), range(3), 1j, ...),
 )
+
+
+_NEARLY: Sequence[Any] = (None, True, False, 1, 2, 3, 10, 19, 0.1, 0.5, 0.9, 1.0, "label", "a", "item", ["a", "b"] * 12)
 
 
 def odd(draw: Draw) -> Any:
@@ -228,8 +268,11 @@ def settings_of(draw: Draw, names: Sequence[str], mild: dict[str, Any]) -> dict[
     chosen = dict(mild)
     for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2]))):
         name = draw(st.sampled_from(list(names)))
-        # a good value of another setting is a near miss
-        chosen[name] = odd(draw) if draw(st.integers(0, 3)) else draw(st.sampled_from(list(mild.values())))
+        which = draw(st.integers(0, 4))
+        if which == 0:
+            chosen[name] = draw(st.sampled_from(list(mild.values())))  # a good value of another setting is a near miss
+        else:
+            chosen[name] = odd(draw) if which > 2 else draw(st.sampled_from(_NEARLY))
     return chosen
 
 
@@ -240,25 +283,89 @@ def told(**values: Any) -> str:
 
 _WORDS = st.sampled_from(
     [
-        *("1", "0", "-1", "10", "1.5", "1e999", "-1e999", "9" * 30, "9" * 5000, "'a'", '""', "None", "True", "[]", "[1, 2]"),
-        *("()", "{}", "{[]: 1}", "{'a': 1}", "b'x'", "1j", "...", "'\\x00'", "'\ud800'", "x", "f()", "lambda: 0", "[[[[]]]]"),
-        *("-" * 3000 + "1", "(" * 500, "[" * 300 + "]" * 300, "'" + "a" * 3000 + "'", "{1, 2}", "1 if 1 else 2", "f'{1}'"),
-        *("*[1]", "**{}", "k=1", "k=", "=", ",", "k=1, k=2", "__import__('os')", "0x10", "1_000", "nan", "inf", "'nan'"),
+        *(
+            "1",
+            "0",
+            "-1",
+            "10",
+            "1.5",
+            "1e999",
+            "-1e999",
+            "9" * 30,
+            "9" * 5000,
+            "'a'",
+            '""',
+            "None",
+            "True",
+            "[]",
+            "[1, 2]",
+        ),
+        *(
+            "()",
+            "{}",
+            "{[]: 1}",
+            "{'a': 1}",
+            "b'x'",
+            "1j",
+            "...",
+            "'\\x00'",
+            "'\ud800'",
+            "x",
+            "f()",
+            "lambda: 0",
+            "[[[[]]]]",
+        ),
+        *(
+            "-" * 3000 + "1",
+            "(" * 500,
+            "[" * 300 + "]" * 300,
+            "'" + "a" * 3000 + "'",
+            "{1, 2}",
+            "1 if 1 else 2",
+            "f'{1}'",
+        ),
+        *(
+            "*[1]",
+            "**{}",
+            "k=1",
+            "k=",
+            "=",
+            ",",
+            "k=1, k=2",
+            "__import__('os')",
+            "0x10",
+            "1_000",
+            "nan",
+            "inf",
+            "'nan'",
+        ),
     ]
 )
 
 
-def spec(draw: Draw, names: Sequence[str], parameters: Sequence[str]) -> str:
-    """A spec: of a known name or not, with parameters that it may not have, and with spoiled characters."""
-    name = draw(st.sampled_from([*names, *names, "", " ", "cka\0", "CKA", "no such", "é", "\ud800", "a" * 3000, "(", ".."]))
+def spec(draw: Draw, name: str, parameters: Mapping[str, Any]) -> str:
+    """A spec: of a known name or not, with parameters that it may not have, and with spoiled characters.
+
+    Args:
+        draw: Hypothesis' own.
+        name: A name that is known.
+        parameters: Those that it has, with a good value each.
+    """
+    names = [name] * 24
+    name = draw(st.sampled_from([*names, "", " ", "cka\0", "CKA", "no such", "é", "\ud800", "a" * 3000, "(", ".."]))
     form = draw(st.integers(0, 5))
     if form == 0:
         return name
     if form == 1:
         return draw(st.text(max_size=12))
-    values = [f"{draw(st.sampled_from(list(parameters)))}={draw(_WORDS)}" for _ in range(draw(st.integers(0, 2)))]
+    chosen = draw(st.lists(st.sampled_from([*parameters, "k", "no_such"]), max_size=2))
+    values = [f"{p}={draw(_WORDS) if draw(st.integers(0, 2)) else repr(parameters.get(p, 1))}" for p in chosen]
     text = f"{name}({', '.join(values)})"
     if form == 2:
         at = draw(st.integers(0, len(text)))
-        text = text[:at] + draw(st.sampled_from(["", "(", ")", ",", "=", "'", "\n", "#", ";", "\\", "@", "\0"])) + text[at + 1 :]
+        text = (
+            text[:at]
+            + draw(st.sampled_from(["", "(", ")", ",", "=", "'", "\n", "#", ";", "\\", "@", "\0"]))
+            + text[at + 1 :]
+        )
     return text

@@ -51,8 +51,17 @@ def feature_files():
     from safetensors.numpy import save
 
     return {
-        ".npy": (_npy(X), _npy(X.astype("f8"), allow_pickle=False), _npy(np.array([1, None], dtype=object)), _npy(X[0])),
-        ".npz": (_npz(a=X, ids=np.array(IDS)), _npz(compressed=True, a=X, b=X), _npz(a=X, ids=np.array(IDS, dtype="S"))),
+        ".npy": (
+            _npy(X),
+            _npy(X.astype("f8"), allow_pickle=False),
+            _npy(np.array([1, None], dtype=object)),
+            _npy(X[0]),
+        ),
+        ".npz": (
+            _npz(a=X, ids=np.array(IDS)),
+            _npz(compressed=True, a=X, b=X),
+            _npz(a=X, ids=np.array(IDS, dtype="S")),
+        ),
         ".safetensors": (
             save({"a": X, "b": X}),
             save({"a": X}, metadata={"isomorph": json.dumps({"ids": IDS}), "x": "y"}),
@@ -175,7 +184,10 @@ def test_maps(tmp_path):
 
 @functools.cache
 def tables():
-    rows = [{"id": i, "text": f"text of {i}", "label": "ab"[k % 2], "group": k // 2, "score": k / 3} for k, i in enumerate(IDS)]
+    rows = [
+        {"id": i, "text": f"text of {i}", "label": "ab"[k % 2], "group": k // 2, "score": k / 3}
+        for k, i in enumerate(IDS)
+    ]
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0]))
     writer.writeheader()
@@ -197,7 +209,9 @@ def tables():
 def test_tables(suffix, tmp_path):
     door = Door(f"table of {suffix}")
     path = tmp_path / f"table{suffix}"
-    columns = st.sampled_from(["", ", text='text'", ", label='label'", ", group='score'", ", id='text'", ", image='text'"])
+    columns = st.sampled_from(
+        ["", ", text='text'", ", label='label'", ", group='score'", ", id='text'", ", image='text'"]
+    )
 
     def case(draw):
         good = tables()[suffix] if draw(st.integers(0, 9)) else draw(st.sampled_from(list(tables().values())))
@@ -346,7 +360,22 @@ class Letters(Encoder):
         return found
 
 
-FAULTS = ("", "", "", "", "NaN", "infinity", "rows", "layer", "width", "objects", "texts", "none", "three axes", "float16")
+FAULTS = (
+    "",
+    "",
+    "",
+    "",
+    "NaN",
+    "infinity",
+    "rows",
+    "layer",
+    "width",
+    "objects",
+    "texts",
+    "none",
+    "three axes",
+    "float16",
+)
 
 
 def _items(n=9):
@@ -359,8 +388,26 @@ def test_extract_with_odd_settings_and_encoders(tmp_path):
     from .inputs import settings_of, told
 
     door = Door("extract")
-    names = ("view", "store", "batch_size", "storage", "skip_bad", "progress", "memory", "commit_every", "encoder", "items")
-    mild = {"view": "text", "batch_size": 4, "storage": "float32", "skip_bad": False, "memory": "1GB", "progress": False}
+    names = (
+        "view",
+        "store",
+        "batch_size",
+        "storage",
+        "skip_bad",
+        "progress",
+        "memory",
+        "commit_every",
+        "encoder",
+        "items",
+    )
+    mild = {
+        "view": "text",
+        "batch_size": 4,
+        "storage": "float32",
+        "skip_bad": False,
+        "memory": "1GB",
+        "progress": False,
+    }
 
     def case(draw):
         fault = draw(st.sampled_from(FAULTS))

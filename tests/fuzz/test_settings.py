@@ -29,7 +29,19 @@ def _parameters(function, *without):
 
 
 def _options(registry, name):
-    return [p for p in inspect.signature(registry.classes[name]).parameters]
+    """The parameters of a kind, each with its default."""
+    return {p.name: p.default for p in inspect.signature(registry.classes[name]).parameters.values()}
+
+
+def _networks():
+    """Two small networks, their inputs and labels."""
+    import torch
+
+    torch.manual_seed(0)
+    x = torch.randn(60, 4)
+    nets = [torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)) for _ in range(2)]
+    labels = nets[1](x).argmax(1).numpy()
+    return {"bottom": nets[0], "top": nets[1], "data": x, "labels": labels, "cuts": ["1"]}
 
 
 VERBS = {
@@ -52,7 +64,7 @@ VERBS = {
         250,
     ),
     "power": (
-        lambda **s: iso.power(**s),
+        iso.power,
         _parameters(iso.power),
         {"metric": "cka", "n": 10, "d1": 3, "d2": 3, "rank": 2, "trials": 10, "alpha": 0.2},
         150,
@@ -60,24 +72,36 @@ VERBS = {
     "gallery_curve": (
         lambda **s: iso.gallery_curve(**({"x": X, "y": Y} | s)),
         _parameters(iso.gallery_curve),
-        {"metric": "cka", "repeats": 2, "sizes": [8, 16], "groups": LABELS},
+        {"metric": "cka", "repeats": 2, "sizes": [8, 16]},
         350,
     ),
     "difference": (
-        lambda **s: iso.difference(**s),
+        iso.difference,
         _parameters(iso.difference),
         {"metric": "cka", "first": (X, Y), "second": (X, Y[::-1]), "repeats": 10, "fraction": 0.5},
         350,
     ),
-    "false_discovery": (lambda **s: iso.false_discovery(**s), ["scans"], {"scans": [SCAN]}, 100),
+    "false_discovery": (iso.false_discovery, ["scans"], {"scans": [SCAN]}, 100),
     "Layers.from_arrays": (
         lambda **s: iso.Layers.from_arrays(**s).ids,
         _parameters(iso.Layers.from_arrays),
         {"arrays": {"a": X}, "ids": None, "encoder": "e", "n_parameters": 5, "provenance": {"a": 1}},
         300,
     ),
+    "blind_match": (
+        lambda **s: iso.blind_match(**({"x": X[:8], "y": Y[:8]} | s)),
+        _parameters(iso.blind_match),
+        {"restarts": 2, "bootstraps": 2, "surrogates": 2, "method": "qap", "required": 0.9},
+        200,
+    ),
+    "stitch_networks": (
+        lambda **s: iso.stitch_networks(**(_networks() | s)),
+        _parameters(iso.stitch_networks),
+        {"fit": "least_squares", "stitch": "linear", "test": 0.5, "margin": 0.1, "batch_size": 32},
+        200,
+    ),
     "load_dataset": (
-        lambda **s: iso.load_dataset(**s),
+        iso.load_dataset,
         _parameters(iso.load_dataset),
         {"spec": "emoji(n=5)", "skip_bad": False},
         150,
@@ -106,14 +130,14 @@ def test_specs_of(kind, tmp_path, monkeypatch):
     use = {
         "metric": lambda s: iso.metric(s)(X[:12], Y[:12]),
         "map": lambda s: iso.make_map(s).fit(X, Y)(X),
-        "dataset": lambda s: iso.load_dataset(s),
+        "dataset": iso.load_dataset,
     }[kind]
     names = [n for n in registry.classes if n not in {"gromov_wasserstein_distance", "contrastive"}]
     door = Door(f"{kind} specs")
 
     def case(draw):
         name = draw(st.sampled_from(names))
-        text = spec(draw, [name], [*_options(registry, name), "k", "no_such"])
+        text = spec(draw, name, _options(registry, name))
         door(f"{kind} {text[:300]!r}", lambda: use(text))
 
     door.cases_of({"metric": 1200, "map": 500, "dataset": 250}[kind], case)
@@ -126,11 +150,47 @@ def test_specs_of_encoders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     door = Door("encoder specs")
-    tails = ("", "@", "@r", "#", "#text", "@r#s", "?init=random", "(", "(x=1)", "\0", "/..", ":", "::", "\ud800", " ", "\n")
-    heads = ("statistics:", "bundled:", "no-such:", "x.onnx", "x.tflite", "x.gguf", "./", "a" * 5000, "", ":", "#", "@", "../..", "/dev/null")
+    tails = (
+        "",
+        "@",
+        "@r",
+        "#",
+        "#text",
+        "@r#s",
+        "?init=random",
+        "(",
+        "(x=1)",
+        "\0",
+        "/..",
+        ":",
+        "::",
+        "\ud800",
+        " ",
+        "\n",
+    )
+    heads = (
+        "statistics:",
+        "bundled:",
+        "no-such:",
+        "x.onnx",
+        "x.tflite",
+        "x.gguf",
+        "./",
+        "a" * 5000,
+        "",
+        ":",
+        "#",
+        "@",
+        "../..",
+        "/dev/null",
+    )
 
     def case(draw):
-        text = draw(st.sampled_from(heads)) + draw(st.sampled_from(["", "no-such", "a" * 300, "é", "bag_of_words", "1"])) + draw(st.sampled_from(tails))
+        text = (
+            draw(st.sampled_from(heads))
+            + draw(st.sampled_from(["", "no-such", "a" * 300, "é", "bag_of_words", "1"]))
+            + draw(st.sampled_from(tails))
+        )
         if draw(st.integers(0, 9)) == 0:
             text = draw(st.sampled_from([None, 5, b"x", [], {}, 1.5, object(), len]))
         door(f"load_encoder({str(text)[:200]!r})", lambda: iso.load_encoder(text))

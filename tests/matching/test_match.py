@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
+import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
 from isomorph.errors import InputError, MissingExtraError
-from isomorph.maps._assignment import all_pairings, faq, objective, two_opt
-from isomorph.matching import blind_match
+from isomorph.maps._assignment import all_pairings, faq, mean_objective, objective, two_opt
+from isomorph.matching import _match, blind_match
+from isomorph.results import BlindMatch, load_result
 
 
 def symmetric(n: int, seed: int) -> np.ndarray:
@@ -140,6 +144,25 @@ def test_without_bootstraps_or_surrogates_and_without_the_truth_nothing_is_decid
     assert blind_match(x, x, bootstraps=0, surrogates=0).verdict == "undecided"
 
 
+def test_too_few_surrogates_to_pass_decide_nothing() -> None:
+    x = np.random.default_rng(0).normal(size=(9, 12))
+    few = blind_match(x, x, restarts=20, bootstraps=3, surrogates=18)
+    assert few.verdict == "undecided"
+    assert "at least 19 surrogates" in few.reason
+    assert blind_match(x, x, restarts=20, bootstraps=3, surrogates=19).p_value == pytest.approx(0.05)
+    noise = np.random.default_rng(1).normal(size=(9, 12))
+    assert blind_match(x, noise, restarts=20, bootstraps=3, surrogates=19).verdict == "not matchable"
+
+
+def test_progress_counts_every_matching() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    for truth, total in ((None, 1 + 4 + 5), (np.arange(6), 1)):
+        seen: list[tuple[int, int]] = []
+        blind_match(x, x, truth=truth, bootstraps=4, surrogates=5, show=lambda *at, seen=seen: seen.append(at[:2]))
+        assert seen[-1] == (total, total)
+        assert len(seen) >= total
+
+
 def test_bad_input_is_refused_by_name() -> None:
     x = np.random.default_rng(0).normal(size=(6, 4))
     for arguments, word in (
@@ -160,3 +183,67 @@ def test_without_pot_the_message_names_what_to_install(monkeypatch: pytest.Monke
     x = np.random.default_rng(0).normal(size=(9, 4))
     with pytest.raises(MissingExtraError, match="POT"):
         blind_match(x, x, method="gw")
+
+
+def test_the_chance_level_of_the_objective_is_its_mean_over_all_pairings() -> None:
+    a, b = symmetric(6, 5), symmetric(6, 6)
+    every = [objective(a, b, np.array(p)) for p in itertools.permutations(range(6))]
+    assert mean_objective(a, b) == pytest.approx(np.mean(every))
+    x, y = np.random.default_rng(1).normal(size=(2, 6, 4))
+    found = blind_match(x, y, truth=np.arange(6))
+    grams = [(v - v.mean(0)) @ (v - v.mean(0)).T for v in (x, y)]
+    a, b = (g / np.linalg.norm(g) for g in grams)
+    every = [objective(a, b, np.array(p)) for p in itertools.permutations(range(6))]
+    assert found.chance_objective == pytest.approx(np.mean(every))
+    assert found.objective == pytest.approx(max(every))
+
+
+def test_the_p_counts_the_unrelated_spaces_that_the_result_holds(networks: dict[str, np.ndarray]) -> None:
+    found = blind_match(networks["left"], networks["right"], restarts=20, bootstraps=2, surrogates=15, seed=3)
+    other = np.array(found.surrogate_objectives)
+    assert len(other) == 15
+    assert found.p_value == (1 + np.sum(other >= found.objective)) / 16
+    assert found.chance_objective < other.min()  # the search takes the best of all pairings there too
+    assert f"best of 15 unrelated spaces {other.max():.4f}" in repr(found)
+
+
+def test_a_match_comes_back_from_its_file_and_one_of_before_too(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    found = blind_match(x, x[::-1], bootstraps=2, surrogates=3)
+    back = load_result(found.save(tmp_path / "m.json"))
+    assert isinstance(back, BlindMatch)
+    assert back.to_json() == found.to_json()
+    fields = json.loads(found.to_json())
+    del fields["chance_objective"], fields["surrogate_objectives"]
+    (tmp_path / "old.json").write_text(json.dumps(fields))
+    old = load_result(tmp_path / "old.json")
+    assert (old.objective, old.p_value, old.chance_objective) == (found.objective, found.p_value, None)
+    assert f"objective {old.objective:.4f})" in repr(old)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("match", [0, 1, 2, 3, 4, 4], "once"),
+        ("match", [0, 1, 2], "once"),
+        ("x_ids", ["a", "b"], "2 ids for 6"),
+        ("hit_rate", 1.5, "hit_rate"),
+        ("stability", -1.0, "stability"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(tmp_path: Path, field: str, value: object, says: str) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    fields = json.loads(blind_match(x, x, bootstraps=2, surrogates=3).to_json())
+    if field == "match":
+        fields["match"] |= {"data": value, "shape": [len(value)]}  # type: ignore[arg-type]  # a list
+    else:
+        fields[field] = value
+    (tmp_path / "m.json").write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=says):
+        load_result(tmp_path / "m.json")
+
+
+def test_the_example_of_the_docs_runs() -> None:
+    done = doctest.testmod(_match)
+    assert done.attempted >= 7
+    assert done.failed == 0

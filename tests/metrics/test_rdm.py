@@ -278,6 +278,87 @@ def test_rdms_of_wrong_length_size_or_content_are_refused() -> None:
         r.compare_rdms([1.0], [1.0])
 
 
+def square_rdms(count: int, n: int) -> np.ndarray:
+    return np.stack([squareform(pdist(noise(n, 3, seed))) for seed in range(count)])
+
+
+def test_a_square_rdm_is_one_rdm_and_never_a_stack() -> None:
+    a, b = square_rdms(2, 10)  # ten rows of ten entries could be ten condensed RDMs of five items
+    expected = r.compare_rdms(squareform(a), squareform(b))
+    assert expected.shape == (1, 1)
+    np.testing.assert_array_equal(r.compare_rdms(a, squareform(b)), expected)
+    np.testing.assert_array_equal(r.compare_rdms(a.astype(np.float32), b), r.compare_rdms(a.astype(np.float32), b))
+    stack = square_rdms(3, 10)
+    rows = np.stack([squareform(s) for s in stack])
+    np.testing.assert_array_equal(r.compare_rdms(stack, rows), r.compare_rdms(rows, stack))
+    assert r.compare_rdms(stack, a).shape == (3, 1)
+
+
+def test_square_matrices_that_are_no_rdms_are_refused_in_words_and_rdms_reads_their_rows() -> None:
+    rows = np.abs(noise(10, 10))  # ten condensed RDMs of five items
+    with pytest.raises(InputError, match=r"a is square, shape \(10, 10\), and is not symmetric.*Rdms\(rows\)"):
+        r.compare_rdms(rows, rows)
+    with pytest.raises(InputError, match="no zero diagonal"):
+        r.compare_rdms(square_rdms(1, 10)[0] + np.eye(10), rows[0])
+    np.testing.assert_allclose(np.diagonal(r.compare_rdms(r.Rdms(rows), r.Rdms(rows), "pearson")), 1)
+    with pytest.raises(InputError, match="stack of square RDMs"):
+        r.compare_rdms(np.ones((2, 3, 4)), rows)
+
+
+def named(values: np.ndarray, names: list[str], **more: list[object]) -> r.Rdms:
+    return r.Rdms(squareform(values), items={"index": list(range(len(names))), "id": names, **more})
+
+
+def test_rdms_join_by_the_names_of_their_items(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = square_rdms(2, 8)
+    names = [f"item {i}" for i in range(8)]
+    order = np.array([5, 2, 7, 0, 1, 3, 6, 4])
+    turned = named(y[np.ix_(order, order)], [names[i] for i in order])
+    expected = r.compare_rdms(squareform(x), squareform(y))
+    assert r.compare_rdms(named(x, names), turned) == pytest.approx(expected, abs=1e-12)
+    assert capsys.readouterr().err == ""
+    keep = order[:5]
+    part = named(y[np.ix_(keep, keep)], [names[i] for i in keep])
+    within = np.sort(keep)
+    expected = r.compare_rdms(squareform(x[np.ix_(within, within)]), squareform(y[np.ix_(within, within)]))
+    assert r.compare_rdms(named(x, names), part) == pytest.approx(expected, abs=1e-12)
+    assert "3 items of a and 0 of b have no partner" in capsys.readouterr().err
+
+
+def test_names_that_cannot_join_are_refused_or_asked_about() -> None:
+    x, y = square_rdms(2, 4)
+    names = ["a", "b", "c", "d"]
+    with pytest.raises(InputError, match="two items whose 'id' is 'a'"):
+        r.compare_rdms(named(x, names), named(y, ["a", "a", "c", "b"]))
+    with pytest.raises(InputError, match="2 items of the same name"):
+        r.compare_rdms(named(x, names), named(y, ["a", "b", "x", "y"]))
+    both = named(x, names, run=[1, 2, 3, 4]), named(y, names, run=[2, 1, 3, 4])
+    with pytest.raises(InputError, match=r"'id', 'run'; say which one.*by='id'"):
+        r.compare_rdms(*both)
+    assert r.compare_rdms(*both, by="id") != r.compare_rdms(*both, by="run")
+    with pytest.raises(InputError, match="only Rdms have them"):
+        r.compare_rdms(squareform(x), squareform(y), by="id")
+    with pytest.raises(InputError, match="no descriptor of the items of both"):
+        r.compare_rdms(*both, by="name")
+
+
+@pytest.mark.parametrize("far", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("dissimilarity", ["euclidean", "squared_euclidean", "cosine", "correlation"])
+def test_distances_of_near_copies_keep_their_digits(dissimilarity: str, far: float) -> None:
+    x = noise(12, 20, 3)
+    x[1] = x[0] + far * noise(1, 20, 4)[0]
+    wide = x.astype(np.longdouble)
+    if dissimilarity == "correlation":
+        wide = wide - wide.mean(axis=1, keepdims=True)
+    if dissimilarity in ("correlation", "cosine"):
+        wide = wide / np.sqrt((wide**2).sum(axis=1, keepdims=True))
+    apart = ((wide[0] - wide[1]) ** 2).sum()
+    expected = {"euclidean": np.sqrt(apart), "squared_euclidean": apart}.get(dissimilarity, apart / 2)
+    assert r.compute_rdm(x, dissimilarity)[0] == pytest.approx(float(expected), rel=1e-7)
+    torch = pytest.importorskip("torch")
+    np.testing.assert_allclose(r.compute_rdm(torch.asarray(x), dissimilarity), r.compute_rdm(x, dissimilarity))
+
+
 def test_names_of_similarity_repository_find_the_same_definition() -> None:
     assert metric("rsa-rdm=correlation-compare=spearman") == r.Rsa("correlation", "spearman")
     assert metric("rsa-rdm=squared_euclidean-compare=cosine_cov") == r.Rsa("squared_euclidean", "whitened_cosine")
@@ -318,6 +399,24 @@ def test_crossnobis_averages_repeats_within_a_fold() -> None:
         for i, j in itertools.combinations(range(6), 2)
     ]
     np.testing.assert_allclose(r.crossnobis(x, item, fold)[1], expected, rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # inside rsatoolbox
+@pytest.mark.parametrize("seed", range(3))
+def test_crossnobis_weights_unequal_repeats_as_rsatoolbox_does(seed: int) -> None:
+    pytest.importorskip("rsatoolbox")
+    from rsatoolbox.data import Dataset
+    from rsatoolbox.rdm import calc_rdm_crossnobis
+
+    rng = np.random.default_rng(seed)
+    x, item, fold = measurements(repeats=3)
+    first = np.unique(np.stack([item, fold]), axis=1, return_index=True)[1]  # one of each item and fold is kept
+    keep = np.sort(np.union1d(first, np.flatnonzero(rng.random(len(x)) < 0.4)))
+    x, item, fold = x[keep], item[keep], fold[keep]
+    assert len(set(np.bincount(6 * fold + item))) > 1
+    data = Dataset(x, obs_descriptors={"item": item, "fold": fold})
+    theirs = calc_rdm_crossnobis(data, "item", cv_descriptor="fold").dissimilarities[0]
+    np.testing.assert_allclose(r.crossnobis(x, item, fold)[1], 5 * theirs, rtol=1e-9)
 
 
 def test_crossnobis_of_equal_items_is_zero_on_average() -> None:

@@ -8,7 +8,6 @@ from isomorph.reporting._svg import tick_text, ticks
 from isomorph.reporting._text import (
     flatten,
     layer_labels,
-    listed,
     number,
     p_text,
     printable,
@@ -16,6 +15,7 @@ from isomorph.reporting._text import (
     slug,
     times_chance,
 )
+from isomorph.results import listed
 
 
 def _linear(color: str) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_scores_are_shown_with_three_decimals(value, shown):
 
 @pytest.mark.parametrize(
     ("p", "shown"),
-    [(0.5, "0.5"), (0.0123, "0.012"), (1 / 1001, "0.001"), (3.2e-12, "3.2 × 10⁻¹²"), (None, "–"), (0.0, "0")],
+    [(0.5, "0.5"), (0.0123, "0.012"), (1 / 1001, "0.001"), (3.2e-12, "3.2 × 10⁻¹²"), (None, "–"), (0.0, "< 10⁻³⁰⁰")],
 )
 def test_p_values_are_shown_with_two_digits(p, shown):
     assert p_text(p) == shown

@@ -8,7 +8,7 @@ import pytest
 from isomorph.reporting import report as report_with_figures
 from isomorph.reporting._section import Context
 from isomorph.reporting._text import signed
-from isomorph.reporting.sections._verdict import baseline_label, comparisons, in_order, side_label, summed_up, verdict
+from isomorph.reporting.sections._verdict import answer, baseline_label, comparisons, in_order, side_label, summed_up
 from isomorph.results import load_result
 
 report = functools.partial(report_with_figures, figures=False)
@@ -17,50 +17,89 @@ GOOD, NOTHING, WORSE = (0.2, 1e-9), (0.01, 0.4), (-0.1, 1e-4)
 
 
 def _said(scan):
-    return verdict(in_order(scan), CONTEXT)
+    return answer(in_order(scan), CONTEXT)
+
+
+def _both(make_scan, make_alignment, first, second):
+    """A scan by two metrics that have been held against a baseline with unlike outcomes."""
+    scan = make_scan(specs=("mutual_knn(k=10)",), against={"untrained x": first})
+    other = make_alignment("cka", against={"untrained x": second})
+    return dataclasses.replace(scan, alignments={**scan.alignments, other.metric: other}, p_maximum=0.01)
+
+
+def _of(said, words):
+    (check,) = (c for c in said.checks if words in c.head)
+    return check
 
 
 def test_a_significant_gain_over_the_untrained_network_is_said_with_its_interval_and_p(make_scan):
     said = _said(make_scan(against={"untrained x": GOOD}))
     assert said.state == "holds"
-    assert said.headline == "More alike than chance and untrained vision, most at layer_4 × layer_3."
-    (check,) = said.checks
-    assert check.holds is True
+    assert said.headline == "More alike than chance (a moderate effect) and more than untrained vision."
+    chance, check = said.checks
+    assert chance.mark == check.mark == "yes"
+    assert chance.head == "Above chance by mutual_knn:"
+    assert (
+        "a moderate effect; p of the maximum over 20 pairs of layers\u00a00.001; at layer_4 × layer_3." in chance.rest
+    )
     assert check.head == "More alike than with untrained vision:"
-    assert check.rest.replace("\u00a0", " ") == "+0.200 (0.160 to 0.240), p 1.0 × 10⁻⁹."
+    assert check.rest.replace("\u00a0", " ") == "difference +0.200 (0.160 to 0.240), p 1.0 × 10⁻⁹."
 
 
 @pytest.mark.parametrize(
-    ("tested", "words", "head"),
+    ("tested", "words", "head", "mark"),
     [
-        (NOTHING, "but no more than untrained text", "No more alike than"),
-        ((-0.02, 0.3), "but no more than untrained text", "No more alike than"),
-        ((0.3, float("nan")), "but no more than untrained text", "No more alike than"),
-        (WORSE, "but less than untrained text", "Less alike than"),
+        (NOTHING, "but not shown to be more than untrained text", "Not shown to be more alike than with", "open"),
+        ((-0.02, 0.3), "but not shown to be more than untrained text", "Not shown to be more alike than", "open"),
+        ((0.3, float("nan")), "but not shown to be more than untrained text", "Not shown to be more alike", "open"),
+        (WORSE, "but less than untrained text", "Less alike than with", "no"),
     ],
 )
-def test_no_more_than_the_untrained_network_is_said_plainly(make_scan, tested, words, head):
+def test_what_is_not_significant_is_said_not_to_be_shown_with_its_interval(make_scan, tested, words, head, mark):
     said = _said(make_scan(against={"untrained y": tested}))
     assert said.state == "partly"
     assert words in said.headline
-    assert said.headline.startswith("More alike than chance, ")
-    assert said.checks[0].holds is False
-    assert said.checks[0].head.startswith(head)
+    assert said.headline.startswith("More alike than chance ")
+    check = _of(said, "untrained text")
+    assert check.mark == mark
+    assert check.head.startswith(head)
+    assert " to " in check.rest, "the interval"
+    assert "no more" not in said.headline + check.head
+
+
+def test_a_baseline_is_called_equivalent_only_within_a_stated_margin(make_scan):
+    def scan(low, high, p=0.4):
+        made = make_scan(against={"untrained x": (0.01, p)})
+        (alignment,) = made.values()
+        tested = {**alignment.against["untrained x"], "margin": 0.05, "margin_low": low, "margin_high": high}
+        alignment = dataclasses.replace(alignment, against={"untrained x": tested})
+        return dataclasses.replace(made, alignments={alignment.metric: alignment})
+
+    said = _said(scan(-0.02, 0.04))
+    assert said.headline.endswith("but equivalent within ±0.05 to untrained vision.")
+    assert "90\u00a0% interval −0.020 to 0.040 against ±0.05" in _of(said, "Equivalent").rest
+    assert said.state == "partly"
+    assert "not shown to be more than untrained vision" in _said(scan(-0.02, 0.06)).headline
+    # a difference that is certain and below the margin is no finding either
+    assert "equivalent within" in _said(scan(0.005, 0.015, p=1e-9)).headline
 
 
 def test_baselines_that_are_beaten_do_not_hide_one_that_is_not(make_scan):
     said = _said(make_scan(against={"untrained x": GOOD, "inputs x": WORSE, "untrained y": NOTHING}))
-    assert "but no more than untrained text and less than image input statistics" in said.headline
-    assert [c.holds for c in said.checks] == [False, True, False]  # in the order of their names
-    assert _said(make_scan(against={"a x": GOOD, "b x": GOOD, "c y": GOOD})).headline.startswith(
-        "More alike than chance and all 3 baselines"
+    assert said.headline.endswith(
+        " and more than untrained vision, but not shown to be more than untrained text and less than image input "
+        "statistics."
+    )
+    assert sorted(c.mark for c in said.checks) == ["no", "open", "yes", "yes"]
+    assert _said(make_scan(against={"a x": GOOD, "b x": GOOD, "c y": GOOD})).headline.endswith(
+        "and more than all 3 baselines."
     )
 
 
 def test_for_a_distance_a_negative_difference_is_a_gain(make_scan):
     scan = make_scan(specs=("procrustes_distance",), chance=0.9, strength=0.5, against={"untrained x": (-0.2, 1e-9)})
     assert _said(scan).state == "holds"
-    assert "lower is more alike" in _said(scan).score
+    assert "lower is more alike" in _said(scan).checks[0].rest
     scan = make_scan(specs=("procrustes_distance",), chance=0.9, strength=0.5, against={"untrained x": (0.2, 1e-9)})
     assert "less than untrained vision" in _said(scan).headline
 
@@ -68,53 +107,90 @@ def test_for_a_distance_a_negative_difference_is_a_gain(make_scan):
 def test_no_claim_about_baselines_is_made_where_chance_is_not_passed(make_scan):
     said = _said(make_scan(strength=0.01, against={"untrained x": GOOD}))
     assert said.state == "fails"
-    assert said.headline == "No more alike than chance; best at layer_4 × layer_3."
+    assert said.headline == "Not shown to be more alike than chance."
+    assert [c.mark for c in said.checks] == ["open"]
+
+
+def test_a_certain_but_tiny_alignment_does_not_read_as_a_finding(make_scan):
+    scan = make_scan(strength=0.06)
+    (alignment,) = scan.values()
+    certain = dataclasses.replace(alignment, p_maximum=1e-12)
+    said = _said(dataclasses.replace(scan, alignments={alignment.metric: certain}))
+    assert said.headline == "More alike than chance (a tiny effect)."
+    assert said.state == "partly"
 
 
 def test_a_held_out_score_confirms_or_does_not(make_scan):
     said = _said(make_scan(held_out=1e-5))
     assert said.state == "holds"
-    assert said.checks[0].head == "Confirmed on held-out items:"
-    words = said.checks[0].rest.replace("\u00a0", " ")
+    check = _of(said, "held-out")
+    assert (check.head, check.mark) == ("Confirmed on held-out items:", "yes")
+    words = check.rest.replace("\u00a0", " ")
     assert words == (
         "layers chosen on 29 items (layer_3 × layer_1) give 0.234, chance 0.078 (3.0 ×), p 1.0 × 10⁻⁵, on the other 31."
     )
     failed = _said(make_scan(held_out=0.2))
     assert failed.state == "partly"
-    assert failed.checks[0].holds is False
-    assert failed.headline == "More alike than chance, not confirmed on held-out items, most at layer_4 × layer_3."
+    assert _of(failed, "held-out").mark == "open"
+    assert failed.headline == "More alike than chance (a moderate effect); not confirmed on held-out items."
 
 
 def test_a_baseline_that_was_not_tested_is_shown_without_a_judgement(make_scan):
     said = _said(make_scan(baselines={"untrained x": make_scan(strength=0.02)}))
     assert said.state == "holds"
     assert "untrained" not in said.headline
-    assert said.checks[0].holds is None
-    assert "chance 0.050; the difference was not tested" in said.checks[0].rest
+    assert _of(said, "untrained").mark == "open"
+    assert "chance 0.050; the difference was not tested" in _of(said, "untrained").rest
 
 
-def test_metrics_that_say_something_else_are_quoted(make_scan, make_alignment):
-    scan = make_scan(specs=("mutual_knn(k=10)", "cka"), against={"untrained x": GOOD})
-    assert _said(scan).rest == "cka(estimator='unbiased') agrees."
-    other = make_alignment("cka", against={"untrained x": WORSE})
-    mixed = type(scan)(scan.x_name, scan.y_name, {**scan.alignments, other.metric: other}, 60, p_maximum=0.01)
-    assert (
-        "cka(estimator='unbiased') differs: more alike than chance, but less than untrained vision."
-        in _said(mixed).rest
+def test_metrics_that_agree_speak_as_one_and_where_they_part_it_is_said(make_scan, make_alignment):
+    same = _said(_both(make_scan, make_alignment, GOOD, GOOD))
+    assert same.state == "holds"
+    assert same.headline == (
+        "More alike than chance by both metrics (a moderate effect) and more than untrained vision."
     )
-    assert "Over both metrics and all layers together: p\u00a00.01." in _said(mixed).rest
+    assert "Over both metrics and all layers together: p\u00a00.01." in same.joint
+    for first, second in ((GOOD, WORSE), (WORSE, GOOD)):  # whichever was listed first
+        parted = _said(_both(make_scan, make_alignment, first, second))
+        assert parted.state == "partly"
+        more, less = ("mutual_knn", "cka") if first == GOOD else ("cka", "mutual_knn")
+        assert parted.headline.endswith(f"; the metrics part on untrained vision (more by {more}, less by {less})."), (
+            parted.headline
+        )
+        assert _of(parted, "untrained vision").mark == "part"
+    open_ = _said(_both(make_scan, make_alignment, GOOD, NOTHING))
+    assert "(more by mutual_knn, not shown to be more by cka)" in open_.headline
+
+
+def test_the_first_metric_does_not_decide_alone(make_scan, make_alignment):
+    strong, weak = make_alignment(strength=0.3), make_alignment("cka", strength=0.01)
+    for order in ((strong, weak), (weak, strong)):
+        scan = dataclasses.replace(make_scan(), alignments={a.metric: a for a in order}, p_maximum=0.001)
+        assert scan.verdict.above == (strong.metric,)
+        assert scan.verdict.not_above == (weak.metric,)
+        assert scan.verdict.words.startswith("More alike than chance by mutual_knn, not shown by cka")
+        assert _said(scan).state == scan.verdict.state == "partly"
+        assert scan.verdict.words in " ".join(repr(scan).split())
 
 
 def test_all_answers_are_summed_up_in_words(make_scan):
     good, short = _said(make_scan(against={"untrained x": GOOD})), _said(make_scan(against={"untrained x": NOTHING}))
-    bare, fails = _said(make_scan()), _said(make_scan(strength=0.01))
-    assert summed_up([good], ["m"]) == ""
-    assert summed_up([bare, bare], ["m", "m"]) == "All 2 pairs of models are more alike than chance, by m."
-    assert summed_up([good, short, bare, fails], ["m"] * 4) == (
-        "3 of the 4 pairs of models are more alike than chance, by m. "
-        "Of the 2 also put to harder tests (baselines, held-out items), 1 passes all of theirs."
+    fails = _said(make_scan(strength=0.01))
+    assert summed_up([good]) == ""
+    assert summed_up([good, good]) == (
+        "All 2 pairs of models are more alike than chance, by all metrics together. All 2 stand by every metric and "
+        "against all that they were held against (baselines, held-out items)."
     )
-    assert summed_up([fails, fails], ["m", "n"]).startswith("None of the 2 pairs of models are more alike than chance")
+    assert summed_up([good, short, fails]).startswith(
+        "2 of the 3 pairs of models are more alike than chance, by all metrics together. 1 of the 2 stands by every"
+    )
+    assert summed_up([short, fails]).endswith(
+        "It does not stand by every metric and against all that it was held against (baselines, held-out items)."
+    )
+    assert (
+        summed_up([fails, fails])
+        == "None of the 2 pairs of models are more alike than chance, by all metrics together."
+    )
 
 
 def test_metrics_stand_in_the_order_asked_for_even_after_loading(make_scan, tmp_path):
@@ -155,9 +231,9 @@ def test_the_page_shows_intervals_held_out_scores_differences_and_notes(tmp_path
     for words in (
         "Beside the baselines", "95 % interval 0.320 to 0.380", "0.320 to 0.380", "−0.030 to 0.050", "+0.010",
         "on 31 held-out items 0.234 0.078 3.0 × 1.0 × 10⁻⁵ layer_3 × layer_1",
-        "but no more than untrained vision", "Over both metrics",
+        "but not shown to be more than untrained vision", "Over both metrics",
         "vision: 2 of 60 items are <b>identical</b>.", "the band is the 95 % interval", "paired jackknife",
-        "All 2 pairs of models are more alike than chance, by mutual_knn(k=10)", "first model untrained",
+        "All 2 pairs of models are more alike than chance, by all metrics together", "first model untrained",
         "Mean share of common items among the k nearest neighbours",
     ):  # fmt: skip
         assert words in page.text, words

@@ -531,7 +531,7 @@ def test_pairs_of_other_items_are_refused():
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_a_coverage_outside_zero_and_one_is_refused(level):
     x, y = data(0)
-    with pytest.raises(InputError, match=r"such as 0\.05"):
+    with pytest.raises(InputError, match=r"0\.05 gives intervals of 95 %"):
         difference(metric("cka"), (x, y), (x, y), alpha=level)
 
 

@@ -24,7 +24,7 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     Raises:
         InputError: if it is anything else.
     """
-    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < _SEEDS:
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < _SEEDS:
         raise InputError(
             f"{name}={quoted(seed)}: a seed must be a whole number of at least 0 (and below 2^63), such as {name}=0."
         )
@@ -47,7 +47,7 @@ def as_count(value: Any, name: str, least: int = 1, most: int = MOST) -> int:
     Raises:
         InputError: if it is anything else.
     """
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > most:
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > most:
         raise InputError(f"{name}={quoted(value)}: at most {most:,} can be done in a time that anybody has.")
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise InputError(f"{name}={quoted(value)}: a whole number of at least {least} is needed.")

@@ -22,7 +22,10 @@ def fits(value: Any, hint: Any) -> bool:
         return any(type(value) is type(a) and value == a for a in args)
     if is_typeddict(origin):
         hints = get_type_hints(origin)
-        return isinstance(value, dict) and all(k in value and fits(value[k], h) for k, h in hints.items())
+        optional = origin.__optional_keys__
+        return isinstance(value, dict) and all(
+            fits(value[k], h) if k in value else k in optional for k, h in hints.items()
+        )
     if isinstance(value, bool) and origin in (int, float):
         return False
     if origin is float:

@@ -36,6 +36,39 @@ def centre(x: Array) -> Array:
     return centred
 
 
+FAR = 1e6
+"""Times the median squared distance from most items, from which on an item is far away."""
+
+
+def about_most(rows: Array) -> Array:
+    """Rows less the mean of the nearer half of them."""
+    xp = array_namespace(rows)
+    squares = sum_squares(rows, axis=1)
+    most = xp.astype(squares <= float(np.median(to_numpy(squares))), rows.dtype)
+    return rows - (most @ rows)[None, :] / xp.sum(most)
+
+
+def has_far_item(rows: Array) -> bool:
+    """Whether an item of centred rows is so far away that the mean of all says little of the others."""
+    if is_traced(rows):
+        return False
+    squares = to_numpy(sum_squares(rows, axis=1))
+    # a far item draws the mean along: all others are then equally far from it, and at most n - 1 times nearer
+    if squares.max() <= min(FAR, (len(squares) - 1) ** 2 / 4) * np.median(squares):
+        return False
+    squares = to_numpy(sum_squares(about_most(rows), axis=1))
+    return bool(squares.max() > FAR * np.median(squares))
+
+
+def gathered(rows: Array) -> Array:
+    """Centred rows moved to where most of them are, if an item is far away; else as they are.
+
+    A far item draws the mean from all others, which costs their distances and inner products the digits that tell them
+    apart. Only for what does not depend on where the origin lies.
+    """
+    return about_most(rows) if has_far_item(rows) else rows
+
+
 def largest_magnitude(x: Array) -> Array:
     """The largest absolute value, without an array of absolute values."""
     xp = array_namespace(x)

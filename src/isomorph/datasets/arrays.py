@@ -30,6 +30,14 @@ class Arrays(Dataset):
         paths: One path, several, or a mapping from view name to the path of a ``.npy`` file.
         ids: A ``.txt`` (one id a line), ``.json`` (a list) or ``.npy`` file of ids. Without it, an array ``ids`` inside
             a ``.npz`` file is taken, else the row numbers ``0``, ``1``, …
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> np.savez("features.npz", vision=np.eye(3), text=np.ones((3, 2)), ids=["cat", "dog", "cow"])
+        >>> items = iso.load_dataset("arrays(paths='features.npz')")
+        >>> items.ids, list(items.views)
+        (('cat', 'dog', 'cow'), ['vision', 'text'])
     """
 
     name: ClassVar[str] = "arrays"

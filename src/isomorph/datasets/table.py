@@ -49,6 +49,17 @@ class Table(Dataset):
         group: Column of groups: rows of one group are never permuted or split apart; ``group`` if there is one.
         skip_bad: Leave items with an empty text or an unreadable file out of every view, and name them in the result's
             `skipped`, instead of raising. Every file is decoded once for this when the table is loaded.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import isomorph as iso
+        >>> _ = Path("pets.csv").write_text('''key,caption,kind,photo of
+        ... 1,a cat on a mat,cat,Tom
+        ... 2,the same cat,cat,Tom
+        ... 3,a cow,cow,Berta''')
+        >>> items = iso.load_dataset("table(path='pets.csv', id='key', text='caption', label='kind', group='photo of')")
+        >>> items.labels, items.groups
+        ({'kind': ('cat', 'cat', 'cow')}, ('Tom', 'Tom', 'Berta'))
     """
 
     name: ClassVar[str] = "table"

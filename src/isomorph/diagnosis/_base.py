@@ -12,9 +12,12 @@ import numpy as np
 from .._core.arrays import to_numpy
 from .._core.registry import Registry
 from ..conditions import Comparison, Side
-from ..results import Alignment, Finding, MapScores, Scan, Stitch
+from ..design import fold_of_items
+from ..heldout.readout import readout
+from ..results import Condition, Finding, MapScores, Scan, Stitch, baseline_words
 
 Matrix = np.ndarray[Any, Any]
+FOLDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,12 @@ class Case:
         stitch: A stitch of the two, or None.
         baselines: Label such as ``"untrained x"`` -> what takes the place of a side, with the same items.
         seed: Seed of what is drawn.
+
+    Example:
+        >>> from isomorph.conditions import as_side
+        >>> case = Case(x=as_side(np.eye(4), "x", None))
+        >>> [name for name, _ in case.sides()]
+        ['x']
     """
 
     x: Side | None = None
@@ -63,7 +72,16 @@ class Case:
 
 
 class Signature(ABC):
-    """One failure signature: when it can be looked for, and whether it is there."""
+    """One failure signature: when it can be looked for, and whether it is there.
+
+    Example:
+        >>> from isomorph.diagnosis import REGISTRY
+        >>> REGISTRY.classes["hubs"].asks
+        "Are a few items everybody's neighbours?"
+        >>> planted = REGISTRY.classes["hubs"].planted(np.random.default_rng(0))  # data in which it is there
+        >>> "hubs" in iso.diagnose(**planted)
+        True
+    """
 
     name: ClassVar[str]
     """Registered name."""
@@ -88,10 +106,10 @@ class Signature(ABC):
     def look(self, case: Case) -> Sequence[Finding]:
         """What was found, present or not."""
 
-    def finding(self, where: str, present: bool, evidence: Mapping[str, Any], summary: str) -> Finding:
-        """A finding of this signature."""
+    def finding(self, where: str, present: bool, evidence: Mapping[str, Any], summary: str, title: str = "") -> Finding:
+        """A finding of this signature, under a title of its own where the name does not say what was looked at."""
         shown = dict(sorted(evidence.items()))  # as saving sorts
-        return Finding(self.name, where, bool(present), shown, summary, self.advice if present else "")
+        return Finding(self.name, where, bool(present), shown, summary, self.advice if present else "", title)
 
 
 class LayerSignature(Signature):
@@ -138,52 +156,95 @@ def _moderate(rows: Matrix) -> Matrix:
     return np.ldexp(rows, -int(np.frexp(largest)[1]))
 
 
-def gain(alignment: Alignment, value: float, chance: float) -> float | None:
-    """How far a score is from chance (0) towards the end of its range (1); None where the range has no end."""
-    end = alignment.end
-    return (value - chance) / (end - chance) if np.isfinite(end) and end != chance else None
+def named(result: Scan | Stitch, condition: Condition) -> str:
+    """A baseline by its own name and the model that it stands in for."""
+    sides = {"x": (result.x_name, result.x_view), "y": (result.y_name, result.y_view)}
+    return baseline_words(condition, *sides.get(condition.side, ("", "")))
 
 
 def geometry(scan: Scan) -> dict[str, float]:
-    """Metric -> gain of its best pair of layers; 0 where the maximum does not pass."""
-    found = {}
+    """How alike two spaces are: metric -> share of the way from chance (0) to the best possible score (1).
+
+    Of the best pair of layers (`Alignment.share`), and 0 where the metric is not above chance by the scan's verdict.
+    Metrics whose range has no end have no such share and are left out.
+    """
+    above, found = scan.verdict.above, {}
     for spec, alignment in scan.alignments.items():
         best = alignment.best()
-        share = gain(alignment, best.value, best.chance)
+        share = alignment.share(best.value, best.chance)
         if share is not None:
-            found[spec] = float(np.clip(share, 0.0, 1.0)) if best.p_maximum <= alignment.alpha else 0.0
+            found[spec] = float(np.clip(share, 0.0, 1.0)) if spec in above else 0.0
     return found
 
 
-def function(stitch: Stitch) -> dict[str, float]:
-    """What the best map keeps of what could be had, by kind of use: 0 is chance (or not above controls), 1 the ceiling.
+def function(case: Case) -> dict[str, float]:
+    """What one space is worth in place of the other: use -> share of what could be had, 0 at chance and 1 the ceiling.
 
-    ``probe`` against the same probe at home, ``zero_shot`` and ``retrieval`` (mrr) against the self-stitch.
+    ``retrieval`` (mrr) and ``zero_shot`` against those of `y` stitched to itself, ``probe`` against the same probe at
+    home, each by the best of all maps and of no map at all (the identity, where the widths agree), since a space that
+    serves without a map is not useless. A use counts where it beats the controls that know nothing of the pairing
+    (permuted pairs, the mean); the identity and baselines in place of a side are other ways of working, and no reason
+    to call a map useless.
+
+    ``reading``, where features are given: the held-out R² of the other side's principal components, each counted
+    alike, so that no loud direction decides; from x to y or back, whichever is less. It tells spaces of few dimensions
+    that share everything, where no single item can be retrieved, from those that share one loud direction.
     """
     found: dict[str, float] = {}
-    for scores in stitch.maps.values():
-        for use, share in _uses(scores).items():
+    if case.stitch is None:
+        return found
+    for scores in case.stitch.maps.values():
+        for use, share in _uses(scores, case.stitch).items():
             found[use] = max(found.get(use, 0.0), share)
+    if found and case.x is not None and case.y is not None and case.x.n >= 4 * FOLDS:
+        (_, x), (_, y) = case.pair()
+        found["reading"] = float(np.clip(min(readable(x, equalized(y)), readable(y, equalized(x))), 0.0, 1.0))
     return found
 
 
-def _works(scores: MapScores, name: str) -> bool:
-    """Whether a score lies above every control but the identity, which is `x` in the place of `y` and no null."""
-    margins = [m for control, m in scores.margins.get(name, {}).items() if control != "identity"]
-    return bool(margins) and all(m.low > 0 for m in margins)
+IDENTITY = "identity"
+USES = {"mrr": "retrieval", "zero_shot": "zero_shot", "probe": "probe"}
 
 
-def _uses(scores: MapScores) -> dict[str, float]:
-    own = scores.ceilings.get("self-stitch", {})
-    tops = {"mrr": own.get("mrr"), "zero_shot": own.get("zero_shot"), "probe": scores.scores.get("probe_native")}
+def _uses(scores: MapScores, stitch: Stitch) -> dict[str, float]:
+    ceiling = scores.ceilings.get("self-stitch", {})
+    tops = {
+        "mrr": ceiling.get("mrr"),
+        "zero_shot": ceiling.get("zero_shot"),
+        "probe": scores.scores.get("probe_native"),
+    }
     found = {}
     for name, top in tops.items():
         score = scores.scores.get(name)
-        if score is None or top is None or top.value <= score.chance:
+        if score is None or top is None or top.low <= score.chance:  # a ceiling that is chance itself tells nothing
             continue
-        share = (score.value - score.chance) / (top.value - score.chance)
-        found["retrieval" if name == "mrr" else name] = float(np.clip(share, 0, 1)) if _works(scores, name) else 0.0
+        blind = [m for k, m in scores.margins.get(name, {}).items() if k != IDENTITY and not stitch.control(k).side]
+        value = score.value if blind and all(m.low > 0 for m in blind) else score.chance
+        plain = scores.controls.get(IDENTITY, {}).get(name)
+        if plain is not None and plain.low > score.chance:
+            value = max(value, plain.value)
+        found[USES[name]] = float(np.clip((value - score.chance) / (top.value - score.chance), 0, 1))
     return found
+
+
+def equalized(rows: Matrix) -> Matrix:
+    """Scores on the principal components that hold 99 % of the variance, each of the same variance."""
+    u, s, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    power = np.cumsum(s**2)
+    kept = int(np.searchsorted(power, 0.99 * power[-1])) + 1
+    return u[:, :kept]
+
+
+def readable(rows: Matrix, target: Matrix) -> float:
+    """Held-out R² of `target` by ridge from `rows`, standardised so that no offset sets the scale."""
+    spread = rows.std(axis=0)
+    z = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    fold = fold_of_items(len(z), FOLDS)
+    error = 0.0
+    for k in range(FOLDS):
+        held = fold == k
+        error += float(np.sum((target[held] - readout(z[~held], target[~held]).predict(z[held])) ** 2))
+    return 1 - error / float(np.sum((target - target.mean(axis=0)) ** 2))
 
 
 def _some(names: Sequence[str]) -> str:

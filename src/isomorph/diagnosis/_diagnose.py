@@ -52,6 +52,14 @@ def diagnose(
     Raises:
         InputError: if nothing was given, or what was given does not fit together.
         UnknownNameError: if there is no such signature.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.diagnose(x, np.hstack([x[:, :4], 50 * noise[:, :1]]))
+        >>> [(finding.signature, finding.where) for finding in found.present]
+        [('outlier_dimensions', 'y, y'), ('rank_collapse', 'y, y')]
     """
     settings = DiagnoseSettings(signatures, seed, memory)  # type: ignore[arg-type]  # the value makes a tuple of any sequence
     if x is None and y is not None:
@@ -81,7 +89,7 @@ def diagnose(
         y_name=names[1],
         findings=tuple(findings),
         unchecked=dict(sorted(unchecked.items())),
-        quadrant=_quadrant(scan, stitch),
+        quadrant=_quadrant(case),
         n=x_side.n if x_side is not None else (scan or stitch).n,  # type: ignore[union-attr]  # one of them is there
         provenance=provenance(
             call="diagnose",
@@ -125,10 +133,11 @@ def _names(case: Case) -> tuple[str, str]:
     return (case.x.name if case.x else ""), (case.y.name if case.y else "")
 
 
-def _quadrant(scan: Scan | None, stitch: Stitch | None) -> dict[str, Any]:
-    if scan is None or stitch is None:
+def _quadrant(case: Case) -> dict[str, Any]:
+    scan = case.scan
+    if scan is None or case.stitch is None:
         return {}
-    shares, uses = geometry(scan), function(stitch)
+    shares, uses = geometry(scan), function(case)
     if not shares or not uses:
         return {}
     by_metric, by_use = max(shares, key=lambda k: shares[k]), max(uses, key=lambda k: uses[k])

@@ -9,12 +9,23 @@ import numpy as np
 
 from .._core.linalg import directions
 from ..metrics import metric as make_metric
-from ..results import Finding, Stitch
-from ._base import Case, Matrix, Signature, gain
+from ..results import Finding, Stitch, baseline_words
+from ._base import Case, Matrix, Signature, named
 
 
 class ModalityGap(Signature):
-    """Two modalities share a space but sit in separate regions of it (Liang et al. 2022)."""
+    """Two modalities share a space but sit in separate regions of it (Liang et al. 2022).
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x, noise = rng.normal(size=(2, 100, 16))
+        >>> "modality_gap" in iso.diagnose(x, x + noise)
+        False
+        >>> "modality_gap" in iso.diagnose(x + 8 * np.eye(16)[0], x + noise - 8 * np.eye(16)[0])  # in two regions
+        True
+    """
 
     name: ClassVar[str] = "modality_gap"
     asks: ClassVar[str] = "In one shared space, do the two sides lie apart?"
@@ -63,13 +74,24 @@ class ModalityGap(Signature):
 
 
 class UntrainedTwinFeatures(Signature):
-    """An untrained network is as alike as the trained one: the score is that of the architecture and the inputs."""
+    """An untrained network is as alike as the trained one: the score is that of the architecture and the inputs.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> z = rng.normal(size=(100, 5))
+        >>> x, y, twin = (z @ rng.normal(size=(5, 12)) for _ in range(3))  # all three show the inputs alone
+        >>> found = iso.diagnose(x, y, x_baselines={"untrained": twin}, signatures=["untrained_twin"])
+        >>> "untrained_twin" in found
+        True
+    """
 
     name: ClassVar[str] = "untrained_twin"
-    asks: ClassVar[str] = "Is an untrained twin just as good?"
+    asks: ClassVar[str] = "Is a baseline (an untrained twin, input statistics) just as good?"
     advice: ClassVar[str] = (
-        "Do not read the score as learnt: report it beside the untrained twin's, look at other layers or at a metric "
-        "that tells the two apart."
+        "Do not read the score as learnt: report it beside the baseline's, look at other layers or at a metric that "
+        "tells the two apart."
     )
     share: ClassVar[float] = 0.8
     metrics: ClassVar[tuple[str, ...]] = ("mutual_knn(k=10)", "cka")
@@ -101,18 +123,19 @@ class UntrainedTwinFeatures(Signature):
 
     def _of_scan(self, case: Case) -> list[Finding]:
         assert case.scan is not None  # the caller checks
-        findings = []
+        findings, above = [], case.scan.verdict.above
         for name, twin in case.scan.baselines.items():
             shares = {}
             for spec, alignment in case.scan.alignments.items():
                 if spec not in twin.alignments:
                     continue
                 best, other = alignment.best(), twin.alignments[spec].best()
-                mine, theirs = (gain(alignment, b.value, b.chance) for b in (best, other))
-                if mine is not None and theirs is not None and best.p_maximum <= alignment.alpha and mine > 0:
+                mine, theirs = (alignment.share(b.value, b.chance) for b in (best, other))
+                if mine is not None and theirs is not None and spec in above and mine > 0:
                     shares[spec] = theirs / mine
             if shares:
-                findings.append(self._judge(f"{name}, scan", shares, "alignment above chance"))
+                found = named(case.scan, case.scan.baseline(name))
+                findings.append(self._judge(f"{found}, scan", shares, "alignment above chance"))
         return findings
 
     def _of_stitch(self, case: Case) -> list[Finding]:
@@ -125,7 +148,8 @@ class UntrainedTwinFeatures(Signature):
                 if control in baselines and own.value > own.chance:
                     share = (scores["mrr"].value - own.chance) / (own.value - own.chance)
                     shares.setdefault(control, {})[spec] = share
-        return [self._judge(f"{c}, stitch", s, "retrieval above chance") for c, s in shares.items()]
+        found = {c: named(case.stitch, case.stitch.control(c)) for c in shares}
+        return [self._judge(f"{found[c]}, stitch", s, "retrieval above chance") for c, s in shares.items()]
 
     def _of_features(self, case: Case) -> list[Finding]:
         assert case.x is not None  # `missing` checks
@@ -144,15 +168,20 @@ class UntrainedTwinFeatures(Signature):
                 if mine > chance:
                     shares[spec] = (theirs - chance) / (mine - chance)
             if shares:
-                findings.append(self._judge(f"{name}, features", shares, "alignment above chance"))
+                words = baseline_words(
+                    twin.condition, {"x": case.x.name, "y": case.y.name}.get(twin.condition.side, "")
+                )
+                findings.append(self._judge(f"{words}, features", shares, "alignment above chance"))
         return findings
 
     def _judge(self, where: str, shares: dict[str, float], what: str) -> Finding:
         worst = max(shares, key=lambda k: shares[k])
         present = shares[worst] >= self.share
         evidence = {f"share of {what}, {k}": v for k, v in shares.items()} | {"threshold": self.share}
-        words = f"The baseline reaches {100 * shares[worst]:.0f} % of the {what} ({worst})."
-        return self.finding(where, present, evidence, words)
+        baseline = where.rpartition(", ")[0]
+        words = f"With {baseline} the {what} is {100 * shares[worst]:.0f} % of the model's ({worst})."
+        title = "" if baseline.startswith("untrained") else f"as good: {baseline}"
+        return self.finding(where, present, evidence, words, title)
 
 
 def _baselines(stitch: Stitch) -> set[str]:

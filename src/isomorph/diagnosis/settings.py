@@ -20,6 +20,12 @@ class DiagnoseSettings(Settings):
         signatures: Names of signatures to look for; all if None.
         seed: Seed of what is drawn.
         memory: Working memory, such as ``"4GB"`` or bytes.
+
+    Example:
+        >>> DiagnoseSettings(signatures=("hubs", "duplicates")).facts()
+        {'signatures': ['hubs', 'duplicates'], 'seed': 0, 'memory': None}
+        >>> DiagnoseSettings.read({"signatures": ["hubs"]}, "diagnose").signatures
+        ('hubs',)
     """
 
     signatures: tuple[str, ...] | None = None

@@ -15,7 +15,17 @@ K = 10
 
 
 class Anisotropy(LayerSignature):
-    """All items point the same way: cosines are high between any two, and say little (Ethayarajh 2019)."""
+    """All items point the same way: cosines are high between any two, and say little (Ethayarajh 2019).
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(100, 16))
+        >>> plain, found = iso.diagnose(x), iso.diagnose(x + 5)  # all items point one way
+        >>> "anisotropy" in plain, "anisotropy" in found
+        (False, True)
+    """
 
     name: ClassVar[str] = "anisotropy"
     asks: ClassVar[str] = "Does a common mean direction dominate, so that every cosine is high?"
@@ -46,7 +56,19 @@ class Anisotropy(LayerSignature):
 
 
 class Hubs(LayerSignature):
-    """A few items are among the nearest neighbours of very many others (Radovanović et al. 2010)."""
+    """A few items are among the nearest neighbours of very many others (Radovanović et al. 2010).
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(200, 32))
+        >>> x = (x - x.mean(axis=0)) / np.linalg.norm(x - x.mean(axis=0), axis=1, keepdims=True) + np.eye(32)[0]
+        >>> x[17] = np.eye(32)[0]  # where all others are near
+        >>> found = iso.diagnose(x)["hubs"][0]
+        >>> found.present, found.where
+        (True, 'x, x')
+    """
 
     name: ClassVar[str] = "hubs"
     asks: ClassVar[str] = "Are a few items everybody's neighbours?"
@@ -88,7 +110,17 @@ class Hubs(LayerSignature):
 
 
 class RankCollapse(LayerSignature):
-    """The items lie in far fewer dimensions than there are."""
+    """The items lie in far fewer dimensions than there are.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(100, 16))
+        >>> plain, found = iso.diagnose(x), iso.diagnose(x[:, :1] + 0.01 * x)  # all in one dimension, nearly
+        >>> "rank_collapse" in plain, "rank_collapse" in found
+        (False, True)
+    """
 
     name: ClassVar[str] = "rank_collapse"
     asks: ClassVar[str] = "Do the items use a small part of their dimensions only?"
@@ -125,7 +157,17 @@ class RankCollapse(LayerSignature):
 
 
 class OutlierDimensions(LayerSignature):
-    """A few features are orders of magnitude larger than the others (massive activations, Sun et al. 2024)."""
+    """A few features are orders of magnitude larger than the others (massive activations, Sun et al. 2024).
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(100, 16))
+        >>> plain, found = iso.diagnose(x), iso.diagnose(x * ([1] * 15 + [100]))  # one feature is far larger
+        >>> "outlier_dimensions" in plain, "outlier_dimensions" in found
+        (False, True)
+    """
 
     name: ClassVar[str] = "outlier_dimensions"
     asks: ClassVar[str] = "Do a few features carry most of the length?"
@@ -162,7 +204,17 @@ class OutlierDimensions(LayerSignature):
 
 
 class DuplicateItems(LayerSignature):
-    """Items that are there twice: each finds its copy in any space, and permutations part them."""
+    """Items that are there twice: each finds its copy in any space, and permutations part them.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(100, 16))
+        >>> plain, found = iso.diagnose(x), iso.diagnose(x[[*range(99), 3]])  # the last item is the fourth once more
+        >>> "duplicates" in plain, "duplicates" in found
+        (False, True)
+    """
 
     name: ClassVar[str] = "duplicates"
     asks: ClassVar[str] = "Are items there twice?"

@@ -15,12 +15,10 @@ import numpy as np
 from .._core.arrays import as_features, to_numpy
 from ..design import fold_of_items
 from ..errors import InputError
-from ..heldout.readout import classifier, readout
+from ..heldout.readout import classifier
 from ..metrics import metric as make_metric
 from ..results import Finding
-from ._base import Case, Matrix, Signature
-
-FOLDS = 5
+from ._base import FOLDS, Case, Matrix, Signature, readable
 
 
 def translation_limit(x: Any, subset: Any) -> float:
@@ -37,6 +35,11 @@ def translation_limit(x: Any, subset: Any) -> float:
         InputError: if `x` is no representation or constant, or the subset is empty, everything or of another length.
 
     Source: Davari et al. 2023; the closed form is ours, in the module's text.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(100, 8))
+        >>> round(translation_limit(x, np.arange(100) < 5), 3)  # five items moved far away leave hardly any CKA
+        0.017
     """
     rows = np.asarray(to_numpy(as_features(x)), dtype=np.float64)
     inside = np.asarray(to_numpy(subset))
@@ -55,7 +58,17 @@ def translation_limit(x: Any, subset: Any) -> float:
 
 
 class SubsetTranslation(Signature):
-    """One block of items lies far from the rest on one side: CKA falls, neighbours and readouts do not."""
+    """One block of items lies far from the rest on one side: CKA falls, neighbours and readouts do not.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> y = rng.normal(size=(200, 12))
+        >>> x = y + 100 * (np.arange(200) < 40)[:, None]  # forty items moved far away
+        >>> "subset_translation" in iso.diagnose(y, y), "subset_translation" in iso.diagnose(x, y)
+        (False, True)
+    """
 
     name: ClassVar[str] = "subset_translation"
     asks: ClassVar[str] = "Is a low CKA due to one block of items that lies apart?"
@@ -146,18 +159,6 @@ def block_apart(rows: Matrix) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], floa
     offset = centred[inside].mean(axis=0) - centred[~inside].mean(axis=0)
     between = float(inside.mean() * (1 - inside.mean()) * n * np.sum(offset**2)) / total
     return inside, between
-
-
-def readable(rows: Matrix, target: Matrix) -> float:
-    """Held-out R² of `target` by ridge from `rows`, standardised so that no offset sets the scale."""
-    spread = rows.std(axis=0)
-    z = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    fold = fold_of_items(len(z), FOLDS)
-    error = 0.0
-    for k in range(FOLDS):
-        held = fold == k
-        error += float(np.sum((target[held] - readout(z[~held], target[~held]).predict(z[held])) ** 2))
-    return 1 - error / float(np.sum((target - target.mean(axis=0)) ** 2))
 
 
 def probe_accuracy(rows: Matrix, labels: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> float:

@@ -7,34 +7,45 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..results import DIRECTIONS, Finding, Scan, Stitch
-from ._base import Case, Signature, function, gain, geometry
+from ..results import DIRECTIONS, Alignment, Finding, Scan, Stitch
+from ._base import Case, Signature, function, geometry, named
 
 HIGH_GEOMETRY, LOW_GEOMETRY = 0.3, 0.15
-HIGH_FUNCTION, LOW_FUNCTION = 0.7, 0.3
+HIGH_FUNCTION, LOW_FUNCTION = 0.7, 0.2
 
 
 class _Both(Signature):
-    """What needs geometry and function."""
+    """What needs geometry and function: the best of all metrics against the best of all uses."""
 
     def missing(self, case: Case) -> str:
         if case.scan is None or case.stitch is None:
             return "needs a scan and a stitch of the two sides"
         if not geometry(case.scan):
             return "needs a scan by a metric whose range has an end"
-        return "" if function(case.stitch) else "needs a stitch whose ceiling is above chance"
+        return "" if function(case) else "needs a stitch whose ceiling is above chance"
 
     def _evidence(self, case: Case) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
         assert case.scan is not None  # `missing` checks
-        assert case.stitch is not None
-        shapes, uses = geometry(case.scan), function(case.stitch)
+        shapes, uses = geometry(case.scan), function(case)
         evidence: dict[str, Any] = {f"geometry, {k} (0 chance, 1 the same)": v for k, v in shapes.items()}
         evidence |= {f"function, {k} (0 chance, 1 ceiling)": v for k, v in uses.items()}
         return shapes, uses, evidence
 
 
 class SimilarButUseless(_Both):
-    """High similarity, low performance: what the two share is not what anyone needs."""
+    """High similarity, low performance: what the two share is not what anyone needs.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> z, other, loud = rng.normal(size=(200, 8)), rng.normal(size=(200, 8)), 30 * rng.normal(size=(200, 1))
+        >>> x, y = np.hstack([loud, other]), np.hstack([loud, z])  # alike in a direction that says nothing
+        >>> scan = iso.scan(x, y, "cka", permutations=99)
+        >>> stitch = iso.stitch(x, y, "ridge", labels=np.argmax(z[:, :4], axis=1), permutations=19)
+        >>> "similar_but_useless" in iso.diagnose(scan=scan, stitch=stitch)
+        True
+    """
 
     name: ClassVar[str] = "similar_but_useless"
     asks: ClassVar[str] = "Are the spaces alike and yet useless for each other?"
@@ -63,7 +74,18 @@ class SimilarButUseless(_Both):
 
 
 class UsefulButDissimilar(_Both):
-    """Low similarity, high performance: the same content in another geometry."""
+    """Low similarity, high performance: the same content in another geometry.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> z, scales = rng.normal(size=(200, 6)), np.geomspace(1, 30, 6)
+        >>> x, y = z * scales, z * scales[::-1]  # what is loud in one is quiet in the other
+        >>> scan, stitch = iso.scan(x, y, "cka", permutations=99), iso.stitch(x, y, "ridge", permutations=19)
+        >>> "useful_but_dissimilar" in iso.diagnose(scan=scan, stitch=stitch)
+        True
+    """
 
     name: ClassVar[str] = "useful_but_dissimilar"
     asks: ClassVar[str] = "Do the spaces serve each other although they look unlike?"
@@ -91,7 +113,17 @@ class UsefulButDissimilar(_Both):
 
 
 class GalleryTooSmall(Signature):
-    """So few candidates that chance is high or everything is found: the score says little about a larger gallery."""
+    """So few candidates that chance is high or everything is found: the score says little about a larger gallery.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(90, 8))
+        >>> scan = iso.scan(x, x + rng.normal(size=(90, 8)), "mutual_knn(k=5)", permutations=99)
+        >>> iso.diagnose(scan=scan)["gallery_too_small"][0].summary
+        'Neighbours were looked for among 90 items, where chance alone gives 0.11.'
+    """
 
     name: ClassVar[str] = "gallery_too_small"
     asks: ClassVar[str] = "Is the gallery so small that the score says little about larger ones?"
@@ -140,7 +172,20 @@ class GalleryTooSmall(Signature):
 
 
 class EarlyLayers(Signature):
-    """Layers near the input at which an untrained network is just as good: agreement there is about the input."""
+    """Layers near the input at which an untrained network is just as good: agreement there is about the input.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> rng = np.random.default_rng(0)
+        >>> z, inputs = rng.normal(size=(2, 200, 5))
+        >>> y = np.hstack([2 * z, inputs / 2])
+        >>> pixels, noise = inputs @ rng.normal(size=(5, 10)), rng.normal(size=(200, 10))
+        >>> x, twin = {"early": pixels, "late": y + noise}, {"early": pixels, "late": noise}
+        >>> scan = iso.scan(x, y, "cka", permutations=99, x_baselines={"untrained": twin})
+        >>> iso.diagnose(x, y, scan=scan, x_baselines={"untrained": twin})["early_layers"][0].summary
+        'The first 1 of 2 layers gain no more over chance than the baseline does.'
+    """
 
     name: ClassVar[str] = "early_layers"
     asks: ClassVar[str] = "Are there layers near the input that say nothing, since a random bottom is just as good?"
@@ -167,67 +212,83 @@ class EarlyLayers(Signature):
 
     def look(self, case: Case) -> Sequence[Finding]:
         findings = []
-        for where, layers, own, twin in self._tables(case):
-            says_nothing = [t >= self.share * o or o <= 0 for o, t in zip(own, twin, strict=True)]
-            run = next((k for k, flat in enumerate(says_nothing) if not flat), len(layers))
+        for where, tables in self._tables(case).items():
+            runs = {by: self._run(own, twin) for by, (_, own, twin) in tables.items()}
+            by = min(runs, key=lambda k: runs[k])  # a layer says nothing where it says nothing by every metric
+            layers, own, twin = tables[by]
+            run = runs[by]
             evidence: dict[str, Any] = {
                 "layers that say nothing": ", ".join(layers[:run]) or "none",
                 "how many": f"{run} of {len(layers)}",
+                "by": ", ".join(f"{k} {v}" for k, v in runs.items()),
                 "gain at the first layer": own[0],
                 "the same of the baseline": twin[0],
                 "highest gain": max(own),
                 "threshold": self.share,
             }
+            baseline = where.partition(", ")[0]
             words = (
-                f"The first {run} of {len(layers)} layers gain no more over chance than the baseline does."
+                f"The first {run} of {len(layers)} layers are not clearly further above chance than {baseline}, by any "
+                "metric."
                 if run
-                else "From the first layer on the gain over chance is clearly above the baseline's."
+                else f"From the first layer on the gain over chance is clearly above that of {baseline}, by {by}."
             )
             findings.append(self.finding(where, run > 0, evidence, words))
         return findings
 
+    def _run(self, own: Sequence[float], twin: Sequence[float]) -> int:
+        """How many layers from the input on gain nothing, or hardly more than the baseline."""
+        says_nothing = [t >= self.share * o or o <= 0 for o, t in zip(own, twin, strict=True)]
+        return next((k for k, flat in enumerate(says_nothing) if not flat), len(says_nothing))
+
     @staticmethod
-    def _tables(case: Case) -> list[Table]:
-        """Where, layers, gain of each and of its twin, the other side being held at its best layer."""
-        tables = [] if case.scan is None else _of_scan(case.scan)
-        return tables + ([] if case.stitch is None else _of_stitch(case.stitch))
+    def _tables(case: Case) -> dict[str, dict[str, Table]]:
+        """Where -> by what -> layers, gain of each and of its twin, the other side being held at its best layer."""
+        tables = {} if case.scan is None else _of_scan(case.scan)
+        return tables | ({} if case.stitch is None else _of_stitch(case.stitch))
 
 
-Table = tuple[str, tuple[str, ...], list[float], list[float]]
+Table = tuple[tuple[str, ...], list[float], list[float]]
 
 
-def _of_scan(scan: Scan) -> list[Table]:
-    tables: list[Table] = []
-    lead = next(iter(scan.alignments.values()))
-    best = lead.best()
-    i, j = lead.x_layers.index(best.x_layer), lead.y_layers.index(best.y_layer)
-    for name, baseline in scan.baselines.items():
-        twin = baseline.alignments.get(lead.metric)
-        axis = 1 if scan.baseline(name).side == "y" else 0
-        layers = (lead.x_layers, lead.y_layers)[axis]
-        if twin is None or len(layers) < 2 or (twin.x_layers, twin.y_layers) != (lead.x_layers, lead.y_layers):
-            continue
-        cuts = [
-            np.take(np.asarray(v), (j, i)[axis], axis=1 - axis)
-            for v in (lead.values, lead.chance, lead.p_value, twin.values, twin.chance)
-        ]
-        own, theirs = [], []
-        for v, c, p, w, d in zip(*cuts, strict=True):
-            mine, other = gain(lead, float(v), float(c)), gain(lead, float(w), float(d))
-            if mine is not None and other is not None:
-                own.append(mine if p <= lead.alpha else 0.0)  # what does not pass is no gain
-                theirs.append(other)
-        if own:
-            tables.append((f"{name}, scan, {lead.metric}", layers, own, theirs))
+def _of_scan(scan: Scan) -> dict[str, dict[str, Table]]:
+    tables: dict[str, dict[str, Table]] = {}
+    for label, baseline in scan.baselines.items():
+        for spec, alignment in scan.alignments.items():
+            twin = baseline.alignments.get(spec)
+            table = None if twin is None else _slice(alignment, twin, scan.baseline(label).side)
+            if table is not None:
+                where = f"{named(scan, scan.baseline(label))}, scan"
+                tables.setdefault(where, {})[spec] = table
     return tables
 
 
-def _of_stitch(stitch: Stitch) -> list[Table]:
-    tables: list[Table] = []
+def _slice(alignment: Alignment, twin: Alignment, side: str) -> Table | None:
+    """The gain of each layer of a side and of its twin's, the other side being held at its best layer."""
+    axis = 1 if side == "y" else 0
+    layers = (alignment.x_layers, alignment.y_layers)[axis]
+    if len(layers) < 2 or (twin.x_layers, twin.y_layers) != (alignment.x_layers, alignment.y_layers):
+        return None
+    best = alignment.best()
+    held = (alignment.x_layers.index(best.x_layer), alignment.y_layers.index(best.y_layer))[1 - axis]
+    arrays = (alignment.values, alignment.chance, alignment.p_value, twin.values, twin.chance)
+    cuts = [np.take(np.asarray(v), held, axis=1 - axis) for v in arrays]
+    own, theirs = [], []
+    for v, c, p, w, d in zip(*cuts, strict=True):
+        mine, other = alignment.share(float(v), float(c)), alignment.share(float(w), float(d))
+        if mine is None or other is None:
+            return None
+        own.append(mine if p <= alignment.alpha else 0.0)  # what does not pass is no gain
+        theirs.append(other)
+    return layers, own, theirs
+
+
+def _of_stitch(stitch: Stitch) -> dict[str, dict[str, Table]]:
+    tables: dict[str, dict[str, Table]] = {}
     i, j = stitch.x_layers.index(stitch.x_layer), stitch.y_layers.index(stitch.y_layer)
     chance = stitch[stitch.layer_map]["mrr"].chance
-    for name, scores in stitch.baseline_layer_scores.items():
-        axis = 1 if stitch.control(name).side == "y" else 0
+    for label, scores in stitch.baseline_layer_scores.items():
+        axis = 1 if stitch.control(label).side == "y" else 0
         layers = (stitch.x_layers, stitch.y_layers)[axis]
         if scores.shape != stitch.layer_scores.shape or len(layers) < 2:
             continue
@@ -235,5 +296,6 @@ def _of_stitch(stitch: Stitch) -> list[Table]:
             [float(v) - chance for v in np.take(np.asarray(m), (j, i)[axis], axis=1 - axis)]
             for m in (stitch.layer_scores, scores)
         )
-        tables.append((f"{name}, stitch, {stitch.layer_map}", layers, own, theirs))
+        where = f"{named(stitch, stitch.control(label))}, stitch"
+        tables.setdefault(where, {})[stitch.layer_map] = layers, own, theirs
     return tables

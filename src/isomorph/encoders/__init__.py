@@ -88,6 +88,17 @@ def load_encoder(
             self-check; the layer and the property are named.
         FetchError: if weights cannot be had.
         MissingExtraError: if an optional package is missing.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> import isomorph as iso
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 5, 3))
+        >>> scale = lambda images: torch.as_tensor(np.stack(images) / 255.0).float().permute(0, 3, 1, 2)
+        >>> encoder = iso.load_encoder(net, modality="image", preprocess=scale)  # or the name of a model
+        >>> picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        >>> {layer: rows.shape for layer, rows in encoder.encode([picture]).items()}
+        {'0': (1, 4), '1': (1, 4), '2': (1, 5)}
     """  # noqa: DOC501  # a function makes the error; its class is named above
     if isinstance(spec, Encoder):
         raise InputError(f"{spec.name} is loaded already; load_encoder takes its name.")
@@ -183,6 +194,10 @@ def sides_of(spec: str) -> tuple[str, ...]:
         UnknownNameError: if there is no such provider.
         InputError: if there is no such model.
         FetchError: if its description cannot be had.
+
+    Example:
+        >>> sides_of("bundled:minilm-l6")  # it has one part only
+        ()
     """  # noqa: DOC501  # a function makes the error; its class is named above
     parsed = parse_model_spec(spec)
     if not parsed.provider or parsed.provider not in providers.classes:
@@ -191,7 +206,12 @@ def sides_of(spec: str) -> tuple[str, ...]:
 
 
 def known_models() -> tuple[ModelFacts, ...]:
-    """Facts of every model that is known by name, sorted by spec, without loading any."""
+    """Facts of every model that is known by name, sorted by spec, without loading any.
+
+    Example:
+        >>> {facts.spec: facts.modality for facts in known_models()}["bundled:whisper-base"]
+        'audio'
+    """
     return tuple(sorted((f for p in providers.classes.values() for f in p().models()), key=lambda f: f.spec))
 
 

@@ -17,6 +17,16 @@ class Encoder(ABC):
     """A frozen encoder of one modality.
 
     Everything that changes the features is in `identity`, which addresses them in the store.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("statistics:text")  # no network: counts of words and of characters
+        >>> encoder.layers
+        ('words', 'characters')
+        >>> encoder.encode(["a cat", "a dog"])["words"].shape
+        (2, 513)
+        >>> encoder.identity["modality"]  # what the store files the features under
+        'text'
     """
 
     provider: ClassVar[str]

@@ -23,6 +23,11 @@ class ModelFacts:
         source: Where the weights come from.
         licence: Upstream terms of the weights, as their model card states them.
         megabytes: Size of the download; 0 if nothing is downloaded.
+
+    Example:
+        >>> facts = {f.spec: f for f in iso.encoders.known_models()}["bundled:minilm-l6"]
+        >>> facts.modality, facts.licence
+        ('text', 'Apache-2.0')
     """
 
     spec: str
@@ -35,7 +40,12 @@ class ModelFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What every provider understands; see `isomorph.load_encoder`."""
+    """What every provider understands; see `isomorph.load_encoder`.
+
+    Example:
+        >>> Options(init="random", seed=1).pooling
+        'mean'
+    """
 
     init: str = "pretrained"
     seed: int = 0
@@ -47,7 +57,14 @@ class Options:
 
 
 class Provider(ABC):
-    """Makes the encoders of one kind. Subclasses are registered by their `name`; a plug-in's by its entry point."""
+    """Makes the encoders of one kind. Subclasses are registered by their `name`; a plug-in's by its entry point.
+
+    Example:
+        >>> providers.classes["statistics"].spec, sorted(providers.classes["onnx"].takes)
+        ('statistics:MODALITY', ['init', 'pooling'])
+        >>> providers.classes["statistics"]().load("text", None, Options()).layers
+        ('words', 'characters')
+    """
 
     name: ClassVar[str]
     """The part before the colon of a model spec."""

@@ -19,6 +19,10 @@ class ModelSpec:
         id: Hub id, path or bundled name.
         revision: Pinned revision, or None.
         side: Which part of a model with several, or None.
+
+    Example:
+        >>> ModelSpec("transformers", "org/name", side="vision").side
+        'vision'
     """
 
     provider: str
@@ -36,6 +40,12 @@ def parse_model_spec(spec: str) -> ModelSpec:
 
     Raises:
         InputError: if the spec is empty or lacks a part.
+
+    Example:
+        >>> parse_model_spec("timm:vit_small@abc123")
+        ModelSpec(provider='timm', id='vit_small', revision='abc123', side=None)
+        >>> parse_model_spec("org/name#vision")  # a Hugging Face id needs no provider
+        ModelSpec(provider='transformers', id='org/name', revision=None, side='vision')
     """
     text = spec.strip()
     provider, colon, rest = text.partition(":")

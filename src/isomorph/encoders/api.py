@@ -43,7 +43,14 @@ LAYER = "embedding"
 
 
 class Api(Provider):
-    """Texts embedded by a server: any OpenAI-compatible embeddings endpoint."""
+    """Texts embedded by a server: any OpenAI-compatible embeddings endpoint.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("api:MODEL@http://localhost:8080/v1")  # the key comes from the environment
+        >>> encoder.encode(["a cat", "a dog"])["embedding"].shape
+        (2, 8)
+    """
 
     name: ClassVar[str] = "api"
     spec: ClassVar[str] = "api:MODEL@URL"

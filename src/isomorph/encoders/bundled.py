@@ -70,7 +70,14 @@ class _Model:
 
 
 class Bundled(Provider):
-    """Checkpoints that come as packages, pinned by hash; they are listed by their names."""
+    """Checkpoints that come as packages, pinned by hash; they are listed by their names.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("bundled:whisper-tiny.en", init="random")  # the untrained twin needs no download
+        >>> encoder.modality, encoder.layers
+        ('audio', ('embedding', 'block_01', 'block_02', 'block_03', 'block_04', 'final_norm'))
+    """
 
     name: ClassVar[str] = "bundled"
     spec: ClassVar[str] = "bundled:NAME"

@@ -47,7 +47,18 @@ _PARTS = ("unet", "transformer", "vae", "vqvae", "scheduler", "text_encoder*", "
 
 
 class Diffusers(Provider):
-    """A diffusion UNet or DiT at a stated noise level, by the diffusers library."""
+    """A diffusion UNet or DiT at a stated noise level, by the diffusers library.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        >>> encoder = iso.load_encoder("diffusers:./unet", noise=0.5)  # half of the way to noise
+        >>> encoder.layers
+        ('embedding', 'block_01', 'block_02', 'block_03', 'block_04', 'block_05', 'final_norm')
+        >>> encoder.encode([picture])[encoder.layers[-1]].shape
+        (1, 8)
+    """
 
     name: ClassVar[str] = "diffusers"
     spec: ClassVar[str] = "diffusers:FOLDER_OR_ID"

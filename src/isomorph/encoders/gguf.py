@@ -28,7 +28,16 @@ _READING = ("attention", "weights_dtype")
 
 
 class Gguf(Provider):
-    """A GGUF file: a language model as llama.cpp stores it."""
+    """A GGUF file: a language model as llama.cpp stores it.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("./tiny.gguf")
+        >>> encoder.layers
+        ('embedding', 'block_01', 'block_02', 'final_norm')
+        >>> encoder.encode(["a cat", "a dog"])[encoder.layers[-1]].shape
+        (2, 32)
+    """
 
     name: ClassVar[str] = "gguf"
     spec: ClassVar[str] = "gguf:FILE"

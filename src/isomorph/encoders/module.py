@@ -26,6 +26,22 @@ class Module(Provider):
 
     The function is called without arguments. It gives a module, or a mapping with ``module`` and options of the
     encoder, such as ``preprocess`` and ``modality``. Its file is run only because the user named it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import isomorph as iso
+        >>> _ = Path("nets.py").write_text('''
+        ... import torch
+        ...
+        ... def small():
+        ...     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        ...     return {"module": net, "modality": "text", "preprocess": vectors}
+        ...
+        ... def vectors(texts):  # a batch
+        ...     return torch.tensor([[len(text), *map(text.count, "aei")] for text in texts]).float()''')
+        >>> encoder = iso.load_encoder("module:nets.py:small")
+        >>> encoder.layers, encoder.encode(["a cat", "a dog"])["1"].shape
+        (('0', '1'), (2, 8))
     """
 
     name: ClassVar[str] = "module"

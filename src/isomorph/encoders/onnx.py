@@ -48,7 +48,18 @@ _HALF = 10  # onnx.TensorProto.FLOAT16
 
 
 class Onnx(Provider):
-    """An ONNX file, or a folder that holds some, tapped at named nodes."""
+    """An ONNX file, or a folder that holds some, tapped at named nodes.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        >>> encoder = iso.load_encoder("./net.onnx", layers=["/0/Conv", "/2/Conv"])  # nodes of the graph
+        >>> encoder.modality, encoder.layers
+        ('image', ('/0/Conv', '/2/Conv'))
+        >>> encoder.encode([picture])["/2/Conv"].shape
+        (1, 5)
+    """
 
     name: ClassVar[str] = "onnx"
     spec: ClassVar[str] = "onnx:FILE"

@@ -72,7 +72,16 @@ class Source:
 
 
 class OpenClip(Provider):
-    """A dual encoder of the open_clip library: its text or its image side."""
+    """A dual encoder of the open_clip library: its text or its image side.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("open_clip:./clip#text")  # a local checkpoint, or name/pretrained
+        >>> encoder.layers
+        ('embedding', 'block_01', 'block_02', 'final_norm', 'projection')
+        >>> encoder.encode(["a cat", "a dog"])[encoder.layers[-1]].shape
+        (2, 10)
+    """
 
     name: ClassVar[str] = "open_clip"
     spec: ClassVar[str] = "open_clip:NAME/PRETRAINED#SIDE"

@@ -35,7 +35,16 @@ _NOT_THE_NETWORK = ("_name_or_path", "transformers_version", "dtype", "torch_dty
 
 
 class SentenceTransformers(Provider):
-    """A sentence encoder by the sentence-transformers library, its final embedding included."""
+    """A sentence encoder by the sentence-transformers library, its final embedding included.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("sentence-transformers:./sentences")  # a local folder, or an id of the hub
+        >>> encoder.layers
+        ('embedding', 'block_01', 'block_02', 'block_03', 'sentence')
+        >>> encoder.encode(["a cat", "a dog"])[encoder.layers[-1]].shape
+        (2, 16)
+    """
 
     name: ClassVar[str] = "sentence-transformers"
     spec: ClassVar[str] = "sentence-transformers:ID"

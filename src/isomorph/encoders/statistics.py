@@ -49,6 +49,14 @@ class Statistics(Provider):
     - ``audio``: ``spectrum`` (mean and standard deviation over time of the log energy in 24 bands, and the log
       duration);
     - ``features``: ``features``, as they are.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("statistics:image")
+        >>> picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        >>> {layer: rows.shape for layer, rows in encoder.encode([picture, picture + 9]).items()}
+        {'colour': (2, 18), 'pixels': (2, 193)}
     """
 
     name: ClassVar[str] = "statistics"

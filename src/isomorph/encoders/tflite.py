@@ -41,7 +41,18 @@ _SCHEME = 1
 
 
 class Tflite(Provider):
-    """A TensorFlow Lite file, tapped at its residual sums and outcomes."""
+    """A TensorFlow Lite file, tapped at its residual sums and outcomes.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        >>> encoder = iso.load_encoder("./net.tflite", size=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1))
+        >>> encoder.layers
+        ('op_002_add', 'op_004_add', 'op_006_fully_connected')
+        >>> encoder.encode([picture])[encoder.layers[-1]].shape
+        (1, 5)
+    """
 
     name: ClassVar[str] = "tflite"
     spec: ClassVar[str] = "tflite:FILE"

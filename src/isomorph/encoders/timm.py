@@ -31,7 +31,18 @@ _PREFIX_IS_SEEN = ("cait", "xcit", "tnt", "crossvit", "coat", "volo", "pit")
 
 
 class Timm(Provider):
-    """A network of the timm library, or a local checkpoint of one."""
+    """A network of the timm library, or a local checkpoint of one.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> picture = np.zeros((32, 32, 3), dtype=np.uint8)
+        >>> encoder = iso.load_encoder("timm:./vit")  # a local checkpoint, or a name of the library
+        >>> encoder.layers
+        ('embedding', 'block_01', 'block_02', 'final_norm')
+        >>> encoder.encode([picture])[encoder.layers[-1]].shape
+        (1, 16)
+    """
 
     name: ClassVar[str] = "timm"
     spec: ClassVar[str] = "timm:NAME"

@@ -31,7 +31,16 @@ from ._torch import Prepared, TorchEncoder, as_precise, import_torch, settle
 
 
 class Transformers(Provider):
-    """A checkpoint of the transformers library, on the Hugging Face hub or local, or one side of it."""
+    """A checkpoint of the transformers library, on the Hugging Face hub or local, or one side of it.
+
+    Example:
+        >>> import isomorph as iso
+        >>> encoder = iso.load_encoder("./bert")  # a local checkpoint; of the hub, org/name@revision#side
+        >>> encoder.layers
+        ('embedding', 'block_01', 'block_02', 'block_03')
+        >>> encoder.encode(["a cat", "a dog"])["block_02"].shape
+        (2, 16)
+    """
 
     name: ClassVar[str] = "transformers"
     spec: ClassVar[str] = "transformers:ORG/NAME@REVISION#SIDE"

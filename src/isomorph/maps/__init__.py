@@ -21,6 +21,11 @@ def make_map(spec: str | Map) -> Map:
     Raises:
         UnknownNameError: if there is no such map; the nearest names are suggested.
         InputError: if the spec cannot be read or a parameter does not fit.
+
+    Example:
+        >>> import isomorph as iso
+        >>> iso.make_map("ridge"), iso.make_map("relative(anchors=50)").get_params()["anchors"]
+        (ridge, 50)
     """
     return REGISTRY.make(spec)
 
@@ -34,6 +39,15 @@ def load_map(path: str | os.PathLike[str]) -> Map:
     Raises:
         InputError: if the file cannot be read as a map.
         UnknownNameError: if it is a plug-in's that is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> from isomorph.maps import load_map
+        >>> x = np.random.default_rng(0).normal(size=(20, 3))
+        >>> path = iso.make_map("ridge").fit(x, x[:, :2]).save("ridge.npz")
+        >>> load_map(path).predict(x).shape
+        (20, 2)
     """
     spec, learned = read_map(path)
     fitted = make_map(spec).restore(learned)

@@ -31,6 +31,17 @@ class Map(ABC):
 
     A concrete map stores its parameters in ``__init__`` unchanged, under their own names, and what it learnt in
     attributes that end in ``_``. It implements `_fit`, `embed_x` and, if it is direct, `_predict`.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = x @ np.linalg.qr(noise[:6])[0]
+        >>> fitted = iso.make_map("orthogonal").fit(x[:50], y[:50])
+        >>> round(fitted.score(x[50:], y[50:]), 3), fitted(x[50:]).shape
+        (1.0, (50, 6))
+        >>> bool(np.allclose(fitted.inverse()(y), x))
+        True
     """
 
     name: ClassVar[str]

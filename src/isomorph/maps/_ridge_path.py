@@ -61,7 +61,8 @@ class RidgePath:
     @cached_property
     def _small(self) -> bool:
         """Whether one matrix (n, n) a penalty may be kept for the next outcomes, and loses no digits."""
-        return self.shared and not self.factor.spans_items and len(self.penalties) * len(self.factor.u) ** 2 * 8 <= block_bytes(CACHE_BYTES)
+        size = len(self.penalties) * len(self.factor.u) ** 2 * 8
+        return self.shared and not self.factor.spans_items and size <= block_bytes(CACHE_BYTES)
 
     @cached_property
     def _error_forms(self) -> Matrix:

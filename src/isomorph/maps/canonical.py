@@ -25,6 +25,17 @@ class Cca(Map):
 
     Attributes:
         correlations_: Regularised canonical correlations (components,), descending; not held out.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = x @ noise[:6]  # another basis
+        >>> fitted = iso.make_map("cca(regularization=0.0)").fit(x[:80], y[:80])
+        >>> a, b = fitted.embed_x(x[80:]), fitted.embed_y(y[80:])  # both sides in one space
+        >>> cosines = (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+        >>> round(float(np.mean(cosines.argmax(axis=1) == np.arange(20))), 2)  # found among 20 held out; chance 0.05
+        1.0
     """
 
     name: ClassVar[str] = "cca"

@@ -27,6 +27,15 @@ class LowRank(AffineMap):
     Attributes:
         penalty_: The chosen penalty, as a share of the total variance of `x`.
         singular_values_: Singular values (min(rank of x, d_y),) of the penalised fit, all of them.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = x @ noise[:6, :2] @ noise[:2]  # linear, of rank 2
+        >>> fitted = iso.make_map("low_rank(rank=2)").fit(x[:80], y[:80])
+        >>> round(fitted.score(x[80:], y[80:]), 3)  # held-out R²
+        1.0
     """
 
     name: ClassVar[str] = "low_rank"

@@ -21,6 +21,15 @@ class Orthogonal(AffineMap):
     Attributes:
         rank_: Directions that are carried over.
         scale_: Factor on Q; 1 here.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = x @ np.linalg.qr(noise[:6])[0] + 1  # rotated and moved
+        >>> fitted = iso.make_map("orthogonal").fit(x[:80], y[:80])
+        >>> round(fitted.score(x[80:], y[80:]), 3)  # held-out R²
+        1.0
     """
 
     name: ClassVar[str] = "orthogonal"
@@ -81,6 +90,15 @@ class Procrustes(Orthogonal):
     Attributes:
         rank_: Directions that are carried over.
         scale_: The scale.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = 2 * x @ np.linalg.qr(noise[:6])[0] + 1  # rotated, scaled and moved
+        >>> fitted = iso.make_map("procrustes").fit(x[:80], y[:80])
+        >>> round(fitted.score(x[80:], y[80:]), 3)  # held-out R²
+        1.0
     """
 
     name: ClassVar[str] = "procrustes"

@@ -79,6 +79,17 @@ class Relative(_Anchored):
 
     Attributes:
         anchor_rows_: Positions (anchors,) of the anchors among the training pairs.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = 2 * x @ np.linalg.qr(noise[:6])[0] + 1  # rotated, scaled and moved
+        >>> fitted = iso.make_map("relative(anchors=40)").fit(x[:80], y[:80])
+        >>> a, b = fitted.embed_x(x[80:]), fitted.embed_y(y[80:])  # both sides in one space
+        >>> cosines = (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+        >>> round(float(np.mean(cosines.argmax(axis=1) == np.arange(20))), 2)  # found among 20 held out; chance 0.05
+        1.0
     """
 
     name: ClassVar[str] = "relative"
@@ -124,6 +135,17 @@ class Asif(_Anchored):
         power: The power.
         centred: Whether the mean of the training rows is taken out first on either side.
         seed: Seed of the draw.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = 2 * x @ np.linalg.qr(noise[:6])[0] + 1  # rotated, scaled and moved
+        >>> fitted = iso.make_map("asif(k=40)").fit(x[:80], y[:80])
+        >>> a, b = fitted.embed_x(x[80:]), fitted.embed_y(y[80:])  # both sides in one space
+        >>> cosines = (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+        >>> round(float(np.mean(cosines.argmax(axis=1) == np.arange(20))), 2)  # found among 20 held out; chance 0.05
+        1.0
     """
 
     name: ClassVar[str] = "asif"
@@ -174,6 +196,17 @@ class Indra(_Anchored):
 
     Args:
         centred: Whether the mean of the training rows is taken out first on either side.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 6))
+        >>> y = 2 * x @ np.linalg.qr(noise[:6])[0] + 1  # rotated, scaled and moved
+        >>> fitted = iso.make_map("indra").fit(x[:80], y[:80])
+        >>> a, b = fitted.embed_x(x[80:]), fitted.embed_y(y[80:])  # both sides in one space
+        >>> cosines = (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+        >>> round(float(np.mean(cosines.argmax(axis=1) == np.arange(20))), 2)  # found among 20 held out; chance 0.05
+        1.0
     """
 
     name: ClassVar[str] = "indra"

@@ -21,6 +21,11 @@ def one_layer(layers: Layers, layer: str | None, which: str) -> Layers:
     Raises:
         InputError: if there are several and none was named.
         UnknownNameError: if there is no such layer.
+
+    Example:
+        >>> layers = Layers.from_arrays({"first": np.ones((3, 2)), "last": np.eye(3)}, ids="abc")
+        >>> list(one_layer(layers, "last", "x"))
+        ['last']
     """
     if layer is None and len(layers) > 1:
         raise InputError(f"{which} has {len(layers)} layers; name one by {which}_layer: {', '.join(layers)}.")
@@ -37,6 +42,11 @@ def truth_by_id(x: Layers, y: Layers) -> np.ndarray[Any, Any]:
 
     Raises:
         InputError: if one has no ids, or they are not of the same items.
+
+    Example:
+        >>> x, y = (Layers.from_arrays({"last": np.eye(3)}, ids=ids) for ids in ("abc", "cab"))
+        >>> truth_by_id(x, y).tolist()
+        [1, 2, 0]
     """
     if not (x.ids_given and y.ids_given):
         raise InputError("The true pairing is known by ids alone, and one of the two has none.")

@@ -19,7 +19,7 @@ import numpy as np
 from .._core.arrays import as_pair, checked_once, to_numpy
 from .._core.linalg import centred_scaled
 from .._core.memory import limited
-from .._core.progress import duration, notice
+from .._core.progress import Show, duration, notice, progress
 from .._core.provenance import provenance
 from ..conditions import Side, as_side
 from ..errors import InputError
@@ -53,6 +53,7 @@ def blind_match(
     budget: float | None = None,
     x_name: str | None = None,
     y_name: str | None = None,
+    show: Show = None,
 ) -> BlindMatch:
     """Match the rows of two spaces without knowing any pair.
 
@@ -73,6 +74,7 @@ def blind_match(
         budget: Seconds that the matchings of `bootstraps` and `surrogates` may take, or None; as many as fit are made.
         x_name: What to call `x` in results.
         y_name: What to call `y`.
+        show: How progress is shown, as for `isomorph.show_progress`; None leaves it to that switch.
 
     Returns:
         A `BlindMatch`. Its objective is a correlation, at most 1. Beside it stand `chance_objective`, that of a random
@@ -103,7 +105,7 @@ def blind_match(
     a, b = _rows(left, right)
     n = len(a)
     with limited(memory):
-        found = _found(a, b, None if truth is None else _permutation(truth, n), settings)
+        found = _found(a, b, None if truth is None else _permutation(truth, n), settings, show)
     known = {"x": dict(left.facts), "y": dict(right.facts)}
     return dataclasses.replace(
         found,
@@ -117,29 +119,34 @@ def blind_match(
     )
 
 
-def _found(x: Matrix, y: Matrix, right: Matrix | None, settings: MatchSettings) -> BlindMatch:
+def _found(x: Matrix, y: Matrix, right: Matrix | None, settings: MatchSettings, show: Show) -> BlindMatch:
     """The match of centred rows, with the verdict."""
     n, search, required = len(x), _Search(settings.method, settings.restarts), settings.required
     rng = np.random.default_rng(settings.seed)
     a, b = search.similarities(x), search.similarities(y)
-    match, best, hit_rate = search.run(a, b, rng)
+    total = 1 if right is not None else 1 + settings.bootstraps + settings.surrogates
+    kept: list[float] = []
+    others: list[float] = []
+    with progress(total, "matching without pairs", unit="matchings", show=show) as advance:
+        match, best, hit_rate = search.run(a, b, rng)
+        advance(1)
+        if right is None:
+            half = None if settings.budget is None else settings.budget / 2
+            for _ in _while_time(settings.bootstraps, half):
+                kept.append(float(np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match)))
+                advance(1)
+            for _ in _while_time(settings.surrogates, half):
+                others.append(search.run(a, search.similarities(_unrelated(y, rng)), rng)[1])
+                advance(1)
     facts, chance = settings.facts(), mean_objective(a, b)
     if right is not None:
         accuracy, at_truth = float(np.mean(match == right)), objective(a, b, right)
         verdict, reason = _against_truth(best, at_truth, accuracy, required)
         known = BlindMatch(match, verdict, reason, best, at_truth, accuracy, hit_rate, None, None, n, facts)
         return dataclasses.replace(known, chance_objective=chance)
-    half = None if settings.budget is None else settings.budget / 2
-    kept = [
-        np.mean(search.run(*search.resampled(x, y, rng), rng)[0] == match)
-        for _ in _while_time(settings.bootstraps, half)
-    ]
     stability = float(np.mean(kept)) if kept else None
-    others = [
-        search.run(a, search.similarities(_unrelated(y, rng)), rng)[1] for _ in _while_time(settings.surrogates, half)
-    ]
     p = (1 + sum(o >= best for o in others)) / (1 + len(others)) if others else None
-    verdict, reason = _without_truth(hit_rate, stability, p, required)
+    verdict, reason = _without_truth(hit_rate, stability, p, required, len(others))
     blind = BlindMatch(match, verdict, reason, best, None, None, hit_rate, stability, p, n, facts)
     return dataclasses.replace(blind, chance_objective=chance, surrogate_objectives=tuple(others))
 
@@ -254,9 +261,16 @@ def _against_truth(best: float, truth: float, accuracy: float, required: float) 
     )
 
 
-def _without_truth(hit_rate: float, stability: float | None, p: float | None, required: float) -> tuple[Verdict, str]:
+def _without_truth(
+    hit_rate: float, stability: float | None, p: float | None, required: float, surrogates: int
+) -> tuple[Verdict, str]:
     if stability is None or p is None:
         return "undecided", "Without the truth the verdict needs bootstraps and surrogates."
+    if p > LEVEL and 1 / (1 + surrogates) > LEVEL:  # no outcome could have passed
+        return "undecided", (
+            f"{surrogates} unrelated spaces cannot give a p of {LEVEL:g} or less (p = {p:.3f}); use at least "
+            f"{round(1 / LEVEL) - 1} surrogates."
+        )
     if p > LEVEL:
         return "not matchable", f"Unrelated spaces of the same spectrum can be matched as well (p = {p:.3f})."
     if stability < 0.5:

@@ -25,6 +25,12 @@ class MatchSettings(Settings):
         seed: Seed of everything random.
         memory: Working memory, such as ``"4GB"`` or bytes.
         budget: Seconds that matchings beside the first may take; as many as fit are made.
+
+    Example:
+        >>> MatchSettings(restarts=50).facts()["restarts"]
+        50
+        >>> MatchSettings.read({"restarts": 50, "seed": 1}, "a table").seed
+        1
     """
 
     method: str = "qap"

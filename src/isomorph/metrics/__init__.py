@@ -21,6 +21,16 @@ def metric(spec: str | Metric[Any]) -> Metric[Any]:
     Raises:
         UnknownNameError: if there is no such metric; the nearest names are suggested.
         InputError: if the spec cannot be read or a parameter does not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x = np.random.default_rng(0).normal(size=(50, 8))
+        >>> cka = iso.metric("cka")
+        >>> round(cka(x, x[:, ::-1]), 3), cka.range, cka.spec
+        (1.0, (-1.0, 1.0), "cka(estimator='unbiased')")
+        >>> iso.metric("unbiased_cka") == cka  # other names are understood
+        True
     """
     return REGISTRY.make(spec)
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from .._core.arrays import Array, as_features, as_pair, to_numpy
+from .._core.linalg import centre, require_variation
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
 from ..nulls import Influence, Null
@@ -75,6 +76,18 @@ class Metric(ABC, Generic[State]):
     A concrete metric is a frozen dataclass whose fields are its parameters. It sets the class attributes below
     (plain assignments, or properties where they depend on a parameter) and the three methods, whose laws are tested
     for every registered metric by `tests/contracts`.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> cka = iso.metric("cka")
+        >>> round(cka(x, x + noise), 2), round(cka.null(x, x + noise).p_value(0.05), 3)
+        (0.54, 0.027)
+        >>> round(float(cka.per_item(x, x + noise).mean()), 2)  # the mean of what each item gives to it
+        0.54
+        >>> cka.range, cka.chance
+        ((-1.0, 1.0), '0, exactly, for any data')
     """
 
     name: ClassVar[str]
@@ -229,7 +242,20 @@ class Metric(ABC, Generic[State]):
             InputError: if the inputs are not two representations of the same items, are too few, or if the metric
                 is not defined on them.
         """
-        return float(to_numpy(self.score(x, y)))
+        return self._finite(float(to_numpy(self.score(x, y))))
+
+    def _finite(self, value: Any) -> Any:
+        """Pass what is a number.
+
+        Raises:
+            InputError: if it, or one of several, is infinite or NaN: no score and no chance level.
+        """
+        if not np.all(np.isfinite(np.asarray(value, dtype=np.float64))):
+            raise InputError(
+                f"{self.spec} gives {value} on these features, beyond what a float can hold: its score is in their "
+                "units. Divide the features by a number first, such as their largest magnitude."
+            )
+        return value
 
     def per_item(self, x: Any, y: Any) -> Floats:
         """What each item gives to the score, whose mean over items is the score: `contributions` of one pair.
@@ -257,7 +283,8 @@ class Metric(ABC, Generic[State]):
     def null(self, x: Any, y: Any, *, permutations: int = 1000, seed: int = 0) -> Null:
         """The score's distribution under random re-pairing of the items: exact where known, sampled otherwise.
 
-        Of seven items or fewer all pairings are scored, and p is counted among them.
+        Of seven items or fewer all pairings are scored, and p is counted among them. Of fewer than 28 items moments are
+        exact where they are known, but no tail is known to hold, so p is counted among sampled re-pairings.
 
         Args:
             x: Features of shape (n_items, d1).
@@ -275,23 +302,33 @@ class Metric(ABC, Generic[State]):
             scalars = {f: _scalar(getattr(exact, f)) for f in ("mean", "std", "skewness", "scale")}
             weights = None if exact.weights is None else np.reshape(exact.weights, (-1,))
             known = dataclasses.replace(exact, **scalars, weights=weights, distance=self.distance)
+            self._finite([v for v in (known.mean, known.std, known.skewness) if v is not None])
             if n > FEW:
-                return known
+                told = n >= known.tail_from or permutations < 1
+                return known if told else self._with_sample(known, xs, ys, permutations, seed)
             sample = self._sample(xs, ys, every_order(n))
             return dataclasses.replace(known, sample=sample, source=f"all {len(sample)} pairings of the items")
-        rng = np.random.default_rng(seed)
         few = n <= FEW
-        orders = every_order(n) if few else np.stack([rng.permutation(n) for _ in range(permutations)])
+        orders = every_order(n) if few else _drawn(n, permutations, seed)
         sample = self._sample(xs, ys, orders)
+        largest = float(np.abs(sample).max())
+        unit = largest if largest > 0 and not 1e-60 < largest < 1e60 else 1.0  # cubes are floats within
         mean = float(sample.mean()) if exact is None else _scalar(exact.mean)
-        std = float(sample.std(ddof=0 if few else 1))
-        if std <= 1e-12 * float(np.abs(sample).max()):  # a score that no re-pairing changes varies by rounding alone
+        std = float((sample / unit).std(ddof=0 if few else 1)) * unit
+        if std <= 1e-12 * largest:  # a score that no re-pairing changes varies by rounding alone
             std = 0.0
         source = f"all {len(sample)} pairings of the items" if few else f"{permutations} sampled permutations"
-        return Null(mean, std, _skewness(sample), few, n, source, sample=sample, distance=self.distance)
+        return Null(mean, std, _skewness(sample / unit), few, n, source, sample=sample, distance=self.distance)
+
+    def _with_sample(self, known: Null, xs: Any, ys: Any, permutations: int, seed: int) -> Null:
+        sample = self._sample(xs, ys, _drawn(known.n, permutations, seed))
+        why = known.tail_unknown.format("this pair")
+        return dataclasses.replace(
+            known, sample=sample, source=f"{known.source}; {why}, so p is from {permutations} sampled permutations"
+        )
 
     def _sample(self, xs: Sequence[State], ys: Sequence[State], orders: Any) -> np.ndarray[Any, Any]:
-        return np.array([scores[0, 0] for scores in self.compare_permuted(xs, ys, orders)])
+        return np.asarray(self._finite(np.array([s[0, 0] for s in self.compare_permuted(xs, ys, orders)])))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -307,8 +344,11 @@ class Metric(ABC, Generic[State]):
 
     @property
     def variant(self) -> str:
-        """Full canonical spelling, with every parameter."""
-        return format_spec(self.name, self.parameters)
+        """Full canonical spelling, with every parameter but `centered` at its default, which came later than results.
+
+        Results of before it name the same variant so.
+        """
+        return format_spec(self.name, {k: v for k, v in self.parameters.items() if k != "centered" or v})
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -336,6 +376,36 @@ def check_layer(x: Any, name: str, metric: Metric[Any]) -> Array:
     return as_features(x, name, min_items=metric.min_items, unread=metric.streams)
 
 
+def check_centered(owner: str, centered: object, reads: str, *, moved: bool) -> None:
+    """Check the option to take the mean over items out first.
+
+    Args:
+        owner: The metric.
+        centered: The option.
+        reads: What the metric reads of the features, for the message.
+        moved: Whether an offset of all items changes that.
+
+    Raises:
+        InputError: if it is neither True nor False, or is asked for where it does nothing.
+    """
+    choice(owner, "centered", centered, (False, True))
+    if centered and not moved:
+        raise InputError(f"{owner}: centered=True does nothing with {reads}, which no offset changes; leave it out.")
+
+
+def about_mean(x: Array, centered: bool) -> Array:
+    """The features, less their mean over items if `centered`.
+
+    Raises:
+        InputError: if nothing varies but the mean.
+    """
+    if not centered:
+        return x
+    c = centre(x)
+    require_variation(x, c)
+    return c
+
+
 def choice(owner: str, parameter: str, value: object, allowed: Sequence[object]) -> None:
     """Check a parameter that has named options.
 
@@ -344,6 +414,11 @@ def choice(owner: str, parameter: str, value: object, allowed: Sequence[object])
     """
     if value not in allowed:
         raise InputError(f"{owner}: {parameter}={value!r} is not known; use one of {', '.join(map(repr, allowed))}.")
+
+
+def _drawn(n: int, count: int, seed: int) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.permutation(n) for _ in range(count)])
 
 
 def _skewness(sample: np.ndarray[Any, Any]) -> float:

@@ -123,6 +123,15 @@ class CCA(Metric[Axes]):
         with the ranks: 0.81 (mean) for independent noise at n = 1024, d = 768, and with r1 + r2 > n - 1 some
         correlations are 1 whatever the data. Compare at equal n and ranks only; it says nothing on how much of a layer
         is shared.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> mixed = x @ noise[:8]
+        >>> others = {"another basis": mixed, "noisy": mixed + 3 * noise, "unrelated": noise}
+        >>> {name: round(iso.metric("cca")(x, y), 2) for name, y in others.items()}
+        {'another basis': 1.0, 'noisy': 0.49, 'unrelated': 0.23}
     """
 
     name: ClassVar[str] = "cca"
@@ -218,6 +227,15 @@ class SVCCA(Metric[Axes]):
         The score moves up and down with the threshold, which decides how many axes are compared and so the chance
         level: two layers of different spectra are compared at different k. Within the kept axes all count alike,
         however little variance they hold. Without a p-value it cannot be read.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated": turned, "half noise": turned + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("svcca")(x, y), 2) for name, y in others.items()}
+        {'rotated': 1.0, 'half noise': 0.72, 'unrelated': 0.23}
     """
 
     name: ClassVar[str] = "svcca"
@@ -341,6 +359,15 @@ class EigenspaceOverlap(Metric[Axes]):
         Every direction of the numerical rank counts alike, noise included. Layers are not centred, so their offsets
         count as shared structure: unrelated layers of few features score high where the offset exceeds the variation.
         Unequal ranks cap the score at min(r1, r2) / max(r1, r2).
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> mixed = x @ noise[:8]
+        >>> others = {"another basis": mixed, "noisy": mixed + 3 * noise, "unrelated": noise}
+        >>> {name: round(iso.metric("eigenspace_overlap")(x, y), 2) for name, y in others.items()}
+        {'another basis': 1.0, 'noisy': 0.31, 'unrelated': 0.07}
     """
 
     name: ClassVar[str] = "eigenspace_overlap"

@@ -14,7 +14,7 @@ from .._core.arrays import Array, take_rows, to_numpy
 from .._core.linalg import number, top_k, unit_rows
 from .._core.memory import require
 from ..errors import InputError
-from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered
 from ._engines.pairs import over_pairs
 
 
@@ -28,6 +28,7 @@ class Cknna(Metric["MaskedKernel"]):
 
     Attributes:
         k: Neighbours of an item; the item itself is excluded by identity, and all items tied with the k-th count.
+        centered: Whether the mean over items is taken out first, which makes all cosines alike.
 
     Formula:
         h(x, y) / √(h(x, x) h(y, y)), M_ij = 1 where j is among the k nearest of i, C the cosines, C̃ = C ∘ M_x ∘ M_y
@@ -41,6 +42,15 @@ class Cknna(Metric["MaskedKernel"]):
         shared neighbours, as `mutual_knn` does with an exact chance level. Few shared edges make it noisy; it may
         exceed 1, and where the self term is not positive there is no answer. Scores at different k or n are not
         comparable.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated": turned, "half noise": turned + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("cknna")(x, y), 2) for name, y in others.items()}
+        {'rotated': 1.0, 'half noise': 0.33, 'unrelated': 0.1}
     """
 
     name: ClassVar[str] = "cknna"
@@ -48,8 +58,10 @@ class Cknna(Metric["MaskedKernel"]):
     variants: ClassVar[tuple[str, ...]] = ("cknna(k=10)", "cknna(k=30)")
 
     k: int = 10
+    centered: bool = False
 
     def __post_init__(self) -> None:
+        check_centered(self.name, self.centered, "cosines", moved=True)
         if not (isinstance(self.k, int) and self.k >= 2):
             raise InputError(f"cknna: k={self.k!r} must be a whole number of at least 2.")
 
@@ -67,11 +79,12 @@ class Cknna(Metric["MaskedKernel"]):
 
     @property
     def invariances(self) -> frozenset[str]:
-        return frozenset({"rotation", "reflection", "unit_permutation", "item_permutation", "isotropic_scale"})
+        always = {"rotation", "reflection", "unit_permutation", "item_permutation", "isotropic_scale"}
+        return frozenset(always | ({"translation"} if self.centered else set()))
 
     @property
     def refuses(self) -> Mapping[str, str]:
-        return NOTHING_VARIES | NO_DIRECTION | EQUALLY_ALIKE
+        return NOTHING_VARIES | EQUALLY_ALIKE | ({} if self.centered else NO_DIRECTION)
 
     @property
     def chance(self) -> str:
@@ -96,7 +109,7 @@ class Cknna(Metric["MaskedKernel"]):
             f"The masked kernels of {n:,} items",
             "Use mutual_knn, which works in blocks, or fewer items.",
         )
-        rows = unit_rows(x)
+        rows = unit_rows(about_mean(x, self.centered))
         similarity = rows @ xp.matrix_transpose(rows)
         similarity = (similarity + xp.matrix_transpose(similarity)) / 2
         eye = xp.eye(n, dtype=xp.bool, device=device(x))

@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._core.arrays import Array
-from .._core.linalg import double_centre, number, u_centre
+from .._core.linalg import double_centre, gathered, number, u_centre
 from .._core.memory import ceiling, require
 from ..errors import InputError
 from ..nulls import Influence, Null
@@ -27,7 +27,7 @@ from ._engines.spectra.projections import SHARED_BYTES
 def euclidean_distances(c: Array) -> Array:
     """Distances (n, n) of centred rows; what rounding leaves between items at the same place is taken as zero."""
     xp, n = array_namespace(c), c.shape[0]
-    c = compressed(c)
+    c = compressed(gathered(c))
     squares = xp.sum(c * c, axis=1)
     sums = squares[:, None] + squares[None, :]
     d2 = sums - 2 * (c @ c.T)
@@ -58,6 +58,15 @@ class DistanceCorrelation(Metric[MatrixKernel]):
         The biased forms are high for unrelated layers of many features: 0.87 (biased) and 0.75 (biased_squared) for
         independent Gaussian noise at n = 1024, d = 768. In many dimensions all distances are nearly equal and what
         varies is nearly linear: it then says what linear CKA says. Directions of high variance dominate.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated": turned, "half noise": turned + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("distance_correlation")(x, y), 2) for name, y in others.items()}
+        {'rotated': 1.0, 'half noise': 0.5, 'unrelated': -0.01}
     """
 
     name: ClassVar[str] = "distance_correlation"
@@ -86,7 +95,7 @@ class DistanceCorrelation(Metric[MatrixKernel]):
 
     @property
     def min_items(self) -> int:
-        return 4
+        return 4 if self.estimator == "unbiased" else 3  # U-centring takes all that three items have
 
     @property
     def refuses(self) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
-from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, choice
 from ._engines.kernels.gram import Kernel, LinearKernel, dense_kernel, linear_kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
@@ -39,6 +39,11 @@ _NO_OTHER_FEATURES = dict.fromkeys(
     ("one feature", "uncorrelated features"), "no feature shares anything with another, which is all that counts"
 )
 ROTATIONS = {"rotation", "reflection", "unit_permutation", "item_permutation"}
+
+
+def _beyond_floats() -> np.errstate:
+    """Around what features in huge units make infinite: such scores are refused in words, without a warning first."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +60,7 @@ class KernelMetric(Metric[Kernel]):
             features that are not of unit norm into the identity, whose biased CKA with anything is 1: refused here.
         degree: Of the polynomial kernel.
         offset: Added to the inner product by the polynomial kernel.
+        centered: For the cosine kernel: whether the mean over items is taken out before rows are scaled to unit norm.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("estimator",)
@@ -66,6 +72,7 @@ class KernelMetric(Metric[Kernel]):
     median: str | None = "pairs"
     degree: int = 3
     offset: float = 1.0
+    centered: bool = False
 
     def __post_init__(self) -> None:
         choice(self.name, "estimator", self.estimator, self.estimators)
@@ -77,7 +84,9 @@ class KernelMetric(Metric[Kernel]):
             raise InputError(f"{self.name}: degree={self.degree!r} must be a whole number of at least 1.")
         if not (is_finite(self.offset) and self.offset >= 0):
             raise InputError(f"{self.name}: offset={self.offset!r} must be a number of at least 0.")
+        choice(self.name, "centered", self.centered, (False, True))
         options = {"bandwidth": "rbf", "median": "rbf", "degree": "polynomial", "offset": "polynomial"}
+        options |= {"centered": "cosine"}
         for name, kernel in options.items():
             value = getattr(self, name)
             if kernel != self.kernel and value != type(self).__dataclass_fields__[name].default:
@@ -104,7 +113,7 @@ class KernelMetric(Metric[Kernel]):
         centred = self.estimator in {"unbiased", "chun"}
         return (
             NOTHING_VARIES
-            | (NO_DIRECTION if self.kernel == "cosine" else {})
+            | (NO_DIRECTION if self.kernel == "cosine" and not self.centered else {})
             | (EQUALLY_ALIKE if centred else {})
             | (_NO_OTHER_FEATURES if self.estimator == "chun" else {})
             | ({"far scale": "a bandwidth in the units of the features fits one scale only"} if self._absolute else {})
@@ -117,7 +126,7 @@ class KernelMetric(Metric[Kernel]):
     def prepare(self, x: Array) -> Kernel:
         adjust = "unbiased" if self.estimator == "chun" else self.estimator
         if self.kernel in {"linear", "cosine"}:
-            return linear_kernel(unit_rows(x) if self.kernel == "cosine" else x, adjust)
+            return linear_kernel(unit_rows(about_mean(x, self.centered)) if self.kernel == "cosine" else x, adjust)
         n = x.shape[0]
         require(
             3 * 8 * n * n,
@@ -133,7 +142,8 @@ class KernelMetric(Metric[Kernel]):
 
     def compare(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Array:
         cross, own_x, own_y = inner_products(xs, ys)
-        return cross * self._factors(xs, own_x)[:, None] * self._factors(ys, own_y)[None, :]
+        with _beyond_floats():
+            return cross * self._factors(xs, own_x)[:, None] * self._factors(ys, own_y)[None, :]
 
     @property
     def contribution(self) -> str:
@@ -156,16 +166,18 @@ class KernelMetric(Metric[Kernel]):
         left, right = made_once(terms, xs, ys)
         moment = moments([sums for sums, _ in left], [sums for sums, _ in right])
         factor = self._outer_factors(xs, ys)
-        std = np.sqrt(moment.variance) * factor
+        with _beyond_floats():
+            mean, std = moment.mean * factor, np.sqrt(moment.variance) * factor
+            unit = factor / np.where(std > 0, std, 1.0)
         weights = leading_weights([lead for _, lead in left], [lead for _, lead in right], n)
         return Null(
-            moment.mean * factor,
+            mean,
             std,
             skewness(moment),
             True,
             n,
             "exact moments over all re-pairings",
-            weights=weights * (factor / np.where(std > 0, std, 1.0))[:, :, None],
+            weights=weights * unit[:, :, None],
             scale=moment.scale,
         )
 
@@ -195,7 +207,8 @@ class KernelMetric(Metric[Kernel]):
 
     def _outer_factors(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> np.ndarray[Any, Any]:
         x, y = (to_numpy(self._factors(side, own_products(side))) for side in (xs, ys))
-        return np.outer(x, y)
+        with _beyond_floats():
+            return np.outer(x, y)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,6 +233,15 @@ class Cka(KernelMetric):
         score while everything else differs, or sink it while nothing a linear readout uses has changed (Davari et al.
         2023). The biased estimator tends to 1 as d / n grows, related or not. A high score does not say that one layer
         can replace the other. RBF with a small bandwidth turns every kernel into the identity.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated and scaled": 3 * turned, "half noise": x + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("cka")(x, y), 3) for name, y in others.items()}
+        {'rotated and scaled': 1.0, 'half noise': 0.545, 'unrelated': -0.005}
     """
 
     name: ClassVar[str] = "cka"
@@ -267,7 +289,7 @@ class Cka(KernelMetric):
 
     @property
     def invariances(self) -> frozenset[str]:
-        common = ROTATIONS | (set() if self.kernel == "cosine" else {"translation"})
+        common = ROTATIONS | ({"translation"} if self.kernel != "cosine" or self.centered else set())
         common |= set() if self._absolute else {"isotropic_scale"}
         # the correction for finite features counts features, so it is tied to their basis
         return frozenset(common - {"rotation", "reflection"} if self.estimator == "chun" else common)
@@ -344,6 +366,14 @@ class Hsic(KernelMetric):
     Misleads:
         Its size depends on the units, the width and the kernel of both layers, so scores of different pairs cannot be
         compared: only the sign and the p-value can be read. The biased form is above 0 for unrelated layers.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> others = {"the same": x, "scaled": 2 * x, "unrelated": noise}
+        >>> {name: round(iso.metric("hsic")(x, y), 2) for name, y in others.items()}
+        {'the same': 8.18, 'scaled': 32.74, 'unrelated': -0.04}
     """
 
     name: ClassVar[str] = "hsic"
@@ -354,6 +384,7 @@ class Hsic(KernelMetric):
         "hsic(estimator='lange')",
         "hsic(kernel='rbf')",
         "hsic(kernel='polynomial', degree=2)",
+        "hsic(kernel='cosine')",
     )
     aliases: ClassVar[Mapping[str, str]] = {
         "unbiased_hsic": "hsic(estimator='unbiased')",
@@ -375,7 +406,8 @@ class Hsic(KernelMetric):
     @property
     def invariances(self) -> frozenset[str]:
         scale = set() if self.kernel == "linear" or self._absolute else {"isotropic_scale"}
-        return frozenset(ROTATIONS | scale | (set() if self.kernel == "cosine" else {"translation"}))
+        fixed = {"translation"} if self.kernel != "cosine" or self.centered else set()
+        return frozenset(ROTATIONS | scale | fixed)
 
     @property
     def chance(self) -> str:
@@ -403,4 +435,5 @@ class Hsic(KernelMetric):
         xp = array_namespace(own)
         scales = xp.stack([xp.astype(k.scale, xp.float64) for k in states])
         debiased = self.estimator != "biased"
-        return scales**2 / normaliser("unbiased" if debiased else "biased", states[0].n) ** 0.5
+        with _beyond_floats():
+            return scales**2 / normaliser("unbiased" if debiased else "biased", states[0].n) ** 0.5

@@ -18,7 +18,7 @@ from .._core.arrays import Array, as_features, as_pair, namespace, take_rows, to
 from .._core.linalg import centred_scaled, number, sum_squares, u_centre, unit_rows
 from .._core.memory import require
 from ..errors import InputError
-from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.graphs import SIMILARITIES, check_k
 from ._engines.pairs import over_pairs
 
@@ -49,6 +49,7 @@ class MutualNearest(Metric[Profiles]):
         k: Neighbours a row has in the other space.
         similarity: Of two items within a layer: ``"cosine"``, or ``"euclidean"`` (minus the squared distance, which
             U-centring turns into the inner product of the centred features).
+        centered: For cosine: whether the mean over items is taken out first, which makes all cosines alike.
 
     Formula:
         (1 / n) · number of items i with rank of i in row i and in column i of S at most k, S_ij = cos(a_i, b_j)
@@ -62,6 +63,14 @@ class MutualNearest(Metric[Profiles]):
         The items are their own anchors, so the pairing that is tested also makes the coordinates: it shows that the
         layers relate the items alike, not that a stranger could be matched. It falls as items are added. An item with a
         near copy in both layers is easily found by that copy, whatever else differs. Compare at equal n and k only.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> others = {"the same": x, "half noise": x + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("mutual_nearest(k=5)")(x, y), 2) for name, y in others.items()}
+        {'the same': 1.0, 'half noise': 0.69, 'unrelated': 0.04}
     """
 
     name: ClassVar[str] = "mutual_nearest"
@@ -75,9 +84,11 @@ class MutualNearest(Metric[Profiles]):
 
     k: int = 10
     similarity: str = "cosine"
+    centered: bool = False
 
     def __post_init__(self) -> None:
         check_k(self.name, self.k)
+        check_centered(self.name, self.centered, "Euclidean distances", moved=self.similarity != "euclidean")
         choice(self.name, "similarity", self.similarity, ("cosine", "euclidean"))
 
     @property
@@ -87,7 +98,8 @@ class MutualNearest(Metric[Profiles]):
     @property
     def invariances(self) -> frozenset[str]:
         always = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
-        return frozenset(always | ({"translation"} if self.similarity == "euclidean" else set()))
+        fixed = self.centered or self.similarity == "euclidean"
+        return frozenset(always | ({"translation"} if fixed else set()))
 
     @property
     def min_items(self) -> int:
@@ -95,7 +107,8 @@ class MutualNearest(Metric[Profiles]):
 
     @property
     def refuses(self) -> Mapping[str, str]:
-        return NOTHING_VARIES | EQUALLY_ALIKE | (NO_DIRECTION if self.similarity == "cosine" else {})
+        directed = self.similarity == "cosine" and not self.centered
+        return NOTHING_VARIES | EQUALLY_ALIKE | (NO_DIRECTION if directed else {})
 
     @property
     def chance(self) -> str:
@@ -118,6 +131,7 @@ class MutualNearest(Metric[Profiles]):
         )
         x = x.detach() if hasattr(x, "detach") else x
         x = xp.astype(x, xp.float64)
+        x = about_mean(x, self.centered)
         rows = unit_rows(x) if self.similarity == "cosine" else centred_scaled(x)
         profiles = u_centre(rows @ xp.matrix_transpose(rows))
         sizes = sum_squares(profiles, axis=1)

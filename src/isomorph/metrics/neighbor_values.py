@@ -14,7 +14,7 @@ from .._core.linalg import unit_rows
 from .._core.memory import block_bytes
 from ..nulls import Null
 from ..nulls.motifs import invariants, permutation_moments
-from ._base import NO_DIRECTION, NO_NEIGHBORS, Metric, choice
+from ._base import NO_DIRECTION, NO_NEIGHBORS, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.edges import EdgeTable
 from ._engines.neighbors.graphs import SIMILARITIES, Floats, Ints, Neighbours, check_k, mid_ranks, nearest
 from ._engines.pairs import over_pairs
@@ -45,6 +45,7 @@ class SecondOrderCosine(Metric[Surroundings]):
     Args:
         k: Neighbours an item.
         values: ``"similarity"`` (the definition) or ``"distance"`` (1 - cosine, what ReSi's code lists).
+        centered: Whether the mean over items is taken out first, which makes all cosines alike.
 
     Formula:
         mean over items i of cos(s_x(i), s_y(i)), s(i) = (sim(i, j) for j in N_x(i) ∪ N_y(i))
@@ -57,6 +58,15 @@ class SecondOrderCosine(Metric[Surroundings]):
         Where all similarities are alike (features with a common offset; values='distance' in many dimensions) any two
         lists point the same way and unrelated layers score near 1. It reads the sizes of similarities, so two layers
         with the same neighbours may differ. Only the difference to its null says anything.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated": turned, "half noise": turned + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("second_order_cosine(k=5)")(x, y), 2) for name, y in others.items()}
+        {'rotated': 1.0, 'half noise': 0.63, 'unrelated': -0.06}
     """
 
     name: ClassVar[str] = "second_order_cosine"
@@ -69,9 +79,11 @@ class SecondOrderCosine(Metric[Surroundings]):
 
     k: int = 10
     values: str = "similarity"
+    centered: bool = False
 
     def __post_init__(self) -> None:
         check_k(self.name, self.k)
+        check_centered(self.name, self.centered, "cosines", moved=True)
         choice(self.name, "values", self.values, ("similarity", "distance"))
 
     @property
@@ -80,11 +92,12 @@ class SecondOrderCosine(Metric[Surroundings]):
 
     @property
     def invariances(self) -> frozenset[str]:
-        return frozenset({"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"})
+        always = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
+        return frozenset(always | ({"translation"} if self.centered else set()))
 
     @property
     def refuses(self) -> Mapping[str, str]:
-        return NO_DIRECTION
+        return NOTHING_VARIES if self.centered else NO_DIRECTION
 
     @property
     def chance(self) -> str:
@@ -99,6 +112,7 @@ class SecondOrderCosine(Metric[Surroundings]):
         return self.k + 2
 
     def prepare(self, x: Array) -> Surroundings:
+        x = about_mean(x, self.centered)
         graph = nearest(x, self.k, "cosine")
         x = x.detach() if hasattr(x, "detach") else x
         return Surroundings(graph, unit_rows(x))
@@ -200,6 +214,7 @@ class InformationImbalance(Metric[Ranking]):
     Args:
         k: Neighbours an item; 1 is the definition.
         similarity: ``"euclidean"`` (the definition), ``"cosine"`` or ``"dot"``.
+        centered: For cosine and dot: whether the mean over items is taken out first.
 
     Formula:
         (1 - Δ) / (1 - (k + 1) / n),
@@ -213,17 +228,29 @@ class InformationImbalance(Metric[Ranking]):
         With k = 1 it rests on one neighbour an item: noise that swaps the nearest two lowers it, so large n or k is
         needed. The score of x → y alone does not say that the two are alike: y may be a coarse summary of x. Duplicates
         in x share their places and blur it.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated": turned, "half noise": turned + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("information_imbalance")(x, y), 2) for name, y in others.items()}
+        {'rotated': 1.0, 'half noise': 0.51, 'unrelated': -0.09}
     """
 
     name: ClassVar[str] = "information_imbalance"
     shown: ClassVar[tuple[str, ...]] = ("k",)
+    variants: ClassVar[tuple[str, ...]] = ("information_imbalance", "information_imbalance(similarity='cosine')")
 
     k: int = 1
     similarity: str = "euclidean"
+    centered: bool = False
 
     def __post_init__(self) -> None:
         check_k(self.name, self.k)
         choice(self.name, "similarity", self.similarity, SIMILARITIES)
+        check_centered(self.name, self.centered, "Euclidean distances", moved=self.similarity != "euclidean")
 
     @property
     def range(self) -> tuple[float, float]:
@@ -232,7 +259,8 @@ class InformationImbalance(Metric[Ranking]):
     @property
     def invariances(self) -> frozenset[str]:
         always = {"rotation", "reflection", "isotropic_scale", "unit_permutation", "item_permutation"}
-        return frozenset(always | ({"translation"} if self.similarity == "euclidean" else set()))
+        fixed = self.centered or self.similarity == "euclidean"
+        return frozenset(always | ({"translation"} if fixed else set()))
 
     @property
     def symmetric(self) -> bool:
@@ -240,7 +268,7 @@ class InformationImbalance(Metric[Ranking]):
 
     @property
     def refuses(self) -> Mapping[str, str]:
-        return NO_NEIGHBORS[self.similarity]
+        return NOTHING_VARIES if self.centered else NO_NEIGHBORS[self.similarity]
 
     @property
     def chance(self) -> str:
@@ -258,6 +286,7 @@ class InformationImbalance(Metric[Ranking]):
         return self.k + 2
 
     def prepare(self, x: Array) -> Ranking:
+        x = about_mean(x, self.centered)
         ranks = mid_ranks(x, self.similarity)  # first, since it refuses too many items
         return Ranking(nearest(x, self.k, self.similarity), ranks)
 

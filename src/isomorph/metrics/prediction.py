@@ -285,6 +285,15 @@ class LinearPredictivity(_Predictivity):
         low for related layers too; use `ridge_predictivity` there. Units are pooled, so those of high variance decide.
         Items that come in groups leak between folds (`grouped_predictivity`). The mean of both directions hides that
         one layer contains the other. With folds=None the score is optimistic.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> mixed = x @ noise[:8]
+        >>> others = {"another basis": mixed, "noisy": mixed + 3 * noise, "unrelated": noise}
+        >>> {name: round(iso.metric("linear_predictivity")(x, y), 2) for name, y in others.items()}
+        {'another basis': 1.0, 'noisy': 0.22, 'unrelated': -0.16}
     """
 
     name: ClassVar[str] = "linear_predictivity"
@@ -340,6 +349,15 @@ class RidgePredictivity(_Predictivity):
         One λ for all layers shrinks a layer of flat spectrum more than one of few strong directions: a low score may be
         the ridge, not the layers. Units are pooled, items in groups leak between folds, and the mean of both directions
         hides nesting, as for `linear_predictivity`.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> mixed = x @ noise[:8]
+        >>> others = {"another basis": mixed, "noisy": mixed + 3 * noise, "unrelated": noise}
+        >>> {name: round(iso.metric("ridge_predictivity")(x, y), 2) for name, y in others.items()}
+        {'another basis': 0.93, 'noisy': 0.23, 'unrelated': -0.14}
     """
 
     name: ClassVar[str] = "ridge_predictivity"

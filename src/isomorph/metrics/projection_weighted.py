@@ -44,6 +44,15 @@ class PWCCA(Metric[Axes]):
         The weights are sums of absolute values over single units, so a rotation of the features changes the score
         although CCA itself would not move. As for `cca`, chance is far above 0 where the ranks are not small against n.
         Libraries disagree on the definition: published values can be compared only if they come from one code.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> mixed = x @ noise[:8]
+        >>> others = {"another basis": mixed, "noisy": mixed + 3 * noise, "unrelated": noise}
+        >>> {name: round(iso.metric("pwcca")(x, y), 2) for name, y in others.items()}
+        {'another basis': 1.0, 'noisy': 0.51, 'unrelated': 0.23}
     """
 
     name: ClassVar[str] = "pwcca"

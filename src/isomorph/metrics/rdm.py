@@ -12,20 +12,20 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy import stats
 
-from .._core.arrays import Array, as_features, to_numpy
+from .._core.arrays import Array, as_features, is_traced, to_numpy
 from .._core.linalg import double_centre
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
-from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, choice
+from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.graphs import Home
 from ._engines.pairs import over_pairs
 from ._engines.rdms.crossnobis import crossnobis
 from ._engines.rdms.files import Rdms, read_rdms, write_rdms
 from ._engines.rdms.influence import item_sums, rdm_influence
 from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
-from ._engines.rdms.stacks import rdm_pair
+from ._engines.rdms.stacks import is_square_rdm, rdm_pair
 from ._engines.rdms.vectors import (
     COMPARISONS,
     DISSIMILARITIES,
@@ -80,6 +80,9 @@ class Rsa(Metric[Pattern]):
             ties), ``"cosine"``, ``"whitened_cosine"`` and ``"whitened_pearson"`` (entries decorrelated for the noise
             that pairs with a common item share; with ``squared_euclidean`` the former is biased linear CKA).
         shrinkage: For ``"mahalanobis"``: share of the mean variance mixed into the covariance, in [0, 1].
+        centered: For cosine and correlation: whether the mean over items is taken out of each feature first. A mean
+            that all items share (anisotropic features, as those of language models are) makes all angles alike; on
+            embeddings of 1,854 nouns RSA with human judgements rose from 0.41 to 0.50 without it.
 
     Formula:
         corr over pairs i < j of D_x[i, j] and D_y[i, j], D the matrix of dissimilarities of items
@@ -94,6 +97,14 @@ class Rsa(Metric[Pattern]):
         agrees within the halves. Pairs share items, so the p-value of an ordinary correlation over n² / 2 pairs is far
         too small: ours permutes items. Correlation distance takes each item's mean over units out and so depends on the
         basis of the features. Rows that are nearly constant get a dissimilarity that is noise.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> others = {"scaled and moved": 3 * x + 1, "half noise": x + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("rsa")(x, y), 2) for name, y in others.items()}
+        {'scaled and moved': 1.0, 'half noise': 0.47, 'unrelated': -0.01}
     """
 
     name: ClassVar[str] = "rsa"
@@ -126,8 +137,11 @@ class Rsa(Metric[Pattern]):
     dissimilarity: str = "correlation"
     comparison: str = "spearman"
     shrinkage: float = 0.1
+    centered: bool = False
 
     def __post_init__(self) -> None:
+        angular = self.dissimilarity in ("cosine", "correlation")
+        check_centered(self.name, self.centered, "distances between items", moved=angular)
         choice(self.name, "dissimilarity", self.dissimilarity, DISSIMILARITIES)
         choice(self.name, "comparison", self.comparison, COMPARISONS)
         _check_shrinkage(self.name, self.shrinkage)
@@ -146,7 +160,7 @@ class Rsa(Metric[Pattern]):
         held = {"isotropic_scale", "unit_permutation", "item_permutation"}
         if self.dissimilarity != "correlation":
             held |= {"rotation", "reflection"}
-        if self.dissimilarity not in ("correlation", "cosine"):
+        if self.centered or self.dissimilarity not in ("correlation", "cosine"):
             held |= {"translation"}
         if self.dissimilarity == "mahalanobis" and self.shrinkage == 0:
             held |= {"invertible_linear"}
@@ -158,7 +172,7 @@ class Rsa(Metric[Pattern]):
         if self.dissimilarity == "correlation":
             flat = ("one feature", "zero items", "two values")
             refused |= dict.fromkeys(flat, "an item whose features are all equal has no correlation with another")
-        if self.dissimilarity == "cosine":
+        if self.dissimilarity == "cosine" and not self.centered:
             refused |= NO_DIRECTION
         return refused if self.comparison in ("cosine", "whitened_cosine") else refused | EQUALLY_ALIKE
 
@@ -183,6 +197,7 @@ class Rsa(Metric[Pattern]):
         return self.comparison not in RANKED and self.dissimilarity != "mahalanobis"
 
     def prepare(self, x: Array) -> Pattern:
+        x = about_mean(x, self.centered)
         vector, _ = condensed(x, self.dissimilarity, self.shrinkage)
         if self.dissimilarity == "euclidean" and self.comparison not in RANKED:
             vector = rooted(vector)
@@ -257,11 +272,17 @@ def compute_rdm(x: Any, dissimilarity: str = "correlation", *, shrinkage: float 
         Double-precision vector of n (n - 1) / 2 dissimilarities, where `x` lives.
 
     Raises:
-        InputError: if `x` is not a representation, or the dissimilarity is not defined for some item.
+        InputError: if `x` is not a representation, the dissimilarity is not defined for some item, or squared
+            distances are too large for a float.
     """
     choice("compute_rdm", "dissimilarity", dissimilarity, DISSIMILARITIES)
     _check_shrinkage("compute_rdm", shrinkage)
     vector, unit = condensed(as_features(x, min_items=2), dissimilarity, shrinkage)
+    if not is_traced(unit) and not np.isfinite(float(unit)):
+        raise InputError(
+            "compute_rdm: the squared distances of these features are beyond what a float can hold. Divide the "
+            "features by a number first, such as their largest magnitude."
+        )
     return rooted(vector) * unit**0.5 if dissimilarity == "euclidean" else vector * unit
 
 
@@ -334,6 +355,7 @@ __all__ = [
     "compute_rdm",
     "crossnobis",
     "fit_pcm",
+    "is_square_rdm",
     "pcm_log_likelihood",
     "read_rdms",
     "write_rdms",

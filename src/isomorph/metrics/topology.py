@@ -54,6 +54,15 @@ class IMD(Metric[HeatTrace]):
         The pairing of the items plays no part: unrelated layers of like shape score 0, so it cannot show alignment. The
         weight keeps all distances below e⁻⁴ = 0.018 and most far below; only comparisons at equal n and k mean
         something.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> turns = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+        >>> ring, noise = np.c_[np.cos(turns), np.sin(turns)], np.random.default_rng(0).normal(size=(100, 2))
+        >>> others = {"stretched": 3 * ring, "a path": np.c_[turns, turns], "unrelated": noise}
+        >>> {name: round(iso.metric("imd_distance")(ring, y), 5) for name, y in others.items()}
+        {'stretched': 0.0, 'a path': 1e-05, 'unrelated': 0.00015}
     """
 
     name: ClassVar[str] = "imd_distance"
@@ -145,6 +154,15 @@ class RTD(Metric[Array]):
         A sum over bars: many short bars of noise weigh like one real loop, and the sum grows with n. It is not
         normalised, so only pairs at equal n compare. Clouds of like topology are near each other wherever their items
         lie along a common loop or cluster.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 100, 8))
+        >>> turned = x @ np.linalg.qr(noise[:8])[0]
+        >>> others = {"rotated": turned, "half noise": turned + noise, "unrelated": noise}
+        >>> {name: round(iso.metric("rtd_distance")(x, y), 2) for name, y in others.items()}
+        {'rotated': 0.0, 'half noise': 6.79, 'unrelated': 9.59}
     """
 
     name: ClassVar[str] = "rtd_distance"

@@ -100,6 +100,20 @@ def stitch_networks(
         UnknownNameError: if a layer, a stitch or a fit is not known.
         InputError: if networks, data, labels or cuts do not fit each other, the top is not above chance, or a cut does
             not separate the top.
+
+    Example:
+        >>> import torch
+        >>> import isomorph as iso
+        >>> _ = torch.manual_seed(5)
+        >>> x = torch.randn(400, 4)
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        >>> other = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh())  # the same units in another order
+        >>> _ = other.load_state_dict({f"0.{name}": values.flip(0) for name, values in net[0].named_parameters()})
+        >>> cut = iso.stitch_networks(other, net, x, cuts=["1"], labels=net(x).argmax(dim=1)).cuts[0]
+        >>> cut.verdict, round(cut.accuracy, 2), round(cut.chance, 2)
+        ('works, but uninformative: an untrained bottom is about as good', 1.0, 0.5)
+        >>> {name: round(scores["accuracy"], 2) for name, scores in cut.controls.items()}
+        {'self_stitch': 1.0, 'random_bottom': 0.96, 'permuted': 0.57}
     """
     torch = import_torch("stitch_networks")
     check_type(bottom_baselines, "bottom_baselines", Mapping, "a mapping from name to network")

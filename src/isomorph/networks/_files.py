@@ -26,6 +26,10 @@ class NetworkData:
         labels: Class of each item, or of each token.
         top_data: Inputs of the top, where it takes other ones.
         groups: One group an item, or None.
+
+    Example:
+        >>> NetworkData(np.ones((4, 2)), [0, 1, 0, 1]).groups is None
+        True
     """
 
     data: Any
@@ -50,6 +54,15 @@ def read_network(where: str) -> Any:
     Raises:
         InputError: if it cannot be run, or gives no network.
         UnknownNameError: if there is no such function.
+
+    Example:
+        >>> _ = Path("nets.py").write_text('''
+        ... import torch
+        ...
+        ... def small():
+        ...     return torch.nn.Linear(2, 3)''')
+        >>> read_network("nets.py:small")
+        Linear(in_features=2, out_features=3, bias=True)
     """
     import torch
 
@@ -70,12 +83,17 @@ def read_data(where: str) -> NetworkData:
     Raises:
         InputError: if the file cannot be read, or lacks one.
         UnknownNameError: if there is no such function.
+
+    Example:
+        >>> np.savez("digits.npz", data=np.ones((4, 2)), labels=[0, 1, 0, 1])
+        >>> read_data("digits.npz").labels.tolist()
+        [0, 1, 0, 1]
     """
     suffix = Path(where).suffix.lower()
     if suffix in OTHER_ARRAYS:
         raise InputError(
-            f"{where} cannot hold 'data' and 'labels' by name; write both to one .npz file, or name a function that gives "
-            "them: file.py:function."
+            f"{where} cannot hold 'data' and 'labels' by name; write both to one .npz file, or name a function that "
+            "gives them: file.py:function."
         )
     found: Any = read_npz(Path(where)) if suffix == ".npz" else called(where.removeprefix("module:"))
     if not isinstance(found, Mapping):

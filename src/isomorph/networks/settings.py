@@ -27,6 +27,10 @@ class NetworkSettings(Settings):
         batch_size: Items that run together.
         seed: Seed of the split, untrained bottoms, permutations and training.
         memory: Working memory, such as ``"4GB"`` or bytes.
+
+    Example:
+        >>> NetworkSettings(cuts=["act1", ("act2", "act3")]).fit
+        'least_squares'
     """
 
     cuts: Any

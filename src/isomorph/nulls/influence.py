@@ -35,6 +35,13 @@ class Influence(NamedTuple):
         higher: True for scores nonlinear beyond second order (Procrustes). The jackknife's bias is an alternating
             series in second / first then; its sum is approximated by 1 / (1 + second / first).
         known: Which scores have influences (len(xs), len(ys)). None if all have.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> cka = iso.metric("cka")
+        >>> found = cka.influence([cka.prepare(x)], [cka.prepare(x + noise)])
+        >>> found.values.shape, round(float(np.sqrt(found.variance[0, 0])), 3)  # the standard error of the score
+        ((60, 1, 1), 0.032)
     """
 
     values: Floats

@@ -3,7 +3,8 @@
 In this order:
 
 1. **counted among all pairings** where these are few (`FEW` items or fewer, n! - 1 orders beside the observed one);
-2. **exact**: the tail of a distribution with the null's exact moments, where moments tell the tail;
+2. **exact**: the tail of a distribution with the null's exact moments, where moments tell the tail: not among fewer
+   than 28 items, where tails were measured to reject too often, nor where a few items decide nearly all of the score;
 3. **sampled**: counted among random permutations, where no tail is known, or where the sample rejects the exact tail:
    its exceedance count has a binomial tail probability below 1e-4 under the exact p;
 4. **a bound** that holds for every distribution of that mean and deviation (Cantelli), where moments tell no tail and
@@ -32,7 +33,6 @@ FEW = 7
 ROUNDING = 1e-6
 """Relative difference under which two scores are equal: float32 products agree with float64 to this."""
 _REFUTED = 1e-4  # binomial tail probability of the exceedance count, below which the exact p is rejected
-_FEW_DECIDE = "a few items decide the score of {}, so p there is "
 
 
 class KnownMoments(Protocol):
@@ -46,6 +46,8 @@ class KnownMoments(Protocol):
     def source(self) -> str: ...
     @property
     def tail_known(self) -> Any: ...
+    @property
+    def tail_unknown(self) -> str: ...
     def tail_p(self, score: Any) -> Floats: ...
 
 
@@ -60,6 +62,11 @@ class Sample:
         used: Re-pairings that each score was held against.
         source: What they are, such as ``"200 sampled permutations"``.
         complete: Whether they are all that there are, the observed one apart.
+
+    Example:
+        >>> sample = Sample.counted(0.5, [0.1, 0.6, 0.2, 0.3])  # one of four permuted scores is higher
+        >>> float(sample.p_value), int(sample.reached), sample.source
+        (0.4, 1, '4 sampled permutations')
     """
 
     mean: Floats
@@ -97,7 +104,14 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Judgement:
-    """The chance level and the p of scores, of their shape, and what both come from."""
+    """The chance level and the p of scores, of their shape, and what both come from.
+
+    Example:
+        >>> sample = Sample.counted(0.5, np.linspace(0, 0.4, 99))
+        >>> found = judge(0.5, None, sample)
+        >>> float(found.p_value), round(float(found.chance), 2), found.source
+        (0.01, 0.2, '99 sampled permutations')
+    """
 
     chance: Floats
     p_value: Floats
@@ -118,6 +132,13 @@ def judge(
 
     Raises:
         InputError: if neither knows more than the mean.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> null = iso.metric("cka").null(x, noise)
+        >>> found = judge(0.05, null)  # exact: nothing was sampled
+        >>> round(float(found.p_value), 3), found.source
+        (0.027, 'exact moments over all re-pairings')
     """
     v = np.asarray(values, dtype=np.float64)
     exact = moments is not None and moments.std is not None
@@ -128,7 +149,7 @@ def judge(
         raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
     p = np.broadcast_to(np.asarray(moments.tail_p(v)), v.shape)
     told = np.broadcast_to(moments.tail_known, v.shape)
-    few = "" if told.all() else f"; {_FEW_DECIDE.format(_pairs(~told))}"
+    few = "" if told.all() else f"; {moments.tail_unknown.format(_pairs(~told))}, so p there is "
     if sample is None:
         return Judgement(_over(moments.mean, v), p, moments.source + (few and few + "the bound 1 / (1 + z²)"))
     refuted = told & (stats.binom.sf(sample.reached - 1, sample.used, p) < _REFUTED)

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .judge import Sample, judge, least_p
+from .judge import FEW, Sample, judge, least_p
 from .tails import far_tail, is_known, mixed_tail, pearson3_sf
 
 Floats = np.ndarray[Any, Any]
+
+TAIL_FROM = 28
+"""Items from which on the tails of all exact nulls were measured to hold their level (docs/calibration.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,16 @@ class Null:
         distance: Whether lower scores are more alike: p is then the chance of a score at most as high.
         tail_from: Number of items from which on the tail was measured to hold its level (docs/calibration.md); with
             fewer it is not known, whatever the moments.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> null = iso.metric("cka").null(x, noise)  # exact: no pairing is sampled
+        >>> round(float(null.mean), 3), round(float(null.std), 3)
+        (0.0, 0.024)
+        >>> round(null.p_value(0.1), 4)
+        0.0003
     """
 
     mean: Any
@@ -54,7 +67,7 @@ class Null:
     scale: Any = None
     sample: Any = None
     distance: bool = False
-    tail_from: int = 0
+    tail_from: int = TAIL_FROM
 
     @property
     def tail_known(self) -> Any:
@@ -65,11 +78,18 @@ class Null:
         known = is_known(self.skewness, self.scale) & (self.n >= self.tail_from)
         return bool(known) if known.ndim == 0 else known
 
+    @property
+    def tail_unknown(self) -> str:
+        """Why the tail is not known, where it is not: a phrase with a place for which scores."""
+        if self.n < self.tail_from:
+            return f"no tail is known to hold among fewer than {self.tail_from} items for {{}}"
+        return "a few items decide the score of {}"
+
     def p_value(self, score: Any) -> Any:
         """One-sided p: the chance of a score at least this high (for a distance, this low), by the rule of scans.
 
-        Counted among the sampled re-pairings where there are some, (1 + #{sampled >= score}) / (K + 1), or among all of
-        them where these are few. Else from the moments, never below 1/n!: see `tail_p`.
+        Counted among all re-pairings where these are few, and among the sampled ones where there are some and no tail
+        is known, (1 + #{sampled >= score}) / (K + 1). Else from the moments, never below 1/n!: see `tail_p`.
 
         Raises:
             InputError: if only the mean is known, so that permutations must be sampled.
@@ -79,7 +99,8 @@ class Null:
             v = np.asarray(score, dtype=np.float64)
             drawn = np.asarray(self.sample, dtype=np.float64).reshape(-1, *(1,) * v.ndim)
             null = np.broadcast_to(drawn, (drawn.shape[0], *v.shape))
-            sample = Sample.counted(v, null, distance=self.distance, complete=self.exact, with_observed=self.exact)
+            complete = self.exact and self.n <= FEW
+            sample = Sample.counted(v, null, distance=self.distance, complete=complete, with_observed=complete)
         moments = None if sample is not None and not self.exact else self
         if moments is not None:  # many scores may be held against one null
             score = np.broadcast_to(score, np.broadcast_shapes(np.shape(score), np.shape(self.mean)))
@@ -92,8 +113,8 @@ class Null:
         With a skewness the tail is Pearson III matched to three moments, without one it is the normal tail. It claims
         too much where few directions carry the score, and where few items do: with `weights` p is at least, below 0.01,
         a saddlepoint approximation that keeps those directions, with `scale`, below 0.03, the tail of a variable of
-        random scale. Where a few items decide nearly all (`tail_known` is False), no tail is right, and p is the bound
-        that holds for every distribution of this mean and deviation (Cantelli): 1 / (1 + z²).
+        random scale. Where `tail_known` is False no tail is right, and p is the bound that holds for every distribution
+        of this mean and deviation (Cantelli): 1 / (1 + z²).
 
         Raises:
             InputError: if only the mean is known.

@@ -15,14 +15,14 @@ from .._core.files import as_path, check_target, write_target
 from .._core.provenance import versions
 from ..datasets import PairedItems
 from ..errors import InputError
-from ..results import Result, load_result
+from ..results import Result, listed, load_result
 from ._color import root_css
 from ._export import prepare_folder, write_figures
 from ._pictures import Pictures
 from ._section import Block, Context, Section, render
 from ._section import Shown as SectionShown
 from ._svg import style_rules
-from ._text import flatten, listed, printable, short_names
+from ._text import flatten, printable, short_names
 from .sections import sections
 
 _PROGRAMS = ("command", "commands", "toml", "study")  # keys of `study` shown as text to copy
@@ -58,6 +58,14 @@ def report(
         InputError: if there is nothing to show, a result is of a kind that no section shows, a file cannot be read
             as a result, a file of the items cannot be read, or the page cannot be written there.
         MissingExtraError: if `items` hold pictures and Pillow is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, "cka", permutations=20)
+        >>> iso.report([scan], to="report.html").name
+        'report.html'
     """
     loaded = _load(results)
     target = check_target(to)

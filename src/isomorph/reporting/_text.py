@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..results import LEAST_P
+
 DASH = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # what XML 1.0 cannot hold at all, and lone surrogates, which UTF-8 cannot
@@ -44,7 +46,9 @@ def p_text(p: float | None) -> str:
     """A p-value: two significant digits, powers of ten when small, a dash when there is none."""
     if p is None or not math.isfinite(p):
         return DASH
-    if p >= 0.00095 or p == 0:
+    if p < LEAST_P:
+        return f"< 10{str(round(math.log10(LEAST_P))).translate(_SUPERSCRIPT)}"
+    if p >= 0.00095:
         return f"{p:.2g}"
     mantissa, exponent = f"{p:.1e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
@@ -52,7 +56,8 @@ def p_text(p: float | None) -> str:
 
 def p_equals(p: float | None) -> str:
     """``p = 0.01``."""
-    return f"p = {p_text(p)}"
+    shown = p_text(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
 def times_chance(value: float, chance: float) -> str:
@@ -132,8 +137,3 @@ def csv_table(records: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     """Records of one kind as rows below a header, for the page's download."""
     cells = ([printable(v) if isinstance(v, str) else v for v in r.values()] for r in records)
     return [list(records[0]), *cells]
-
-
-def listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

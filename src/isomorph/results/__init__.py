@@ -9,9 +9,10 @@ from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
 from ._match import BlindMatch
 from ._networks import CutStitch, NetworkStitch
-from ._numbers import format_p
+from ._numbers import LEAST_P, format_p, listed, stands_on_floor
 from ._scan import Neighborhoods, Scan
 from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
+from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_words, reading, short_metrics
 
 __all__ = [
     "BASELINE",
@@ -19,8 +20,14 @@ __all__ = [
     "CONTROL",
     "DESCENDING",
     "DIRECTIONS",
+    "EQUIVALENT",
+    "LEAST_P",
+    "LESS",
     "MAIN",
+    "MORE",
+    "OPEN",
     "RETRIEVAL",
+    "UNTESTED",
     "Alignment",
     "Best",
     "BestMap",
@@ -44,7 +51,13 @@ __all__ = [
     "Score",
     "Stitch",
     "Tested",
+    "Verdict",
     "about",
+    "baseline_words",
     "format_p",
+    "listed",
     "load_result",
+    "reading",
+    "short_metrics",
+    "stands_on_floor",
 ]

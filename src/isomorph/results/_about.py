@@ -20,7 +20,12 @@ class About(TypedDict, total=False):
 
 
 def about(metric: Any) -> About:
-    """What results say of a metric."""
+    """What results say of a metric.
+
+    Example:
+        >>> about(iso.metric("mutual_knn(k=10)"))["expected"]
+        'k / (n - 1), exactly'
+    """
     low, high = (None if math.isinf(v) else float(v) for v in metric.range)
     return {
         "distance": metric.distance,

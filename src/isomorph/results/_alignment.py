@@ -17,9 +17,19 @@ from ._tables import frame
 
 Matrix = np.ndarray[Any, Any]
 
+EFFECTS = ((0.1, "tiny"), (0.3, "small"), (0.5, "moderate"))
+
 
 class Best(NamedTuple):
-    """The best pair of layers, with the p of the maximum over all pairs."""
+    """The best pair of layers, with the p of the maximum over all pairs.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, "cka", permutations=20)
+        >>> best = scan["cka"].best()
+        >>> best.x_layer, round(best.value, 2), round(best.p_maximum, 3)
+        ('x', 0.54, 0.048)
+    """
 
     x_layer: str
     y_layer: str
@@ -36,6 +46,13 @@ class HeldOut(TypedDict):
     ``value``, ``chance`` and ``p_value`` are of the ``n_score`` items that judged; one pair was tested, so the p needs
     no correction. ``selection_value`` is the score on the ``n_selection`` items that chose, too good by having been
     the best.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan([noise, x], x + noise, "cka", permutations=20, selection="split")
+        >>> found = scan["cka"].held_out
+        >>> found["x_layer"], found["n_selection"], found["n_score"], round(found["value"], 2)
+        ('layer_01', 30, 30, 0.58)
     """
 
     x_layer: str
@@ -49,10 +66,30 @@ class HeldOut(TypedDict):
     null: str
 
 
-class Tested(TypedDict):
+class WithinMargin(TypedDict, total=False):
+    """Whether a difference is none but for a margin: two one-sided tests at alpha, by the interval at 1 - 2 alpha.
+
+    There only if a margin was asked for (``equivalence=``); equivalent means that ``margin_low`` to ``margin_high``
+    lies between -margin and margin (Schuirmann 1987).
+    """
+
+    margin: float
+    margin_low: float
+    margin_high: float
+
+
+class Tested(WithinMargin):
     """The best pair of a baseline, and the difference of the scan's best to it, paired over the items.
 
-    Bounds and two-sided p hold for all pairs of layers at once, of which these were chosen on the same items.
+    Bounds and two-sided p hold for all pairs of layers at once, of which these were chosen on the same items. A p above
+    alpha says that the difference was not shown, not that there is none.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, "cka", permutations=20, x_baselines={"random": noise[::-1]})
+        >>> found = scan["cka"].against["random x"]
+        >>> round(found["difference"], 2), round(found["low"], 2), round(found["high"], 2)
+        (0.57, 0.5, 0.64)
     """
 
     value: float
@@ -71,6 +108,13 @@ class Ceiling(TypedDict):
 
     ``share``: which part of the way from chance to it the scan's best pair goes; None if the ceiling is no more than
     chance itself.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, "cka", permutations=20, x_ceilings={"other seed": x + 0.1 * noise})
+        >>> found = scan["cka"].ceilings["other seed x"]
+        >>> round(found["value"], 2), round(found["share"], 2)
+        (0.99, 0.55)
     """
 
     value: float
@@ -82,7 +126,14 @@ class Ceiling(TypedDict):
 
 
 class Permuted(TypedDict):
-    """The best of all pairs with the items paired at random: ``quantile`` is reached with probability 1 - ``level``."""
+    """The best of all pairs with the items paired at random: ``quantile`` is reached with probability 1 - ``level``.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.scan(x, x + noise, "cka", permutations=99)["cka"].permuted
+        >>> found["level"], round(found["quantile"], 2)
+        (0.95, 0.03)
+    """
 
     mean: float
     quantile: float
@@ -90,7 +141,15 @@ class Permuted(TypedDict):
 
 
 class Gallery(TypedDict):
-    """The score of the best pair against the number of items ``n``: arrays of one number a size."""
+    """The score of the best pair against the number of items ``n``: arrays of one number a size.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, "mutual_knn(k=5)", permutations=20, gallery=[20, 40])
+        >>> found = scan["mutual_knn(k=5)"].gallery
+        >>> found["n"].tolist(), found["chance"].round(2).tolist()  # chance is high among few items
+        ([20, 40], [0.26, 0.13])
+    """
 
     n: Matrix
     value: Matrix
@@ -139,6 +198,17 @@ class Alignment(Result):
         null: Where `chance` and `p_value` come from.
         maximum_from: Where `p_maximum` comes from.
         provenance: How to make it again.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan({"first": noise, "last": x}, x + noise, ["cka"], permutations=20)
+        >>> found = scan["cka"]
+        >>> found.best().x_layer, round(found.best().value, 2), round(found.best().chance, 2)
+        ('last', 0.54, 0.0)
+        >>> found.values.round(2).tolist()  # layers of x by layers of y
+        [[0.43], [0.54]]
     """
 
     kind: ClassVar[str] = "alignment"
@@ -181,6 +251,23 @@ class Alignment(Result):
         if "distance" in fields:
             return fields
         return {**about_variant(str(fields.get("variant", ""))), **fields}
+
+    def share(self, value: float, chance: float) -> float | None:
+        """How far a score is from chance (0) towards the end of its range (1); None where the range has no end."""
+        end = self.end
+        return (value - chance) / (end - chance) if math.isfinite(end) and end != chance else None
+
+    @property
+    def effect(self) -> str:
+        """The size of the best pair's score in words, by its share of the way from chance to the best possible.
+
+        ``"tiny"`` below 0.1, ``"small"`` below 0.3, ``"moderate"`` below 0.5, else ``"large"``: the cut points that
+        Cohen (1988) gives for correlations, a convention that says how to read a share and decides nothing. Empty
+        where the range has no end.
+        """
+        best = self.best()
+        share = self.share(best.value, best.chance)
+        return "" if share is None else next((word for cut, word in EFFECTS if share < cut), "large")
 
     @property
     def end(self) -> float:

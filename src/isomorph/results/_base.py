@@ -25,7 +25,15 @@ R = TypeVar("R", bound="Result")
 
 
 class Result:
-    """Base of every result: a frozen dataclass of numbers, texts, arrays, mappings and other results."""
+    """Base of every result: a frozen dataclass of numbers, texts, arrays, mappings and other results.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(60, 8))
+        >>> scan = iso.scan(x, x, "cka", permutations=20)
+        >>> again = type(scan).load(scan.save("scan.json"))
+        >>> scan.kind, again.to_json() == scan.to_json()
+        ('scan', True)
+    """
 
     kind: ClassVar[str]
 
@@ -73,6 +81,14 @@ def load_result(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         InputError: if the file cannot be read as a result.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> path = iso.scan(x, noise, "cka", permutations=20, seed=1).save("scan.json")
+        >>> iso.load_result(path).seed
+        1
     """
     text = read_text(path, "the result")
     try:
@@ -147,7 +163,7 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
     """
     data, dtype, shape = value.get("data"), value.get("dtype"), value.get("shape")
     if not isinstance(data, list) or not isinstance(dtype, str) or re.fullmatch(r"[<>|=]?[biuf][1248]", dtype) is None:
-        raise ValueError(f"an array of type {quoted(dtype)} cannot be read")
+        raise ValueError(f"an array holds {quoted(dtype)}, not numbers")
     if (
         not isinstance(shape, list)
         or not all(type(k) is int and k >= 0 for k in shape)
@@ -155,10 +171,13 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
     ):
         raise ValueError(f"an array of shape {quoted(shape)} does not hold {len(data)} values")
     kinds = {type(v) for v in data} - ({type(None)} if gaps else set())
-    wanted = {"b": {bool}, "f": {int, float}}.get(np.dtype(dtype).kind, {int})
+    by_kind: dict[str, set[type[Any]]] = {"b": {bool}, "f": {int, float}}
+    wanted = by_kind.get(np.dtype(dtype).kind, {int})
     if not kinds <= wanted:
         odd = next(v for v in data if type(v) not in wanted and not (gaps and v is None))
-        raise ValueError(f"an array of type {dtype} holds {quoted(odd)}")
+        raise ValueError(
+            f"an array of type {dtype} holds {'null' if odd is None else quoted(odd)}, no number of that type"
+        )
     array = np.array(data, dtype=dtype).reshape(shape)
     if array.dtype.kind == "f" and not np.isfinite(array[~np.isnan(array)] if gaps else array).all():
         raise ValueError("an array holds an infinite number")

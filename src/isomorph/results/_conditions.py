@@ -23,6 +23,10 @@ class Condition(Result):
         side: ``"x"`` or ``"y"``: the side that a baseline takes the place of, or that a ceiling is of; empty if it is
             of neither.
         given: What was given, such as the name of an encoder.
+
+    Example:
+        >>> Condition("baseline", "untrained", "x", given="bundled:dinov2-small?init=random").label
+        'untrained x'
     """
 
     kind: ClassVar[str] = "condition"

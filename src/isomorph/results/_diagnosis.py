@@ -22,6 +22,16 @@ class Finding(Result):
         evidence: Name -> number or text that the verdict rests on, thresholds included.
         summary: What that means, in one or two sentences.
         advice: What to do about it; empty if it is not present.
+        title: What to call it where the name of the signature does not say what was looked at, such as a baseline
+            that is no untrained twin; empty where it does.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(100, 16)) + 5
+        >>> found = iso.diagnose(x)["anisotropy"][0]
+        >>> found.present, found.where
+        (True, 'x, x')
+        >>> sorted(found.evidence)
+        ['after centring', 'mean cosine of two items', 'share of the mean in the squared length', 'threshold']
     """
 
     kind: ClassVar[str] = "finding"
@@ -32,6 +42,7 @@ class Finding(Result):
     evidence: Mapping[str, Any]
     summary: str
     advice: str = ""
+    title: str = ""
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{k} {_shown(v)}" for k, v in self.evidence.items())
@@ -53,6 +64,16 @@ class Diagnosis(Result):
             to 1 (the ceiling), and what they are made of.
         n: Number of items, where features were given.
         provenance: How to make it again.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.diagnose(x + 5)
+        >>> "anisotropy" in found, "hubs" in found
+        (True, False)
+        >>> [finding.where for finding in found["anisotropy"]]
+        ['x, x']
     """
 
     kind: ClassVar[str] = "diagnosis"
@@ -116,7 +137,7 @@ class Diagnosis(Result):
         lines = [f"Diagnosis of {what}: {len(there)} of {len(names)} signatures present"]
         for name in there:
             found = [f for f in self.present if f.signature == name]
-            lines.append(f"  {name} in {_places(found)}: {found[0].summary}")
+            lines.append(f"  {name} in {_places(found)}: {found[0].summary}")  # the summary names what was looked at
             lines.append("    " + ", ".join(f"{k} {_shown(v)}" for k, v in found[0].evidence.items()))
             lines.append(f"    → {found[0].advice}")
         absent = [n for n in names if n not in there]

@@ -37,10 +37,20 @@ class BlindMatch(Result):
         x_ids: Items of `x`, row by row; empty where they have no ids.
         y_ids: Items of `y`.
         provenance: How to make it again.
-        chance_objective: What `objective` is for a random pairing, exactly: its mean over all pairings; None in files of
-            earlier versions.
+        chance_objective: What `objective` is for a random pairing: its mean over all pairings, exactly; None in files
+            of earlier versions.
         surrogate_objectives: The best that each unrelated space of the same spectrum reached, which is what `p_value`
             counts; empty where none was tried.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x = np.random.default_rng(0).normal(size=(6, 5))
+        >>> found = iso.blind_match(x, x[::-1], surrogates=0, bootstraps=0)
+        >>> found.match.tolist(), round(found.objective, 2)
+        ([5, 4, 3, 2, 1, 0], 1.0)
+        >>> found.save("match.json").name, iso.load_result("match.json").n
+        ('match.json', 6)
     """
 
     kind: ClassVar[str] = "blind_match"
@@ -93,12 +103,12 @@ class BlindMatch(Result):
     def __repr__(self) -> str:
         right = "" if self.accuracy is None else f", {self.accuracy:.0%} right (chance {1 / self.n:.0%})"
         where = "" if (self.x_name, self.y_name) == ("x", "y") else f"{self.x_name} × {self.y_name}, "
-        chance = (
-            "" if self.chance_objective is None else f" (chance {self.chance_objective:.4f}{self._best_unrelated()})"
-        )
-        score = f"objective {self.objective:.4f}{chance}{right}"
+        score = f"objective {self.objective:.4f}{self._beside()}{right}"
         return f"BlindMatch({where}{self.verdict}: {self.reason} n={self.n}, {score})"
 
-    def _best_unrelated(self) -> str:
+    def _beside(self) -> str:
+        """The chance levels of the objective, as far as they are known."""
         tried = self.surrogate_objectives
-        return f", best of {len(tried)} unrelated spaces {max(tried):.4f}" if tried else ""
+        told = [] if self.chance_objective is None else [f"random pairing {self.chance_objective:.4f}"]
+        told += [f"best of {len(tried)} unrelated spaces {max(tried):.4f}"] if tried else []
+        return f" ({', '.join(told)})" if told else ""

@@ -39,6 +39,16 @@ class CutStitch(Result):
             items for one in closed form; not there for the identity, which learns nothing. Then the caller's others.
         above_random: By how much the accuracy exceeds the random bottom's: 95 % interval, paired over items.
         margin: A cut whose accuracy is not more than this above the random bottom's says nothing about the bottom.
+
+    Example:
+        >>> controls = {"random_bottom": {"accuracy": 0.55, "r2": 0.1}}
+        >>> cut = CutStitch(
+        ...     "act1", "act1", 0.5, 0.5, "linear", "least_squares", (8, 8), 200, accuracy=0.8, base_accuracy=0.9,
+        ...     chance=0.5, penalty_interval=(0.05, 0.15), r2=0.7, controls=controls,
+        ...     above_random=(0.2, 0.3), margin=0.1,
+        ... )
+        >>> cut.verdict, round(cut.penalty, 2), round(cut.relative_accuracy, 2)
+        ('works', 0.1, 0.89)
     """
 
     kind: ClassVar[str] = "cut_stitch"
@@ -142,6 +152,18 @@ class NetworkStitch(Result):
         random_draws: Untrained bottoms drawn.
         seed: Seed of the split, of untrained bottoms, permutations and training.
         provenance: How to make it again.
+
+    Example:
+        >>> import torch
+        >>> import isomorph as iso
+        >>> _ = torch.manual_seed(5)
+        >>> x = torch.randn(400, 4)
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        >>> found = iso.stitch_networks(net, net, x, cuts=["0", "1"], labels=net(x).argmax(dim=1))
+        >>> found.base_accuracy, [cut.bottom_layer for cut in found.cuts]
+        (1.0, ['0', '1'])
+        >>> found.at("1").verdict, round(found.at("1").accuracy, 2), round(found.chance, 2)
+        ('works, but uninformative: an untrained bottom is about as good', 1.0, 0.5)
     """
 
     kind: ClassVar[str] = "network_stitch"

@@ -9,7 +9,9 @@ import numpy as np
 
 from ..errors import quoted
 
-_SHARES = frozenset(("p_value", "p_maximum", "p_family", "alpha", "level", "test_fraction", "overlap", "accuracy"))
+_SHARES = frozenset(
+    ("p_value", "p_maximum", "p_family", "p_by_metric", "alpha", "level", "test_fraction", "overlap", "accuracy")
+)
 _COUNTS = frozenset(("n", "k", "rows", "gallery", "permutations", "seed", "random_draws", "sizes", "widths"))
 _ROUNDING = 1e-9
 

@@ -13,6 +13,7 @@ from ._conditions import BASELINE, CEILING, Condition, condition_of
 from ._spellings import find_spelled
 from ._summary import summary
 from ._tables import frame
+from ._verdict import Verdict, verdict_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -31,6 +32,18 @@ class Neighborhoods(Result):
         ranked_by: What the items are ranked by: ``"overlap"``, or the metric to whose score they give most and least.
         given: What each listed item gives to that score, whose mean over all items it is; the overlap itself where it
             is what they are ranked by. Empty in older files.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> ids = [f"item {i}" for i in range(60)]
+        >>> x, y = (iso.Layers.from_arrays({"last": rows}, ids=ids) for rows in (x, x + 0.5 * noise))
+        >>> found = iso.scan(x, y, "mutual_knn(k=3)", permutations=20).neighborhoods
+        >>> found.k, found.nearest_by
+        (3, 'mutual_knn(k=3)')
+        >>> found.ids[0], found.x_neighbors[0], found.y_neighbors[0]  # the item that both see most alike
+        ('item 51', ('item 57', 'item 27', 'item 47'), ('item 47', 'item 57', 'item 27'))
     """
 
     kind: ClassVar[str] = "neighborhoods"
@@ -70,6 +83,8 @@ class Scan(Result, Mapping[str, Alignment]):
         neighborhoods: Items that both see alike and items that they see differently, or None.
         p_maximum: p of the best score over all metrics and layers together, each in units of its own null, or None
             where not all were sampled.
+        p_by_metric: Metric -> p of its best score, adjusted for the number of metrics by step-down (Westfall and Young
+            1993); empty where not all were sampled, or in older files.
         notes: What a reader of the p-values must know about the items, such as duplicates.
         design: How the items were permuted, such as ``"permuted within labels (4 labels)"``; empty if freely.
         baselines: Label, such as ``"untrained x"`` -> the same scan with that baseline in place of one side.
@@ -77,6 +92,16 @@ class Scan(Result, Mapping[str, Alignment]):
         conditions: What each baseline and ceiling is (`Condition`): role, name, side, what was given.
         undefined: Metric that was asked for -> why it is not defined on these items.
         provenance: How to make it again.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, ["cka", "mutual_knn(k=5)"], permutations=20)
+        >>> list(scan), scan.n
+        (["cka(estimator='unbiased')", 'mutual_knn(k=5)'], 60)
+        >>> round(scan["unbiased_cka"].best().value, 2)  # any name of the metric
+        0.54
     """
 
     kind: ClassVar[str] = "scan"
@@ -91,6 +116,7 @@ class Scan(Result, Mapping[str, Alignment]):
     dataset: str = ""
     neighborhoods: Neighborhoods | None = None
     p_maximum: float | None = None
+    p_by_metric: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     baselines: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
     ceilings: Mapping[str, Scan] = dataclasses.field(default_factory=dict)
@@ -145,6 +171,11 @@ class Scan(Result, Mapping[str, Alignment]):
     def y_layers(self) -> tuple[str, ...]:
         """Layers of `y`."""
         return next(iter(self.alignments.values())).y_layers
+
+    @property
+    def verdict(self) -> Verdict:
+        """What all metrics say together, what each says, and where they part; the rule is in docs/decisions.md."""
+        return verdict_of(self)
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary for each metric and pair of layers."""

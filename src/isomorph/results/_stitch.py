@@ -33,6 +33,12 @@ class Score(Result):
         high: Upper confidence bound.
         chance: What a map that knows nothing is expected to score.
         repeats: The score in each split.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> score = iso.stitch(x, x + noise, "ridge", repeats=2, permutations=0)["ridge"]["mrr"]
+        >>> round(score.value, 2), round(score.chance, 2), len(score.repeats)
+        (0.77, 0.19, 2)
     """
 
     kind: ClassVar[str] = "score"
@@ -55,6 +61,12 @@ class Margin(Result):
         value: The difference.
         low: Lower confidence bound.
         high: Upper confidence bound.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.stitch(x, x + noise, "ridge", repeats=2, permutations=5)["ridge"]
+        >>> found.margins["mrr"]["permuted pairs"].low > 0
+        True
     """
 
     kind: ClassVar[str] = "margin"
@@ -85,6 +97,14 @@ class MapScores(Result):
         p_value: Score -> share of refits to permuted pairs that score at least as high, the map itself counted in.
         decided_by: The score by which `above_controls` is decided.
         spellings: The shortest spec, and other names that mean this variant.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.stitch(x, x @ noise[:8] + noise[::-1], "ridge", repeats=2, permutations=5)["ridge"]
+        >>> round(found["r2"].value, 2), round(found.retrieval["x_to_y"]["R@1"], 2)
+        (0.86, 0.92)
+        >>> found.above_controls, list(found.controls)
+        (True, ['identity', 'mean', 'permuted pairs'])
     """
 
     kind: ClassVar[str] = "map_scores"
@@ -177,6 +197,12 @@ class Curve(Result):
         low: Lowest of the repeats.
         high: Highest of the repeats.
         chance: Chance level at each size.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> curve = iso.stitch(x, x + noise, "ridge", repeats=2, permutations=0).pairs_curves[0]
+        >>> curve.score, curve.over, curve.sizes
+        ('r2', 'pairs', (10, 20, 42))
     """
 
     kind: ClassVar[str] = "curve"
@@ -213,6 +239,12 @@ class Examples(Result):
         rank: Rank of the right item of each query.
         verdict: ``"right"`` (rank 1), ``"near miss"`` (rank up to 10) or ``"wrong"``.
         found: Ids of the best items of the gallery, best first.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.stitch(x, x + noise, "ridge", repeats=1, permutations=0).examples[0]
+        >>> found.direction, found.gallery, found.ids[0], found.rank[0], found.verdict[0]
+        ('x_to_y', 18, '2', 1.0, 'right')
     """
 
     kind: ClassVar[str] = "retrieval_examples"
@@ -233,7 +265,14 @@ class Examples(Result):
 
 
 class BestMap(NamedTuple):
-    """The map with the highest deciding score, with the p of that maximum over all maps."""
+    """The map with the highest deciding score, with the p of that maximum over all maps.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> best = iso.stitch(x, x @ noise[:8], ["ridge", "mean"], repeats=2, permutations=5).best()
+        >>> best.map, best.score, round(best.value, 2), best.above_controls
+        ('ridge', 'mrr', 1.0, True)
+    """
 
     map: str
     x_layer: str
@@ -285,6 +324,17 @@ class Stitch(Result, Mapping[str, MapScores]):
         dataset: What the items are.
         conditions: What each baseline and ceiling is (`Condition`): role, name, side, what was given.
         provenance: How to make it again.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> stitch = iso.stitch(x, x @ noise[:8], ["ridge", "orthogonal"], repeats=2, permutations=5)
+        >>> best = stitch.best()
+        >>> best.map, best.score, round(best.value, 2), round(best.chance, 2)
+        ('ridge', 'mrr', 1.0, 0.19)
+        >>> stitch["ridge"].above_controls
+        True
     """
 
     kind: ClassVar[str] = "stitch"
@@ -337,7 +387,8 @@ class Stitch(Result, Mapping[str, MapScores]):
             yield "its parts are of unlike numbers of splits"
         if len(self.ids) != self.n or any(not 0 <= row < self.n for rows in self.test_rows for row in rows):
             yield f"its ids or held-out rows do not fit {self.n} items"
-        named = {part.map for part in (*self.pairs_curves, *self.gallery_curves, *self.examples)} | {self.layer_map}
+        named = {c.map for c in (*self.pairs_curves, *self.gallery_curves)} | {e.map for e in self.examples}
+        named.add(self.layer_map)
         if named - set(self.maps):
             yield f"the map {quoted(min(named - set(self.maps)))} has curves, examples or layer scores, and no scores"
         wanted = {self.decided_by, *(f"{d}.{k}" for d in DIRECTIONS for k in RETRIEVAL)}

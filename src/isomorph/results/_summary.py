@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from ._alignment import Alignment
-from ._numbers import format_p
+from ._numbers import format_p, stands_on_floor
+from ._verdict import EQUIVALENT, MORE, Verdict, reading
 
 Row = tuple[str, ...]
+_WIDTH = 120
 
 
 class Scanned(Protocol):
@@ -24,6 +27,8 @@ class Scanned(Protocol):
     def design(self) -> str: ...
     @property
     def p_maximum(self) -> float | None: ...
+    @property
+    def verdict(self) -> Verdict: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
     @property
@@ -60,10 +65,21 @@ def summary(scan: Scanned) -> str:
     for spec, rows in parts.items():
         lines += [f"{spec}{_settings(scan.alignments[spec])}", *map(line, rows)]
     lines += [f"{spec}: not defined here. {reason}" for spec, reason in scan.undefined.items()]
-    if scan.p_maximum is not None and len(scan.alignments) > 1:
-        lines.append(f"All {len(scan.alignments)} metrics and all layers together: p {format_p(scan.p_maximum)}")
+    lines += _together(scan)
     lines.extend(f"Note: {note}" for note in scan.notes)
     return "\n".join(lines)
+
+
+def _together(scan: Scanned) -> Iterator[str]:
+    """What all metrics say together, and the floor under the p-values that stand on it."""
+    said = scan.verdict
+    count = len(scan.alignments)
+    if count > 1:
+        yield f"All {count} metrics and all layers together: p {format_p(said.p_joint)}"
+    floors = {a.permutations for a in scan.alignments.values() if stands_on_floor(a.p_maximum, a.permutations)}
+    for n in sorted(floors):
+        yield f"p(max) {format_p(1 / (n + 1))} is the least that {n} permutations can give."
+    yield textwrap.fill(f"Verdict: {said.words}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _settings(alignment: Alignment) -> str:
@@ -75,7 +91,10 @@ def _settings(alignment: Alignment) -> str:
 
 
 def _rows(alignment: Alignment, scan: Scanned) -> Iterator[Row]:
-    passes = "" if alignment.p_maximum <= alignment.alpha else f"; no more than chance at {alignment.alpha:g}"
+    effect = f"; {alignment.effect} effect" if alignment.effect else ""
+    passes = (
+        effect if alignment.p_maximum <= alignment.alpha else f"; not shown to be above chance at {alignment.alpha:g}"
+    )
     yield _best("best pair of layers", alignment, passes)
     yield from _gallery(alignment)
     held = alignment.held_out
@@ -91,7 +110,10 @@ def _rows(alignment: Alignment, scan: Scanned) -> Iterator[Row]:
         if tested is not None:
             bounds = _span(tested["low"], tested["high"])
             value = f"{'+' if tested['difference'] > 0 else ''}{_number(tested['difference'])}"
-            yield ("  difference from it", value, bounds, "", "", format_p(tested["p_value"]), "", "")
+            says = reading(tested, alignment)
+            words = f"within ±{tested['margin']:g}: equivalent" if says == EQUIVALENT else says
+            shown = "" if says == MORE else words
+            yield ("  difference from it", value, bounds, "", "", format_p(tested["p_value"]), "", shown)
     if alignment.permuted is not None:
         mean, end, level = (alignment.permuted[k] for k in ("mean", "quantile", "level"))
         side = "above" if alignment.distance else "below"
@@ -101,7 +123,7 @@ def _rows(alignment: Alignment, scan: Scanned) -> Iterator[Row]:
         top, reached = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name)
         share = None if reached is None else reached["share"]
         if top is not None:
-            yield _best(f"ceiling: {name}", top, "; itself no more than chance" if share is None else "")
+            yield _best(f"ceiling: {name}", top, "; itself not shown to be above chance" if share is None else "")
             if share is not None:
                 yield ("  share of it reached", f"{100 * share:.0f} %", "", "", "", "", "", "")
             yield from _gallery(top)

@@ -14,7 +14,7 @@ from ..conditions import BASELINE, CEILING, Comparison, Side
 from ..errors import InputError
 from ..metrics import Metric
 from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
-from ..significance import Design, Orders, difference, gallery_points, held_out, interval, judge_block
+from ..significance import Design, Difference, Orders, difference, gallery_points, held_out, interval, judge_block
 from .settings import ScanSettings
 
 Floats = np.ndarray[Any, Any]
@@ -103,8 +103,8 @@ def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], 
         chance=judged.chance,
         p_value=judged.p_value,
         n=left.n,
-        x_dims=tuple(left.dims[layer] for layer in left.layers),
-        y_dims=tuple(right.dims[layer] for layer in right.layers),
+        x_dims=tuple(map(left.width, left.layers)),
+        y_dims=tuple(map(right.width, right.layers)),
         p_maximum=judged.p_maximum,
         permutations=judged.permutations,
         alpha=plan.settings.alpha,
@@ -144,15 +144,23 @@ def _against(
         "p_value": 1.0,
         "method": "",
     }
-    try:
-        found = difference(
+
+    def gap_at(alpha: float) -> Difference:
+        return difference(
             metric,
             (main.left.features(first.x_layer), main.right.features(first.y_layer)),
             (other.left.features(second.x_layer), other.right.features(second.y_layer)),
-            alpha=plan.settings.alpha / many,
+            alpha=alpha / many,
             groups=plan.design.groups,
             seed=plan.settings.seed,
         )
+
+    margin = plan.settings.equivalence
+    try:
+        found = gap_at(plan.settings.alpha)
+        if margin is not None:
+            inner = gap_at(2 * plan.settings.alpha)
+            tested |= {"margin": float(margin), "margin_low": inner.low, "margin_high": inner.high}
     except InputError as error:  # the scan is done and stands; only this test has no answer
         notice(f"{metric.spec}: no test against {other.label}. {error}")
         return tested | {"method": f"no test: {error}"}

@@ -34,6 +34,11 @@ def design_of(
 
     Raises:
         InputError: if labels or groups do not fit the items, or the design lets nothing move.
+
+    Example:
+        >>> design = design_of(None, None, 4, groups=["a", "a", "b", "b"], strata=None, circular=False, within=True)
+        >>> print(design)
+        permuted as whole groups (2 groups)
     """
     items = matching(items, ids, n)
     if items is not None and groups is None and strata != GROUPS:
@@ -56,6 +61,13 @@ def check_shifts(design: Design, n: int, alpha: float) -> None:
 
     Raises:
         InputError: if there are too few of them.
+
+    Example:
+        >>> check_shifts(Design(circular=True), 100, 0.05)  # 99 shifts are enough
+        >>> check_shifts(Design(circular=True), 10, 0.05)
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.InputError: circular=True: a series of 10 items has 9 shifts, which cannot give a p ...
     """
     least = math.ceil(1 / alpha - 1e-9)
     if design.series and n < least:

@@ -7,18 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from .._core.arrays import to_numpy
 from ..conditions.sides import Side
 from ..design import rows_by_code
+from ..metrics import Metric
+from ..metrics.rdm import is_square_rdm
 from ..significance import Design, duplicates
 
 NEAR = 0.01  # two items this close, over the typical distance, are as good as one
 NEAR_ITEMS = 10_000  # above this the distances of all pairs would take longer than many a scan
 
+MOSTLY_MEAN = 0.5  # share of the mean squared length from which on the mean of all items decides cosines
+MEAN_ITEMS = 2_000  # as many items or so tell that share
+
 Sets = Sequence[tuple[int, ...]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def notes(given: Sequence[Side], left: Side, right: Side, design: Design, alpha: float) -> tuple[str, ...]:
+def notes(
+    given: Sequence[Side], left: Side, right: Side, design: Design, alpha: float, metrics: Sequence[Metric[Any]] = ()
+) -> tuple[str, ...]:
     """All notes, each a sentence or two that begin with what they are about.
 
     Args:
@@ -27,8 +35,50 @@ def notes(given: Sequence[Side], left: Side, right: Side, design: Design, alpha:
         right: The side y as it was scanned.
         design: How items were permuted.
         alpha: The level.
+        metrics: The metrics of the scan.
     """
-    return (*_unpaired(given, left.n), *_design(left.n, design, alpha), *_copies(left, right, design))
+    about_items = (*_unpaired(given, left.n), *_design(left.n, design, alpha), *_copies(left, right, design))
+    return (*about_items, *_offsets(left, right, metrics), *_rdms(left, right))
+
+
+def _offsets(left: Side, right: Side, metrics: Sequence[Metric[Any]]) -> list[str]:
+    """Which sides have a mean that all items share and that metrics of angles read."""
+    read = [m.spec for m in metrics if m.parameters.get("centered") is False and "translation" not in m.invariances]
+    if not read:
+        return []
+    found = []
+    for side in (left, right):
+        shares = {layer: _mean_share(side.features(layer)) for layer in side.layers}
+        most = {layer: share for layer, share in shares.items() if share > MOSTLY_MEAN}
+        if most:
+            worst = max(most, key=lambda layer: most[layer])
+            found.append(
+                f"The mean of all items carries {most[worst]:.0%} of the squared length of the features of {side.name} "
+                f"(layer {worst!r}; more than half in {len(most)} of {len(shares)} layers), so that all cosines are "
+                f"alike and {', '.join(read)} read what is left beside it. centered=True takes the mean out."
+            )
+    return found
+
+
+def _mean_share(features: Any) -> float:
+    """Squared length of the mean of the items over their mean squared length."""
+    x = np.asarray(to_numpy(features))[:: max(1, len(features) // MEAN_ITEMS)].astype(np.float64)
+    x = x / (np.abs(x).max() or 1.0)
+    total = float(np.mean(np.sum(x * x, axis=1)))
+    return float(np.sum(x.mean(axis=0) ** 2)) / total if total > 0 else 0.0
+
+
+def _rdms(left: Side, right: Side) -> list[str]:
+    """Which sides look like RDMs that were given as features."""
+    found = []
+    for side in (left, right):
+        layers = [repr(layer) for layer in side.layers if is_square_rdm(to_numpy(side.features(layer)))]
+        if layers:
+            found.append(
+                f"{side.name} is square and symmetric with a zero diagonal ({', '.join(layers[:3])}): RDMs, by their "
+                "looks, read as features. If they are RDMs, compare them with isomorph.metrics.rdm.compare_rdms(x, y)."
+            )
+    return found
 
 
 def _unpaired(given: Sequence[Side], n: int) -> list[str]:

@@ -15,7 +15,7 @@ from ..datasets import PairedItems
 from ..errors import InputError
 from ..metrics import Metric
 from ..results import Scan
-from ..significance import Design, family, gallery_subsets, orders_for, split_rows
+from ..significance import Design, best_of_each, family, gallery_subsets, orders_for, split_rows
 from ._align import Found, Plan, align_all
 from ._design import check_shifts, design_of
 from ._neighborhoods import neighborhoods
@@ -49,6 +49,7 @@ def scan(
     x_name: str | None = None,
     y_name: str | None = None,
     neighbors: int = 10,
+    equivalence: float | None = None,
 ) -> Scan:
     """Compare every layer of `x` with every layer of `y`, by every metric.
 
@@ -92,12 +93,27 @@ def scan(
         y_name: What to call `y`.
         neighbors: Neighbours listed for the items that both sides see most and least alike by the first metric, at the
             most: its own if it is a neighbor metric, else by cosine; 0 lists none.
+        equivalence: Margin on the score, above 0, within which a difference from a baseline counts as none: such a
+            baseline is called equivalent where two one-sided tests at alpha place the difference inside it (by its
+            interval at 1 - 2 alpha, for all pairs of layers at once). None makes no such claim: what is not significant
+            is "not shown to be more".
 
     Returns:
         A `Scan`: a mapping from metric to `Alignment`.
 
     Raises:
         InputError: if the two sides do not fit each other or a metric, or an argument is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, untrained, noise = np.random.default_rng(0).normal(size=(3, 60, 8))
+        >>> scan = iso.scan({"early": noise, "late": x}, 2 * x + noise, "cka", x_baselines={"untrained": untrained})
+        >>> best = scan["cka"].best()
+        >>> best.x_layer, round(best.value, 2), round(best.chance, 2), round(best.p_maximum, 3)
+        ('late', 0.79, 0.0, 0.005)
+        >>> round(scan["cka"].against["untrained x"]["difference"], 2)  # above the baseline
+        0.82
     """
     settings = ScanSettings(
         metrics=metrics,
@@ -114,6 +130,7 @@ def scan(
         budget=budget,
         memory=memory,
         neighbors=neighbors,
+        equivalence=equivalence,
     )
     settings.check_design(strata=strata is not None)
     given = as_side(x, "x", x_name), as_side(y, "y", y_name)
@@ -127,7 +144,7 @@ def scan(
         result = _scanned(settings, conditions, design)
     return dataclasses.replace(
         result,
-        notes=notes(given, left, right, design, alpha),
+        notes=notes(given, left, right, design, alpha, settings.metrics),
         design="" if design.free else str(design),
         dataset=items.name if items is not None else result.dataset,
     )
@@ -235,6 +252,7 @@ def _assembled(condition: Comparison, per: Mapping[str, Found | str], facts: dic
         y_view=str(right.facts.get("view", "")),
         dataset=str(left.facts.get("dataset", "")),
         p_maximum=family(nulls).p_maximum if len(nulls) == len(found) else None,
+        p_by_metric=best_of_each(nulls) if len(nulls) == len(found) else {},
         undefined={spec: f for spec, f in per.items() if isinstance(f, str)},
         provenance=made,
     )

@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.checks import as_count, as_seed, check_budget, check_choice, check_flag, is_share
+from .._core.checks import as_count, as_seed, check_budget, check_choice, check_flag, is_finite, is_share
 from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
@@ -38,6 +38,14 @@ class ScanSettings(Settings):
         budget: Seconds that the permutations of one metric may take.
         memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes.
         neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
+        equivalence: Margin on the score within which a difference from a baseline counts as none, or None for no such
+            claim.
+
+    Example:
+        >>> ScanSettings(metrics=["cka"], permutations=500).facts()["permutations"]
+        500
+        >>> ScanSettings.read({"metrics": ["cka"], "gallery": True}, "scan 1").gallery
+        True
     """
 
     metrics: Any = DEFAULT_METRICS
@@ -54,6 +62,7 @@ class ScanSettings(Settings):
     budget: float | None = None
     memory: str | int | None = None
     neighbors: int = 10
+    equivalence: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", read_metrics(self.metrics))
@@ -75,6 +84,19 @@ class ScanSettings(Settings):
         if self.memory is not None:
             parse_bytes(self.memory)
         as_count(self.neighbors, "neighbors", 0)
+        if self.equivalence is not None:
+            self._check_equivalence()
+
+    def _check_equivalence(self) -> None:
+        if not is_finite(self.equivalence) or not float(self.equivalence) > 0:  # type: ignore[arg-type]  # as checked
+            raise InputError(
+                f"equivalence={quoted(self.equivalence)} must be a margin above 0 in units of the score, such as 0.05, "
+                "or None."
+            )
+        if not self.alpha < 0.5:
+            raise InputError(
+                f"equivalence={self.equivalence} with alpha={self.alpha}: two one-sided tests need an alpha below 0.5."
+            )
 
     def check_design(self, *, strata: bool) -> None:
         """Check what says how items may change places.

@@ -25,6 +25,13 @@ class Discovery:
         hochberg: p of the maximum adjusted over all tests (Benjamini-Hochberg): the smallest false discovery rate at
             which it passes, if tests are independent or positively dependent.
         yekutieli: The same under any dependence (Benjamini-Yekutieli).
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> scan = iso.scan(x, x + noise, "cka", permutations=99)
+        >>> found = false_discovery([scan, scan])[0]
+        >>> found.metric, round(found.hochberg, 2), round(found.yekutieli, 3)
+        ("cka(estimator='unbiased')", 0.01, 0.015)
     """
 
     x_name: str
@@ -50,6 +57,15 @@ def false_discovery(scans: Sequence[Scan]) -> list[Discovery]:
 
     Raises:
         InputError: if there is no scan.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> pairs = {"kin": x + noise, "none": noise}
+        >>> scans = [iso.scan(x, y, "cka", permutations=20, y_name=name) for name, y in pairs.items()]
+        >>> [(d.y_name, round(d.p_maximum, 3), round(d.hochberg, 3)) for d in iso.false_discovery(scans)]
+        [('kin', 0.048, 0.095), ('none', 1.0, 1.0)]
     """
     if isinstance(scans, str | np.ndarray | Scan) or not isinstance(scans, Iterable):
         raise InputError(f"false_discovery takes a list of scans, found {type(scans).__name__}; give [scan, …].")

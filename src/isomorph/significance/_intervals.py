@@ -44,6 +44,12 @@ class Interval:
         level: Nominal coverage.
         over: ``"items"``, ``"queries"`` or ``"models"``: what is thought to be drawn anew.
         method: How it was made.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = subsample_interval(iso.metric("cka"), [x], [x + noise], repeats=40)
+        >>> found.low.shape, found.level, found.over, found.method
+        ((1, 1), 0.95, 'items', '20 cuts of the items into halves')
     """
 
     values: Floats
@@ -67,6 +73,12 @@ class Difference:
         p_value: Two-sided p of no difference.
         level: Nominal coverage.
         method: How it was made.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = difference("cka", (x, x + 0.5 * noise), (x, x + 2 * noise))
+        >>> round(found.value, 2), round(found.standard_error, 2), found.method
+        (0.61, 0.03, 'infinitesimal jackknife of the difference')
     """
 
     value: float
@@ -106,6 +118,13 @@ def interval(
 
     Raises:
         InputError: if `alpha` or `groups` do not fit.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> cka = iso.metric("cka")
+        >>> found = interval(cka, [cka.prepare(x)], [cka.prepare(x + noise)])
+        >>> found.values.round(2).item(), found.low.round(2).item(), found.high.round(2).item()
+        (0.54, 0.48, 0.6)
     """
     level = _coverage(alpha)
     influence = metric.influence(xs, ys)
@@ -140,6 +159,13 @@ def query_interval(
 
     Raises:
         InputError: if there are fewer than two items or groups, or `alpha` does not fit.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> items = iso.metric("mutual_knn(k=5)").per_item(x, x + noise)
+        >>> found = query_interval(items[:, None, None])
+        >>> found.values.round(2).item(), found.low.round(2).item(), found.high.round(2).item()
+        (0.35, 0.29, 0.41)
     """
     level = _coverage(alpha)
     scores = np.asarray(item_scores, dtype=np.float64)
@@ -198,6 +224,12 @@ def subsample_interval(
 
     Raises:
         InputError: if subsets have too few items for the metric, or an argument does not fit.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = subsample_interval(iso.metric("rsa"), [x], [x + noise], repeats=40)
+        >>> found.values.round(2).item(), found.low.round(2).item(), found.high.round(2).item()
+        (0.49, 0.41, 0.56)
     """
     level = _coverage(alpha)
     left, right = _features(metric, xs, "xs"), _features(metric, ys, "ys")
@@ -230,12 +262,17 @@ def model_interval(scores: Any, *, alpha: float = 0.05, repeats: int = 2000, see
 
     Raises:
         InputError: if there are fewer than three models on the side that is drawn, or a score is not finite.
+
+    Example:
+        >>> found = model_interval([0.31, 0.35, 0.28, 0.4])  # one score a model
+        >>> round(float(found.values), 3), round(float(found.low), 2), round(float(found.high), 2)
+        (0.335, 0.25, 0.42)
     """
     level = _coverage(alpha)
     try:
         table = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"model_interval needs numbers, found {quoted(scores)}.") from error
+    except (TypeError, ValueError, OverflowError) as reason:
+        raise InputError(f"model_interval needs numbers, found {quoted(scores)}.") from reason
     if table.ndim not in (1, 2) or not np.all(np.isfinite(table)):
         raise InputError(
             f"model_interval needs finite scores (models,) or (models, models), found shape {table.shape}."
@@ -287,6 +324,14 @@ def difference(
     Raises:
         InputError: if the pairs do not hold the same number of items, an argument does not fit, or the difference does
             not vary over items.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = iso.difference("cka", (x, x + 0.5 * noise), (x, x + 2 * noise))
+        >>> round(found.value, 2), round(found.low, 2), round(found.high, 2), found.p_value < 0.001
+        (0.61, 0.54, 0.67, True)
     """
     metric = make_metric(metric)
     level = _coverage(alpha)

@@ -30,6 +30,11 @@ class Duplicates:
         n: Number of items.
         tolerance: Distance up to which two items count as one, over the root mean square distance; 0 is equality.
         sets: Row numbers of each set, sorted; items without a copy are in none.
+
+    Example:
+        >>> found = duplicates([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
+        >>> found.sets, found.n
+        (((0, 2),), 3)
     """
 
     n: int
@@ -77,6 +82,12 @@ def duplicates(x: Any, tolerance: float = 0.0) -> Duplicates:
 
     Raises:
         InputError: if `x` is not a representation, or the tolerance is negative or too small to be resolved.
+
+    Example:
+        >>> duplicates([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]).sets
+        ((0, 2),)
+        >>> duplicates([[1.0, 2.0], [3.0, 4.0], [1.0, 2.001]], tolerance=0.01).sets
+        ((0, 2),)
     """
     rows = np.ascontiguousarray(to_numpy(as_features(x))) + 0.0  # makes -0.0 and 0.0 the same bytes
     if tolerance != 0 and not _LEAST_TOLERANCE <= tolerance < 1:

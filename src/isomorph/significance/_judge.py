@@ -42,6 +42,15 @@ class Judged:
         threshold: Their thresholds.
         permutations: Re-pairings that were made.
         null: The scores under each of them, shape (permutations, …), or None.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> orders = orders_for(Design(), 60, 99, seed=0)
+        >>> found = judge_block(metric, xs, ys, metric.compare(xs, ys), orders, Design())
+        >>> found.permutations, round(found.chance.item(), 3), found.maximum_from
+        (99, 0.085, 'maximum over all layer pairs in 99 shared permutations')
     """
 
     chance: Floats
@@ -69,6 +78,12 @@ def orders_for(design: Design, n: int, count: int, seed: int) -> Orders:
 
     Raises:
         InputError: as `permutations`.
+
+    Example:
+        >>> orders_for(Design(), 3, 99, seed=0).tolist()  # of three items there are no more
+        [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+        >>> orders_for(Design(), 60, 99, seed=0).shape
+        (99, 60)
     """
     return every_order(n)[1:] if design.free and n <= FEW else design.drawn(n, count, seed)
 
@@ -103,6 +118,15 @@ def judge_block(
     Raises:
         InputError: if the metric has no exact null for these items and there are no re-pairings, or a score is not
             finite.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> orders = orders_for(Design(), 60, 99, seed=0)
+        >>> found = judge_block(metric, xs, ys, metric.compare(xs, ys), orders, Design())
+        >>> found.p_value.item() < 0.001, round(found.p_maximum, 3)
+        (True, 0.01)
     """
     n, distance = int(orders.shape[1]), metric.distance
     complete = design.free and n <= FEW and len(orders) > 0
@@ -142,6 +166,13 @@ def chance_level(metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], n: i
 
     Raises:
         InputError: as `permutations`.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> round(chance_level(metric, xs, ys, 60, Design(), seed=0), 4)  # k / (n - 1)
+        0.0847
     """
     exact = metric.null_moments(xs, ys) if design.free else None
     if exact is not None:

@@ -38,6 +38,11 @@ class Power:
         score: Mean score at that strength: the smallest alignment that n items show.
         chance: Mean score without any signal.
         curve: (strength, mean score, share of trials that passed), by strength.
+
+    Example:
+        >>> found = power("cka", 50, 16, 16, trials=20)
+        >>> found.target, round(found.score, 2)
+        (0.8, 0.07)
     """
 
     metric: str
@@ -64,6 +69,12 @@ class GalleryPoint:
         spread: Standard deviation over the subsets.
         chance: Expected score under random re-pairing at that size.
         above_chance: (value - chance) / (best - chance), best being the end of the metric's range.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> point = gallery_curve("mutual_knn(k=5)", x, x + noise, sizes=[20])[0]
+        >>> point.n, round(point.value, 2), round(point.chance, 2), round(point.above_chance, 2)
+        (20, 0.51, 0.26, 0.34)
     """
 
     n: int
@@ -109,6 +120,12 @@ def power(
 
     Raises:
         InputError: if numbers are out of range, or even a full signal is shown too seldom by n items.
+
+    Example:
+        >>> import isomorph as iso
+        >>> found = iso.power("cka", n=50, d1=16, d2=16, trials=20)
+        >>> round(found.strength, 2), round(found.score, 2), round(found.chance, 2)
+        (0.2, 0.07, 0.01)
     """
     metric = make_metric(metric)
     _check_power(metric, n, d1, d2, rank, alpha, target, pairs, trials)
@@ -171,6 +188,14 @@ def gallery_curve(
 
     Raises:
         InputError: if the sides do not fit each other, or a size is too small or larger than n.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> curve = iso.gallery_curve("mutual_knn(k=5)", x, x + noise, sizes=[20, 40, 60])
+        >>> [(p.n, round(p.value, 2), round(p.chance, 2)) for p in curve]  # chance is high among few items
+        [(20, 0.51, 0.26), (40, 0.39, 0.13), (60, 0.35, 0.08)]
     """
     design = Design(groups, strata, circular, within)
     return gallery_points(metric, x, y, design, sizes, repeats=repeats, seed=seed, advance=advance)
@@ -191,6 +216,12 @@ def gallery_points(
 
     Raises:
         InputError: as `gallery_curve`.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> points = gallery_points("mutual_knn(k=5)", x, x + noise, Design(groups=np.arange(60) // 2), sizes=[20, 40])
+        >>> [(p.n, round(p.value, 2)) for p in points]  # pairs of items stay together
+        [(20, 0.51), (40, 0.38)]
     """
     metric = make_metric(metric)
     x, y = map(detached, as_pair(x, y, min_items=metric.min_items))
@@ -249,6 +280,11 @@ def gallery_subsets(
 
     Raises:
         InputError: if a size is too small, larger than n, or leaves too few items that can change places.
+
+    Example:
+        >>> subsets = gallery_subsets(iso.metric("cka"), 60, [20, 40], Design(), repeats=2)
+        >>> [[len(rows) for rows in same] for same in subsets]
+        [[20, 20], [40, 40]]
     """
     least = max(metric.min_items, 32)
     wanted = sorted({n >> k for k in range(12) if n >> k >= least} | {n}) if sizes is None else _sizes(sizes)
@@ -309,6 +345,11 @@ def planted(n: int, d1: int, d2: int, rank: int, strength: float, rng: np.random
         rank: Shared dimensions.
         strength: Share of the variance, in [0, 1].
         rng: Random numbers; the same stream gives the same noise and the same signal at every strength.
+
+    Example:
+        >>> x, y = planted(200, 16, 16, rank=4, strength=0.5, rng=np.random.default_rng(0))
+        >>> x.shape, round(iso.metric("cka")(x, y), 2)
+        ((200, 16), 0.33)
     """
     z = rng.standard_normal((n, rank))
     sides = []

@@ -32,6 +32,15 @@ class Sequential:
         reached: How many of these scored at least as well.
         used_maximum: Permutations that the best score was held against.
         sampled: Permutations that were drawn in all.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> orders = iso.significance.permutations(60, 999, seed=0)
+        >>> found = sequential(metric, xs, ys, metric.compare(xs, [metric.prepare(noise[::-1])]), orders)
+        >>> found.sampled, round(found.p_value.item(), 2)  # like chance: settled long before 999
+        (16, 0.67)
     """
 
     p_value: Floats
@@ -64,6 +73,15 @@ def sampled_null(
 
     Raises:
         InputError: if a permuted score is not finite, or the metric yields another number of scores.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> orders = iso.significance.permutations(60, 99, seed=0)
+        >>> null = sampled_null(metric, xs, ys, orders)
+        >>> null.shape, round(float(null.mean()), 2)
+        ((99, 1, 1), 0.09)
     """
     out = np.empty((len(orders), len(xs), len(ys)))
     done, step = 0, max(16, block_bytes(_ORDER_BYTES) // (8 * orders.shape[1]))
@@ -94,6 +112,14 @@ def seconds_per_permutation(
         ys: Prepared layers of the other side.
         orders: Orders of the items; the first `trial` are timed.
         trial: How many orders to time.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> orders = iso.significance.permutations(60, 3, seed=0)
+        >>> 0 < seconds_per_permutation(metric, xs, ys, orders) < 10
+        True
     """
     few = orders[:trial]
     start = time.perf_counter()
@@ -142,6 +168,15 @@ def sequential(
 
     Raises:
         InputError: if `exceedances` is not positive, if shapes do not fit, or if a score is not finite.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> metric = iso.metric("mutual_knn(k=5)")
+        >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
+        >>> orders = iso.significance.permutations(60, 200, seed=0)
+        >>> found = sequential(metric, xs, ys, metric.compare(xs, ys), orders)
+        >>> found.sampled, round(found.p_value.item(), 3)  # far above chance: all are needed
+        (200, 0.005)
     """
     sign = -1.0 if metric.distance else 1.0
     v = sign * np.asarray(values, dtype=np.float64)

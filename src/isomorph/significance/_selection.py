@@ -49,6 +49,12 @@ def select_split(
 
     Raises:
         InputError: if the sides do not fit each other, or a part has too few items for the metric.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> found = select_split(iso.metric("cka"), {"early": noise, "late": x}, {"last": x + 0.5 * noise})
+        >>> found["x_layer"], round(found["selection_value"], 2), round(found["value"], 2)
+        ('late', 0.83, 0.85)
     """
     design = Design(groups, strata, circular, within)
     return held_out(
@@ -71,6 +77,13 @@ def held_out(
 
     Raises:
         InputError: as `select_split`.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> layers = {"early": noise, "late": x}
+        >>> found = held_out(iso.metric("cka"), layers, {"last": x + 0.5 * noise}, Design())
+        >>> found["x_layer"], round(found["value"], 2), found["n_score"]
+        ('late', 0.85, 30)
     """
     left, right = _features(metric, list(xs.values()), "xs"), _features(metric, list(ys.values()), "ys")
     n = left[0].shape[0]
@@ -111,6 +124,11 @@ def split_rows(
 
     Raises:
         InputError: if either are too few for the metric, or nothing of the latter can change places.
+
+    Example:
+        >>> chosen, scored = split_rows(iso.metric("cka"), 10, Design(), fraction=0.5, seed=0)
+        >>> len(chosen), len(scored), set(chosen) & set(scored)
+        (5, 5, set())
     """
     chooses = design.part(n, fraction, seed)
     first, rest = np.flatnonzero(chooses), np.flatnonzero(~chooses)

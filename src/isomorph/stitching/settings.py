@@ -36,6 +36,12 @@ class StitchSettings(Settings):
         curves: Score against the number of pairs and the size of the gallery as well.
         budget: Seconds that the refits to permuted pairs may take; as many as fit are made.
         memory: Working memory, such as ``"4GB"`` or bytes.
+
+    Example:
+        >>> StitchSettings(maps=["ridge"], repeats=2).facts()["repeats"]
+        2
+        >>> StitchSettings.read({"maps": ["ridge"], "by": "label"}, "stitch 1").by
+        'label'
     """
 
     maps: Any = DEFAULT_MAPS

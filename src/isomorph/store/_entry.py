@@ -33,6 +33,13 @@ class Entry:
             storage dtype, view, fingerprint of the view's items.
         ids: Ids of the items, in order.
         items: Name of the collection.
+
+    Example:
+        >>> items = iso.PairedItems("pets", ("1", "2"), {"name": ["cat", "dog"]})
+        >>> _ = iso.extract(iso.load_encoder("statistics:text"), items, store="features")
+        >>> entry = iso.FeatureStore("features").entries()[0]
+        >>> entry.encoder, entry.view, entry.complete, entry.open()["words"].shape
+        ('statistics:text', 'name', True, (2, 513))
     """
 
     path: Path
@@ -218,12 +225,12 @@ class LayerFile:
         shape = (len(self.entry.ids), self.layer.width)
         try:
             # a plain array over the mapping: slices of np.memmap carry its attributes along and are slow
-            array = np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))
+            array = np.asarray(npy.open_memmap(self.path, mode="r"))
         except FileNotFoundError as error:
             raise damaged(self.path, "it is missing") from error
         except OSError as error:
             raise StoreError(f"Cannot read {self.path}: {error.strerror or error}.") from error
-        except (ValueError, EOFError) as error:
+        except Exception as error:  # whatever a damaged head makes NumPy trip over
             raise damaged(self.path, f"it is truncated or no .npy file ({error})") from error
         if array.shape != shape or array.dtype != self.entry.dtype:
             raise damaged(self.path, f"it holds {array.dtype} {array.shape}, not {self.entry.dtype} {shape}")

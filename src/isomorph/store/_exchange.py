@@ -26,6 +26,8 @@ from .._core.provenance import canonical_json
 from ..errors import InputError, IsomorphError, MissingExtraError, StoreError, quoted
 
 _META = "__isomorph__"
+WRITTEN = (".npz", ".safetensors")
+"""Suffixes of the formats that are written."""
 _SUFFIXES = (".npy", ".npz", ".safetensors", ".pt")
 _NAMES = {np.dtype(v).str: k for k, v in TYPES.items() if k != "BF16"}
 
@@ -43,8 +45,8 @@ def save(layers: Mapping[str, Any], ids: Sequence[str], facts: Mapping[str, Any]
         InputError: if the suffix is another one, or a layer's name is reserved.
         StoreError: if the file cannot be written.
     """
-    writers = {".npz": _save_npz, ".safetensors": _save_safetensors}
-    check_target(path, "path", suffixes=tuple(writers))
+    writers = dict(zip(WRITTEN, (_save_npz, _save_safetensors), strict=True))
+    check_target(path, "path", suffixes=WRITTEN)
     kind = path.suffix.lower()
     for name in layers:
         if name in ("ids", _META, "__metadata__") or not name:

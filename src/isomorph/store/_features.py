@@ -32,6 +32,16 @@ class FeatureStore:
     Raises:
         InputError: if `root` is no path.
         StoreError: if `root` is there and is no folder.
+
+    Example:
+        >>> import isomorph as iso
+        >>> items = iso.PairedItems("pets", ("1", "2"), {"name": ["cat", "dog"]})
+        >>> encoder, store = iso.load_encoder("statistics:text"), iso.FeatureStore("features")
+        >>> x = iso.extract(encoder, items, store=store)
+        >>> store.missing(encoder, items)  # nothing is left to do
+        ()
+        >>> store.open(encoder, items)["words"].shape, store.verify()
+        ((2, 513), [])
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -242,6 +252,11 @@ def choose_view(encoder: Encoder, items: PairedItems, view: str | None = None) -
     Raises:
         UnknownNameError: if there is no such view.
         InputError: if the view is of another modality, none is of the encoder's, or several are and none is named so.
+
+    Example:
+        >>> items = iso.PairedItems("pets", ("1", "2"), {"name": ["cat", "dog"], "row": np.eye(2)})
+        >>> choose_view(iso.load_encoder("statistics:features"), items)  # the only one that it can see
+        'row'
     """
     fitting = [name for name, v in items.views.items() if v.modality == encoder.modality]
     if "+" in encoder.modality and not fitting:  # an encoder of several views: one of each modality, together

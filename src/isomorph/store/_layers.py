@@ -35,6 +35,17 @@ class Layers(Mapping[str, Any]):
         provenance: How the features came about.
         ids_given: False if nobody gave ids and the row numbers stand in for them; such `Layers` are joined only
             with those of the same length.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x = iso.Layers.from_arrays({"last": np.eye(3)}, ids=["cat", "dog", "cow"])
+        >>> y = iso.Layers.from_arrays({"last": np.eye(3)}, ids=["cow", "cat", "ant"])
+        >>> a, b = x.join(y)  # the items of both, in one order
+        >>> a.ids, b.ids, a["last"].shape
+        (('cat', 'cow'), ('cat', 'cow'), (2, 3))
+        >>> x.save("x.npz").name, list(iso.Layers.load("x.npz"))
+        ('x.npz', ['last'])
     """
 
     __slots__ = (
@@ -289,6 +300,13 @@ def index_of(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...]
 
     Raises:
         InputError: if two tables have other ids, or the same in another order.
+
+    Example:
+        >>> import pandas
+        >>> from isomorph._core.frames import unlabelled
+        >>> frame = pandas.DataFrame(np.eye(2), index=["cat", "dog"])
+        >>> index_of({"last": unlabelled(frame, "x")}, "x")
+        (('cat', 'dog'), True)
     """
     ids, given = None, False
     for name, found in named.items():

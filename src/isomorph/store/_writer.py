@@ -39,6 +39,15 @@ class EntryWriter:
     Raises:
         StoreError: on entering, if the folder cannot be written or what was committed is damaged; from every method,
             if the disk is full or fails. What was committed stays valid.
+
+    Example:
+        >>> items = iso.PairedItems("pets", ("1", "2"), {"name": ["cat", "dog"]})
+        >>> entry = iso.FeatureStore("features").entry(iso.load_encoder("statistics:text"), items)
+        >>> with EntryWriter(entry) as writer:
+        ...     writer.begin({"words": 3}, {})
+        ...     writer.put([0, 1], {"words": np.eye(2, 3, dtype=np.float32)}, {})
+        >>> iso.FeatureStore("features").entries()[0].open()["words"].shape
+        (2, 3)
     """
 
     def __init__(self, entry: Entry, commit_every: float = 1.0) -> None:

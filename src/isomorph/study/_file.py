@@ -40,6 +40,11 @@ class EncoderEntry:
         untrained: Whether the untrained twin is a baseline of every scan.
         inputs: Whether statistics of the inputs (pixels, bag of words, spectrum) are a baseline of every scan.
         options: Everything else, passed to `load_encoder`.
+
+    Example:
+        >>> entry = EncoderEntry("vision", "bundled:dinov2-small", untrained=True)
+        >>> entry.settings.storage, entry.untrained
+        ('float32', True)
     """
 
     name: str
@@ -61,6 +66,10 @@ class ScanEntry:
         x_ceilings: Names of encoders of the kind of `x` (another seed, another model) that it is compared with, to say
             how alike two of a kind are.
         y_ceilings: The same for `y`.
+
+    Example:
+        >>> ScanEntry("vision", "text", ScanSettings(permutations=500), x_ceilings=("other-vision",)).file
+        'scan-vision-text.json'
     """
 
     x: str
@@ -93,6 +102,10 @@ class StitchEntry:
         settings: How maps are fitted and scored.
         x_ceilings: Names of encoders that take the place of `y`, to say what can be had from `x`.
         y_ceilings: Names of encoders that take the place of `x`, to say what can be had of `y`.
+
+    Example:
+        >>> StitchEntry("vision", "text", StitchSettings(by="label")).file
+        'stitch-vision-text-by-label.json'
     """
 
     x: str
@@ -175,6 +188,11 @@ class Study:
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
         text: The study file itself, for the report.
+
+    Example:
+        >>> # after the example of `load_study`
+        >>> study.page.name, [step.file for step in study.steps]
+        ('report.html', ['scan-vision-text.json'])
     """
 
     title: str
@@ -272,6 +290,21 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
 
     Raises:
         InputError: if the file cannot be read, or something in it is unknown or does not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> from pathlib import Path
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> np.savez("pets.npz", image=x, caption=x + noise)
+        >>> _ = Path("study.toml").write_text('''
+        ... items = "arrays(paths='pets.npz')"
+        ... encoders.vision = {model = "statistics:features", view = "image"}
+        ... encoders.text = {model = "statistics:features", view = "caption"}
+        ... scans = [{x = "vision", y = "text", metrics = ["cka"], permutations = 20}]''')
+        >>> study = iso.load_study("study.toml", output="results")
+        >>> list(study.encoders), study.scans[0].settings.permutations
+        (['vision', 'text'], 20)
     """
     path = as_path(path)
     text, data = _read(path)

@@ -43,6 +43,12 @@ class Step:
         state: ``"done"`` if its result is there and current, else ``"to do"``.
         size: How much, in words.
         seconds: Estimated seconds, or None if it cannot be told before the first batch.
+
+    Example:
+        >>> # after the example of `load_study`
+        >>> step = iso.study.plan(study)[-1]
+        >>> step.name, step.state
+        ('report', 'to do')
     """
 
     name: str
@@ -62,6 +68,12 @@ class Outcome:
         diagnoses: One for each scan, if the study asks for them.
         matches: In the order of the study.
         networks: In the order of the study.
+
+    Example:
+        >>> # after the example of `load_study`
+        >>> found = iso.run(study, say=lambda line: None)
+        >>> found.page.name, len(found.scans), found.stitches
+        ('report.html', 1, ())
     """
 
     page: Path
@@ -78,6 +90,11 @@ def plan(study: Study) -> list[Step]:
     Raises:
         InputError: if the items or a model do not fit, or the items cannot be permuted as a scan asks for.
         FetchError: if a package or hub that they come from cannot be reached.
+
+    Example:
+        >>> # after the example of `load_study`
+        >>> [(step.name.split(" ")[0], step.state) for step in iso.study.plan(study)]
+        [('items', 'done'), ('extract', 'to do'), ('extract', 'to do'), ('scan', 'to do'), ('report', 'to do')]
     """
     items = _items(study)
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
@@ -129,6 +146,18 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
 
     Raises:
         IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
+
+    Example:
+        >>> # after the example of `load_study`
+        >>> found = iso.run(study, say=lambda line: None)
+        >>> found.page.name, round(found.scans[0]["cka"].best().value, 2)
+        ('report.html', 0.54)
+        >>> iso.run(study, say=print).scans[0].n  # a second run computes nothing
+        60 items of arrays(paths='pets.npz')
+        statistics:features on 'image': all features are there
+        statistics:features on 'caption': all features are there
+        vision × text: 1 × 1 layers, cka(estimator='unbiased'): there and current
+        60
     """
     items = _items(study)
     say(f"{len(items)} items of {study.items}")

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
-from ...results import Alignment, Condition, HeldOut, Scan, Tested
+from ...results import (
+    EQUIVALENT,
+    LESS,
+    MORE,
+    OPEN,
+    UNTESTED,
+    Alignment,
+    Condition,
+    HeldOut,
+    Scan,
+    Tested,
+    Verdict,
+    baseline_words,
+    listed,
+    reading,
+    short_metrics,
+    stands_on_floor,
+)
 from .._section import Context
-from .._text import DASH, listed, number, p_text, percent, printable, short_names, signed, times_chance
+from .._text import DASH, number, p_text, percent, printable, short_names, signed, times_chance
 
-ABOVE, LEVEL, BELOW, UNTESTED = "above", "no more", "below", "not tested"
 _SIDES = {"x": 0, "y": 1}
 
 
@@ -20,7 +36,7 @@ class Against:
 
     Attributes:
         label: What the baseline is.
-        reading: One of `ABOVE`, `LEVEL`, `BELOW` (less alike than with the baseline), `UNTESTED`.
+        reading: Whether the models are more alike than with it: one of the readings of `Verdict`.
         value: The baseline's best score.
         chance: Its chance level.
         layers: Its best pair of layers.
@@ -41,29 +57,35 @@ class Against:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One comparison in words, and whether it speaks for likeness: True, False, or None where it was not tested."""
+    """One thing that was asked, in words.
 
-    holds: bool | None
+    Attributes:
+        mark: ``"yes"`` where it speaks for likeness by every metric, ``"no"`` where it speaks against it by every
+            metric, ``"part"`` where the metrics part, ``"open"`` where it was not shown or not tested.
+        head: What was asked, and the answer.
+        rest: The numbers.
+    """
+
+    mark: str
     head: str
     rest: str
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The answer about one pair of models.
+class Answer:
+    """The answer about one pair of models, from all metrics together (`Scan.verdict`).
 
     Attributes:
-        state: ``"holds"`` (beyond chance and every baseline that was tested), ``"partly"`` (beyond chance only) or
-            ``"fails"``.
-        headline: The answer in one sentence.
-        score: The first metric's best score with its chance level and p.
-        checks: What it was compared with.
-        rest: What the other metrics say.
+        state: ``"holds"``, ``"partly"`` or ``"fails"``, as in `Verdict`.
+        headline: The verdict in one sentence.
+        joint: The joint p of all metrics, or what a single one says.
+        checks: Each metric against chance, then each baseline and the held-out items by all metrics.
+        rest: How far the scores go to the ceilings.
     """
 
     state: str
     headline: str
-    score: str
+    joint: str
     checks: tuple[Check, ...]
     rest: str
 
@@ -80,22 +102,15 @@ def in_order(scan: Scan) -> Scan:
 def baseline_label(label: str, scan: Scan, context: Context) -> str:
     """What a baseline is, by the model that it stands in for: ``"untrained"`` of x is *untrained dinov2-small*."""
     condition = scan.baseline(label)
-    stem = printable(condition.name)
-    if condition.side not in _SIDES:
-        return stem
-    model = context.name((scan.x_name, scan.y_name)[_SIDES[condition.side]])
-    view = printable((scan.x_view, scan.y_view)[_SIDES[condition.side]])
-    if stem == "untrained":
-        return f"untrained {model}"
-    if stem == "inputs":
-        return f"{view} input statistics" if view else f"input statistics for {model}"
-    return f"{stem} for {model}"
+    k = _SIDES.get(condition.side, 0)
+    model = context.name((scan.x_name, scan.y_name)[k])
+    return printable(baseline_words(condition, model, (scan.x_view, scan.y_view)[k]))
 
 
 def side_label(condition: Condition) -> str:
     """What a baseline is where several pairs of models share one legend."""
     stem = printable(condition.name)
-    if condition.side not in _SIDES:
+    if condition.side not in _SIDES:  # of neither side
         return stem
     which = ("first", "second")[_SIDES[condition.side]]
     known = {"untrained": f"{which} model untrained", "inputs": f"input statistics for {which}"}
@@ -155,7 +170,7 @@ def permuted_pairs(alignment: Alignment) -> Against | None:
     reach = f"{percent(permuted['level'])} {'above' if distance else 'below'} {number(permuted['quantile'])}"
     return Against(
         "permuted pairs",
-        ABOVE if passing(alignment) else LEVEL,
+        MORE if passing(alignment) else OPEN,
         number(permuted["mean"]),
         DASH,
         f"best of all; {reach}",
@@ -166,39 +181,36 @@ def permuted_pairs(alignment: Alignment) -> Against | None:
 
 
 def _tested(label: str, tested: Tested, alignment: Alignment) -> Against:
-    gain = float(tested["difference"]) * (-1 if alignment.distance else 1)
-    p = float(tested["p_value"])
-    # a p that is not a number is no evidence, so it must not pass
-    reading = LEVEL if not p <= alignment.alpha or gain == 0 else ABOVE if gain > 0 else BELOW
+    says = reading(tested, alignment)
+    if says == UNTESTED:
+        where = printable(f"{tested['x_layer']} × {tested['y_layer']}")
+        return Against(label, UNTESTED, number(tested["value"]), number(tested["chance"]), where)
     return Against(
         label,
-        reading,
+        says,
         number(tested["value"]),
         number(tested["chance"]),
         printable(f"{tested['x_layer']} × {tested['y_layer']}"),
         signed(tested["difference"]),
         span(tested["low"], tested["high"]),
-        p_text(p),
+        p_text(float(tested["p_value"])),
     )
 
 
-def summed_up(verdicts: Sequence[Verdict], leads: Sequence[str]) -> str:
-    """All answers in one or two sentences, and by which metric; nothing for a single one."""
-    count = len(verdicts)
+def summed_up(answers: Sequence[Answer]) -> str:
+    """All answers in one or two sentences; nothing for a single one."""
+    count = len(answers)
     if count < 2:
         return ""
-    beyond = [v for v in verdicts if v.state != "fails"]
-    compared = [v for v in beyond if any(c.holds is not None for c in v.checks)]
-    hold = sum(v.state == "holds" for v in compared)
-    metric = listed([printable(m) for m in dict.fromkeys(leads)])
-    words = f"{_part(len(beyond), count)} pairs of models are more alike than chance, by {metric}."
-    if len(compared) == 1:
-        which = "It" if len(beyond) == 1 else "One of them"
-        words += f" {which} was also put to harder tests (baselines, held-out items) and "
-        words += "passes them all." if hold else "does not pass them all."
-    elif compared:
-        words += f" Of the {len(compared)} also put to harder tests (baselines, held-out items), "
-        words += f"{_few(hold, len(compared))} all of theirs."
+    beyond = sum(a.state != "fails" for a in answers)
+    hold = sum(a.state == "holds" for a in answers)
+    words = f"{_part(beyond, count)} pairs of models are more alike than chance, by all metrics together."
+    every = "by every metric and against all that"
+    beside = "held against (baselines, held-out items)"
+    if beyond == 1:
+        words += f" It {'stands' if hold else 'does not stand'} {every} it was {beside}."
+    elif beyond:
+        words += f" {_part(hold, beyond)} stand{'s' if hold == 1 else ''} {every} they were {beside}."
     return words
 
 
@@ -206,76 +218,109 @@ def _part(some: int, every: int) -> str:
     return f"All {every}" if some == every else f"{some} of the {every}" if some else f"None of the {every}"
 
 
-def _few(some: int, every: int) -> str:
-    if some == 0:
-        return "none passes"
-    return f"{'all' if some == every else some} pass{'es' if some == 1 and every > 1 else ''}"
+def answer(scan: Scan, context: Context) -> Answer:
+    """The answer about one pair of models, by `Scan.verdict`, with the names of the page."""
+    said = scan.verdict
+    names = {k: printable(v) for k, v in short_metrics(list(scan.alignments)).items()}
+    labels = {n: baseline_label(n, scan, context) for n in dict.fromkeys([*scan.baselines, *said.baselines])}
+    checks = [_against_chance(a, said, names) for a in scan.alignments.values()]
+    if said.above:
+        checks += [c for n in labels for c in _against_baseline(n, labels[n], scan, said, names)]
+        checks += _held_out(scan, said, names)
+    headline = said.told(lambda n: labels.get(n, printable(n)), names)
+    return Answer(said.state, headline, _joint(scan, said), tuple(checks), _ceilings(scan, names))
 
 
-def verdict(scan: Scan, context: Context) -> Verdict:
-    """The answer about one pair of models; the first metric speaks, the others are compared with it."""
-    lead, *others = scan.alignments.values()
-    beside = comparisons(lead, scan, context)
-    best = lead.best()
-    where = printable(f"{best.x_layer} × {best.y_layer}")
-    claim = _claim(lead, beside)
-    joint = "; best at" if not passing(lead) else ", most at"
-    checks = [_check(a) for a in beside]
-    if lead.held_out is not None:
-        checks.append(_held_out(lead.held_out, lead.alpha))
-    return Verdict(
-        _state(lead, beside),
-        f"{claim}{joint} {where}.",
-        _score(lead),
-        tuple(checks),
-        " ".join(filter(None, [_ceilings(lead, scan), _agreement(lead, others, scan, context), _joint_p(scan)])),
-    )
+def _joint(scan: Scan, said: Verdict) -> str:
+    """The joint p, and how many permutations its floor is made of where it stands on it."""
+    if len(scan.alignments) < 2:
+        return ""
+    count = len(scan.alignments)
+    metrics = "both metrics" if count == 2 else f"all {count} metrics"
+    floor = next((n for a in scan.values() if stands_on_floor(said.p_joint, n := a.permutations)), 0)
+    least = f", the least that {floor:,} permutations can give" if floor else ""
+    return f"Over {metrics} and all layers together: {_p(p_text(said.p_joint))}{least}."
 
 
-def _state(alignment: Alignment, beside: Sequence[Against]) -> str:
-    if not passing(alignment):
-        return "fails"
-    short = any(a.reading in (LEVEL, BELOW) for a in beside) or _unconfirmed(alignment)
-    return "partly" if short else "holds"
-
-
-def _unconfirmed(alignment: Alignment) -> bool:
-    held = alignment.held_out
-    return held is not None and not float(held["p_value"]) <= alignment.alpha
-
-
-def _claim(alignment: Alignment, beside: Sequence[Against]) -> str:
-    """Beyond chance or not, beyond which baselines or not: the part of the headline that metrics can agree on."""
-    if not passing(alignment):
-        return "No more alike than chance"
-    above, level_, below = ([a.label for a in beside if a.reading == kind] for kind in (ABOVE, LEVEL, BELOW))
-    words = "More alike than chance"
-    short = [f"no more than {listed(level_)}"] if level_ else []
-    short += [f"less than {listed(below)}"] if below else []
-    if short:
-        words += ", but " + " and ".join(short)
-    elif above:
-        words += f" and {above[0]}" if len(above) == 1 else f" and all {len(above)} baselines"
-    return words + (", not confirmed on held-out items" if _unconfirmed(alignment) else "")
-
-
-def _score(alignment: Alignment) -> str:
-    best, count = alignment.best(), alignment.shape[0] * alignment.shape[1]
-    ratio, bounds = times_chance(best.value, best.chance), best_interval(alignment)
-    words = f"{printable(alignment.metric)} is {number(best.value)}"
+def _against_chance(alignment: Alignment, said: Verdict, names: Mapping[str, str]) -> Check:
+    """One metric: its best score with interval, chance, effect size and p, adjusted for the number of metrics."""
+    best, bounds = alignment.best(), best_interval(alignment)
+    ratio = times_chance(best.value, best.chance)
+    above = alignment.metric in said.above
+    size = f", {_article(alignment.effect)} effect" if above and alignment.effect else ""
+    words = number(best.value)
     words += "" if bounds is None else f" ({level(alignment)} interval {span(*bounds)})"
-    words += f", chance {number(best.chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})")
-    maximum = f"; p of the maximum over {count} pairs of layers" if count > 1 else "; p"
-    lower = "; lower is more alike" if alignment.distance else ""
-    return f"{words}{maximum}\u00a0{_p(p_text(best.p_maximum))[2:]}{lower}."
+    words += f", chance {number(best.chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})") + size
+    count = alignment.shape[0] * alignment.shape[1]
+    words += f"; p of the maximum over {count} pairs of layers" if count > 1 else "; p"
+    words += f"\u00a0{_value(p_text(best.p_maximum))}"
+    if len(said.p_value) > 1:
+        words += f", for {len(said.p_value)} metrics {_value(p_text(said.p_value[alignment.metric]))}"
+    words += f"; at {printable(best.x_layer)} × {printable(best.y_layer)}"
+    words += "; lower is more alike." if alignment.distance else "."
+    head = "Above chance by" if above else "Not shown to be above chance by"
+    return Check("yes" if above else "open", f"{head} {names[alignment.metric]}:", words)
 
 
-def _check(a: Against) -> Check:
-    """In short: scores, chance levels and layers of the baselines stand in their table."""
-    if a.reading == UNTESTED:
-        return Check(None, f"Beside {a.label}:", f"{a.value} there, chance {a.chance}; the difference was not tested.")
-    head = {ABOVE: "More alike than with", LEVEL: "No more alike than with", BELOW: "Less alike than with"}[a.reading]
-    return Check(a.reading == ABOVE, f"{head} {a.label}:", f"{a.difference} ({a.interval}), {_p(a.p_value)}.")
+def _article(effect: str) -> str:
+    return f"a {effect}"
+
+
+def _against_baseline(label: str, words: str, scan: Scan, said: Verdict, names: Mapping[str, str]) -> Iterator[Check]:
+    """One baseline by every metric above chance: who says what, then each difference with its interval and p."""
+    readings = said.baselines.get(label, {})
+    if not readings:
+        twins = scan.baselines[label].alignments if label in scan.baselines else {}
+        shown = [
+            f"{names[k]} {number(twins[k].best().value)} there, chance {number(twins[k].best().chance)}"
+            for k in said.above
+            if k in twins
+        ]
+        if shown:
+            yield Check("open", f"Beside {words}:", f"{'; '.join(shown)}; the difference was not tested.")
+        return
+    known = {k: r for k, r in readings.items() if r != UNTESTED}
+    said_by = [(r, [names[k] for k, v in readings.items() if v == r]) for r in dict.fromkeys(readings.values())]
+    if len(said_by) == 1 or len(known) < 2:
+        head = f"{_HEADS[said_by[0][0]]} {words}:"
+    else:
+        head = "; ".join(
+            f"{_HEADS[r] if k == 0 else _AND[r]} {words if k == 0 else ''} by {listed(by)}".replace("  ", " ")
+            for k, (r, by) in enumerate(said_by)
+        )
+        head += ":"
+    yield Check(_mark(set(known.values())), head, "; ".join(_gap(k, label, scan, names) for k in readings) + ".")
+
+
+_HEADS = {
+    MORE: "More alike than with",
+    LESS: "Less alike than with",
+    OPEN: "Not shown to be more alike than with",
+    EQUIVALENT: "Equivalent to that with",
+    UNTESTED: "Not tested against",
+}
+_AND = {MORE: "more", LESS: "less", OPEN: "not shown to be more", EQUIVALENT: "equivalent", UNTESTED: "not tested"}
+
+
+def _mark(readings: Set[str]) -> str:
+    if readings == {MORE}:
+        return "yes"
+    if readings and readings <= {LESS, EQUIVALENT}:
+        return "no"
+    return "part" if len(readings) > 1 else "open"
+
+
+def _gap(metric: str, label: str, scan: Scan, names: Mapping[str, str]) -> str:
+    """``cka +0.036 (−0.003 to 0.075), p 0.18``."""
+    tested = scan.alignments[metric].against[label]
+    of = f"{names[metric]} " if len(scan.alignments) > 1 else "difference "
+    if reading(tested, scan.alignments[metric]) == UNTESTED:
+        return f"{of}{number(tested['value'])} there"
+    words = f"{of}{signed(tested['difference'])} ({span(tested['low'], tested['high'])})"
+    if "margin" in tested:
+        inner = span(tested["margin_low"], tested["margin_high"])
+        words += f", {percent(1 - 2 * scan.alignments[metric].alpha)} interval {inner} against ±{tested['margin']:g}"
+    return f"{words}, {_p(p_text(float(tested['p_value'])))}"
 
 
 def _p(shown: str) -> str:
@@ -283,46 +328,51 @@ def _p(shown: str) -> str:
     return _whole(f"p {shown}")
 
 
+def _value(shown: str) -> str:
+    return _whole(shown)
+
+
 def _whole(words: str) -> str:
     """Words that are never broken over lines."""
     return words.replace(" ", "\u00a0")
 
 
-def _held_out(held: HeldOut, alpha: float) -> Check:
+def _held_out(scan: Scan, said: Verdict, names: Mapping[str, str]) -> Iterator[Check]:
+    """The held-out scores of all metrics above chance."""
+    if not said.held_out:
+        return
+    yes = [names[k] for k, confirmed in said.held_out.items() if confirmed]
+    no = [names[k] for k, confirmed in said.held_out.items() if not confirmed]
+    by = yes and no
+    words = [f"Confirmed on held-out items{' by ' + listed(yes) if by else ''}"] if yes else []
+    words += (
+        [("not" if yes else "Not") + f" confirmed{' by ' + listed(no) if by else ' on held-out items'}"] if no else []
+    )
+    rest = "; ".join(_scored(k, held, names, alone=len(scan) == 1) for k in said.held_out if (held := scan[k].held_out))
+    yield Check("part" if by else "yes" if yes else "open", "; ".join(words) + ":", f"{rest}.")
+
+
+def _scored(metric: str, held: HeldOut, names: Mapping[str, str], *, alone: bool) -> str:
     value, chance, p = (float(held[k]) for k in ("value", "chance", "p_value"))
     ratio = times_chance(value, chance)
     beyond = f"{number(value)}, chance {number(chance)}" + ("" if ratio == DASH else f" ({_whole(ratio)})")
     where = printable(f"{held['x_layer']} × {held['y_layer']}")
-    holds = p <= alpha
-    head = "Confirmed on held-out items:" if holds else "Not confirmed on held-out items:"
-    rest = f"layers chosen on {held['n_selection']:,} items ({where}) give {beyond}, {_p(p_text(p))}, on the other "
-    return Check(holds, head, f"{rest}{held['n_score']:,}.")
+    of = "" if alone else f"{names[metric]}, "
+    return (
+        f"{of}layers chosen on {held['n_selection']:,} items ({where}) give {beyond}, {_p(p_text(p))}, on the other "
+        f"{held['n_score']:,}"
+    )
 
 
-def _agreement(lead: Alignment, others: Sequence[Alignment], scan: Scan, context: Context) -> str:
-    """Whether the other metrics make the same claim; those that do not are quoted."""
-    own = _claim(lead, comparisons(lead, scan, context))
-    claims = [(printable(a.metric), _claim(a, comparisons(a, scan, context))) for a in others]
-    apart = [f"{name} differs: {claim[0].lower()}{claim[1:]}." for name, claim in claims if claim != own]
-    agree = [name for name, claim in claims if claim == own]
-    if agree:
-        apart.insert(0, f"{listed(agree)} agree{'s' if len(agree) == 1 else ''}.")
-    return " ".join(apart)
-
-
-def _ceilings(alignment: Alignment, scan: Scan) -> str:
-    """How far the score goes to what two of a kind have in common."""
-    shares = [
-        f"{percent(found['share'])} of the way to {ceiling_label(name, scan)} ({number(found['value'])})"
-        for name, found in sorted(alignment.ceilings.items())
-        if found["share"] is not None and name in scan.ceilings
-    ]
-    return f"From chance it goes {listed(shares)}." if shares else ""
-
-
-def _joint_p(scan: Scan) -> str:
-    if scan.p_maximum is None or len(scan.alignments) < 2:
-        return ""
-    count = len(scan.alignments)
-    metrics = "both metrics" if count == 2 else f"all {count} metrics"
-    return f"Over {metrics} and all layers together: {_p(p_text(scan.p_maximum))}."
+def _ceilings(scan: Scan, names: Mapping[str, str]) -> str:
+    """How far each metric's score goes to what two of a kind have in common."""
+    parts = []
+    for metric, alignment in scan.alignments.items():
+        shares = [
+            f"{percent(found['share'])} of the way to {ceiling_label(name, scan)} ({number(found['value'])})"
+            for name, found in sorted(alignment.ceilings.items())
+            if found["share"] is not None and name in scan.ceilings
+        ]
+        if shares:
+            parts.append(f"{names[metric]} goes {listed(shares)}" if len(scan) > 1 else f"it goes {listed(shares)}")
+    return f"From chance {'; '.join(parts)}." if parts else ""

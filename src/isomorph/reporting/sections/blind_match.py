@@ -17,7 +17,16 @@ _SHOWN = 12
 
 
 class BlindMatchSection(Section):
-    """`BlindMatch`: which item of one space is which of the other, found without knowing any pair."""
+    """`BlindMatch`: which item of one space is which of the other, found without knowing any pair.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> page = iso.report(iso.blind_match(x[:6], x[:6][::-1], surrogates=0, bootstraps=0, x_name="my model"))
+        >>> "my model" in page.read_text()
+        True
+    """
 
     name = "blind_match"
 
@@ -65,9 +74,9 @@ def _block(result: BlindMatch, k: int, context: Context) -> Block:
 
 
 _NOTE = (
-    "No pair was known to the search; where the truth is known it is used for the verdict alone. The correlation is that "
-    "of the two similarity matrices under a pairing. The search takes the best of all pairings, so that even unrelated "
-    "spaces score above a random pairing: what they reach is what a match has to exceed."
+    "No pair was known to the search; where the truth is known it is used for the verdict alone. The correlation is "
+    "that of the two similarity matrices under a pairing. The search takes the best of all pairings, so that even "
+    "unrelated spaces score above a random pairing: what they reach is what a match has to exceed."
 )
 
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from ...results import Diagnosis, Finding
+from ...results import Diagnosis, Finding, listed
 from .._section import Block, Context, Section, Shown, render
 from .._sizes import quadrants
 from .._svg import Figure
-from .._text import flatten, listed, number, printable, slug
+from .._text import flatten, number, printable, slug
 
 
 class DiagnosisSection(Section):
-    """`Diagnosis`: known ways in which similarity misleads."""
+    """`Diagnosis`: known ways in which similarity misleads.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> page = iso.report(iso.diagnose(x + 5))
+        >>> "Found: anisotropy" in page.read_text()
+        True
+    """
 
     name = "diagnosis"
 
@@ -65,7 +74,7 @@ def _entry(finding: Finding) -> Entry:
         (printable(k), number(v) if isinstance(v, float) else printable(v)) for k, v in finding.evidence.items()
     )
     where, summary, advice = map(printable, (finding.where, finding.summary, finding.advice))
-    return Entry(_words(finding.signature), where, summary, advice, evidence)
+    return Entry(printable(finding.title) or _words(finding.signature), where, summary, advice, evidence)
 
 
 def _words(signature: str) -> str:

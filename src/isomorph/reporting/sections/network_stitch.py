@@ -13,7 +13,19 @@ from .._text import DASH, csv_table, flatten, number, percent, printable, slug
 
 
 class NetworkStitchSection(Section):
-    """`NetworkStitch`: whether one network can be used in place of another, cut by cut."""
+    """`NetworkStitch`: whether one network can be used in place of another, cut by cut.
+
+    Example:
+        >>> import torch
+        >>> import isomorph as iso
+        >>> _ = torch.manual_seed(5)
+        >>> x = torch.randn(400, 4)
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        >>> labels = net(x).argmax(dim=1)
+        >>> page = iso.report(iso.stitch_networks(net, net, x, cuts=["1"], labels=labels, top_name="my network"))
+        >>> "my network" in page.read_text()
+        True
+    """
 
     name = "network_stitch"
 
@@ -88,12 +100,13 @@ def _block(result: NetworkStitch, k: int, context: Context) -> Block:
     return Block(f"networks-{k}", _title(result, context), html, figures)
 
 
+_ALONE = "top alone"
 _NOTE = (
     "Accuracy of the joined network; under a control's name, that of the control. Self stitch: the top as its own "
     "bottom. Random bottom: the bottom with weights drawn anew. Permuted: fitted to permuted pairs or labels. Penalty: "
     "what the joined network loses against the top alone, paired over items, with its 95 % interval. A cut works if it "
-    "keeps half of what the top scores above chance; it says something of the bottom if an untrained bottom does not do "
-    "as well. R² below 0: the top is fed activations that it never saw."
+    "keeps half of what the top scores above chance; it says something of the bottom if an untrained bottom does not "
+    "do as well. R² below 0: the top is fed activations that it never saw."
 )
 
 
@@ -121,7 +134,7 @@ def _chart(result: NetworkStitch, fit: str, k: int, context: Context) -> Figure:
         return line_chart(name, title, heading, _lines(result, cuts), "depth of the cut in the bottom")
     rows = [
         Row(_cut(c), c.accuracy, c.chance, c.works,
-            [*((_words(n), s["accuracy"]) for n, s in c.controls.items()), ("top alone", c.base_accuracy)],
+            [(_ALONE, c.base_accuracy), *((_words(n), s["accuracy"]) for n, s in c.controls.items())],
             (c.base_accuracy - c.penalty_interval[1], c.base_accuracy - c.penalty_interval[0]))
         for c in cuts
     ]  # fmt: skip
@@ -132,10 +145,10 @@ def _lines(result: NetworkStitch, cuts: Sequence[CutStitch]) -> list[Series]:
     depth = [c.bottom_depth for c in cuts]
     bounds = [[result.base_accuracy - c.penalty_interval[end] for c in cuts] for end in (1, 0)]
     lines = [Series("joined", depth, [c.accuracy for c in cuts], 0, [c.works for c in cuts], (bounds[0], bounds[1]))]
+    lines.append(Series(_ALONE, [0.0, 1.0], [result.base_accuracy] * 2, 1))  # first, as in the dot plot: one marker
     for i, name in enumerate(_controls(cuts)):
         there = [c for c in cuts if name in c.controls]
         heights = [c.controls[name]["accuracy"] for c in there]
-        lines.append(Series(_words(name), [c.bottom_depth for c in there], heights, 1 + i % 4))
-    lines.append(Series("top alone", [0.0, 1.0], [result.base_accuracy] * 2, 5))
+        lines.append(Series(_words(name), [c.bottom_depth for c in there], heights, 1 + (1 + i) % 5))
     lines.append(Series("chance", [0.0, 1.0], [result.chance] * 2, "chance"))
     return lines

@@ -7,17 +7,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...results import Alignment, Scan
+from ...results import Alignment, Scan, listed
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
 from .._heatmap import heatmap, passes
 from .._section import Block, Context, Section, Shown, render
 from .._svg import Figure
-from .._text import DASH, flatten, listed, number, p_text, percent, printable, slug, times_chance
+from .._text import DASH, flatten, number, p_text, percent, printable, slug, times_chance
 from ._curves import curves, gallery_curve
 from ._neighborhoods import neighborhoods
 from ._verdict import (
     Against,
+    answer,
     baseline_label,
     best_interval,
     ceiling_label,
@@ -29,7 +30,6 @@ from ._verdict import (
     side_label,
     span,
     summed_up,
-    verdict,
 )
 
 _COLUMNS = (
@@ -43,7 +43,16 @@ _TESTED = (" difference", " low", " high", " p_value")
 
 
 class ScanSection(Section):
-    """`Scan`: how alike two models are, layer by layer."""
+    """`Scan`: how alike two models are, layer by layer.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> page = iso.report(iso.scan(x, x + noise, "cka", permutations=20, x_name="my model"))
+        >>> "my model" in page.read_text()
+        True
+    """
 
     name = "scan"
 
@@ -166,7 +175,7 @@ def _question(scans: Sequence[Scan]) -> str:
 
 def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) -> Block:
     groups = [
-        (block, verdict(scan, context), [summary_line(a, scan, context) for a in scan.alignments.values()])
+        (block, answer(scan, context), [summary_line(a, scan, context) for a in scan.alignments.values()])
         for scan, block in zip(scans, blocks, strict=True)
     ]
     figures = tuple(_dots(metric, scans, context) for metric in dict.fromkeys(m for s in scans for m in s.alignments))
@@ -175,7 +184,7 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) 
     levels = {level(a) for scan in scans for a in scan.alignments.values()}
     html = render(
         "scan_overview.html.j2",
-        summed_up=summed_up([said for _, said, _ in groups], [next(iter(scan.alignments)) for scan in scans]),
+        summed_up=summed_up([said for _, said, _ in groups]),
         groups=groups,
         figures=figures,
         varying=varying,
@@ -342,7 +351,7 @@ def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
     html = render(
         "scan.html.j2",
         scan=scan,
-        verdict=None if alone else verdict(scan, context),  # a single answer stands right above
+        verdict=None if alone else answer(scan, context),  # a single answer stands right above
         notes=[] if alone else _notes(scan, context),
         panels=panels,
         level=next((level(p.alignment) for p in panels if p.alignment.interval is not None), ""),

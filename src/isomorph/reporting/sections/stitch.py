@@ -42,7 +42,16 @@ _WAYS = {"x_to_y": "→", "y_to_x": "←"}
 
 
 class StitchSection(Section):
-    """`Stitch`: whether one space can be used in place of another."""
+    """`Stitch`: whether one space can be used in place of another.
+
+    Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> page = iso.report(iso.stitch(x, x + noise, "ridge", repeats=2, permutations=5, x_name="my model"))
+        >>> "my model" in page.read_text()
+        True
+    """
 
     name = "stitch"
 

@@ -27,6 +27,8 @@ from ...._core.arrays import MANY, Array, Unread, is_traced, take_rows
 from ...._core.linalg import (
     centre,
     double_centre,
+    gathered,
+    has_far_item,
     number,
     require_variation,
     scaled_and_size,
@@ -179,6 +181,9 @@ class LinearKernel(Kernel):
                 raise InputError(
                     "cka(estimator='chun') needs at least 2 features: it removes what a feature shares with itself."
                 )
+            if self.resident.far:
+                self.same_feature = _same_feature_of_others(x)
+                return self.same_feature
             squares = xp.astype(x, xp.float64) ** 2
             totals = xp.sum(squares, axis=0) ** 2
             pairs, items = 1 + 1 / ((n - 1) * (n - 2)), 1 + 2 / (n - 2)
@@ -193,10 +198,13 @@ class FeatureKernel(LinearKernel):
     Attributes:
         features: Centred features (n, d) of mean squared row norm one.
         unit: What `scale` is.
+        far: Whether an item is far from all others. Features are about where those are then, and the d1 x d2 products,
+            in which its square cancels, do not serve.
     """
 
     features: Array
     unit: Any = 1.0
+    far: bool = False
 
     @property
     def n(self) -> int:
@@ -261,7 +269,24 @@ class FeatureKernel(LinearKernel):
 
     def permuted(self, order: Any) -> FeatureKernel:
         features = take_rows(self.features, order)
-        return FeatureKernel(self.estimator, features, self.unit, own=self.own, same_feature=self.same_feature)
+        return FeatureKernel(
+            self.estimator, features, self.unit, self.far, own=self.own, same_feature=self.same_feature
+        )
+
+
+def _same_feature_of_others(x: Array) -> Array:
+    """`same_feature` from sums over the other items of each, so that the square of a far item need not cancel."""
+    xp, n = array_namespace(x), x.shape[0]
+
+    def others(values: Array) -> Array:
+        none = xp.zeros_like(values[:1, :])
+        before = xp.concat([none, xp.cumulative_sum(values, axis=0)[:-1, :]])
+        behind = xp.flip(xp.concat([none, xp.cumulative_sum(xp.flip(values, axis=0), axis=0)[:-1, :]]), axis=0)
+        return before + behind
+
+    rows = x * others(x)  # row sums of each feature's own kernel without its diagonal
+    entries = xp.sum(x * x * others(x * x))
+    return entries - xp.sum(rows**2) * 2 / (n - 2) + xp.sum(xp.sum(rows, axis=0) ** 2) / ((n - 1) * (n - 2))
 
 
 @dataclasses.dataclass(eq=False)
@@ -335,6 +360,8 @@ def _centred_kernel(x: Array, estimator: str, what: str = "x") -> FeatureKernel:
     if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal)) > 0.4 * x.shape[0]:
         # one item is far from all others: what is left beside it needs more digits
         return _centred_kernel(xp.astype(x, xp.float64), estimator, what)
+    if estimator == "unbiased" and has_far_item(features):
+        return FeatureKernel(estimator, gathered(features), size, True)
     return kernel
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
 from ...._core.arrays import Array, is_traced
-from ...._core.linalg import centre, centred_scaled, number, require_variation, scaled_and_size, sum_squares
+from ...._core.linalg import centre, centred_scaled, gathered, number, require_variation, scaled_and_size, sum_squares
 from ....errors import InputError
 
 MEDIANS = ("pairs", "all", None)
@@ -36,7 +36,7 @@ def rbf_matrix(x: Array, bandwidth: float, median: str | None) -> Array:
     centred = centre(xp.astype(x, xp.float64))
     require_variation(x, centred)
     x, size = scaled_and_size(centred)
-    n = x.shape[0]
+    x, n = gathered(x), x.shape[0]
     norms = sum_squares(x, axis=1)
     squared = norms[:, None] + norms[None, :] - 2 * (x @ xp.matrix_transpose(x))
     # duplicates are exactly as far from each other as an item is from itself, whatever rounding says

@@ -99,6 +99,9 @@ def _are_streamed(side: Sequence[Kernel]) -> TypeGuard[Sequence[StreamedKernel]]
 
 
 def _strips_are_cheaper(xs: Sequence[LinearKernel], ys: Sequence[LinearKernel]) -> bool:
+    """Whether strips of the kernels cost less than cross-covariances, or keep the digits that these lose."""
+    if any(isinstance(k, FeatureKernel) and k.far for k in (*xs, *ys)):
+        return True
     d1, d2 = ([k.n_features for k in side] for side in (xs, ys))
     n = xs[0].n
     strips = n * n * (sum(d1) + sum(d2) + len(d1) * len(d2) + len(d1) + len(d2))

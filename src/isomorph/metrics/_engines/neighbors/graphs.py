@@ -30,8 +30,19 @@ from array_api_compat import (
 )
 from scipy import sparse
 
-from ...._core.arrays import Array, forget_pages, take_rows, to_numpy
-from ...._core.linalg import centred_scaled, scaled, similarities, sum_squares, top_k, unit_rows
+from ...._core.arrays import Array, forget_pages, is_traced, take_rows, to_numpy
+from ...._core.linalg import (
+    centre,
+    centred_scaled,
+    gathered,
+    has_far_item,
+    number,
+    scaled,
+    similarities,
+    sum_squares,
+    top_k,
+    unit_rows,
+)
 from ...._core.memory import block_bytes, require
 from ...._core.progress import notice
 from ....errors import InputError
@@ -45,6 +56,8 @@ INDEXES = ("exact", "approximate")
 SIMILARITIES = ("cosine", "euclidean", "dot")
 _ULPS = 16  # rounding of a product of unit vectors stays well below this many units in the last place
 _BLOCK = 1 << 24  # similarities held at once
+_SOME = 1024  # items that tell the size of an offset
+_FEW_DIGITS = 64  # units in the last place
 _ODD = np.random.default_rng(0).integers(1 << 62, size=8, dtype=np.uint64) * np.uint64(2) + np.uint64(1)  # for a hash
 
 
@@ -175,6 +188,7 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: 
     """
     x = _detached(x)
     n = x.shape[0]
+    _tell_offset(x, similarity)
     recall = None
     if index == "approximate":
         search, near = _approximate(x, k, similarity)
@@ -238,6 +252,33 @@ def _doubtful(
     rows = np.flatnonzero(np.any(gaps <= tolerance[:, None], axis=1))
     # wide enough that whatever could be tied or misplaced is looked at again
     return rows, values[rows, k - 1] - 4 * tolerance[rows]
+
+
+def _tell_offset(x: Array, similarity: str) -> None:
+    """Say that an offset of all items leaves too few digits to tell which of them are near, if it does.
+
+    An offset of 1 / r times the spread leaves of an inner product the share r that differs between items, of a cosine
+    the share r².
+    """
+    if similarity == "euclidean" or is_traced(x):  # which takes the offset out, or refuses what is left
+        return
+    xp = array_namespace(x)
+    some = x[:: max(1, x.shape[0] // _SOME), :]
+    largest = number(xp.max(xp.abs(some)))
+    if largest == 0.0:
+        return
+    rows = xp.astype(some, xp.float64) / largest
+    size, spread = (number(xp.sum(v * v)) ** 0.5 for v in (rows, centre(rows)))
+    exact = _FEW_DIGITS * float(xp.finfo(xp.float64).eps)
+    least = max(_FEW_DIGITS * float(xp.finfo(x.dtype).eps), exact**0.5 if similarity == "cosine" else exact)
+    if spread <= least * size:
+        few = f"{size / spread:.0e} times as large as" if spread > 0 else "all that there is beside"
+        notice(
+            f"Neighbours by {similarity}: an offset that all items share is {few} what tells them apart, so that "
+            "rounding decides who is near and scores say chance. Center the features first, in double precision and "
+            "before they are stored (x - x.mean(0)), or, where digits are left, use centered=True or "
+            "similarity='euclidean'."
+        )
 
 
 def _tell(k: int, near: Found, n: int) -> None:
@@ -305,6 +346,7 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
     """
     x = _detached(x)
     n = x.shape[0]
+    _tell_offset(x, similarity)
     step = max(1, min(_BLOCK // 4, block_bytes(8 * _BLOCK) // 32) // n)
     require(8 * n * n, f"The ranks of all pairs of {n:,} items", "Use fewer items, or a metric with a fixed k.")
     out = np.empty((n, n))
@@ -339,6 +381,9 @@ def _search(x: Array, similarity: str) -> _Search:
     if similarity == "cosine":
         return _Search(_directions(x), None, np.ones(x.shape[0]))
     rows = centred_scaled(x) if similarity == "euclidean" else scaled(x)
+    if similarity == "euclidean" and has_far_item(rows):  # what is left beside it needs more digits
+        rows = gathered(centred_scaled(_double(x)))
+        x = rows
     squares = sum_squares(rows, axis=1)
     half = array_namespace(x).astype(squares / 2, x.dtype) if similarity == "euclidean" else None
     return _Search(rows, half, np.asarray(to_numpy(squares), dtype=np.float64))

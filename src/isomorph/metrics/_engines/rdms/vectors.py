@@ -18,7 +18,7 @@ from array_api_compat import array_namespace, device, is_jax_array, is_torch_arr
 from scipy.spatial.distance import squareform
 
 from ...._core.arrays import Array, is_traced, to_numpy
-from ...._core.linalg import centre, number, require_variation, sum_squares, thin_svd, unit_rows
+from ...._core.linalg import about_most, centre, number, require_variation, sum_squares, thin_svd, unit_rows
 from ...._core.memory import require
 from ....errors import InputError
 
@@ -108,25 +108,18 @@ def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, An
         rows, size = _gathered(_sphered(c, shrinkage))
         return _squared(rows), size**2
     rows, size = _gathered(c)
-    return _squared(rows), (unit * size) ** 2
+    with np.errstate(over="ignore"):  # ranks and correlations need no unit
+        return _squared(rows), (unit * size) ** 2
 
 
 def _gathered(rows: Array) -> tuple[Array, float]:
-    """Rows about where most of them are, in units of how far the middle one is from there, and that unit.
-
-    An item far away draws the mean away from all others and would cost their distances the digits that tell which is
-    larger.
-    """
+    """Rows about where most of them are, in units of how far the middle one is from there, and that unit."""
     if is_traced(rows):
         return rows, 1.0
-    xp = array_namespace(rows)
-    squares = sum_squares(rows, axis=1)
-    middle = float(np.median(to_numpy(squares)))
-    if number(xp.max(squares)) > _FAR * middle:
-        most = xp.astype(squares <= middle, rows.dtype)
-        rows = rows - (most @ rows)[None, :] / xp.sum(most)
-        middle = float(np.median(to_numpy(sum_squares(rows, axis=1))))
-    unit = math.sqrt(middle)
+    squares = to_numpy(sum_squares(rows, axis=1))
+    if squares.max() > _FAR * np.median(squares):
+        rows = about_most(rows)
+    unit = math.sqrt(float(np.median(to_numpy(sum_squares(rows, axis=1)))))
     return (rows / unit, unit) if unit > 1e-100 else (rows, 1.0)
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ...._core.arrays import Array, is_traced, take_rows
-from ...._core.linalg import centre, number, require_variation, sum_squares
+from ...._core.arrays import Array, is_traced, take_rows, to_numpy
+from ...._core.linalg import centre, has_far_item, number, require_variation, sum_squares
 from ....errors import InputError
 
 S = TypeVar("S")
@@ -98,9 +98,11 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
     xp = array_namespace(x)
     n, d = x.shape
     c, scale = wide_centred(x, what, centred=centred)
-    eps = float(xp.finfo(x.dtype).eps)
+    far = has_far_item(c)
+    # beside a far item the axes of all others are small: each of these has the precision of its own features
+    eps = float(xp.finfo(xp.float64 if far else x.dtype).eps)
     u, s, vt = xp.linalg.svd(c, full_matrices=False)
-    offset = _offset_rounding(x, scale) if centred else 0.0
+    offset = _offset_rounding(x, scale, far=far) if centred else 0.0
     tolerance = max(eps * max(n, d) * number(s[0]), offset)
     rank = int(xp.sum(xp.astype(s > tolerance, xp.int64)))
     if centred:
@@ -110,13 +112,18 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
             f"{what} is constant to the precision of {x.dtype}: its variation is lost in rounding against its offset. "
             "Leave this layer out, or pass it with its mean removed."
         )
-    return Axes(u[:, :rank], s[:rank], vt[:rank, :] if vectors else None, scale, eps)
+    return Axes(u[:, :rank], s[:rank], vt[:rank, :] if vectors else None, scale, float(xp.finfo(x.dtype).eps))
 
 
-def _offset_rounding(x: Array, scale: float) -> float:
-    """What rounding the offset of `x` leaves in the singular values of the centred features over `scale`."""
+def _offset_rounding(x: Array, scale: float, *, far: bool = False) -> float:
+    """What rounding the offset of `x` leaves in the singular values of the centred features over `scale`.
+
+    An item that is `far` from all others is no offset: the middle one of the items' largest entries counts then.
+    """
     xp, (n, d) = array_namespace(x), x.shape
-    return float(xp.finfo(x.dtype).eps) * number(xp.max(xp.abs(x))) / scale * (n**0.5 + d**0.5)
+    sizes = xp.max(xp.abs(x), axis=1)
+    largest = float(np.median(to_numpy(sizes))) if far else number(xp.max(sizes))
+    return float(xp.finfo(x.dtype).eps) * largest / scale * (n**0.5 + d**0.5)
 
 
 def quick_axes(x: Array, what: str = "x") -> Axes:
