@@ -44,7 +44,7 @@ demo: $(VENV)/.ready-demo
 test: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
-# the short run is in `make test`; cases are the same each time, and the first ones of the long run are the short one's
+# the short run is in `make test`; the cases are the same each time
 TIMES ?= 20
 fuzz: $(VENV)/.ready-dev
 	ISOMORPH_FUZZ=$(TIMES) $(TEST_ENV) $(BIN)/python -m pytest -n 2 -s tests/fuzz $(ARGS)

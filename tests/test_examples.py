@@ -274,6 +274,50 @@ def test_what_is_not_run_is_a_command() -> None:
     assert set(NOT_RUN) <= set(COMMANDS)
 
 
+# ---- the README ------------------------------------------------------------------------------------------------
+
+BLOCKS = re.findall(
+    r"^```(\w*)\n(.*?)^```", (SOURCE.parents[1] / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+)
+LEFT_OUT = {"make demo": "sets up an environment and runs for minutes", "pip install": "sets up an environment"}
+"""First words of the README's blocks that are not run, each with the reason."""
+
+
+def python_blocks(*, models: bool) -> list[str]:
+    return [text for kind, text in BLOCKS if kind == "python" and ("load_encoder" in text) == models]
+
+
+def test_the_readmes_example_on_arrays_runs() -> None:
+    (block,) = python_blocks(models=False)
+    exec(compile(block, "README.md", "exec"), {})
+    assert {p.name for p in Path().iterdir()} == {"classes-a.npz", "classes-b.npz"}
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_readmes_blocks_run_in_their_order_on_files_that_it_shows_how_to_make() -> None:
+    """With 40 emoji in place of 300; nothing else is changed."""
+    (study,) = (text for kind, text in BLOCKS if kind == "toml")
+    Path("study.toml").write_text(study.replace("n=300", "n=40"), encoding="utf-8")
+    try:
+        for block in python_blocks(models=False) + python_blocks(models=True):
+            exec(compile(block.replace("n=300", "n=40"), "README.md", "exec"), {})
+    except FetchError as error:
+        pytest.skip(str(error))
+    (commands,) = (text for kind, text in BLOCKS if not kind and text.startswith("isomorph "))
+    for line in commands.replace("n=300", "n=40").splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "isomorph"
+        invoke(shlex.join(arguments))
+    assert {"report.html", "scan.json", "match.json", "features", "image.npz"} <= {p.name for p in Path().iterdir()}
+
+
+def test_every_block_of_the_readme_is_run_or_left_out_by_name() -> None:
+    others = [text for kind, text in BLOCKS if kind not in ("python", "toml") and not text.startswith("isomorph ")]
+    assert {start for text in others for start in LEFT_OUT if text.startswith(start)} == set(LEFT_OUT)
+    assert len(others) == len(LEFT_OUT), others
+
+
 # ---- the suite itself ------------------------------------------------------------------------------------------
 
 

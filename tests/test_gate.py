@@ -68,7 +68,8 @@ def test_many_items_are_checked_while_a_metric_reads_them_in_a_scan_too(looks, m
     looks.clear()
     iso.scan(x, y, "cka", permutations=0, intervals=False, neighbors=0)
     assert looks.count("layer 'a'") <= 2
-    broken = iso.Layers({"a": np.where(np.arange(240).reshape(60, 4) == 7, np.nan, 1.0 + np.arange(240.0).reshape(60, 4))},
-                        [f"i{k}" for k in range(60)])  # fmt: skip
+    rows = 1.0 + np.arange(240.0).reshape(60, 4)
+    rows[1, 3] = np.nan
+    broken = iso.Layers({"a": rows}, [f"i{k}" for k in range(60)])
     with pytest.raises(iso.InputError, match="1 non-finite value, the first at item 1, feature 3"):
         iso.scan(broken, y, "cka", permutations=0, intervals=False, neighbors=0)

@@ -815,7 +815,7 @@ def test_a_spent_budget_never_leaves_too_few_permutations_to_pass(planted):
 
 
 def test_a_metric_that_is_not_defined_stops_only_itself(planted, tmp_path):
-    x, y = planted
+    _, y = planted
     wide = {"l": np.random.default_rng(0).normal(size=(N, N + 5))}
     found = scan(wide, y, ["cka", "cca", "mutual_knn(k=5)"], permutations=19)
     assert list(found) == ["cka(estimator='unbiased')", "mutual_knn(k=5)"]

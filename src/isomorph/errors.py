@@ -100,7 +100,8 @@ class UnknownNameError(InputError):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
         # a long name is near none; comparing it with each would take long
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if len(name) <= QUOTED else []
+        comparable = isinstance(name, str) and len(name) <= QUOTED
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if comparable else []
         if near:
             suggestion = f"Did you mean {_either(near)}?"
         elif len(names) <= 12:

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from isomorph.encoders import known_models, load_encoder
@@ -83,3 +84,13 @@ def test_an_encoder_is_no_name():
     encoder = load_encoder(torch.nn.Sequential(torch.nn.Flatten()))
     with pytest.raises(InputError, match="loaded already"):
         load_encoder(encoder)
+
+
+@pytest.mark.parametrize("option", ["init", "pooling", "device", "dtype", "side", "modality", "name", "preprocess"])
+@pytest.mark.parametrize("bad", [5, 10**5000, ["a"], np.ones(3), {"a": 1}, b"x"], ids=range(6))
+def test_options_of_another_type_are_refused_by_name(option, bad):
+    torch = pytest.importorskip("torch")
+    options = {"modality": "text", "preprocess": lambda items: torch.ones(len(items), 3)} | {option: bad}
+    with pytest.raises(InputError, match=option) as caught:
+        load_encoder(torch.nn.Sequential(torch.nn.Linear(3, 2)), **options)
+    assert len(str(caught.value)) < 500

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def test_the_result_of_a_plug_in_loads_prints_and_reports_where_the_plug_in_is_n
         """How many neighbours a plug-in of ours shares."""
 
         name = "plug_in"
-        aliases = {}
+        aliases: ClassVar = {}
 
     twin = np.random.default_rng(3).normal(size=sides[0].shape)
     scanned = iso.scan(*sides, PlugIn(k=4), permutations=19, x_baselines={"noise": twin})

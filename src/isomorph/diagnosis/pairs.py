@@ -155,7 +155,7 @@ class UntrainedTwinFeatures(Signature):
         assert case.x is not None  # `missing` checks
         assert case.y is not None
         findings = []
-        for name, twin in case.baselines.items():
+        for twin in case.baselines.values():
             left, right = twin.left, twin.right
             shares = {}
             for spec in self.metrics:

@@ -190,7 +190,7 @@ class OutlierDimensions(LayerSignature):
         typical = float(np.median(used)) if len(used) else 0.0
         out = np.flatnonzero(power > self.ratio * typical) if typical else np.empty(0, dtype=np.int64)
         share = float(power[out].sum() / power.sum()) if power.sum() else 0.0
-        few = len(out) <= max(1, 0.05 * len(power))
+        few = len(out) <= max(1, 0.1 * len(power))
         evidence = {
             "outlier features": ", ".join(map(str, out[np.argsort(-power[out])][:8])) or "none",
             "how many": f"{len(out)} of {len(power)}",

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._core.checks import check_name
+from .._core.files import as_path, reason
 from .._core.packages import cache_dir
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
 from ._base import Encoder, Features
 from ._check import Certificates, certificate_key, check_encoder
 from ._pooling import POOLINGS, check_pooling
@@ -111,6 +113,7 @@ def load_encoder(
     provider = providers.classes[parsed.provider]()
     layers = layers if layers is None or isinstance(layers, str) or not isinstance(layers, Iterable) else list(layers)
     _check_types(layers, probes, store)
+    _check_texts({"init": init, "pooling": pooling, "device": device, "dtype": dtype, "side": side} | options)
     if side is not None and parsed.side is not None and side != parsed.side:
         raise InputError(f"{spec} names the side {parsed.side!r}, and side= {side!r}; say it once.")
     side = side if side is not None else parsed.side
@@ -132,7 +135,7 @@ def load_encoder(
     )
     encoder = provider.load(parsed.id, parsed.revision, chosen, **options)
     if not isinstance(check, bool):
-        raise InputError(f"check={check!r} is neither True nor False.")
+        raise InputError(f"check={quoted(check)} is neither True nor False.")
     if check:
         # a store that is not there yet is not made for this: a plan of a study writes nothing
         kept = [] if store is None or not Path(store).is_dir() else [Path(store)]
@@ -140,6 +143,18 @@ def load_encoder(
     else:
         encoder.checkee.checked = "skipped"
     return encoder
+
+
+def _check_texts(options: Mapping[str, Any]) -> None:
+    """See that options that are texts are some.
+
+    Raises:
+        InputError: naming the option and what was found.
+    """
+    for name in ("init", "pooling", "device", "dtype", "side", "modality", "name", "preprocessing"):
+        check_name(options.get(name), name)
+    if options["device"] is None:
+        raise InputError("device must be a text such as 'cpu' or 'cuda:0', found None.")
 
 
 def _check_types(layers: Any, probes: Any, store: Any) -> None:
@@ -152,11 +167,14 @@ def _check_types(layers: Any, probes: Any, store: Any) -> None:
     if names is not None and (
         not isinstance(names, Iterable) or not (names := list(names)) or not all(isinstance(n, str) for n in names)
     ):
-        raise InputError(f"layers={layers!r} names no layers; give names or glob patterns, such as 'block_*'.")
+        raise InputError(f"layers={quoted(layers)} names no layers; give names or glob patterns, such as 'block_*'.")
     if probes is not None and (isinstance(probes, str) or not isinstance(probes, Sequence)):
-        raise InputError(f"probes={probes!r} is no list of items.")
-    if store is not None and not isinstance(store, (str, os.PathLike)):
-        raise InputError(f"store={store!r} is no path of a folder.")
+        raise InputError(f"probes={quoted(probes)} is no list of items.")
+    if store is not None:
+        try:
+            as_path(store, "store").is_dir()
+        except OSError as error:  # too long a name
+            raise InputError(f"store={quoted(store)} cannot be read: {reason(error)}.") from error
 
 
 def _certify(encoder: Encoder, probes: Sequence[Any] | None, places: Sequence[Certificates]) -> None:
@@ -226,5 +244,5 @@ def _unknown(spec: str, parsed: ModelSpec) -> UnknownNameError:
 
 def _one_of(what: str, value: str, known: Iterable[str]) -> str:
     if value not in tuple(known):
-        raise UnknownNameError(what, str(value), known)
+        raise UnknownNameError(what, value, known)
     return value

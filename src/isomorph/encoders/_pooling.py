@@ -32,7 +32,7 @@ def check_pooling(pooling: str) -> str:
         UnknownNameError: if there is none of that name.
     """
     if pooling not in POOLINGS:
-        raise UnknownNameError("pooling", str(pooling), POOLINGS)
+        raise UnknownNameError("pooling", pooling, POOLINGS)
     return pooling
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..errors import InputError, UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
 from . import _fingerprint
 from ._base import Encoder
 from ._inputs import ImagePreprocessing
@@ -167,6 +167,8 @@ class ModuleEncoder(TorchEncoder):
             )
         if modality not in MODALITIES:
             raise UnknownNameError("modality", modality, MODALITIES)
+        if preprocess is not None and not callable(preprocess):
+            raise InputError(f"preprocess must be a function from items to tensors, found {quoted(preprocess)}.")
         if preprocess is None and modality != "image":
             raise InputError(f"A module for {modality} needs preprocess=…, a function from a list of items to tensors.")
         self._preprocess = preprocess or ImagePreprocessing()

@@ -94,7 +94,32 @@ class Sample:
         """
         v, z = oriented(values, null, distance=distance)
         reached = np.asarray(np.sum(z >= v - slack(v, z), axis=0))
-        own, count = (0 if with_observed else 1), len(z)
+        return cls._of(values, null, reached, complete=complete, with_observed=with_observed)
+
+    @classmethod
+    def counted_in_one(cls, values: Any, drawn: Any, *, distance: bool = False, complete: bool = False) -> Sample:
+        """Scores of any shape, all held against the same re-pairings of one pair of layers.
+
+        Args:
+            values: Scores.
+            drawn: Scores of the re-pairings, (count,).
+            distance: Whether lower scores are more alike.
+            complete: Whether these are all re-pairings that there are, the observed one among them.
+
+        Raises:
+            InputError: if there are none, or a score is not finite.
+        """
+        v, z = (np.asarray(a, dtype=np.float64) for a in (values, np.reshape(drawn, -1)))
+        oriented(np.abs(v).max(initial=0.0), z)  # whose checks are those of all scores
+        sign = -1.0 if distance else 1.0
+        z = np.sort(sign * z)
+        reached = len(z) - np.searchsorted(z, sign * v - slack(sign * v, z.reshape(-1, *(1,) * v.ndim)))
+        null = np.asarray(drawn, dtype=np.float64).reshape(-1, *(1,) * v.ndim)
+        return cls._of(v, null, np.asarray(reached), complete=complete, with_observed=complete)
+
+    @classmethod
+    def _of(cls, values: Any, null: Any, reached: Floats, *, complete: bool, with_observed: bool) -> Sample:
+        own, count = (0 if with_observed else 1), len(null)
         source = f"all {count + own} pairings of the items" if complete else f"{count} sampled permutations"
         mean = np.asarray(null, dtype=np.float64).mean(axis=0)
         if complete and own:

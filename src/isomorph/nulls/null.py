@@ -97,10 +97,8 @@ class Null:
         sample = None
         if self.sample is not None:
             v = np.asarray(score, dtype=np.float64)
-            drawn = np.asarray(self.sample, dtype=np.float64).reshape(-1, *(1,) * v.ndim)
-            null = np.broadcast_to(drawn, (drawn.shape[0], *v.shape))
             complete = self.exact and self.n <= FEW
-            sample = Sample.counted(v, null, distance=self.distance, complete=complete, with_observed=complete)
+            sample = Sample.counted_in_one(v, self.sample, distance=self.distance, complete=complete)
         moments = None if sample is not None and not self.exact else self
         if moments is not None:  # many scores may be held against one null
             score = np.broadcast_to(score, np.broadcast_shapes(np.shape(score), np.shape(self.mean)))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .._core.checks import check_flag
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
 from .._core.settings import Settings
@@ -145,6 +146,7 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
         say: Called with a line about each step.
 
     Raises:
+        InputError: if `study` is none.
         IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
 
     Example:
@@ -159,6 +161,9 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
         vision × text: 1 × 1 layers, cka(estimator='unbiased'): there and current
         60
     """
+    if not isinstance(study, Study):
+        raise InputError(f"study= takes what iso.load_study(…) gives, found {type(study).__name__}.")
+    check_flag(force, "force")
     items = _items(study)
     say(f"{len(items)} items of {study.items}")
     features: _Features = {}
