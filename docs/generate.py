@@ -60,8 +60,13 @@ def _entry(name: str, family: str) -> list[str]:
     if parameters:
         out += ["**Parameters**", "", *_parameters(_prose(parameters, family, name)), ""]
     out += [f"**{title}.** {_prose(_flat(told[title]), family, name)}\n" for title in ("Cost", "Misleads")]
-    out += [*_variants(cls), *_other_names(cls)]
+    out += [*_variants(cls), *_other_names(cls), *_example(told)]
     return [*out, f"**Source.** {_flat(cls().reference)}"]
+
+
+def _example(told: Mapping[str, str]) -> list[str]:
+    """The example of a docstring, which `tests/test_examples.py` runs."""
+    return ["```python", told["Example"], "```", ""] if "Example" in told else []
 
 
 def _facts(m: Metric[Any]) -> list[str]:
@@ -228,7 +233,8 @@ def datasets_page() -> str:
     for name, cls in datasets.REGISTRY.classes.items():
         told = docstring_sections(cls.__doc__ or "")
         parts += [f"## {name}\n", _plain(told[""]), "", "**Parameters**", ""]
-        parts += [*_parameters(_plain(told.get("Attributes", ""))), "", f"**Source.** {_flat(cls.reference)}", ""]
+        parts += [*_parameters(_plain(told.get("Attributes", ""))), "", *_example(told)]
+        parts += [f"**Source.** {_flat(cls.reference)}", ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -240,8 +246,9 @@ def signatures_page() -> str:
     )
     parts = [NOTE, "# Failure signatures\n", about, ""]
     for name, cls in diagnosis.REGISTRY.classes.items():
-        parts += [f"## {name}\n", f"*{cls.asks}*\n", _plain(docstring_sections(cls.__doc__ or "")[""]), ""]
-        parts += [f"**What to do.** {cls.advice}", ""]
+        told = docstring_sections(cls.__doc__ or "")
+        parts += [f"## {name}\n", f"*{cls.asks}*\n", _plain(told[""]), ""]
+        parts += [f"**What to do.** {cls.advice}", "", *_example(told)]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -118,3 +118,18 @@ def test_permutations_stopped_early_decide_as_all_of_them(spec: str, draws: int)
     null = CALIBRATION.stopped_null(m, xs[:1], ys, values, orders)
     computed = CALIBRATION.sampled_null(m, xs[:1], ys, orders) == null
     assert computed.mean() < 0.6, "most permutations need not be computed"
+
+
+def test_every_signature_has_built_cases_with_the_answer_known_and_rates_count_wrong_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signatures = load("signatures")
+    assert set(signatures.FAMILIES) == set(signatures.REGISTRY.classes)
+    cheap = {k: f for k, f in signatures.FAMILIES.items() if not f[2]}
+    for k in set(signatures.FAMILIES) - set(cheap):
+        monkeypatch.delitem(signatures.FAMILIES, k)
+    rates = signatures.measure(3)
+    assert all(rate == (0.0, 0.0) for rate in rates.values()), rates
+    assert "| hubs | 0.000 |" in signatures.page(rates, 3)
+    monkeypatch.setitem(signatures.FAMILIES, "hubs", (*signatures.FAMILIES["hubs"][1::-1], ""))
+    assert signatures.measure(3)["hubs"] == (1.0, 1.0), "swapped families are all wrong"

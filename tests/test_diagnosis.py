@@ -189,6 +189,36 @@ def test_spaces_that_share_a_basis_are_useful_though_no_map_beats_the_identity()
     assert found.quadrant["function"] > 0.5
 
 
+def test_noisy_copies_in_few_dimensions_are_not_useless_though_no_item_can_be_retrieved():
+    rng = np.random.default_rng(11)
+    z = rng.normal(size=(300, 2))
+    x, y = (z + 0.4 * rng.normal(size=z.shape) for _ in range(2))
+    given = {"scan": scan(x, y, ["cka"], permutations=99), "stitch": stitch(x, y, "ridge", **QUICK)}
+    found = diagnose(x, y, **given)
+    assert found.quadrant["uses"]["retrieval"] < 0.2
+    assert found.quadrant["uses"]["reading"] > 0.5
+    assert "similar_but_useless" not in found
+
+
+def test_a_baseline_that_retrieves_as_well_does_not_make_a_map_useless():
+    rng = np.random.default_rng(12)
+    z = rng.normal(size=(300, 12))
+    x, y, twin = (z @ rng.normal(size=(12, 20)) + 0.3 * rng.normal(size=(300, 20)) for _ in range(3))
+    stitched = stitch(x, y, "ridge", x_baselines={"untrained": twin}, **QUICK)
+    assert not stitched["ridge"].above_controls
+    found = diagnose(scan=scan(x, y, ["cka"], permutations=99), stitch=stitched)
+    assert found.quadrant["function"] > 0.8
+    assert "similar_but_useless" not in found
+    assert "untrained_twin" in only("untrained_twin", stitch=stitched)
+
+
+def test_a_use_that_does_not_beat_controls_that_know_nothing_counts_as_none():
+    rng = np.random.default_rng(13)
+    x, y = rng.normal(size=(300, 12)), rng.normal(size=(300, 12))
+    found = diagnose(scan=scan(x, y, ["cka"], permutations=99), stitch=stitch(x, y, "ridge", **QUICK))
+    assert found.quadrant["function"] == 0.0
+
+
 def test_a_gallery_of_few_items_or_one_in_which_all_is_found_is_too_small():
     rng = np.random.default_rng(6)
     z = rng.normal(size=(400, 8))
@@ -246,6 +276,31 @@ def test_an_untrained_twin_that_is_as_good_is_found_in_scan_stitch_and_features(
         ):
             found = only("untrained_twin", **given)
             assert ("untrained_twin" in found) == expected, (found, list(given))
+
+
+def test_a_baseline_keeps_its_own_name(deep):
+    trained, _, as_good, y = deep
+    found = only("untrained_twin", scan=scan(trained, y, "cka", permutations=50, x_baselines={"inputs": as_good}))
+    (finding,) = found["untrained_twin"]
+    assert finding.title == "as good: input statistics for x"
+    assert "input statistics for x" in finding.summary
+    assert "untrained" not in finding.where + finding.summary
+    (finding,) = only(
+        "untrained_twin", scan=scan(trained, y, "cka", permutations=50, x_baselines={"untrained": as_good})
+    )["untrained_twin"]
+    assert (finding.title, finding.where) == ("", "untrained x, scan")
+
+
+def test_early_layers_are_judged_by_all_metrics_whichever_comes_first(deep):
+    trained, twin, _, y = deep
+    found = [
+        only("early_layers", scan=scan(trained, y, metrics, permutations=50, x_baselines={"untrained": twin}))
+        for metrics in (["cka", "mutual_knn(k=10)"], ["mutual_knn(k=10)", "cka"])
+    ]
+    evidence = [f["early_layers"][0].evidence for f in found]
+    assert evidence[0]["how many"] == evidence[1]["how many"]
+    assert "cka" in str(evidence[0]["by"])
+    assert "mutual_knn" in str(evidence[0]["by"])
 
 
 def test_plain_gaussian_features_show_nothing(gauss):

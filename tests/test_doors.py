@@ -75,8 +75,28 @@ def verbs(tmp_path_factory):
     return {f"{v.__qualname__}": (v, a) for v, a in given.items()}
 
 
-NAMES = """scan stitch diagnose extract report power gallery_curve difference false_discovery load_dataset load_result
-metric make_map Layers.from_arrays Layers.load Layers.save FeatureStore Result.save Map.fit Metric.null""".split()
+NAMES = [
+    "scan",
+    "stitch",
+    "diagnose",
+    "extract",
+    "report",
+    "power",
+    "gallery_curve",
+    "difference",
+    "false_discovery",
+    "load_dataset",
+    "load_result",
+    "metric",
+    "make_map",
+    "Layers.from_arrays",
+    "Layers.load",
+    "Layers.save",
+    "FeatureStore",
+    "Result.save",
+    "Map.fit",
+    "Metric.null",
+]
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ NOT_RUN = {"demo": "runs for minutes; tests/end_to_end runs it on the real check
 FETCHED = {"isomorph.datasets.emoji.Emoji", "extract"}
 """What fetches real data or weights."""
 MODELS = {
-    "transformers": "bert", "timm": "vit", "open_clip": "clip", "sentence-transformers": "sentences", "gguf": "tiny.gguf",
-    "onnx": "net.onnx", "tflite": "net.tflite", "diffusers": "unet",
+    "transformers": "bert", "timm": "vit", "open_clip": "clip", "sentence-transformers": "sentences",
+    "gguf": "tiny.gguf", "onnx": "net.onnx", "tflite": "net.tflite", "diffusers": "unet",
 }  # fmt: skip
 """Provider -> what its example calls the tiny model that is made for it."""
 SERVER = "http://localhost:8080/v1"  # what the example of `api` calls the server that is started for it
@@ -208,7 +208,8 @@ def make_files() -> None:
     np.savez("digits.npz", data=inputs, labels=(inputs[:, 0] > 0).astype(np.int64))
     Path("study.toml").write_text(
         "items = \"arrays(paths='features.npz')\"\n"
-        "encoders.a = {model = 'statistics:features', view = 'x'}\nencoders.b = {model = 'statistics:features', view = 'y'}\n"
+        "encoders.a = {model = 'statistics:features', view = 'x'}\n"
+        "encoders.b = {model = 'statistics:features', view = 'y'}\n"
         "scans = [{x = 'a', y = 'b', metrics = ['cka'], permutations = 20}]\n",
         encoding="utf-8",
     )
@@ -296,16 +297,16 @@ def test_the_readmes_example_on_arrays_runs() -> None:
 @pytest.mark.real
 @pytest.mark.slow
 def test_the_readmes_blocks_run_in_their_order_on_files_that_it_shows_how_to_make() -> None:
-    """With 40 emoji in place of 300; nothing else is changed."""
+    """With 150 emoji in place of 300; nothing else is changed."""
     (study,) = (text for kind, text in BLOCKS if kind == "toml")
-    Path("study.toml").write_text(study.replace("n=300", "n=40"), encoding="utf-8")
+    Path("study.toml").write_text(study.replace("n=300", "n=150"), encoding="utf-8")
     try:
         for block in python_blocks(models=False) + python_blocks(models=True):
-            exec(compile(block.replace("n=300", "n=40"), "README.md", "exec"), {})
+            exec(compile(block.replace("n=300", "n=150"), "README.md", "exec"), {})
     except FetchError as error:
         pytest.skip(str(error))
     (commands,) = (text for kind, text in BLOCKS if not kind and text.startswith("isomorph "))
-    for line in commands.replace("n=300", "n=40").splitlines():
+    for line in commands.replace("n=300", "n=150").splitlines():
         program, *arguments = shlex.split(line, comments=True)
         assert program == "isomorph"
         invoke(shlex.join(arguments))

@@ -416,6 +416,37 @@ def test_items_are_copies_only_if_every_layer_gives_them_the_same(planted):
     assert "0 = 2" in scan(label, y, "cka", permutations=19).notes[0]
 
 
+def test_a_mean_that_carries_most_of_the_norm_is_noted_where_a_metric_reads_it(planted):
+    x, y = planted
+    offset = {k: v + 5 for k, v in x.items()}
+    noted = scan(offset, y, ["cka", "mutual_knn(k=5)"], permutations=19).notes
+    assert len(noted) == 1
+    assert "mutual_knn(k=5) read" in noted[0]
+    assert "centered=True" in noted[0]
+    rows = next(iter(offset.values()))
+    share = np.sum(rows.mean(axis=0) ** 2) / np.mean(np.sum(rows**2, axis=1))
+    assert share > 0.9
+    for quiet in (["cka"], ["mutual_knn(k=5, centered=True)"], ["mutual_knn(k=5, similarity='euclidean')"]):
+        assert scan(offset, y, quiet, permutations=19).notes == ()
+    assert scan(x, y, "mutual_knn(k=5)", permutations=19).notes == ()
+
+
+def test_rdms_given_as_features_are_asked_about(planted, capsys):
+    from scipy.spatial.distance import pdist, squareform
+
+    x, y = planted
+    rdm = squareform(pdist(next(iter(x.values()))))
+    noted = scan(rdm, y, "cka", permutations=19).notes
+    assert len(noted) == 1
+    assert "RDMs, by their looks" in noted[0]
+    assert "compare_rdms" in noted[0]
+    capsys.readouterr()
+    make_metric("cka")(rdm, next(iter(y.values())))
+    assert "x: square and symmetric" in capsys.readouterr().err
+    make_metric("cka")(np.exp(-rdm), rdm + 1)  # kernels and others are features like any
+    assert capsys.readouterr().err == ""
+
+
 def test_items_without_a_partner_are_counted_aloud(planted):
     x, y = planted
     left = Layers.from_arrays(x, ids=[f"i{k}" for k in range(N)])

@@ -47,7 +47,7 @@ class Door:
 
     Args:
         name: What the cases are of, for the verdict.
-        seconds: Most seconds of a case.
+        seconds: Most seconds of a case, of the processor's time; three times as many by the clock.
         memory: Most bytes that the process may hold in a case above what it held before.
     """
 
@@ -68,7 +68,7 @@ class Door:
             The answer, or the error of ours that was raised.
         """
         self.cases += 1
-        begun, held = time.perf_counter(), _peak(reset=True)
+        begun, held = time.process_time(), _peak(reset=True)
         answer: Any = None
         try:
             with _alarm(self.seconds), warnings.catch_warnings():
@@ -86,7 +86,7 @@ class Door:
             self.fail(f"still at work after {self.seconds:.0f} s", case)
         except (Exception, SystemExit) as error:
             self.fail(f"{type(error).__name__} at {_place(error)}: {' '.join(str(error).split())[:120]}", case)
-        took, grown = time.perf_counter() - begun, _peak() - held
+        took, grown = time.process_time() - begun, _peak() - held
         if took > self.seconds:
             self.fail(f"took more than {self.seconds:.0f} s", case)
         if grown > self.memory:
@@ -152,7 +152,14 @@ class Door:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
+    begun, used = time.perf_counter(), time.process_time()
+
     def ring(*_: Any) -> None:
+        passed, worked = time.perf_counter() - begun, time.process_time() - used
+        # on a machine that is shared a case that works may take longer by the clock; one that waits may not
+        if 0.02 * passed < worked < seconds and passed < 3 * seconds:
+            signal.setitimer(signal.ITIMER_REAL, seconds / 20)
+            return
         raise Hang
 
     if threading.current_thread() is not threading.main_thread():

@@ -153,3 +153,16 @@ def test_constant_features_are_refused(spec: str) -> None:
     _, y = data(30, 8, 3)
     with pytest.raises(InputError, match="constant"):
         make_map(spec).fit(np.ones((30, 4)), y)
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 20), (30, 50)])
+def test_a_single_fit_makes_no_forms_for_further_outcomes_and_gives_the_same(n: int, d: int) -> None:
+    x, y = data(n, d, 7)
+    alone, shared = Ridge().fit(x, y), Ridge()
+    factor = shared.factor(x)
+    shared.fit(x, y, factor=factor)
+    assert factor.shared
+    assert alone.penalty_ == shared.penalty_
+    np.testing.assert_allclose(alone.loo_errors_, shared.loo_errors_, rtol=1e-10)
+    np.testing.assert_allclose(alone.coef_, shared.coef_, rtol=1e-9, atol=1e-12)
+    assert not Ridge()._factor_once(x).shared

@@ -62,3 +62,25 @@ def test_one_pair_is_refused(rotated: tuple[np.ndarray, ...]) -> None:
     x, _, y = rotated
     with pytest.raises(InputError, match="at least 2 pairs, found 1"):
         Orthogonal().fit(x[:1], y[:1])
+
+
+@pytest.mark.parametrize(("n", "d_x", "d_y"), [(12, 80, 50), (12, 5, 50), (12, 50, 5), (12, 13, 12)])
+@pytest.mark.parametrize("kind", [Orthogonal, Procrustes])
+def test_few_wide_pairs_are_fitted_in_what_they_span_and_give_what_the_whole_gives(
+    kind: type[Orthogonal], n: int, d_x: int, d_y: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(n, d_x)), rng.normal(size=(n, d_y))
+    xc, yc = x - x.mean(axis=0), y - y.mean(axis=0)
+    left, s, right = np.linalg.svd(xc.T @ yc, full_matrices=False)
+    rank = min(n - 1, d_x, d_y)
+    scale = s[:rank].sum() / (xc**2).sum() if kind is Procrustes else 1.0
+    sizes = []
+    svd = np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda m, **k: (sizes.append(m.shape), svd(m, **k))[1])
+    fitted = kind().fit(x, y)
+    assert sizes == [(min(n, d_x), min(n, d_y))]
+    assert fitted.rank_ == rank
+    np.testing.assert_allclose(fitted.coef_, scale * left[:, :rank] @ right[:rank], atol=1e-12)
+    back = fitted.inverse()
+    np.testing.assert_allclose(back.coef_, fitted.coef_.T / scale**2, atol=1e-12)

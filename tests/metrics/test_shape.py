@@ -7,7 +7,7 @@ import pytest
 
 from isomorph.errors import InputError
 from isomorph.metrics import metric
-from isomorph.metrics._engines.spectra.axes import nuclear_norm
+from isomorph.metrics._engines.spectra.axes import nuclear_norm, principal_axes, quick_axes
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -167,3 +167,29 @@ def test_a_distance_says_so_by_its_name() -> None:
     for name in ("procrustes_distance", "shape_distance", "riemannian_distance", "gulp_distance"):
         assert metric(name).distance
     assert not metric("procrustes").distance
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 8), (20, 50), (30, 30)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("spread", [1.0, 1e-4])
+def test_quick_axes_are_the_principal_axes(n: int, d: int, dtype: type, spread: float) -> None:
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((n, d)) * np.geomspace(1, spread, d) + 3).astype(dtype)
+    quick, known = quick_axes(x), principal_axes(x)
+    assert quick.rank == known.rank
+    np.testing.assert_allclose(quick.s, known.s, rtol=1e-10)
+    np.testing.assert_allclose(quick.u @ quick.u.T, known.u @ known.u.T, atol=1e-9)
+
+
+def test_quick_axes_leave_ill_conditioned_layers_to_the_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
+    from isomorph.metrics._engines.spectra import axes
+
+    asked = []
+    monkeypatch.setattr(axes, "principal_axes", lambda x, what: asked.append(what))
+    rng = np.random.default_rng(0)
+    well = rng.standard_normal((60, 6))
+    quick_axes(well)
+    assert not asked
+    quick_axes(well * np.geomspace(1, 1e-3, 6))
+    quick_axes(np.c_[well, well[:, :1]])
+    assert len(asked) == 2

@@ -230,3 +230,29 @@ def test_rtd_sees_a_ring_cut_open() -> None:
     ring = np.c_[np.cos(angle), np.sin(angle)]
     assert metric("rtd")(ring, np.c_[angle, angle]) > 0.5
     assert metric("rtd")(ring, 3 * ring[:, ::-1]) == pytest.approx(0, abs=1e-12)
+
+
+def test_distance_correlation_of_three_items_is_that_of_dcors_tests() -> None:
+    x, y = [[1, 2, 3], [4, 5, 6], [7, 8, 9]], [[7, 3, 6], [2, 1, 4], [3, 8, 1]]
+    squared = metric("distance_correlation(estimator='biased_squared')")
+    assert squared(x, y) == pytest.approx(0.93387, abs=1e-5)
+    assert metric("dcor")(x, y) ** 2 == pytest.approx(squared(x, y), rel=1e-12)
+    assert squared.null(x, y).p_value(squared(x, y)) == pytest.approx(2 / 6), "all six pairings, two of which tie"
+    with pytest.raises(InputError, match="at least 4"):
+        metric("distance_correlation(estimator='unbiased')")(x, y)
+
+
+def test_twonn_names_its_estimator_and_has_the_unbiased_one() -> None:
+    x = cloud(30)
+    near = np.sort(distances(x), axis=1)[:, 1:3]
+    total = np.log(near[:, 1] / near[:, 0]).sum()
+    assert statistics.twonn_dimension(x, estimator="maximum_likelihood") == pytest.approx(30 / total, rel=1e-12)
+    assert statistics.twonn_dimension(x, estimator="unbiased") == pytest.approx(29 / total, rel=1e-12)
+    with pytest.raises(InputError, match="estimator='linear'"):
+        statistics.twonn_dimension(x, estimator="linear")
+    # over many samples the one is unbiased and the other is not, if the ratios are independent
+    rng = np.random.default_rng(0)
+    d = 4 * np.ones(4000)
+    totals = (rng.standard_exponential((4000, 8)) / d[:, None]).sum(axis=1)
+    assert np.mean(7 / totals) == pytest.approx(4, rel=0.03)
+    assert np.mean(8 / totals) > 4.3

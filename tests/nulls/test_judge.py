@@ -1,5 +1,6 @@
 """The one rule that decides which p a score gets, and every place that shows one."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import isomorph as iso
 from isomorph.errors import InputError
 from isomorph.nulls import Null, Sample, judge
+from isomorph.nulls.null import TAIL_FROM
 from isomorph.significance import Design, judge_block, orders_for, sampled_p
 
 EXACT = Null(0.0, 0.01, 0.0, True, 100, "exact moments")
@@ -112,3 +114,56 @@ def test_a_held_out_score_too_is_held_against_its_sample(monkeypatch):
 def test_scores_far_below_do_not_make_others_equal():
     drawn = np.concatenate([[-1e7], np.linspace(0.1, 0.2, 18)])
     assert sampled_p(0.3, drawn) == 1 / 20
+
+
+def test_among_few_items_no_tail_is_taken_for_known() -> None:
+    rng = np.random.default_rng(0)
+    metric = iso.metric("cka")
+    for n in (8, TAIL_FROM - 1, TAIL_FROM):
+        x, y = rng.normal(size=(2, n, 3))
+        null = metric.null(x, y)
+        assert null.exact
+        assert null.tail_known == (n >= TAIL_FROM)
+        assert ("9,999 sampled" in null.source) == (n < TAIL_FROM)
+        bound = metric.null(x, y, permutations=0)
+        z = (0.5 - bound.mean) / bound.std
+        expected = 1 / (1 + z**2) if n < TAIL_FROM else bound.tail_p(0.5)
+        assert bound.p_value(0.5) == pytest.approx(expected)
+    few = iso.scan(x[:10], y[:10], "cka", permutations=99)["cka"]
+    assert f"fewer than {TAIL_FROM} items" in few.null
+    assert "from 99 sampled permutations" in few.null
+    assert few.p_value[0, 0] == pytest.approx(np.round(few.p_value[0, 0] * 100) / 100), "counted among 99 and itself"
+    alone = iso.scan(x[:10], y[:10], "cka", permutations=0)["cka"]
+    assert "the bound 1 / (1 + z²)" in alone.null
+
+
+@pytest.mark.parametrize("n", [8, 9])
+@pytest.mark.parametrize("spec", ["cka(estimator='biased')", "rsa(dissimilarity='euclidean', comparison='pearson')"])
+def test_the_p_of_few_items_keeps_its_level_where_the_tail_does_not(spec: str, n: int) -> None:
+    metric = iso.metric(spec)
+    tails = []
+    for seed in range(6):
+        rng = np.random.default_rng([n, seed])
+        x, y = rng.standard_t(3, (2, n, 4))
+        xs, ys = [metric.prepare(x)], [metric.prepare(y)]
+        orders = np.stack([rng.permutation(n) for _ in range(6000)])
+        scores = np.array([s[0, 0] for s in metric.compare_permuted(xs, ys, orders)])
+        null = metric.null(x, y)
+        share = np.mean(null.p_value(scores) <= 0.05)
+        assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 * (1 / 6000 + 1 / 9999))
+        tails.append(np.mean(dataclasses.replace(null, tail_from=0).tail_p(scores) <= 0.05))
+    assert max(tails) > 0.06, "the tail alone rejects too often here"
+
+
+def test_scores_of_any_shape_held_against_one_null_are_counted_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    drawn = np.round(rng.normal(size=400), 2)  # with ties
+    values = np.round(rng.normal(size=(3, 5)), 2)
+    for distance in (False, True):
+        one = Sample.counted_in_one(values, drawn, distance=distance)
+        null = np.broadcast_to(drawn[:, None, None], (400, 3, 5))
+        many = Sample.counted(values, null, distance=distance)
+        np.testing.assert_array_equal(one.p_value, many.p_value)
+        np.testing.assert_array_equal(one.reached, many.reached)
+    with pytest.raises(iso.InputError, match="finite"):
+        Sample.counted_in_one([0.0, np.nan], drawn)

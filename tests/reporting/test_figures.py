@@ -102,6 +102,17 @@ def test_the_chance_level_is_marked_on_the_colour_bar_and_best_is_framed(make_al
     assert any(t and t.startswith("best pair 0.350; p of the maximum") for t in texts)
 
 
+def test_where_pairs_differ_in_chance_each_cell_has_its_own_and_the_bar_says_the_range(make_alignment):
+    made = make_alignment()
+    chance = np.linspace(0.02, 0.12, made.values.size).reshape(made.shape)
+    figure = heatmap(dataclasses.replace(made, chance=chance), "x", "y", "f").standalone()
+    root = ET.fromstring(figure)
+    assert "chance 0.020 to 0.120 by pair" in [e.text for e in root.iter(f"{SVG}text")]
+    titles = [e.text or "" for e in root.iter(f"{SVG}title")]
+    for value in chance.ravel():
+        assert any(f"chance {value:.3f}" in t for t in titles)
+
+
 def test_charts_hold_every_line_with_its_own_mark():
     series = [
         Series("trained", [0, 1], [0.1, 0.4], 0, [False, True], ([0.0, 0.3], [0.2, 0.5])),

@@ -53,7 +53,7 @@ def test_the_answer_gives_score_chance_and_the_p_of_the_maximum(tmp_path, make_s
     page = read_page(report(make_scan(), tmp_path / "r.html"))
     assert "More alike than chance (a moderate effect)." in page.text
     assert re.search(
-        r"mutual_knn\(k=10\) is 0\.350, chance 0\.050 \(7\.0 ×\); p of the maximum over 20 pairs", page.text
+        r"mutual_knn: 0\.350, chance 0\.050 \(7\.0.×\), a moderate effect; p of the maximum over 20 pairs", page.text
     )
     assert "n = 60" in page.text
     assert "permutations = 1,000" in page.text

@@ -8,7 +8,16 @@ import pytest
 from isomorph.reporting import report as report_with_figures
 from isomorph.reporting._section import Context
 from isomorph.reporting._text import signed
-from isomorph.reporting.sections._verdict import answer, baseline_label, comparisons, in_order, side_label, summed_up
+from isomorph.reporting.sections._verdict import (
+    answer,
+    baseline_label,
+    comparisons,
+    in_order,
+    map_mark,
+    scan_marks,
+    side_label,
+    summed_up,
+)
 from isomorph.results import load_result
 
 report = functools.partial(report_with_figures, figures=False)
@@ -212,6 +221,18 @@ def test_baselines_are_named_by_what_they_stand_in_for(make_scan):
         "first model untrained", "second model untrained", "input statistics for first",
         "shuffled for second model", "plain",
     ]  # fmt: skip
+
+
+def test_a_marker_means_one_thing_whatever_else_is_on_the_page(make_scan):
+    twin = make_scan()
+    few = make_scan(baselines={"inputs y": twin, "untrained y": twin})
+    many = make_scan(baselines={n: twin for n in ("untrained x", "untrained y", "inputs x", "inputs y", "other x")})
+    tops = make_scan(ceilings={"seed x": 0.5, "seed y": 0.5})
+    alone, together = scan_marks([few]), scan_marks([many, few, tops])
+    assert alone == {k: together[k] for k in alone}
+    assert len(set(together.values())) == len(together) == 7
+    assert 0 not in together.values(), "that of the score itself"
+    assert not {map_mark(k) for k in range(9)} & set(together.values())
 
 
 def test_the_difference_is_shown_as_saved_not_as_a_difference_of_what_is_shown(make_scan):

@@ -266,5 +266,12 @@ def _bar_class() -> Any:
     else:  # tqdm.auto silences warnings while it is imported, which is not safe beside other threads
         from tqdm.std import tqdm
 
-    # without tqdm's watching thread, which mends intervals that are not used here
-    return type("Bar", (tqdm,), {"monitor_interval": 0})
+    class Bar(tqdm):  # type: ignore[misc]  # tqdm is not typed
+        monitor_interval = 0  # without tqdm's watching thread, which mends intervals that are not used here
+
+        def refresh(self, nolock: bool = False, lock_args: Any = None) -> Any:
+            # tqdm's own never lets go of its lock if Ctrl-C comes while it draws, and the timer of a bar waits for it
+            with nullcontext() if nolock else self.get_lock():
+                return super().refresh(nolock=True)
+
+    return Bar

@@ -25,7 +25,8 @@ class ModelFacts:
         megabytes: Size of the download; 0 if nothing is downloaded.
 
     Example:
-        >>> facts = {f.spec: f for f in iso.encoders.known_models()}["bundled:minilm-l6"]
+        >>> from isomorph.encoders import known_models
+        >>> facts = {f.spec: f for f in known_models()}["bundled:minilm-l6"]
         >>> facts.modality, facts.licence
         ('text', 'Apache-2.0')
     """

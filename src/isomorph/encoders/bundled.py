@@ -74,9 +74,9 @@ class Bundled(Provider):
 
     Example:
         >>> import isomorph as iso
-        >>> encoder = iso.load_encoder("bundled:whisper-tiny.en", init="random")  # the untrained twin needs no download
-        >>> encoder.modality, encoder.layers
-        ('audio', ('embedding', 'block_01', 'block_02', 'block_03', 'block_04', 'final_norm'))
+        >>> encoder = iso.load_encoder("bundled:efficientnet-lite0", init="random")  # this twin needs no download
+        >>> encoder.modality, encoder.n_parameters, encoder.layers[-1]
+        ('image', 4652008, 'head')
     """
 
     name: ClassVar[str] = "bundled"

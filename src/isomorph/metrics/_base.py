@@ -13,12 +13,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from .._core.arrays import Array, as_features, as_pair, to_numpy
+from .._core.arrays import Array, as_features, as_pair, is_traced, to_numpy
 from .._core.linalg import centre, require_variation
+from .._core.progress import notice
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.judge import FEW, every_order
+from ._engines.rdms.stacks import is_square_rdm
 
 State = TypeVar("State")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -231,6 +233,7 @@ class Metric(ABC, Generic[State]):
             InputError: if the inputs are not two representations of the same items, or are too few.
         """
         x, y = as_pair(x, y, min_items=self.min_items, unread=self.streams)
+        _tell_rdms(x, y)
         return self.compare([self.prepare(x)], [self.prepare(y)])[0, 0]
 
     def __call__(self, x: Any, y: Any) -> float:
@@ -244,7 +247,7 @@ class Metric(ABC, Generic[State]):
             InputError: if the inputs are not two representations of the same items, are too few, or if the metric
                 is not defined on them.
         """
-        return self._finite(float(to_numpy(self.score(x, y))))
+        return float(self._finite(float(to_numpy(self.score(x, y)))))
 
     def _finite(self, value: Any) -> Any:
         """Pass what is a number.
@@ -369,6 +372,18 @@ class Metric(ABC, Generic[State]):
 
     def __str__(self) -> str:
         return self.spec
+
+
+def _tell_rdms(x: Array, y: Array) -> None:
+    """Ask whether square symmetric features with a zero diagonal are meant as features."""
+    square = [z.ndim == 2 and z.shape[0] == z.shape[1] and not is_traced(z) for z in (x, y)]
+    rdms = [name for name, z, look in zip("xy", (x, y), square, strict=True) if look and is_square_rdm(to_numpy(z))]
+    if rdms:
+        notice(
+            f"{' and '.join(rdms)}: square and symmetric with a zero diagonal, as RDMs are, and read as features: each "
+            "item's dissimilarities to all others. If RDMs are meant, compare them with "
+            "isomorph.metrics.rdm.compare_rdms(x, y)."
+        )
 
 
 def check_layer(x: Any, name: str, metric: Metric[Any]) -> Array:

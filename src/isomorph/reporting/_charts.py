@@ -9,6 +9,7 @@ from itertools import groupby
 
 from ._svg import Figure, fit, line, path, tag, text, text_width, tick_text, ticks
 
+STYLES = 14
 _WIDTH, _PLOT_H, _LEFT, _RIGHT = 330.0, 190.0, 46.0, 14.0
 
 
@@ -20,7 +21,7 @@ class Series:
         label: Its name in the legend.
         x: Positions.
         y: Heights.
-        style: ``"chance"`` or the number of a line style, 0 to 5.
+        style: ``"chance"`` or the number of a line style, 0 to `STYLES` - 1.
         filled: Which markers are filled; none are drawn for chance.
         band: Lower and upper bounds, NaN where a point has none, or None.
     """
@@ -35,13 +36,17 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of a dot plot: a score with its interval, its chance level and its baselines."""
+    """One row of a dot plot: a score with its interval, its chance level and its baselines.
+
+    A baseline is a label and a value, and the number of its style if that means something elsewhere on the page; by
+    default they are told apart by their order.
+    """
 
     label: str
     value: float
     chance: float
     passing: bool
-    baselines: Sequence[tuple[str, float]] = ()
+    baselines: Sequence[tuple[str, float] | tuple[str, float, int]] = ()
     interval: tuple[float, float] | None = None
 
 
@@ -104,8 +109,9 @@ def dot_plot(
         what: What the disc is, in the legend.
         span: What the axis must show at least, such as all of [0, 1] for shares; None fits it to the scores.
     """
-    names = list(dict.fromkeys(label for row in rows for label, _ in row.baselines))
-    shown = [v for row in rows for v in [row.value, row.chance, *(b for _, b in row.baselines), *(row.interval or ())]]
+    names = list(dict.fromkeys(b[0] for row in rows for b in row.baselines))
+    styles = {b[0]: b[2] if len(b) > 2 else 1 + names.index(b[0]) % 5 for row in rows for b in row.baselines}
+    shown = [v for row in rows for v in [row.value, row.chance, *(b[1] for b in row.baselines), *(row.interval or ())]]
     low, high = _domain([*shown, *(span or ())])
     left, right, top, pitch = 6.0, 14.0, 26.0, 38.0
 
@@ -124,12 +130,12 @@ def dot_plot(
         body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
         if row.interval is not None:
             body.append(line(px(row.interval[0]), y, px(row.interval[1]), y, "whisker"))
-        for label, value in row.baselines:
-            body.append(_marker(px(value), y, 1 + names.index(label) % 5, True))
+        for label, value, *_ in row.baselines:
+            body.append(_marker(px(value), y, styles[label], True))
         body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
     entries: list[tuple[str, int | str]] = [(what, 0), ("chance", "tick")]
     entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
-    entries += [(label, 1 + k % 5) for k, label in enumerate(names)]
+    entries += [(label, styles[label]) for label in names]
     legend, height = _legend(entries, bottom + 34, lines=False)
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
 
@@ -167,14 +173,23 @@ def _marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str
     class_ = f"m{style}" if filled else f"m{style} hollow"
     if style == 0:
         return tag("circle", cx=x, cy=y, r=r, class_=class_)
-    d = 1.4 * r
+    d, h = 1.4 * r, 0.45 * r
+    plus = (
+        f"M{x - h:.2f} {y - d:.2f}h{2 * h:.2f}v{d - h:.2f}h{d - h:.2f}v{2 * h:.2f}h{h - d:.2f}v{d - h:.2f}h{-2 * h:.2f}"
+    )
+    plus += f"v{h - d:.2f}h{h - d:.2f}v{-2 * h:.2f}h{d - h:.2f}z"
+    glass = f"M{x - r:.2f} {y - r:.2f}h{2 * r:.2f}l{-2 * r:.2f} {2 * r:.2f}h{2 * r:.2f}z"
     shape = {
         1: f"M{x - r:.2f} {y - r:.2f}h{2 * r:.2f}v{2 * r:.2f}h{-2 * r:.2f}z",
         2: f"M{x:.2f} {y - r * 1.3:.2f}l{r * 1.3:.2f} {r * 2.2:.2f}h{-2.6 * r:.2f}z",
         3: f"M{x:.2f} {y - d:.2f}l{d:.2f} {d:.2f}l{-d:.2f} {d:.2f}l{-d:.2f} {-d:.2f}z",
         4: f"M{x:.2f} {y + r * 1.3:.2f}l{r * 1.3:.2f} {-r * 2.2:.2f}h{-2.6 * r:.2f}z",
         5: f"M{x - r:.2f} {y - r:.2f}l{2 * r:.2f} {2 * r:.2f}m0 {-2 * r:.2f}l{-2 * r:.2f} {2 * r:.2f}",
-    }[style]
+        6: plus,
+        7: glass,
+        8: plus,
+        9: glass,
+    }[6 + style % 4 if style > 9 else style]
     return tag("path", d=shape, class_=class_)
 
 

@@ -261,14 +261,15 @@ def _color_bar(alignment: Alignment, plan: _Plan) -> str:
 
 
 def _chance_mark(alignment: Alignment, plan: _Plan, x0: float, y0: float, width: float, height: float) -> str:
-    """A triangle at the mean chance level, with a bracket over its range where pairs differ."""
+    """A triangle at the mean chance level; where pairs differ, a bracket over its range and both ends in words."""
     chance = alignment.chance[np.isfinite(alignment.chance)].astype(float)
     if not chance.size:
         return ""
     at, low, high = (x0 + width * plan.share(float(v)) for v in (chance.mean(), chance.min(), chance.max()))
     spread = line(low, y0 - 1.5, high, y0 - 1.5, "axis") if abs(high - low) > 3 else ""
     triangle = tag("path", d=f"M{at:.2f} {y0:.2f}l-4 -6h8z", class_="tri")
-    words = f"chance {number(float(chance.mean()))}"
+    ends = [number(float(v)) for v in (chance.min(), chance.max())]
+    words = f"chance {number(float(chance.mean()))}" if ends[0] == ends[1] else f"chance {ends[0]} to {ends[1]} by pair"
     right = at + 8 + text_width(words, 10) < plan.width
     label = text(at + 7 if right else at - 7, y0 - 4, words, class_="small" if right else "small end")
     through = line(at, y0, at, y0 + height, "axis")

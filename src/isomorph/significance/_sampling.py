@@ -34,10 +34,11 @@ class Sequential:
         sampled: Permutations that were drawn in all.
 
     Example:
+        >>> from isomorph.significance import permutations
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
         >>> metric = iso.metric("mutual_knn(k=5)")
         >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
-        >>> orders = iso.significance.permutations(60, 999, seed=0)
+        >>> orders = permutations(60, 999, seed=0)
         >>> found = sequential(metric, xs, ys, metric.compare(xs, [metric.prepare(noise[::-1])]), orders)
         >>> found.sampled, round(found.p_value.item(), 2)  # like chance: settled long before 999
         (16, 0.67)
@@ -75,10 +76,11 @@ def sampled_null(
         InputError: if a permuted score is not finite, or the metric yields another number of scores.
 
     Example:
+        >>> from isomorph.significance import permutations
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
         >>> metric = iso.metric("mutual_knn(k=5)")
         >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
-        >>> orders = iso.significance.permutations(60, 99, seed=0)
+        >>> orders = permutations(60, 99, seed=0)
         >>> null = sampled_null(metric, xs, ys, orders)
         >>> null.shape, round(float(null.mean()), 2)
         ((99, 1, 1), 0.09)
@@ -114,10 +116,11 @@ def seconds_per_permutation(
         trial: How many orders to time.
 
     Example:
+        >>> from isomorph.significance import permutations
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
         >>> metric = iso.metric("mutual_knn(k=5)")
         >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
-        >>> orders = iso.significance.permutations(60, 3, seed=0)
+        >>> orders = permutations(60, 3, seed=0)
         >>> 0 < seconds_per_permutation(metric, xs, ys, orders) < 10
         True
     """
@@ -170,10 +173,11 @@ def sequential(
         InputError: if `exceedances` is not positive, if shapes do not fit, or if a score is not finite.
 
     Example:
+        >>> from isomorph.significance import permutations
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
         >>> metric = iso.metric("mutual_knn(k=5)")
         >>> xs, ys = [metric.prepare(x)], [metric.prepare(x + noise)]
-        >>> orders = iso.significance.permutations(60, 200, seed=0)
+        >>> orders = permutations(60, 200, seed=0)
         >>> found = sequential(metric, xs, ys, metric.compare(xs, ys), orders)
         >>> found.sampled, round(found.p_value.item(), 3)  # far above chance: all are needed
         (200, 0.005)

@@ -47,7 +47,7 @@ class Step:
 
     Example:
         >>> # after the example of `load_study`
-        >>> step = iso.study.plan(study)[-1]
+        >>> step = plan(study)[-1]
         >>> step.name, step.state
         ('report', 'to do')
     """
@@ -94,7 +94,7 @@ def plan(study: Study) -> list[Step]:
 
     Example:
         >>> # after the example of `load_study`
-        >>> [(step.name.split(" ")[0], step.state) for step in iso.study.plan(study)]
+        >>> [(step.name.split(" ")[0], step.state) for step in plan(study)]
         [('items', 'done'), ('extract', 'to do'), ('extract', 'to do'), ('scan', 'to do'), ('report', 'to do')]
     """
     items = _items(study)

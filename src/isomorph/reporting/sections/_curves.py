@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...results import Alignment, Scan
+from ...results import BASELINE, CEILING, Alignment, Scan
 from .._charts import Series, line_chart
 from .._heatmap import best_cell, passes
 from .._sizes import size_chart
@@ -16,7 +16,15 @@ from .._text import layer_labels, printable
 from ._verdict import ceiling_label
 
 
-def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: Mapping[str, str]) -> Iterator[Figure]:
+def curves(
+    alignment: Alignment,
+    scan: Scan,
+    x: str,
+    y: str,
+    stem: str,
+    labels: Mapping[str, str],
+    marks: Mapping[tuple[str, str], int],
+) -> Iterator[Figure]:
     """One chart a side that has two layers or more.
 
     Every point and its chance level belong to one pair of layers: the other side is held at the layer of the best
@@ -30,6 +38,7 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: 
         y: Short name of `y`.
         stem: Stem of the figures' file names.
         labels: Name of each baseline -> what to call it.
+        marks: Role and label of each baseline and ceiling -> the number of its style.
     """
     best = best_cell(alignment)
     for axis, (name, other) in enumerate(((x, y), (y, x))):
@@ -38,14 +47,14 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: 
         held = (alignment.y_layers, alignment.x_layers)[axis][best[1 - axis]]
         series = [_series(alignment, axis, held, name, 0)]
         series.append(_chance(alignment, axis, held))
-        for k, (label, baseline) in enumerate(scan.baselines.items()):
+        for label, baseline in scan.baselines.items():
             twin = baseline.alignments.get(alignment.metric)
             if twin is None:
                 continue
             if (twin.x_layers, twin.y_layers)[axis] == (alignment.x_layers, alignment.y_layers)[axis]:
-                series.append(_series(twin, axis, held, labels[label], 1 + k % 5))
+                series.append(_series(twin, axis, held, labels[label], marks[BASELINE, label]))
             else:
-                series.append(_level(twin, axis, held, labels[label], 1 + k % 5))
+                series.append(_level(twin, axis, held, labels[label], marks[BASELINE, label]))
         shown, _ = layer_labels((alignment.y_layers, alignment.x_layers)[axis], width=24)
         label = shown[best[1 - axis]]
         side = "xy"[axis]
@@ -59,21 +68,24 @@ def curves(alignment: Alignment, scan: Scan, x: str, y: str, stem: str, labels: 
         )
 
 
-def gallery_curve(alignment: Alignment, scan: Scan, stem: str) -> Iterator[Figure]:
+def gallery_curve(
+    alignment: Alignment, scan: Scan, stem: str, marks: Mapping[tuple[str, str], int]
+) -> Iterator[Figure]:
     """The score of the best pair against the number of items, beside those of the ceilings.
 
     Args:
         alignment: One metric of the scan.
         scan: The scan, for its ceilings.
         stem: Stem of the figures' file names.
+        marks: As for `curves`.
     """
     if alignment.gallery is None or len(alignment.gallery["n"]) < 2:
         return
     series = [_over_items("best pair", alignment.gallery, 0)]
-    for k, (name, ceiling) in enumerate(sorted(scan.ceilings.items())):
+    for name, ceiling in sorted(scan.ceilings.items()):
         top = ceiling.alignments.get(alignment.metric)
         if top is not None and top.gallery is not None:
-            series.append(_over_items(f"ceiling: {ceiling_label(name, scan)}", top.gallery, 1 + k % 5))
+            series.append(_over_items(f"ceiling: {ceiling_label(name, scan)}", top.gallery, marks[CEILING, name]))
     series.append(Series("chance", series[0].x, [float(v) for v in alignment.gallery["chance"]], "chance"))
     words = "; ".join(f"{s.label}: " + ", ".join(f"{n:.0f} items {v:.3f}" for n, v in _points(s)) for s in series)
     heading = f"{alignment.metric.partition('(')[0]} against the number of items"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from ...results import (
+    CEILING,
     EQUIVALENT,
     LESS,
     MORE,
@@ -115,6 +116,45 @@ def side_label(condition: Condition) -> str:
     which = ("first", "second")[_SIDES[condition.side]]
     known = {"untrained": f"{which} model untrained", "inputs": f"input statistics for {which}"}
     return known.get(stem, f"{stem} for {which} model")
+
+
+_MARKS = {
+    ("untrained", "x"): 1,
+    ("untrained", "y"): 2,
+    ("inputs", "x"): 3,
+    ("inputs", "y"): 4,
+    (CEILING, "x"): 6,
+    (CEILING, "y"): 7,
+}
+_FREE = (5, 8, 9)
+_MAPS = (0, 10, 11, 12, 13)
+
+
+def marks(conditions: Iterable[Condition]) -> dict[tuple[str, str], int]:
+    """Role and label of every baseline and ceiling of a page -> the number of its style.
+
+    A marker and its color mean one thing wherever they are: untrained twins, input statistics and ceilings of either
+    side have theirs on every page; what else there is takes what is left, in the order of its labels.
+    """
+    found, rest = {}, set()
+    for c in conditions:
+        known = _MARKS.get((CEILING if c.role == CEILING else c.name, c.side))
+        if known is None:
+            rest.add((c.role, c.label))
+        else:
+            found[c.role, c.label] = known
+    return found | {key: _FREE[k % len(_FREE)] for k, key in enumerate(sorted(rest))}
+
+
+def scan_marks(scans: Sequence[Scan]) -> dict[tuple[str, str], int]:
+    """`marks` of all scans of a page."""
+    baselines = (s.baseline(label) for s in scans for label in s.baselines)
+    return marks([*baselines, *(s.ceiling(label) for s in scans for label in s.ceilings)])
+
+
+def map_mark(k: int) -> int:
+    """The style of the k-th map of a stitch: shades of what is measured, none that a baseline has."""
+    return _MAPS[k] if k < len(_MAPS) else _MAPS[1 + (k - 1) % (len(_MAPS) - 1)]
 
 
 def ceiling_label(name: str, scan: Scan) -> str:

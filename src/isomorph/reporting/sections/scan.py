@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...results import Alignment, Scan, listed
+from ...results import BASELINE, CEILING, Alignment, Scan, listed
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
 from .._heatmap import heatmap, passes
@@ -27,11 +27,13 @@ from ._verdict import (
     level,
     passing,
     permuted_pairs,
+    scan_marks,
     side_label,
     span,
     summed_up,
 )
 
+Marks = Mapping[tuple[str, str], int]
 _COLUMNS = (
     *("x", "y", "metric", "n", "permutations", "x_layer", "y_layer"),
     *("score", "low", "high", "chance", "p_value", "p_maximum", "p_maximum_all_metrics", "calibrated"),
@@ -61,11 +63,11 @@ class ScanSection(Section):
 
     def show(self, results: Sequence[Scan], context: Context) -> Shown:
         scans = [in_order(scan) for scan in results]
-        alone = len(scans) == 1
-        blocks = tuple(_block(scan, k, context, alone=alone) for k, scan in enumerate(scans, start=1))
+        alone, styles = len(scans) == 1, scan_marks(scans)
+        blocks = tuple(_block(scan, k, context, styles, alone=alone) for k, scan in enumerate(scans, start=1))
         return Shown(
             _question(scans),
-            _overview(scans, blocks, context),
+            _overview(scans, blocks, context, styles),
             blocks,
             tuple(_facts(scan, context) for scan in scans),
         )
@@ -173,12 +175,14 @@ def _question(scans: Sequence[Scan]) -> str:
     )
 
 
-def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context) -> Block:
+def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, styles: Marks) -> Block:
     groups = [
         (block, answer(scan, context), [summary_line(a, scan, context) for a in scan.alignments.values()])
         for scan, block in zip(scans, blocks, strict=True)
     ]
-    figures = tuple(_dots(metric, scans, context) for metric in dict.fromkeys(m for s in scans for m in s.alignments))
+    figures = tuple(
+        _dots(metric, scans, context, styles) for metric in dict.fromkeys(m for s in scans for m in s.alignments)
+    )
     lines = [line for _, _, found in groups for line in found]
     varying = [k for k in lines[0].sizes if len({line.sizes[k] for line in lines}) > 1]
     levels = {level(a) for scan in scans for a in scan.alignments.values()}
@@ -297,7 +301,7 @@ def _picked(found: Mapping[str, Any] | None, names: Sequence[str]) -> list[Any]:
     return [_finite(None if found is None else found[name]) for name in names]
 
 
-def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
+def _dots(metric: str, scans: Sequence[Scan], context: Context, styles: Marks) -> Figure:
     rows, distance = [], False
     for scan in scans:
         alignment = scan.alignments.get(metric)
@@ -309,6 +313,7 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
             (
                 side_label(scan.baseline(n)) if len(scans) > 1 else baseline_label(n, scan, context),
                 b.alignments[metric].best().value,
+                styles[BASELINE, n],
             )
             for n, b in scan.baselines.items()
             if metric in b.alignments
@@ -319,6 +324,7 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
                 if len(scans) > 1
                 else f"ceiling: {ceiling_label(n, scan)}",
                 c.alignments[metric].best().value,
+                styles[CEILING, n],
             )
             for n, c in sorted(scan.ceilings.items())
             if metric in c.alignments
@@ -332,7 +338,7 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context) -> Figure:
     return dot_plot(slug("overview", metric), title, heading, rows)
 
 
-def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
+def _block(scan: Scan, number_: int, context: Context, styles: Marks, *, alone: bool) -> Block:
     x, y = context.name(scan.x_name), context.name(scan.y_name)
     labels = {name: baseline_label(name, scan, context) for name in scan.baselines}
     panels = []
@@ -343,7 +349,7 @@ def _block(scan: Scan, number_: int, context: Context, *, alone: bool) -> Block:
             _Panel(
                 alignment,
                 maps,
-                (*curves(alignment, scan, x, y, stem, labels), *gallery_curve(alignment, scan, stem)),
+                (*curves(alignment, scan, x, y, stem, labels, styles), *gallery_curve(alignment, scan, stem, styles)),
                 alignment.meaning,
                 _caption(alignment),
             )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...results import Curve, MapScores, Score, Stitch
+from ...results import BASELINE, Curve, MapScores, Score, Stitch, baseline_words
 from .._charts import Series, line_chart
 from .._pictures import Shown as Picture
 from .._section import Block, Context, Section, Shown, render
 from .._sizes import size_chart
 from .._svg import Figure
 from .._text import DASH, csv_table, flatten, number, p_text, printable, slug
+from ._verdict import map_mark, marks
 
 _COLUMNS = {
     "r2": "R²",
@@ -93,7 +94,8 @@ def _block(stitch: Stitch, k: int, context: Context) -> Block:
     stem = slug("stitch", f"{k:02d}", context.name(stitch.x_name), context.name(stitch.y_name))
     figures = tuple(_figures(stitch, stem, context))
     columns = [c for c in _COLUMNS if any(c in m.scores for m in stitch.maps.values())]
-    groups = [_rows(m, columns) for m in stitch.maps.values()]
+    names = {k: _named(stitch, k, context) for m in stitch.maps.values() for k in m.controls}
+    groups = [_rows(m, columns, names) for m in stitch.maps.values()]
     first = next(iter(stitch.maps.values()))
     chance = [next((number(m.scores[c].chance) for m in stitch.maps.values() if c in m.scores), DASH) for c in columns]
     html = render(
@@ -143,10 +145,18 @@ def _range(values: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _rows(scores: MapScores, columns: Sequence[str]) -> list[Row]:
+def _named(stitch: Stitch, label: str, context: Context) -> str:
+    """A baseline by its own name and the model that it stands in for; other controls as they are."""
+    condition = stitch.control(label)
+    k = 1 if condition.side == "y" else 0
+    model = context.name((stitch.x_name, stitch.y_name)[k])
+    return printable(baseline_words(condition, model, (stitch.x_view, stitch.y_view)[k]))
+
+
+def _rows(scores: MapScores, columns: Sequence[str], names: Mapping[str, str]) -> list[Row]:
     verdict = "above its controls" if scores.above_controls else "not above its controls"
     rows = [Row(printable(scores.map), "map", _cells(scores.scores, columns), verdict)]
-    rows += [Row(printable(k), "control", _cells(v, columns)) for k, v in scores.controls.items()]
+    rows += [Row(names.get(k, printable(k)), "control", _cells(v, columns)) for k, v in scores.controls.items()]
     rows += [Row(printable(k), "ceiling", _cells(v, columns)) for k, v in scores.ceilings.items()]
     return rows
 
@@ -175,7 +185,7 @@ def _figures(stitch: Stitch, stem: str, context: Context) -> list[Figure]:
 
 def _sizes(name: str, heading: str, curves: Sequence[Curve], axis: str) -> Figure:
     series = [
-        Series(printable(c.map), c.sizes, c.values, k % 6, band=(c.low, c.high) if k == 0 else None)
+        Series(printable(c.map), c.sizes, c.values, map_mark(k), band=(c.low, c.high) if k == 0 else None)
         for k, c in enumerate(curves)
     ]
     longest = max(curves, key=lambda c: len(c.sizes))
@@ -190,7 +200,8 @@ def _depth(stitch: Stitch, stem: str, context: Context) -> list[Figure]:
     best = stitch.x_layers.index(stitch.x_layer), stitch.y_layers.index(stitch.y_layer)
     chance = stitch[stitch.layer_map]["mrr"].chance
     names = context.name(stitch.x_name), context.name(stitch.y_name)
-    figures = []
+    of = [dataclasses.replace(stitch.control(label), role=BASELINE) for label in stitch.baseline_layer_scores]
+    figures, styles = [], marks(of)
     for axis, layers in enumerate((stitch.x_layers, stitch.y_layers)):
         if len(layers) < 2:
             continue
@@ -200,9 +211,9 @@ def _depth(stitch: Stitch, stem: str, context: Context) -> list[Figure]:
             return [float(v) for v in np.take(np.asarray(table), best[1 - axis], axis=1 - axis)]
 
         series = [Series(names[axis], depth, cut(stitch.layer_scores))]
-        for k, (label, table) in enumerate(stitch.baseline_layer_scores.items()):
+        for label, table in stitch.baseline_layer_scores.items():
             if np.shape(table) == np.shape(stitch.layer_scores):
-                series.append(Series(printable(label), depth, cut(table), 1 + k % 5))
+                series.append(Series(_named(stitch, label, context), depth, cut(table), styles[BASELINE, label]))
         series.append(Series("chance", depth, [chance] * len(layers), "chance"))
         held = (stitch.y_layer, stitch.x_layer)[axis]
         title = f"Held-out MRR of {stitch.layer_map} along the depth of {names[axis]}, the other side held at {held}: "

@@ -51,8 +51,8 @@ def crossnobis(x: Any, items: Any, folds: Any, *, precision: Any = None) -> tupl
     sums = np.zeros((f * n, d))
     np.add.at(sums, cell, values)
     means = (sums / counts[:, None]).reshape(f, n, d)
-    sums, counts = sums.reshape(f, n, d), counts.reshape(f, n, 1)
-    others = (sums.sum(axis=0) - sums) / (counts.sum(axis=0) - counts)
+    of, measured = sums.reshape(f, n, d), counts.reshape(f, n, 1)
+    others = (of.sum(axis=0) - of) / (measured.sum(axis=0) - measured)
     # what all items share changes no distance, and costs digits
     means, others = (m - m.mean(axis=1, keepdims=True) for m in (means, others))
     weight = _precision(precision, d)

@@ -123,7 +123,7 @@ def _offset_rounding(x: Array, scale: float, *, far: bool = False) -> float:
     xp, (n, d) = array_namespace(x), x.shape
     sizes = xp.max(xp.abs(x), axis=1)
     largest = float(np.median(to_numpy(sizes))) if far else number(xp.max(sizes))
-    return float(xp.finfo(x.dtype).eps) * largest / scale * (n**0.5 + d**0.5)
+    return float(xp.finfo(x.dtype).eps) * largest / scale * float(n**0.5 + d**0.5)
 
 
 def quick_axes(x: Array, what: str = "x") -> Axes:
