@@ -17,6 +17,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -647,6 +648,13 @@ def document(results: list[Cell], arguments: str) -> str:
     return "\n".join(texts) + "\n" + READING
 
 
+def beside() -> str:
+    """The sections of the page that other studies wrote (few_items, signatures)."""
+    text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
+    parts = re.findall(r"^## (?:Few items|Failure signatures)\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
+    return "".join(parts)
+
+
 def main() -> None:
     """Run the grid and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -678,6 +686,7 @@ def main() -> None:
     given = f"--quick --trials {trials}" if args.quick else f"--trials {trials}"
     page = document(results, f"{given} --permutations {args.permutations} --write")
     if args.write:
+        page = page.replace(READING, f"\n{beside()}{READING.lstrip()}")
         DOCUMENT.write_text(page, encoding="utf-8")
         write_cells([c for c in results if c["part"] == "null"], CELLS)
         print(f"wrote {DOCUMENT.relative_to(ROOT)} and {CELLS.relative_to(ROOT)}")

@@ -110,7 +110,7 @@ def healthy(s: Size, rng: Rng) -> Data:
 
 
 def collapsed(s: Size, rng: Rng) -> Data:
-    """One or two directions and 1 to 3 % of everything else, in 32 dimensions or more."""
+    """One or two directions, and noise of 0.3 to 0.9 % of them, in 32 dimensions or more."""
     s = dataclasses.replace(s, d=max(s.d, 32))
     z = rng.standard_normal((s.n, int(rng.integers(1, 3))))
     rest = rng.uniform(0.001, 0.003) * rng.standard_normal((s.n, s.d))
@@ -143,7 +143,7 @@ def doubled(s: Size, rng: Rng) -> Data:
 
 
 def gap(s: Size, rng: Rng) -> Data:
-    """Noisy copies in one basis, each with an offset of its own of 1.5 to 4 times the spread along it."""
+    """Noisy copies in one basis, each with an offset of its own of 2.5 to 5 times the spread along it, more if wide."""
     z = rng.standard_normal((s.n, s.d))
     way = rng.standard_normal(s.d)
     way *= rng.uniform(2.5, 5) / np.linalg.norm(way)

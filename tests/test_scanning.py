@@ -418,7 +418,7 @@ def test_items_are_copies_only_if_every_layer_gives_them_the_same(planted):
 
 def test_a_mean_that_carries_most_of_the_norm_is_noted_where_a_metric_reads_it(planted):
     x, y = planted
-    offset = {k: v + 5 for k, v in x.items()}
+    offset = {k: v + 200 for k, v in x.items()}
     noted = scan(offset, y, ["cka", "mutual_knn(k=5)"], permutations=19).notes
     assert len(noted) == 1
     assert "mutual_knn(k=5) read" in noted[0]
@@ -443,7 +443,7 @@ def test_rdms_given_as_features_are_asked_about(planted, capsys):
     capsys.readouterr()
     make_metric("cka")(rdm, next(iter(y.values())))
     assert "x: square and symmetric" in capsys.readouterr().err
-    make_metric("cka")(np.exp(-rdm), rdm + 1)  # kernels and others are features like any
+    make_metric("cka")(np.exp(-rdm / rdm.max()), rdm + 1)  # kernels and others are features like any
     assert capsys.readouterr().err == ""
 
 

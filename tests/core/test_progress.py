@@ -298,3 +298,24 @@ def test_a_notebook_with_widgets_gets_its_bar_from_the_thread_of_its_cell(at_onc
     ((thread, initial, file, widget),) = made
     assert (thread, initial, file) == (threading.current_thread(), 1, sys.stderr)
     assert (widget.seen, widget.closed, widget.text) == (2, True, "done in 1 s")
+
+
+def test_ctrl_c_while_a_bar_is_drawn_leaves_no_lock_behind():
+    class Interrupted(io.StringIO):
+        def write(self, text):
+            raise KeyboardInterrupt
+
+    bar = _progress._bar_class()
+    with pytest.raises(KeyboardInterrupt):
+        bar(total=3, file=Interrupted())
+    free = []  # the lock is the thread's own, so only another thread can tell
+
+    def ask():
+        if bar.get_lock().th_lock.acquire(timeout=5):
+            free.append(True)
+            bar.get_lock().th_lock.release()
+
+    other = threading.Thread(target=ask)
+    other.start()
+    other.join()
+    assert free == [True]

@@ -230,7 +230,7 @@ def test_several_outputs_are_no_usual_layers(tmp_path):
 # ---------------------------------------------------------------- quantised
 
 
-def quantised(path, dtype="uint8"):
+def quantized(path, dtype="uint8"):
     """Pixels as integers, a sum of two activations in integers, and floats at the end."""
     w = Writer()
     zero = 128 if dtype == "uint8" else 0
@@ -245,7 +245,7 @@ def quantised(path, dtype="uint8"):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 def test_quantised_tensors_are_the_numbers_that_they_stand_for(tmp_path, small, dtype):
-    path = quantised(tmp_path / "q.tflite", dtype)
+    path = quantized(tmp_path / "q.tflite", dtype)
     encoder = load_encoder(path, axes="bhwc", size=8, crop=8)
     x = np.stack(small).astype(float) / 128 - 1  # the whole range of the input
     features = encoder.encode(small)

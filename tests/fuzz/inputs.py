@@ -199,7 +199,7 @@ def features(draw: Draw, most: int = 16) -> Features:
     power = draw(
         st.sampled_from([-320, -200, -160, -100, -30, -12, -8, 0, 7, 8, 9, 12, 16, 30, 80, 150, 160, 200, 308])
     )
-    n = draw(st.one_of(st.integers(8, most), st.integers(1, 7)))
+    n = draw(st.one_of(st.integers(min(8, most), most), st.integers(1, min(7, most))))
     return Features(kind, n, draw(st.integers(1, 6)), draw(st.integers(0, 9)), power)
 
 

@@ -177,7 +177,9 @@ def test_the_first_metric_does_not_decide_alone(make_scan, make_alignment):
         scan = dataclasses.replace(make_scan(), alignments={a.metric: a for a in order}, p_maximum=0.001)
         assert scan.verdict.above == (strong.metric,)
         assert scan.verdict.not_above == (weak.metric,)
-        assert scan.verdict.words.startswith("More alike than chance by mutual_knn, not shown by cka")
+        assert scan.verdict.words.startswith(
+            "More alike than chance by mutual_knn (a moderate effect), not shown by cka"
+        )
         assert _said(scan).state == scan.verdict.state == "partly"
         assert scan.verdict.words in " ".join(repr(scan).split())
 
@@ -226,7 +228,7 @@ def test_baselines_are_named_by_what_they_stand_in_for(make_scan):
 def test_a_marker_means_one_thing_whatever_else_is_on_the_page(make_scan):
     twin = make_scan()
     few = make_scan(baselines={"inputs y": twin, "untrained y": twin})
-    many = make_scan(baselines={n: twin for n in ("untrained x", "untrained y", "inputs x", "inputs y", "other x")})
+    many = make_scan(baselines=dict.fromkeys(("untrained x", "untrained y", "inputs x", "inputs y", "other x"), twin))
     tops = make_scan(ceilings={"seed x": 0.5, "seed y": 0.5})
     alone, together = scan_marks([few]), scan_marks([many, few, tops])
     assert alone == {k: together[k] for k in alone}

@@ -271,7 +271,7 @@ def _bar_class() -> Any:
 
         def refresh(self, nolock: bool = False, lock_args: Any = None) -> Any:
             # tqdm's own never lets go of its lock if Ctrl-C comes while it draws, and the timer of a bar waits for it
-            with nullcontext() if nolock else self.get_lock():
+            with contextlib.nullcontext() if nolock else self.get_lock():
                 return super().refresh(nolock=True)
 
     return Bar

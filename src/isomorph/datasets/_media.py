@@ -116,8 +116,8 @@ def _to_rgb(image: Any, where: str) -> np.ndarray[Any, Any]:
     from PIL import Image
 
     if image.mode.startswith("I;16"):  # Pillow's own conversion would clip these instead of scaling them
-        grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        gray = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise InputError(f"{where} holds 32-bit pixel values, whose scale is unknown. Convert it to 8-bit RGB first.")
     if image.has_transparency_data:

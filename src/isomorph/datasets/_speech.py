@@ -61,7 +61,7 @@ def speak(texts: Sequence[str]) -> FileView:
                 _packages.sweep(home, ".partial-*")
                 missing = {path: line for path, line in wanted.items() if not path.exists()}
                 if missing:  # another process may have spoken meanwhile
-                    _synthesise(model, missing)
+                    _synthesize(model, missing)
         except OSError as error:
             raise IsomorphError(
                 f"Cannot write recordings to {home}: {error.strerror or error}. Free some space there, "
@@ -70,7 +70,7 @@ def speak(texts: Sequence[str]) -> FileView:
     return FileView(paths, "audio", read_audio)
 
 
-def _synthesise(model: Path, missing: dict[Path, str]) -> None:
+def _synthesize(model: Path, missing: dict[Path, str]) -> None:
     """Speak all lines in one process, moving each finished recording to its place at once.
 
     Raises:

@@ -184,7 +184,7 @@ class EarlyLayers(Signature):
         >>> x, twin = {"early": pixels, "late": y + noise}, {"early": pixels, "late": noise}
         >>> scan = iso.scan(x, y, "cka", permutations=99, x_baselines={"untrained": twin})
         >>> iso.diagnose(x, y, scan=scan, x_baselines={"untrained": twin})["early_layers"][0].summary
-        'The first 1 of 2 layers gain no more over chance than the baseline does.'
+        'The first 1 of 2 layers are not clearly further above chance than untrained x, by any metric.'
     """
 
     name: ClassVar[str] = "early_layers"

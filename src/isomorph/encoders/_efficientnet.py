@@ -59,7 +59,7 @@ def efficientnet_lite(size: LiteSize) -> Any:
     network.add_module("head", nn.Sequential(same(channels, 1280, 1, 1), bn(1280), nn.ReLU6()))
     network.add_module("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
     network.add_module("classifier", nn.Linear(1280, 1000))
-    _initialise(network)
+    _initialize(network)
     return network
 
 
@@ -84,7 +84,7 @@ def _round_channels(channels: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
-def _initialise(network: Any) -> None:
+def _initialize(network: Any) -> None:
     """Normal weights of variance 2/fan-out, as the authors' code draws them."""
     torch = import_torch("Building EfficientNet-Lite")
     for module in network.modules():

@@ -99,7 +99,7 @@ def timm_transform(config: dict[str, Any]) -> EvalTransform:
         width=width,
         mode=_known("crop_mode", mode, MODES),
         scaled=scaled,
-        fill=_colour([round(255 * v) for v in mean]),
+        fill=_color([round(255 * v) for v in mean]),
         resample=_known("interpolation", config.get("interpolation") or "bilinear", RESAMPLING),
         mean=mean,
         std=std,
@@ -125,7 +125,7 @@ def open_clip_transform(config: dict[str, Any]) -> EvalTransform:
         width=width,
         mode=modes[mode],
         scaled=(height, width),
-        fill=_colour([fill] * 3 if isinstance(fill, int) else fill),
+        fill=_color([fill] * 3 if isinstance(fill, int) else fill),
         resample=_known("interpolation", resample, ("bicubic", "bilinear")),
         mean=_three(config["mean"]),
         std=_three(config["std"]),
@@ -136,7 +136,7 @@ def _three(values: Any) -> tuple[float, ...]:
     return tuple(values) if isinstance(values, (list, tuple)) else (values,) * 3
 
 
-def _colour(values: Any) -> tuple[int, int, int]:
+def _color(values: Any) -> tuple[int, int, int]:
     red, green, blue = (int(v) for v in values)
     return red, green, blue
 

@@ -33,7 +33,7 @@ class PartLoader:
             kind.__init__(model, config, *args, **kwargs)
             loader._part(model, choose(model))
 
-        def initialise(model: Any, module: Any) -> None:
+        def initialize(model: Any, module: Any) -> None:
             try:
                 kind._init_weights(model, module)
             except AttributeError as error:  # the library draws weights of a child from its parent: of one left out
@@ -41,7 +41,7 @@ class PartLoader:
                 if None not in module._modules.values() or not all(getattr(p, "_is_hf_initialized", 0) for p in own):
                     raise CannotPartError from error
 
-        body = {"__init__": build, "_init_weights": initialise, "__module__": kind.__module__}
+        body = {"__init__": build, "_init_weights": initialize, "__module__": kind.__module__}
         self.kind = type(kind.__name__, (kind,), body)
 
     def _part(self, model: Any, chosen: Side) -> None:

@@ -107,14 +107,14 @@ def weights_digest(model: Any, path: Path) -> str:
     return hashes[0] if len(hashes) == 1 else json_digest({"files": hashes})
 
 
-def make_session(model: Any, path: Path, threads: int | None, *, optimise: bool = True) -> Any:
+def make_session(model: Any, path: Path, threads: int | None, *, optimize: bool = True) -> Any:
     """A session of ONNX Runtime on the CPU.
 
     Args:
         model: The graph, taps and all.
         path: Where it was read from; weights may be in files beside it.
         threads: Number of threads; by default those that this process may use, or ``OMP_NUM_THREADS``.
-        optimise: Whether operations are fused: slower to load, faster to run.
+        optimize: Whether operations are fused: slower to load, faster to run.
 
     Raises:
         InputError: if it cannot be run.
@@ -131,7 +131,7 @@ def make_session(model: Any, path: Path, threads: int | None, *, optimise: bool 
     options.use_deterministic_compute = True
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-    if not optimise:
+    if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     _inline_small(model, path.parent)
     try:

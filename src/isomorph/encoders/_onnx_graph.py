@@ -242,7 +242,7 @@ def add_outputs(model: Any, names: Sequence[str]) -> None:
         model.graph.output.append(onnx.ValueInfoProto(name=name))
 
 
-def randomise(model: Any, seed: int, std: float | None = None) -> None:
+def randomize(model: Any, seed: int, std: float | None = None) -> None:
     """Draw the weights of a graph anew, in place: the same architecture untrained.
 
     Weights of matrix products and convolutions come from a normal distribution truncated at two standard deviations, of

@@ -48,19 +48,19 @@ class Tensor:
         shape: Its shape as stored.
         type: Of its values, such as ``"FLOAT32"``.
         buffer: Which buffer holds its values, if it is a constant; else 0.
-        quantised: Whether a scale is given for its integers.
+        quantized: Whether a scale is given for its integers.
     """
 
     name: str
     shape: tuple[int, ...]
     type: str
     buffer: int
-    quantised: bool
+    quantized: bool
 
     @property
     def holds_numbers(self) -> bool:
         """Whether its values are real numbers, be they quantised."""
-        return self.type in ("FLOAT32", "FLOAT16") or (self.type in ("INT8", "UINT8", "INT16") and self.quantised)
+        return self.type in ("FLOAT32", "FLOAT16") or (self.type in ("INT8", "UINT8", "INT16") and self.quantized)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,9 +122,9 @@ class TfliteGraph:
         buffer = int(tensor.Buffer())
         held = self._model.Buffers(buffer).DataLength() if buffer else 0
         facts = tensor.Quantization()
-        quantised = facts is not None and facts.ScaleLength() > 0
+        quantized = facts is not None and facts.ScaleLength() > 0
         name = (tensor.Name() or b"").decode()
-        return Tensor(name, shape, types.get(tensor.Type(), "?"), buffer if held else 0, quantised)
+        return Tensor(name, shape, types.get(tensor.Type(), "?"), buffer if held else 0, quantized)
 
     def _operation(self, operator: Any) -> Operation:
         kinds = {v: k for k, v in vars(self._schema.BuiltinOperator).items() if not k.startswith("_")}
@@ -171,7 +171,7 @@ class TfliteGraph:
     def n_parameters(self) -> int:
         """Number of stored weights."""
         buffers = {
-            t.buffer: math.prod(t.shape) for t in self.tensors if t.buffer and (t.type[:5] == "FLOAT" or t.quantised)
+            t.buffer: math.prod(t.shape) for t in self.tensors if t.buffer and (t.type[:5] == "FLOAT" or t.quantized)
         }
         return sum(buffers.values())
 
@@ -290,8 +290,8 @@ class TfliteGraph:
             kind, attributes = "Gather", [SimpleNamespace(name="axis", ints=[], i=op.axis)]
         return SimpleNamespace(op_type=kind, input=inputs, output=[str(o) for o in op.outputs], attribute=attributes)
 
-    def randomise(self, seed: int) -> None:
-        """Draw the weights anew, in place: the same architecture untrained; see `_onnx_graph.randomise`.
+    def randomize(self, seed: int) -> None:
+        """Draw the weights anew, in place: the same architecture untrained; see `_onnx_graph.randomize`.
 
         Raises:
             InputError: if weights are quantised or sparse, which have no untrained form here.
@@ -306,7 +306,7 @@ class TfliteGraph:
             if not tensor.buffer or tensor.buffer in done or math.prod(tensor.shape) <= 1:
                 continue
             if tensor.type not in ("FLOAT32", "FLOAT16"):
-                if tensor.quantised:
+                if tensor.quantized:
                     raise InputError(
                         "This TFLite model holds quantised weights, which cannot be drawn anew; use init='pretrained'."
                     )

@@ -121,11 +121,11 @@ class Inputs:
     def facts(self) -> dict[str, Any]:
         """What the identity says, but for the autoencoder's weights."""
         latents = None if self.latents is None else type(self.latents.autoencoder).__name__
-        grey = {"channels": 1} if self.latents is None and self.channels == 1 else {}
+        gray = {"channels": 1} if self.latents is None and self.channels == 1 else {}
         level = {"timestep": self.level.timestep, "keep": self.level.keep, "noise": self.level.noise}
         seed = {"noise_seed": self.seed} if self.level.noise else {}
         return {
-            "preprocessing": self.pixels.facts | grey,
+            "preprocessing": self.pixels.facts | gray,
             "autoencoder": latents,
             "conditions": dict(self.conditions.facts),
             "level": level | seed,

@@ -25,7 +25,7 @@ from ._base import Encoder
 from ._graph_encoder import GraphEncoder
 from ._onnx_axes import FeatureAxes, wanted_shapes
 from ._onnx_files import find_graph, folder_config, folder_sides, make_session, read_graph, weights_digest
-from ._onnx_graph import add_outputs, choose_tensors, randomise
+from ._onnx_graph import add_outputs, choose_tensors, randomize
 from ._onnx_inputs import (
     Inputs,
     Own,
@@ -115,7 +115,7 @@ class OnnxEncoder(GraphEncoder):
         threads: Threads of ONNX Runtime; by default those that this process may use, or ``OMP_NUM_THREADS``.
         preprocess: Takes a list of items and returns the array for the first input, or a mapping for several; an
             ``attention_mask`` (b, t) in it is respected in pooling.
-        init_std: Standard deviation of random weights; see `randomise`.
+        init_std: Standard deviation of random weights; see `randomize`.
         max_length: The most tokens of a text.
         truncate: Whether longer texts are cut; otherwise they are errors.
         image: Fields of `ImagePreprocessing`. The size is read off the graph's input where it is fixed.
@@ -163,7 +163,7 @@ class OnnxEncoder(GraphEncoder):
         self._weights = weights_digest(model, path)
         self._half = any(t.data_type == _HALF for t in model.graph.initializer)
         if options.init == "random":
-            randomise(model, options.seed, init_std)
+            randomize(model, options.seed, init_std)
         add_outputs(model, list(self._taps.values()))
         self._session = make_session(model, path, threads)
         self._inputs = {i.name: i for i in self._session.get_inputs()}
@@ -269,7 +269,7 @@ class OnnxEncoder(GraphEncoder):
         graph = type(model.graph)()
         graph.CopyFrom(model.graph)
         add_outputs(model, wanted)
-        session = make_session(model, self._path, self._threads, optimise=False)
+        session = make_session(model, self._path, self._threads, optimize=False)
         copies = 1 if self._grouping == "single" else self._rows or 2
         part = together([self._alone(one, i) for i in range(copies)])
         shapes = {n: np.shape(v) for n, v in zip(wanted, self._run(session, wanted, part.inputs), strict=True)}

@@ -26,7 +26,7 @@ Floats = np.ndarray[Any, Any]
 VERSION = "1"
 """Part of the identity: to be raised whenever a statistic changes."""
 GRID = 8  # a picture's pixels are averaged over GRID x GRID cells
-COLOUR_BINS = 4
+COLOR_BINS = 4
 WORD_BINS = 512
 CHARACTER_BINS = 512
 BANDS = 24
@@ -204,9 +204,9 @@ def _rgb(item: Any) -> Floats:
     return np.asarray(item.convert("RGB") if hasattr(item, "convert") else item, dtype=np.float64) / 255.0
 
 
-def _colour(item: Any) -> Floats:
+def _color(item: Any) -> Floats:
     flat = _rgb(item).reshape(-1, 3)
-    histogram = [np.histogram(channel, bins=COLOUR_BINS, range=(0.0, 1.0))[0] / len(flat) for channel in flat.T]
+    histogram = [np.histogram(channel, bins=COLOR_BINS, range=(0.0, 1.0))[0] / len(flat) for channel in flat.T]
     return np.concatenate([flat.mean(axis=0), flat.std(axis=0), *histogram])
 
 
@@ -288,7 +288,7 @@ def _row(item: Any, position: int) -> Floats:
 
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
-    "image": {"colour": _colour, "pixels": _pixels},
+    "image": {"colour": _color, "pixels": _pixels},
     "text": {"words": _words, "characters": _characters},
     "audio": {"spectrum": _spectrum},
     "features": {"features": _features},

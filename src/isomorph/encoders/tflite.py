@@ -119,7 +119,7 @@ class TfliteEncoder(GraphEncoder):
         self._said = parse_axes(options.axes, tuple(self._taps))
         self._by_graph = dict.fromkeys(self._taps.values(), frozenset())
         if options.init == "random":
-            graph.randomise(options.seed)
+            graph.randomize(options.seed)
         self._interpreter = _interpreter(graph.content, path, threads)
         self._now: dict[str, tuple[int, ...]] = {}  # shapes that memory is laid out for
         graph.content = bytearray()  # the interpreter has its own

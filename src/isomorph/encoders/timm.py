@@ -92,7 +92,7 @@ class TimmEncoder(TorchEncoder):
         self._transform = timm_transform(timm.data.resolve_model_data_config(network))
         self._called, self._revision = name, revision
         self._prefix_tokens = prefix_tokens(network)
-        example = as_precise(pixels(self._transform, [_grey()], options.device), options)
+        example = as_precise(pixels(self._transform, [_gray()], options.device), options)
         taps = timm_taps(network, lambda: network(example))
         chosen = choose_taps(taps, network, options.layers)
         super().__init__(network, chosen, options, network, entry=taps[0], widths=timm_widths(network))
@@ -351,7 +351,7 @@ def _forget_places(network: Any) -> None:
         network.pretrained_cfg = network.default_cfg = {k: v for k, v in cfg.items() if k not in _PLACES}
 
 
-def _grey() -> Any:
+def _gray() -> Any:
     import numpy as np
 
     return np.full((64, 64, 3), 128, dtype=np.uint8)

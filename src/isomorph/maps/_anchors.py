@@ -28,7 +28,7 @@ def anchor_rows(choice: str, x: Matrix, y: Matrix, count: int, seed: int) -> Mat
     elif choice == "farthest":
         rows = _farthest_points(x, count, int(rng.integers(len(x))))
     else:
-        rows = _mutual_neighbours(x, y, count)
+        rows = _mutual_neighbors(x, y, count)
     return np.sort(np.asarray(rows))
 
 
@@ -45,18 +45,18 @@ def _farthest_points(x: Matrix, count: int, first: int) -> Matrix:
 
 def _nearest_to_centroids(x: Matrix, count: int, rng: np.random.Generator) -> Matrix:
     """The items nearest to the centroids of spherical k-means; every item at most once."""
-    centres = x[_farthest_points(x, count, int(rng.integers(len(x))))]
+    centers = x[_farthest_points(x, count, int(rng.integers(len(x))))]
     label = np.full(len(x), -1)
     for _ in range(KMEANS_ROUNDS):
-        new = np.argmax(x @ centres.T, axis=1)
+        new = np.argmax(x @ centers.T, axis=1)
         if np.array_equal(new, label):
             break
         label = new
-        sums = np.zeros_like(centres)
+        sums = np.zeros_like(centers)
         np.add.at(sums, label, x)
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        centres = np.where(norms > 0, sums / np.where(norms > 0, norms, 1.0), centres)
-    similarity = x @ centres.T
+        centers = np.where(norms > 0, sums / np.where(norms > 0, norms, 1.0), centers)
+    similarity = x @ centers.T
     chosen: list[int] = []
     for cluster in np.argsort(-similarity.max(axis=0), kind="stable"):
         order = similarity[:, cluster].copy()
@@ -65,9 +65,9 @@ def _nearest_to_centroids(x: Matrix, count: int, rng: np.random.Generator) -> Ma
     return np.array(chosen)
 
 
-def _mutual_neighbours(x: Matrix, y: Matrix, count: int) -> Matrix:
+def _mutual_neighbors(x: Matrix, y: Matrix, count: int) -> Matrix:
     """The pairs whose two items find each other best through similarity to all pairs."""
-    a, b = (unit_rows(_standardised(side @ side.T)) for side in (x, y))
+    a, b = (unit_rows(_standardized(side @ side.T)) for side in (x, y))
     similarity = a @ b.T
     own = np.diag(similarity)
     rank = np.maximum((similarity > own[:, None]).sum(axis=1), (similarity > own[None, :]).sum(axis=0))
@@ -75,6 +75,6 @@ def _mutual_neighbours(x: Matrix, y: Matrix, count: int) -> Matrix:
     return np.lexsort((-own, rank))[:count]
 
 
-def _standardised(similarity: Matrix) -> Matrix:
+def _standardized(similarity: Matrix) -> Matrix:
     centred: Matrix = similarity - similarity.mean(axis=0)
     return centred

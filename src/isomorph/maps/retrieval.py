@@ -56,7 +56,7 @@ def csls(similarity: Any, k: int = 10) -> Matrix:
     Source: Conneau et al. 2018 (word translation without parallel data).
     """
     s = _matrix(similarity)
-    _neighbours(k, *s.shape)
+    _neighbors(k, *s.shape)
     return 2 * s - _mean_largest(s, k)[:, None] - _mean_largest(s.T, k)[None, :]
 
 
@@ -159,7 +159,7 @@ def _matrix(similarity: Any) -> Matrix:
     return checked
 
 
-def _neighbours(k: int, rows: int, columns: int) -> None:
+def _neighbors(k: int, rows: int, columns: int) -> None:
     if not 1 <= k <= min(rows, columns):
         raise InputError(
             f"CSLS over {k} neighbours needs at least that many queries and gallery items, found {rows} and {columns}; "
@@ -182,7 +182,7 @@ def _blocks(q: Matrix, g: Matrix, correction: str | None, neighbors: int) -> Ite
         raise InputError(f"correction={correction!r} is not known; use one of {', '.join(map(repr, CORRECTIONS))}.")
     hub = None
     if correction == "csls":
-        _neighbours(neighbors, len(q), len(g))
+        _neighbors(neighbors, len(q), len(g))
         hub = np.concatenate([_mean_largest(block, neighbors) for _, block in _products(g, q)])
     for rows, block in _products(q, g):
         if hub is not None:

@@ -21,7 +21,7 @@ from ._assignment import objective, two_opt
 from ._base import Matrix, as_float64
 from .orthogonal import Orthogonal
 
-NEIGHBOURS = 10
+NEIGHBORS = 10
 RESTARTS = 100
 CLUSTERINGS = 5
 TRIAL_ROUNDS = 5
@@ -126,7 +126,7 @@ def _start(x: Matrix, y: Matrix, clusters: int, runs: int, rng: np.random.Genera
 def _from_centroids(x: Matrix, y: Matrix, matched: list[tuple[float, Matrix, Matrix]]) -> Matrix:
     """The rotation of items onto those of the other side that are as like the matched centroids as they are."""
     a, b = (
-        directions(_standardised(side @ directions(np.vstack([run[1 + which] for run in matched])).T))
+        directions(_standardized(side @ directions(np.vstack([run[1 + which] for run in matched])).T))
         for which, side in enumerate((x, y))
     )
     return _rotation(x, _mean_nearest(a @ b.T, y))
@@ -135,13 +135,13 @@ def _from_centroids(x: Matrix, y: Matrix, matched: list[tuple[float, Matrix, Mat
 def _refined(x: Matrix, y: Matrix, turn: Matrix, rounds: int, rng: np.random.Generator) -> Matrix:
     """The rotation after pairing each item with the mean of its nearest ones, again and again."""
     for _ in range(rounds):
-        rows = rng.permutation(len(x))[: max(NEIGHBOURS, len(x) * 3 // 4)]
+        rows = rng.permutation(len(x))[: max(NEIGHBORS, len(x) * 3 // 4)]
         turn = _rotation(x[rows], _mean_nearest(_corrected(directions(x[rows] @ turn) @ y.T), y))
     return turn
 
 
 def _mean_nearest(similarity: Matrix, y: Matrix) -> Matrix:
-    k = min(NEIGHBOURS, similarity.shape[1])
+    k = min(NEIGHBORS, similarity.shape[1])
     nearest = np.argpartition(similarity, similarity.shape[1] - k, axis=1)[:, similarity.shape[1] - k :]
     mean: Matrix = y[np.sort(nearest, axis=1)].mean(axis=1)
     return mean
@@ -149,7 +149,7 @@ def _mean_nearest(similarity: Matrix, y: Matrix) -> Matrix:
 
 def _corrected(similarity: Matrix) -> Matrix:
     """CSLS, up to what is the same along a row."""
-    k = min(NEIGHBOURS, len(similarity))
+    k = min(NEIGHBORS, len(similarity))
     top = np.partition(similarity, len(similarity) - k, axis=0)[len(similarity) - k :]
     corrected: Matrix = 2 * similarity - top.mean(axis=0)
     return corrected
@@ -167,7 +167,7 @@ def _centroids(rows: Matrix, clusters: int, rng: np.random.Generator) -> Matrix:
     Raises:
         InputError: if the items never fall into that many clusters.
     """
-    best, centres = np.inf, rows[:clusters]
+    best, centers = np.inf, rows[:clusters]
     for _ in range(CLUSTERINGS):
         try:
             with np.errstate(divide="ignore", invalid="ignore"):  # where fewer items differ: an empty cluster follows
@@ -176,10 +176,10 @@ def _centroids(rows: Matrix, clusters: int, rng: np.random.Generator) -> Matrix:
             continue  # a cluster ran empty: another draw will do
         spread = float(((rows - found[label]) ** 2).sum())
         if spread < best:
-            best, centres = spread, found
+            best, centers = spread, found
     if not np.isfinite(best):
         raise InputError(f"The items do not fall into {clusters} clusters (too few differ); lower clusters.")
-    centred: Matrix = centres - centres.mean(axis=0)
+    centred: Matrix = centers - centers.mean(axis=0)
     return centred
 
 
@@ -189,9 +189,9 @@ def _similarities(rows: Matrix) -> Matrix:
     return similarities
 
 
-def _standardised(rows: Matrix) -> Matrix:
-    standardised: Matrix = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    return standardised
+def _standardized(rows: Matrix) -> Matrix:
+    standardized: Matrix = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    return standardized
 
 
 def _closeness(translated: Matrix, y: Matrix) -> float:

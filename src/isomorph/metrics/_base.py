@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from .._core.arrays import Array, as_features, as_pair, is_traced, to_numpy
+from .._core.arrays import Array, Unread, as_features, as_pair, is_traced, to_numpy
 from .._core.linalg import centre, require_variation
 from .._core.progress import notice
 from .._core.registry import format_spec, spellings
@@ -376,7 +376,8 @@ class Metric(ABC, Generic[State]):
 
 def _tell_rdms(x: Array, y: Array) -> None:
     """Ask whether square symmetric features with a zero diagonal are meant as features."""
-    square = [z.ndim == 2 and z.shape[0] == z.shape[1] and not is_traced(z) for z in (x, y)]
+    whole = [not isinstance(z, Unread) and not is_traced(z) for z in (x, y)]  # of so many items it is no RDM
+    square = [look and z.shape[0] == z.shape[1] for z, look in zip((x, y), whole, strict=True)]
     rdms = [name for name, z, look in zip("xy", (x, y), square, strict=True) if look and is_square_rdm(to_numpy(z))]
     if rdms:
         notice(

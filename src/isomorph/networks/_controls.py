@@ -30,7 +30,7 @@ def untrained_twin(bottom: Any, given: Any, seed: int, draw: int = 0) -> Any:
     # a stream of our own: small seeds are what networks are trained with, and one's own start is no untrained other
     seed = int(np.random.SeedSequence([seed, 3, draw]).generate_state(1)[0])
     if given is None:
-        return reinitialised(bottom, seed)
+        return reinitialized(bottom, seed)
     if isinstance(given, torch.nn.Module):
         return given
     if not callable(given):
@@ -42,7 +42,7 @@ def untrained_twin(bottom: Any, given: Any, seed: int, draw: int = 0) -> Any:
     return made
 
 
-def reinitialised(network: Any, seed: int) -> Any:
+def reinitialized(network: Any, seed: int) -> Any:
     """A copy whose weights are drawn anew as the classes of its modules draw them.
 
     Raises:

@@ -102,7 +102,7 @@ class Trained:
         return "task"
 
     @property
-    def normalised(self) -> bool:
+    def normalized(self) -> bool:
         """Whether there are batch normalisations."""
         return self.init == "random" if self.norm is None else self.norm
 

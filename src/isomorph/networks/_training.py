@@ -212,7 +212,7 @@ def _train(seam: Seam, fit: Trained, labels: Any, train: Rows, seed: int) -> tup
         stitch = as_module(*solve("least_squares", seam.form, moments, seam.name), _like(seam.top))
     else:
         with seeded(seed):
-            stitch = untrained(seam.form, seam.layout, fit.normalised, _like(seam.top))
+            stitch = untrained(seam.form, seam.layout, fit.normalized, _like(seam.top))
     given = _kept(seam, train)
     rng = np.random.default_rng([seed, 2])
     stitch.train().requires_grad_(requires_grad=True)

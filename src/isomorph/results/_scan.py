@@ -132,6 +132,8 @@ class Scan(Result, Mapping[str, Alignment]):
     def contradictions(self) -> Iterator[str]:
         if len({(a.x_layers, a.y_layers) for a in self.alignments.values()}) > 1:
             yield "its alignments are of unlike layers"
+        if any(name != alignment.metric for name, alignment in self.alignments.items()):
+            yield "an alignment has another name than its metric"
         if not isinstance(self.provenance.get("metrics", ()), tuple):
             yield "its provenance does not list the metrics"
 

@@ -393,6 +393,8 @@ class Stitch(Result, Mapping[str, MapScores]):
             yield f"the map {quoted(min(named - set(self.maps)))} has curves, examples or layer scores, and no scores"
         wanted = {self.decided_by, *(f"{d}.{k}" for d in DIRECTIONS for k in RETRIEVAL)}
         for name, scores in self.maps.items():
+            if name != scores.map:
+                yield f"the scores of {quoted(name)} are of another map"
             if missing := sorted(wanted - set(scores.scores)):
                 yield f"{name} has no score {missing[0]}"
 

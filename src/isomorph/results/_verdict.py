@@ -88,7 +88,7 @@ class Verdict:
             names: Metric -> its words; short names by default.
         """
         short = names or short_metrics([*self.above, *self.not_above])
-        words = _chance(self, short) + _effects(self)
+        words = _chance(self, short)
         return words + _baselines(self, baseline, short) + _confirmed(self, short) + "."
 
 
@@ -240,9 +240,9 @@ def _chance(v: Verdict, short: Mapping[str, str]) -> str:
     if not v.above:
         return f"More alike than chance{every} together, though by none of them alone"
     if not v.not_above:
-        return f"More alike than chance{every}"
+        return f"More alike than chance{every}{_effects(v)}"
     by, not_by = (listed([short[k] for k in names]) for names in (v.above, v.not_above))
-    return f"More alike than chance by {by}, not shown by {not_by}"
+    return f"More alike than chance by {by}{_effects(v)}, not shown by {not_by}"
 
 
 def _effects(v: Verdict) -> str:
@@ -273,10 +273,8 @@ def _baselines(v: Verdict, baseline: Callable[[str], str], short: Mapping[str, s
         if says[r]
     ]
     words += f", but {listed(short_of)}" if short_of else ""
-    for n, rs in tested.items():
-        if n not in agreed:
-            words += f"; the metrics part on {baseline(n)} ({by_reading(rs, short)})"
-    return words
+    parted = [f"on {baseline(n)} ({by_reading(rs, short)})" for n, rs in tested.items() if n not in agreed]
+    return words + (f"; the metrics part {listed(parted)}" if parted else "")
 
 
 def _confirmed(v: Verdict, short: Mapping[str, str]) -> str:
