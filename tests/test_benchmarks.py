@@ -125,11 +125,11 @@ def test_every_signature_has_built_cases_with_the_answer_known_and_rates_count_w
 ) -> None:
     signatures = load("signatures")
     assert set(signatures.FAMILIES) == set(signatures.REGISTRY.classes)
-    cheap = {k: f for k, f in signatures.FAMILIES.items() if not f[2]}
+    cheap = ("anisotropy", "hubs", "rank_collapse", "duplicates", "modality_gap")
     for k in set(signatures.FAMILIES) - set(cheap):
         monkeypatch.delitem(signatures.FAMILIES, k)
-    rates = signatures.measure(3)
+    rates = signatures.measure(1)
     assert all(rate == (0.0, 0.0) for rate in rates.values()), rates
-    assert "| hubs | 0.000 |" in signatures.page(rates, 3)
+    assert "| hubs | 0.000 |" in signatures.page(rates, 1)
     monkeypatch.setitem(signatures.FAMILIES, "hubs", (*signatures.FAMILIES["hubs"][1::-1], ""))
-    assert signatures.measure(3)["hubs"] == (1.0, 1.0), "swapped families are all wrong"
+    assert signatures.measure(1)["hubs"] == (1.0, 1.0), "swapped families are all wrong"

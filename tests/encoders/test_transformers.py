@@ -390,7 +390,7 @@ def test_networks_that_pad_to_whole_windows_are_pooled_over_their_text(tmp_path)
 
 @pytest.mark.parametrize("options", [{"layers": []}, {"layers": [5]}, {"layers": 5}, {"store": 5}, {"probes": 3}])
 def test_options_of_no_meaning_are_refused_in_words(checkpoint, options):
-    with pytest.raises(InputError, match=f"{next(iter(options))}="):
+    with pytest.raises(InputError, match=next(iter(options))):
         load_encoder(str(checkpoint("bert")), **options)
 
 

@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def given(self) -> Side:
-        """The side that the condition brings: what stands in place of `x` or of `y`, or a ceiling's other of a kind."""
+        """The side that the condition brings: a baseline's, in place of `x` or `y`, or a ceiling's."""
         takes_x = (self.condition.side == "x") == (self.condition.role == BASELINE)
         return self.left if takes_x else self.right
 
@@ -66,7 +66,7 @@ def comparisons(
 ) -> list[Comparison]:
     """The comparison of two sides and those that it is held against, with the same items in the same order.
 
-    Items stay in the order of the question, which that of groups, strata and series is, and of paired differences.
+    Items keep the order of the main comparison: groups, strata, time series and paired differences are in that order.
 
     Args:
         left: The side `x`.

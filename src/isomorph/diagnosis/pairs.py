@@ -74,7 +74,10 @@ class ModalityGap(Signature):
 
 
 class UntrainedTwinFeatures(Signature):
-    """An untrained network is as alike as the trained one: the score is that of the architecture and the inputs.
+    """A baseline is as alike as the model itself: the score is that of the architecture, the inputs or the like.
+
+    Every baseline is looked at under its own name: an untrained twin, input statistics, or whatever was given. It is
+    present where the baseline reaches 80 % of the gain over chance by some metric or map that is itself above chance.
 
     Example:
         >>> import numpy as np

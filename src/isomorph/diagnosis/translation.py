@@ -60,6 +60,9 @@ def translation_limit(x: Any, subset: Any) -> float:
 class SubsetTranslation(Signature):
     """One block of items lies far from the rest on one side: CKA falls, neighbours and readouts do not.
 
+    It is present where taking the block's offset out raises CKA by 0.2 or more, the block carries half of the variance,
+    and the other side can be read linearly (held-out R²) at least 0.8 times as well as without the offset, and at 0.3.
+
     Example:
         >>> import numpy as np
         >>> import isomorph as iso

@@ -44,8 +44,8 @@ class HeldOut(TypedDict):
     """The pair of layers chosen on one part of the items and scored on the other.
 
     ``value``, ``chance`` and ``p_value`` are of the ``n_score`` items that judged; one pair was tested, so the p needs
-    no correction. ``selection_value`` is the score on the ``n_selection`` items that chose, too good by having been
-    the best.
+    no correction. ``selection_value`` is the score on the ``n_selection`` items that chose, biased upwards
+    by the selection.
 
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
@@ -106,8 +106,8 @@ class Tested(WithinMargin):
 class Ceiling(TypedDict):
     """The best pair of a ceiling.
 
-    ``share``: which part of the way from chance to it the scan's best pair goes; None if the ceiling is no more than
-    chance itself.
+    ``share``: where the scan's best pair lies between chance (0) and the ceiling (1); None if the ceiling is not above
+    chance.
 
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))

@@ -107,7 +107,8 @@ def calibrate(
         s_max: The best attainable score, which is calibrated to 1: by default 1, or 0 for a distance. If it is
             infinite the excess s - τ is not normalised.
         distance: Whether lower scores mean more alike.
-        any_count: Whether so few permutations are taken that no score can pass, as where these are all that there are.
+        any_count: Whether fewer permutations than a p of alpha needs are accepted, as where there are no more pairings;
+            no score passes then.
 
     Raises:
         InputError: if shapes do not fit, a score is not finite, alpha is not in (0, 1), or K is so small that no score

@@ -42,7 +42,7 @@ class Interval:
         high: Upper bounds.
         standard_error: Standard errors.
         level: Nominal coverage.
-        over: ``"items"``, ``"queries"`` or ``"models"``: what is thought to be drawn anew.
+        over: The sampling unit: ``"items"``, ``"queries"`` or ``"models"``.
         method: How it was made.
 
     Example:
@@ -145,7 +145,7 @@ def interval(
 def query_interval(
     item_scores: Any, *, alpha: float = 0.05, repeats: int = 1000, seed: int = 0, groups: Labels | None = None
 ) -> Interval:
-    """Bootstrap over the items that look, with what they look at held fixed, for scores that are means over items.
+    """Bootstrap over queries, the gallery held fixed, for scores that are means over items.
 
     Answers how the score would move with other queries to the same gallery; over samples of the gallery as well it is
     too narrow (coverage 0.83 to 0.93 instead of 0.95 for mutual k-nearest neighbours), which `interval` is not.

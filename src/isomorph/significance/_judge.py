@@ -29,7 +29,7 @@ Floats = np.ndarray[Any, Any]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Judged:
-    """What is known by chance of a block of scores; arrays have its shape.
+    """Chance levels and p-values of a block of scores; arrays have its shape.
 
     Attributes:
         chance: Expected scores under random re-pairing.

@@ -145,7 +145,7 @@ def sequential(
     budget: float | None = None,
     advance: Advance | None = None,
 ) -> Sequential:
-    """Permutation p-values with sequential stopping (Besag and Clifford 1991), for metrics that are dear to permute.
+    """Permutation p-values with sequential stopping (Besag and Clifford 1991), for metrics that are costly to permute.
 
     Each score is held against one permutation after another until `exceedances` of them have scored at least as well:
     then its p is exceedances / used. A score that never gets there has p = (1 + reached) / (len(orders) + 1). Both are

@@ -296,7 +296,7 @@ class Layers(Mapping[str, Any]):
 
 
 def index_of(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...] | None, bool]:
-    """The ids of tables, and whether somebody gave them; None if no layer is a table that has any.
+    """Ids from the index of data frames, and whether the user set that index; None if no layer is a frame with ids.
 
     Raises:
         InputError: if two tables have other ids, or the same in another order.
