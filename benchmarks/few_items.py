@@ -36,7 +36,7 @@ DOCUMENT, CACHE = ROOT / "docs" / "calibration.md", ROOT / "runs" / "few_items.j
 BEGIN, END, READING = "## Few items\n", "\n## ", "## Reading\n"
 PARTS = (("exact", "exact_holds"), ("given", "holds"))
 ALPHA, SAMPLED = 0.05, 20_000
-ITEMS = (4, 5, 6, 7, 8, 9, 10, 16, 28)
+ITEMS = (4, 5, 6, 7, 8, 9, 10, 16, 28, 48)
 SPECS = (
     "biased_cka",
     "rsa(dissimilarity='euclidean', comparison='pearson')",
@@ -100,7 +100,7 @@ def cell(m: Metric[Any], n: int, kind: str, seed: int, *, sampled: int = SAMPLED
         whole = n <= FEW
         orders = every_order(n) if whole else np.stack([rng.permutation(n) for _ in range(sampled)])
         scores = np.array([v[0, 0] for v in m.compare_permuted(xs, ys, orders)])
-        null = m.null(x, y, seed=seed) if n < TAIL_FROM else None
+        null = m.null(x, y, seed=seed) if n < moments.tail_from else None
     except IsomorphError:
         return None
     # the tail by itself, whatever the number of items
@@ -110,7 +110,7 @@ def cell(m: Metric[Any], n: int, kind: str, seed: int, *, sampled: int = SAMPLED
     count = len(orders)
     error = 0.0 if whole else 3 * math.sqrt(ALPHA * (1 - ALPHA) / count)
     # of sampled p-values the level itself varies, with this standard error
-    sampled_error = 3 * math.sqrt(ALPHA * (1 - ALPHA) / 9_999) if FEW < n < TAIL_FROM else 0.0
+    sampled_error = 3 * math.sqrt(ALPHA * (1 - ALPHA) / 9_999) if FEW < n < moments.tail_from else 0.0
     exact, exact_step = share(tail.tail_p(scores), scores) if tail.tail_known else (0.0, 0.0)
     given, step = (exact, exact_step) if null is None else share(null.p_value(scores), scores)
     return {
@@ -166,7 +166,7 @@ def page(found: dict[str, dict[int, dict[str, float]]]) -> str:
         f"Share of all pairings (of 20,000 random ones above 7 items) with p ≤ 0.05, the greatest over "
         f"{len(KINDS)} laws of features ({', '.join(KINDS)}), one data set each, by `benchmarks/few_items.py`: "
         "of **the exact tail by itself** / of **what `Metric.null` gives**, which is counted among all pairings up to "
-        f"{FEW} items, among 9,999 sampled ones below {TAIL_FROM}, from there on the exact tail, unless a few items "
+        f"{FEW} items, among 9,999 sampled ones below {TAIL_FROM} (48 for RSA with Pearson), from there on the exact tail, unless a few items "
         "decide the score. A share may be above 0.05 by one step of the lattice of scores (the share of the pairings "
         "that score as the last of those called significant) and by three standard errors of this measurement, 0.005, "
         "and of 9,999 re-pairings, 0.007. What is further above is bold. *Holds from*: the least number of items from "
