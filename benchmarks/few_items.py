@@ -29,7 +29,7 @@ import numpy as np
 from isomorph.errors import IsomorphError
 from isomorph.metrics import REGISTRY, Metric, metric
 from isomorph.nulls.judge import FEW, every_order
-from isomorph.nulls.null import TAIL_FROM
+from isomorph.nulls.null import LATE_TAIL_FROM, TAIL_FROM
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT, CACHE = ROOT / "docs" / "calibration.md", ROOT / "runs" / "few_items.jsonl"
@@ -166,9 +166,10 @@ def page(found: dict[str, dict[int, dict[str, float]]]) -> str:
         f"Share of all pairings (of 20,000 random ones above 7 items) with p ≤ 0.05, the greatest over "
         f"{len(KINDS)} laws of features ({', '.join(KINDS)}), one data set each, by `benchmarks/few_items.py`: "
         "of **the exact tail by itself** / of **what `Metric.null` gives**, which is counted among all pairings up to "
-        f"{FEW} items, among 9,999 sampled ones below {TAIL_FROM} (48 for RSA with Pearson), from there on the exact tail, unless a few items "
-        "decide the score. A share may be above 0.05 by one step of the lattice of scores (the share of the pairings "
-        "that score as the last of those called significant) and by three standard errors of this measurement, 0.005, "
+        f"{FEW} items, among 9,999 sampled ones below {TAIL_FROM} ({LATE_TAIL_FROM} for RSA with Pearson and SVCCA), "
+        "from there on the exact tail, unless a few items decide the score. A share may be above 0.05 by one step of "
+        "the lattice of scores (the share of the pairings that score as the last of those called significant), by "
+        "three standard errors of this measurement, 0.005, "
         "and of 9,999 re-pairings, 0.007. What is further above is bold. *Holds from*: the least number of items from "
         "which on the exact tail keeps the level on all data sets. Left out are multiples of others: "
         + "; ".join(f"`{a}` of `{b}`" for a, b in SAME_AS.items())

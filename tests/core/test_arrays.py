@@ -120,3 +120,18 @@ def test_tracing_is_seen_only_inside_jax_transformations() -> None:
 def test_masked_arrays_are_refused_since_their_mask_would_be_ignored():
     with pytest.raises(InputError, match="masked array"):
         as_features(np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 3))
+
+
+def test_a_class_of_arrays_and_values_of_which_no_sum_can_be_held_are_refused():
+    with pytest.raises(InputError, match="is the class ndarray"):
+        as_features(np.ndarray)
+    with pytest.raises(InputError, match=r"beyond 1e\+300"):
+        as_features(np.array([[1.7e308, 1.0], [1.0, -1.7e308]]))
+    assert as_features(np.full((2, 2), 1e299)).shape == (2, 2)
+
+
+def test_one_reversed_item_meets_torch():
+    torch = pytest.importorskip("torch")
+    x, y = as_pair(np.arange(6.0).reshape(2, 3)[::2][::-1], torch.ones(1, 2, dtype=torch.float64))
+    assert x.tolist() == [[0.0, 1.0, 2.0]]
+    assert y.shape == (1, 2)

@@ -42,7 +42,7 @@ def test_every_null(part):
     for name in list(METRICS.classes)[part::2]:
         few = name in _SLOW_NULLS
 
-        def case(draw, name=name, most=6 if few else 14):
+        def case(draw, name=name, most=5 if few else 14):
             x, y = pair(draw, most)
 
             def call():
@@ -53,7 +53,7 @@ def test_every_null(part):
 
             door(f"metric({name!r}).null({x}, {y}) and its p_value", call)
 
-        door.cases_of(6 if few else 20, case)
+        door.cases_of(5 if few else 15, case)
     door.verdict(0.3, 0.95)
 
 

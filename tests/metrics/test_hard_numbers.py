@@ -216,3 +216,43 @@ def test_size_and_shape_has_no_largest_or_smallest_scale() -> None:
     m = metric("procrustes_distance(kind='size_and_shape')")
     for size in (1e-160, 1e-145, 1e145, 1e160):
         assert m(size * x, size * y) / size == pytest.approx(m(x, y), rel=1e-12)
+
+
+# ---- ties of float32 features after a rotation -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["binary", "one-hot"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "mutual_knn",
+        "mutual_knn(k=3, similarity='euclidean')",
+        "jaccard_knn",
+        "rank_similarity",
+        "cycle_knn(k=2)",
+        "edit_knn",
+        "information_imbalance",
+        "rsa(dissimilarity='euclidean')",
+        "rsa(dissimilarity='euclidean', comparison='kendall')",
+        "rsa(dissimilarity='cosine', comparison='rho_a')",
+    ],
+)
+def test_ties_of_float32_features_survive_a_rotation(spec: str, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = [np.eye(size)[rng.integers(0, size, 60)] for size in (8, 5)]
+    x = rng.choice([-1.0, 1.0], size=(60, 12)) if kind == "binary" else np.concatenate(labels, axis=1)
+    y = x[:, :4] @ rng.standard_normal((4, 6)) + rng.standard_normal((60, 6))
+    q = np.linalg.qr(rng.standard_normal((x.shape[1], x.shape[1])))[0].astype(np.float32)
+    x = x.astype(np.float32)
+    assert metric(spec)(x @ q, y) == pytest.approx(metric(spec)(x, y), abs=1e-9)
+
+
+def test_values_that_are_many_are_not_taken_for_few() -> None:
+    from isomorph._core.linalg import are_few_values
+
+    rng = np.random.default_rng(0)
+    tolerance = np.full(4000, 2e-6)
+    few = np.sort(rng.integers(0, 30, 4000) + 1e-7 * rng.standard_normal(4000))
+    assert are_few_values(few, tolerance)
+    for many in (rng.random(4000), 1e-3 * rng.random(4000), np.concatenate([few[:2500], 1e-3 * rng.random(1500)])):
+        assert not are_few_values(np.sort(many), tolerance)

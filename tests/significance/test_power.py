@@ -130,3 +130,8 @@ def test_a_gallery_curve_names_settings_that_do_not_fit(given, message):
     x, y = np.random.default_rng(0).normal(size=(2, 30, 4))
     with pytest.raises(InputError, match=message):
         gallery_curve("cka", x, y, **given)
+
+
+def test_a_level_that_would_take_permutations_without_end_is_refused():
+    with pytest.raises(InputError, match=r"needs 1e\+300 permutations in each trial"):
+        power("cka", 10, 3, 3, rank=2, alpha=5e-324)

@@ -262,7 +262,8 @@ def meeting(arrays: Sequence[Array], names: Sequence[str], *, stored: bool = Fal
     def like(array: Array) -> Array:
         if isinstance(array, np.ndarray):
             # a copy where torch would warn that it could be written to, or cannot hold its strides
-            array = np.array(array, copy=True) if not array.flags.writeable else np.ascontiguousarray(array)
+            odd = not array.flags.writeable or any(k < 0 for k in array.strides)  # of one item too, which is contiguous
+            array = np.array(array, order="C") if odd else np.ascontiguousarray(array)
             array = to_device(xp.asarray(array), device(others[0]))
         dtype = xp.float64 if widest else xp.float32
         # the other libraries promote by themselves

@@ -36,6 +36,21 @@ def centre(x: Array) -> Array:
     return centred
 
 
+def are_few_values(values: np.ndarray[Any, Any], tolerance: np.ndarray[Any, Any]) -> bool:
+    """Whether ascending values are few, which rounding has spread: two or more to a value, and values well apart.
+
+    Values that are many lie closer than any tolerance somewhere, which makes none of them equal; so all must fall into
+    groups no wider than four tolerances.
+
+    Args:
+        values: Host array (m,), ascending.
+        tolerance: How far two equal ones may lie apart, (m,).
+    """
+    apart = np.flatnonzero(np.diff(values) > tolerance[1:])
+    first, last = np.append(0, apart + 1), np.append(apart, len(values) - 1)
+    return bool(2 * len(first) <= len(values) and np.all(values[last] - values[first] <= 4 * tolerance[last]))
+
+
 FAR = 1e6
 """Times the median squared distance from most items, from which on an item is far away."""
 

@@ -20,7 +20,7 @@ def command(
 ) -> None:
     """The smallest alignment that N items can show, before anything is encoded.
 
-    Example: isomorph power 300 384 384 --metric cka --pairs 12
+    Example: isomorph power 100 384 384 --metric cka --pairs 12
     """
     from ..significance import power as smallest
 

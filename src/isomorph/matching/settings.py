@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from .._core.checks import as_count, as_seed, check_budget, is_finite
+from .._core.checks import as_count, as_seed, check_budget, check_choice, is_finite
 from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
@@ -43,8 +43,7 @@ class MatchSettings(Settings):
     budget: float | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"method={quoted(self.method)} is not known; use 'qap' or 'gw'.")
+        check_choice(self.method, "method", METHODS)
         for name, least in (("restarts", 2), ("bootstraps", 0), ("surrogates", 0)):
             as_count(getattr(self, name), name, least)
         if not is_finite(self.required) or not 0 < self.required <= 1:

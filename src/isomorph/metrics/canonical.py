@@ -22,6 +22,7 @@ from .._core.arrays import Array
 from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Null
+from ..nulls.null import LATE_TAIL_FROM
 from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.pairs import over_pairs
 from ._engines.spectra.axes import Axes, block, nuclear_norm, principal_axes
@@ -333,7 +334,9 @@ class SVCCA(Metric[Axes]):
         return over_pairs(lambda x, y: _given(x, y, self.summary), xs, ys)
 
     def null_moments(self, xs: Sequence[Axes], ys: Sequence[Axes]) -> Null | None:
-        return _mean_square_null(xs, ys) if self.summary == "mean_square" else None
+        if self.summary != "mean_square":
+            return None
+        return dataclasses.replace(_mean_square_null(xs, ys), tail_from=LATE_TAIL_FROM)
 
     def compare_permuted(
         self, xs: Sequence[Axes], ys: Sequence[Axes], orders: np.ndarray[Any, Any]

@@ -16,6 +16,7 @@ from .._core.arrays import Array, as_features, is_traced, to_numpy
 from .._core.linalg import double_centre
 from ..errors import InputError
 from ..nulls import Influence, Null
+from ..nulls.null import LATE_TAIL_FROM, TAIL_FROM
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
@@ -233,7 +234,9 @@ class Rsa(Metric[Pattern]):
         std = np.sqrt(m.variance) / 2
         weights = leading_weights([x.leading for x in xs], [y.leading for y in ys], n) / 2
         weights = weights / np.where(std > 0, std, 1.0)[:, :, None]
-        return Null(mean, std, skewness(m), True, n, source, weights=weights, scale=m.scale)
+        # single far items decide Pearson's sums of distances longer than they do ranks or cosines
+        least = LATE_TAIL_FROM if self.comparison == "pearson" else TAIL_FROM
+        return Null(mean, std, skewness(m), True, n, source, weights=weights, scale=m.scale, tail_from=least)
 
     @property
     def contribution(self) -> str:

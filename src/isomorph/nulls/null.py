@@ -14,7 +14,9 @@ from .tails import far_tail, is_known, mixed_tail, pearson3_sf
 Floats = np.ndarray[Any, Any]
 
 TAIL_FROM = 28
-"""Items from which on the tails of all exact nulls were measured to hold their level (docs/calibration.md)."""
+"""Items from which on the tails of exact nulls were measured to hold their level (docs/calibration.md)."""
+LATE_TAIL_FROM = 48
+"""The same where one item or one direction decides more: sums of distances (RSA with Pearson), the first axis alone."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ._judge import chance_level, judge_block, orders_for
 
 Floats = np.ndarray[Any, Any]
 _STEPS = 7  # of the bisection: the strength is found to 1/128
+_LEAST_ALPHA = 1e-5  # of a test that is simulated: it takes 1 / alpha permutations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -390,3 +391,8 @@ def _check_power(
         )
     if not (is_share(alpha) and is_share(target)):
         raise InputError(f"power: alpha={quoted(alpha)} and target={quoted(target)} must lie between 0 and 1.")
+    if alpha < _LEAST_ALPHA:
+        raise InputError(
+            f"power: alpha={alpha:g} needs {1 / max(alpha, 1e-300):.0e} permutations in each trial, which would not "
+            f"end; use at least {_LEAST_ALPHA:g}."
+        )

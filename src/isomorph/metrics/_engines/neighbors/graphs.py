@@ -9,7 +9,8 @@ the weights of a list always sum to k. The overlap Σ w_x w_y of two lists is th
 neighbours when each side breaks its ties at random and independently. It does not depend on the order of the items,
 equals the plain count where nothing is tied, and keeps chance at exactly k/(n-1). Rows whose order single precision
 cannot settle are computed again in double precision: float32 features give the neighbours that exact arithmetic on
-the same features gives.
+the same features gives. Only where similarities take few values but for the rounding of float32 features, as those of
+binary features after a rotation, do they tie to that rounding.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from scipy import sparse
 
 from ...._core.arrays import Array, forget_pages, is_traced, take_rows, to_numpy
 from ...._core.linalg import (
+    are_few_values,
     centre,
     centred_scaled,
     gathered,
@@ -56,6 +58,8 @@ INDEXES = ("exact", "approximate")
 SIMILARITIES = ("cosine", "euclidean", "dot")
 _ULPS = 16  # rounding of a product of unit vectors stays well below this many units in the last place
 _BLOCK = 1 << 24  # similarities held at once
+_DOUBLE = float(np.finfo(np.float64).eps)
+_SOME_ROWS = 32  # that tell whether similarities take few values
 _SOME = 1024  # items that tell the size of an offset
 _FEW_DIGITS = 64  # units in the last place
 _ODD = np.random.default_rng(0).integers(1 << 62, size=8, dtype=np.uint64) * np.uint64(2) + np.uint64(1)  # for a hash
@@ -350,7 +354,7 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
     step = max(1, min(_BLOCK // 4, block_bytes(8 * _BLOCK) // 32) // n)
     require(8 * n * n, f"The ranks of all pairs of {n:,} items", "Use fewer items, or a metric with a fixed k.")
     out = np.empty((n, n))
-    search = _search(_double(x), similarity)
+    search, eps = _search(_double(x), similarity), _tie_eps(x, similarity)
     for begin in range(0, n, step):
         end = min(n, begin + step)
         values = np.asarray(to_numpy(similarities(search.rows, begin, end, search.offset)), dtype=np.float64)
@@ -358,7 +362,7 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
         values = np.take_along_axis(values, order, axis=1)[:, :-1]  # self, at minus infinity, is last
         scale = _scale(search, similarity, np.arange(begin, end), order[:, 0])
         new = np.ones(values.shape, dtype=bool)
-        new[:, 1:] = values[:, :-1] - values[:, 1:] > (_ULPS * np.finfo(np.float64).eps * scale)[:, None]
+        new[:, 1:] = values[:, :-1] - values[:, 1:] > (_ULPS * eps * scale)[:, None]
         place = np.arange(n - 1)
         first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
         ends = np.concatenate([new[:, 1:], np.ones((end - begin, 1), dtype=bool)], axis=1)
@@ -412,7 +416,8 @@ def _scale(search: _Search, similarity: str, rows: Ints, kth: Ints) -> Floats:
 def _settled(found: Neighbours, x: Array, similarity: str, unclear: dict[int, Ints]) -> Neighbours:
     """The graph with the given rows settled in double precision among their candidates, ties shared."""
     n, k = found.n, found.k
-    again = {row: _settled_row(x, similarity, row, near, k) for row, near in unclear.items()}
+    eps = _tie_eps(x, similarity) if 8 * len(unclear) >= n else _DOUBLE
+    again = {row: _settled_row(x, similarity, row, near, k, eps) for row, near in unclear.items()}
     counts = np.full(n, k)
     rows = np.fromiter(again, dtype=np.int64)
     counts[rows] = [len(again[r][0]) for r in again]
@@ -437,7 +442,23 @@ def _settled(found: Neighbours, x: Array, similarity: str, unclear: dict[int, In
     return dataclasses.replace(found, start=start, target=filled[0], weight=filled[1], rank=filled[2], tied=filled[3])
 
 
-def _settled_row(x: Array, similarity: str, row: int, near: Ints, k: int) -> tuple[Ints, Floats, Floats, Any]:
+def _tie_eps(x: Array, similarity: str) -> float:
+    """The rounding to which similarities tie: that of the features where these give few values but for it."""
+    eps = float(array_namespace(x).finfo(x.dtype).eps)
+    if eps < 1e-10 or similarity == "dot":
+        return _DOUBLE
+    search, some = _search(_double(x), similarity), min(_SOME_ROWS, x.shape[0])
+    values = -np.sort(-np.asarray(to_numpy(similarities(search.rows, 0, some, search.offset))), axis=1)[:, :-1]
+    few = 0
+    for row, squares in zip(values, search.squares[:some], strict=True):
+        far = np.maximum((1.0 if search.offset is None else squares / 2) - row, 0.0)  # half the squared distances
+        few += are_few_values(far, _ULPS * eps * np.sqrt(far * max(squares, float(np.median(search.squares)))))
+    return eps if 2 * few > some else _DOUBLE
+
+
+def _settled_row(
+    x: Array, similarity: str, row: int, near: Ints, k: int, eps: float
+) -> tuple[Ints, Floats, Floats, Any]:
     """Neighbours, weights, places and ties of one item, from the similarities to its candidates in double precision."""
     items = np.asarray(to_numpy(take_rows(x, np.concatenate([[row], near]))), dtype=np.float64)
     items = items / (np.abs(items).max() or 1.0)  # all zero where the nearest are duplicates at the origin
@@ -454,7 +475,7 @@ def _settled_row(x: Array, similarity: str, row: int, near: Ints, k: int) -> tup
     scale = {"euclidean": abs(v[k - 1]), "cosine": 1.0}.get(
         similarity, np.linalg.norm(own) * np.linalg.norm(others[order[k - 1]])
     )
-    new = np.concatenate([[True], v[:-1] - v[1:] > _tolerance(np.float64, scale)])
+    new = np.concatenate([[True], v[:-1] - v[1:] > _ULPS * eps * scale])
     first = np.flatnonzero(new)
     size = np.diff(np.append(first, len(v)))
     places = np.clip(k - first, 0, size)

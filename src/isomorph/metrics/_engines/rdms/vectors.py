@@ -18,7 +18,16 @@ from array_api_compat import array_namespace, device, is_jax_array, is_torch_arr
 from scipy.spatial.distance import squareform
 
 from ...._core.arrays import Array, is_traced, to_numpy
-from ...._core.linalg import about_most, centre, number, require_variation, sum_squares, thin_svd, unit_rows
+from ...._core.linalg import (
+    about_most,
+    are_few_values,
+    centre,
+    number,
+    require_variation,
+    sum_squares,
+    thin_svd,
+    unit_rows,
+)
 from ...._core.memory import require
 from ....errors import InputError
 
@@ -234,8 +243,14 @@ def _near_apart(rows: Array, distances: Array, sums: Any, begin: int, *, share: 
 # ---- vectors to compare ------------------------------------------------------------------------------------
 
 
-def ranks(vector: Array) -> Array:
-    """Ranks 1 … m in double precision; values that differ by no more than rounding share their mean rank."""
+def ranks(vector: Array, eps: float = 0.0) -> Array:
+    """Ranks 1 … m in double precision; values that differ by no more than rounding share their mean rank.
+
+    Args:
+        vector: Values (m,).
+        eps: Machine epsilon of the features behind them: where the values are few but for what that rounding left, as
+            those of binary features after a rotation in float32, it makes them equal.
+    """
     if is_torch_array(vector):
         import torch
 
@@ -243,6 +258,7 @@ def ranks(vector: Array) -> Array:
         out = torch.empty(vector.shape, dtype=torch.float64, device=vector.device)
         out[order] = torch.arange(1, len(order) + 1, dtype=torch.float64, device=vector.device)
         tied = to_numpy(_close(values[1:], values[:-1], float(torch.finfo(values.dtype).eps)))
+        tied = _tied_by_features(to_numpy(values), tied, eps)
         if tied.any():
             place = _mean_places(tied)
             out[order] = torch.asarray(place, device=vector.device)
@@ -250,7 +266,7 @@ def ranks(vector: Array) -> Array:
     host = np.asarray(to_numpy(vector))
     order = np.argsort(host)
     values = host[order]
-    tied = _close(values[1:], values[:-1], float(np.finfo(values.dtype).eps))
+    tied = _tied_by_features(values, _close(values[1:], values[:-1], float(np.finfo(values.dtype).eps)), eps)
     place = _mean_places(tied) if tied.any() else np.arange(1.0, len(host) + 1)
     out = np.empty(len(host))
     out[order] = place
@@ -258,6 +274,14 @@ def ranks(vector: Array) -> Array:
         return out
     xp = array_namespace(vector)
     return xp.asarray(out) if is_jax_array(vector) else to_device(xp.asarray(out), device(vector))
+
+
+def _tied_by_features(values: Any, tied: Any, eps: float) -> Any:
+    if eps < 1e-10:
+        return tied
+    far = np.abs(values)
+    tolerance = _ULPS * eps * np.sqrt(far * (1 + far))  # what rounding two rows leaves of their squared distance
+    return np.diff(values) <= tolerance[1:] if are_few_values(values, tolerance) else tied
 
 
 def _close(upper: Any, lower: Any, eps: float) -> Any:
@@ -279,7 +303,7 @@ def comparable(vector: Array, comparison: str, dtype: Any) -> Array:
     """
     xp = array_namespace(vector)
     m = vector.shape[0]
-    v = ranks(vector) if comparison in RANKED else vector
+    v = ranks(vector, float(xp.finfo(dtype).eps)) if comparison in RANKED else vector
     centred = v - xp.mean(v)
     uncentred = comparison in ("cosine", "whitened_cosine")
     spread = xp.max(xp.abs(v if uncentred else centred))
