@@ -48,16 +48,16 @@ def train(images: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -> nn.
     """A network trained on the given digits, with shifts by one pixel."""
     torch.manual_seed(seed)
     x, y, net = torch.from_numpy(images), torch.from_numpy(labels), network()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     steps = epochs * -(-len(x) // 64)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for _ in range(epochs):
         for rows in torch.randperm(len(x)).split(64):
             shift = torch.randint(-1, 2, (2,)).tolist()
             loss = nn.functional.cross_entropy(net(x[rows].roll(shift, (2, 3))), y[rows])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return net.eval()
 

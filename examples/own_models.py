@@ -25,11 +25,11 @@ def network(seed: int, width: int = 64) -> torch.nn.Sequential:
 
 def train(net: torch.nn.Sequential, x: torch.Tensor, y: torch.Tensor, epochs: int = 60) -> torch.nn.Sequential:
     """A few passes of Adam over all digits at once."""
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(epochs):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(net(x), y).backward()
-        optimiser.step()
+        optimizer.step()
     return net
 
 

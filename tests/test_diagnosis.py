@@ -44,9 +44,9 @@ def test_a_dominant_mean_is_found_and_gone_after_centring(gauss):
 def test_a_hub_is_found_by_row_and_none_in_gaussian_data(gauss):
     rng = np.random.default_rng(1)
     spread = gauss - gauss.mean(axis=0)
-    centre = rng.normal(size=(1, 32))
-    hubby = spread / np.linalg.norm(spread, axis=1, keepdims=True) + centre / np.linalg.norm(centre)
-    hubby[17] = centre / np.linalg.norm(centre)  # where all others are near
+    center = rng.normal(size=(1, 32))
+    hubby = spread / np.linalg.norm(spread, axis=1, keepdims=True) + center / np.linalg.norm(center)
+    hubby[17] = center / np.linalg.norm(center)  # where all others are near
     found = only("hubs", hubby)
     assert "hubs" in found
     assert found["hubs"][0].evidence["largest hub, row"] == 17

@@ -551,15 +551,15 @@ def digits():
         for seed in range(3):
             torch.manual_seed(seed)
             net = digit_net()
-            optimiser = torch.optim.AdamW(net.parameters(), lr=4e-3)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=16 * 18)
+            optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=16 * 18)
             for _ in range(16):
                 for part in torch.randperm(1100).split(64):
                     rows = torch.as_tensor(seen)[part]
                     loss = nn.functional.cross_entropy(net(x[rows]), y[rows])
-                    optimiser.zero_grad()
+                    optimizer.zero_grad()
                     loss.backward()
-                    optimiser.step()
+                    optimizer.step()
                     schedule.step()
             nets.append(net)
 

@@ -535,11 +535,11 @@ def test_groups_move_together(planted):
         scan(x, y, "cka", groups=[1, 2, 3])
 
 
-def labelled(seed=2, centres=4.0):
+def labelled(seed=2, centers=4.0):
     """Two sides that share nothing but the four labels of the items."""
     rng = np.random.default_rng(seed)
     strata = np.repeat(np.arange(4), N // 4)
-    shift = centres * rng.normal(size=(4, 6))[strata]
+    shift = centers * rng.normal(size=(4, 6))[strata]
     return rng.normal(size=(N, 6)) + shift, rng.normal(size=(N, 6)) + shift, strata
 
 

@@ -37,7 +37,7 @@ def list_models() -> Rows:
     from .encoders import known_models, providers
 
     rows = [
-        (f.spec, f.modality, f.summary, f"{f.megabytes} MB" if f.megabytes else "", f.licence) for f in known_models()
+        (f.spec, f.modality, f.summary, f"{f.megabytes} MB" if f.megabytes else "", f.license) for f in known_models()
     ]
     rows += [
         ("org/name@revision#side", "any", "a Hugging Face model, or one side of it", "", ""),

@@ -14,6 +14,7 @@ from isomorph.extraction import ExtractSettings
 from isomorph.matching import MatchSettings
 from isomorph.networks import NetworkSettings
 from isomorph.scanning import ScanSettings
+from isomorph.significance import PowerSettings
 from isomorph.stitching import StitchSettings
 
 SETTINGS = {
@@ -23,6 +24,7 @@ SETTINGS = {
     "match": MatchSettings,
     "diagnose": DiagnoseSettings,
     "extract": ExtractSettings,
+    "power": PowerSettings,
 }
 SPELLED = {"metrics": "metric", "maps": "map", "within": "in-order", "signatures": "signature", "cuts": "cut"}
 

@@ -56,8 +56,8 @@ class Honest(Metric[Any]):
         top = float(xp.max(xp.abs(x.detach() if hasattr(x, "detach") else x)))
         if top == 0:
             raise InputError("The layer is constant: all its items have the same features.")
-        centred = x / top - xp.mean(x / top, axis=0, keepdims=True)
-        gram = centred @ xp.matrix_transpose(centred)
+        centered = x / top - xp.mean(x / top, axis=0, keepdims=True)
+        gram = centered @ xp.matrix_transpose(centered)
         size = xp.sqrt(xp.sum(gram * gram))
         if float(size.detach() if hasattr(size, "detach") else size) < 1e-13 * x.shape[0]:
             raise InputError("The layer is constant: all its items have the same features.")

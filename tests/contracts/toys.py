@@ -10,7 +10,7 @@ import dataclasses
 
 from array_api_compat import array_namespace, device
 
-from .._core.linalg import centred_scaled
+from .._core.linalg import centered_scaled
 from ._base import INVARIANCES, NOTHING_VARIES, Metric
 
 
@@ -36,7 +36,7 @@ class ToyMetric(Metric):
     reference = "A toy."
 
     def prepare(self, x):
-        z = centred_scaled(x)
+        z = centered_scaled(x)
         z = array_namespace(z).astype(z, array_namespace(z).float64)
         k = z @ z.T
         xp = array_namespace(k)

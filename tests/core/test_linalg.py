@@ -26,24 +26,24 @@ def x() -> np.ndarray:
 
 def test_centring_and_scaling_equal_their_formulas_everywhere(x: np.ndarray, xp: Any) -> None:
     there = xp.asarray(np.array(x))
-    centred = x - x.mean(0)
-    np.testing.assert_allclose(to_numpy(la.centre(there)), centred, atol=1e-13)
-    expected = centred / np.sqrt((centred**2).sum(1).mean())
-    features, size = la.scaled_and_size(la.centre(there))
+    centered = x - x.mean(0)
+    np.testing.assert_allclose(to_numpy(la.center(there)), centered, atol=1e-13)
+    expected = centered / np.sqrt((centered**2).sum(1).mean())
+    features, size = la.scaled_and_size(la.center(there))
     np.testing.assert_allclose(to_numpy(features), expected, atol=1e-13)
-    np.testing.assert_allclose(to_numpy(la.centred_scaled(there)), expected, atol=1e-13)
-    np.testing.assert_allclose(la.number(size), np.linalg.norm(centred) / 12**0.5, rtol=1e-13)
+    np.testing.assert_allclose(to_numpy(la.centered_scaled(there)), expected, atol=1e-13)
+    np.testing.assert_allclose(la.number(size), np.linalg.norm(centered) / 12**0.5, rtol=1e-13)
     assert type(features) is type(there)
 
 
 def test_kernels_are_centred_everywhere(x: np.ndarray, xp: Any) -> None:
     k = x @ x.T
-    u = to_numpy(la.u_centre(xp.asarray(k)))
+    u = to_numpy(la.u_center(xp.asarray(k)))
     np.testing.assert_allclose(np.diag(u), 0, atol=0)
     np.testing.assert_allclose(u.sum(0), 0, atol=1e-10)
     np.testing.assert_allclose(u, u.T, atol=1e-12)
     h = np.eye(12) - 1 / 12
-    np.testing.assert_allclose(to_numpy(la.double_centre(xp.asarray(k))), h @ k @ h, atol=1e-11)
+    np.testing.assert_allclose(to_numpy(la.double_center(xp.asarray(k))), h @ k @ h, atol=1e-11)
 
 
 def test_sums_of_squares_are_taken_in_float64(x: np.ndarray, xp: Any) -> None:
@@ -77,21 +77,21 @@ def test_unit_rows_have_unit_norm_and_keep_their_direction(x: np.ndarray, xp: An
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_extreme_scales_neither_vanish_nor_overflow_in_float32(x: np.ndarray, scale: float) -> None:
     narrow = (x * scale).astype(np.float32)
-    np.testing.assert_allclose(la.centred_scaled(narrow), la.centred_scaled(x), atol=1e-5)
+    np.testing.assert_allclose(la.centered_scaled(narrow), la.centered_scaled(x), atol=1e-5)
     np.testing.assert_allclose(la.unit_rows(narrow), la.unit_rows(x), atol=1e-5)
 
 
 def test_an_offset_costs_no_digits_beyond_those_of_the_data(x: np.ndarray) -> None:
     narrow = (x + 1e6).astype(np.float32)
     exact = narrow.astype(np.float64) - narrow.astype(np.float64).mean(0)
-    np.testing.assert_allclose(la.centre(narrow), exact, atol=1e-6)
+    np.testing.assert_allclose(la.center(narrow), exact, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e20])
 def test_features_that_do_not_vary_are_refused(dtype: Any, value: float) -> None:
     with pytest.raises(InputError, match="probe is constant"):
-        la.centred_scaled(np.full((7, 3), value, dtype=dtype), "probe")
+        la.centered_scaled(np.full((7, 3), value, dtype=dtype), "probe")
     with pytest.raises(InputError, match="constant"):
         la.scaled(np.zeros((7, 3), dtype=dtype))
     with pytest.raises(InputError, match="no directions"):

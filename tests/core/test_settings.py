@@ -13,6 +13,7 @@ from isomorph.extraction import ExtractSettings
 from isomorph.matching import MatchSettings
 from isomorph.networks.settings import NetworkSettings
 from isomorph.scanning import ScanSettings
+from isomorph.significance import PowerSettings
 from isomorph.stitching import StitchSettings
 
 VERBS = {
@@ -22,6 +23,7 @@ VERBS = {
     NetworkSettings: iso.stitch_networks,
     MatchSettings: iso.blind_match,
     ExtractSettings: iso.extract,
+    PowerSettings: iso.power,
 }
 every = pytest.mark.parametrize("kind", VERBS, ids=lambda k: k.__name__)
 

@@ -166,7 +166,7 @@ def test_a_split_by_what_is_not_there_is_refused(by: str, changes: dict[str, Any
 
 def test_the_fingerprint_is_that_of_the_content_alone() -> None:
     one = items()
-    assert items(name="other", source="elsewhere", licence="CC0").fingerprint == one.fingerprint
+    assert items(name="other", source="elsewhere", license="CC0").fingerprint == one.fingerprint
     for changes in (
         {"ids": tuple(f"j{k}" for k in range(12))},
         {"labels": {}},

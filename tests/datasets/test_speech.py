@@ -141,4 +141,4 @@ def test_emoji_are_spoken_on_request(have: Callable[[Package], None]) -> None:
     items = load_dataset("emoji(n=4, seed=0, speech=True)")
     assert items.view("speech").modality == "audio"
     assert len({items.view("speech").digest(i) for i in range(4)}) == 4
-    assert "voice: CC0" in items.licence
+    assert "voice: CC0" in items.license

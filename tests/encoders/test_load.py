@@ -66,7 +66,7 @@ def test_the_known_models_are_listed_with_their_facts():
         assert fact.summary
         assert fact.source
         if fact.spec.startswith("bundled:"):  # what is downloaded has terms and a size
-            assert fact.licence
+            assert fact.license
             assert fact.megabytes > 0
 
 

@@ -55,8 +55,8 @@ def by_hand(images):
     placed = x @ WEIGHTS["w0"] + WEIGHTS["pos"]
     out0 = placed @ WEIGHTS["w1"] + WEIGHTS["b1"] + placed
     out1 = out0 @ WEIGHTS["w2"] + out0
-    centred = out1 - out1.mean(-1, keepdims=True)
-    normed = centred / np.sqrt(out1.var(-1, keepdims=True) + 1e-5) * WEIGHTS["scale"] + WEIGHTS["bias"]
+    centered = out1 - out1.mean(-1, keepdims=True)
+    normed = centered / np.sqrt(out1.var(-1, keepdims=True) + 1e-5) * WEIGHTS["scale"] + WEIGHTS["bias"]
     return {"embedding": placed, "block_01": out0, "block_02": out1, "final_norm": normed}
 
 

@@ -12,10 +12,10 @@ def left_out(x, y, penalty):
     error = 0.0
     for i in range(len(x)):
         rows, outcomes = np.delete(x, i, axis=0), np.delete(y, i, axis=0)
-        centre = rows.mean(axis=0)
-        gram = (rows - centre) @ (rows - centre).T + penalty * np.eye(len(rows))
-        coef = (rows - centre).T @ np.linalg.solve(gram, outcomes - outcomes.mean(axis=0))
-        error += np.sum((y[i] - outcomes.mean(axis=0) - (x[i] - centre) @ coef) ** 2)
+        center = rows.mean(axis=0)
+        gram = (rows - center) @ (rows - center).T + penalty * np.eye(len(rows))
+        coef = (rows - center).T @ np.linalg.solve(gram, outcomes - outcomes.mean(axis=0))
+        error += np.sum((y[i] - outcomes.mean(axis=0) - (x[i] - center) @ coef) ** 2)
     return error
 
 
@@ -34,9 +34,9 @@ def test_the_penalty_has_the_least_leave_one_out_error_whatever_the_offset(n, d,
 def test_a_readout_is_the_closed_form_and_does_not_depend_on_the_scale_of_the_space():
     rng = np.random.default_rng(0)
     x, y, new = rng.normal(size=(50, 8)) + 3, rng.normal(size=(50, 2)), rng.normal(size=(5, 8))
-    centred = x - x.mean(axis=0)
-    penalty = 0.01 * np.sum(centred**2)
-    coef = np.linalg.solve(centred.T @ centred + penalty * np.eye(8), centred.T @ (y - y.mean(axis=0)))
+    centered = x - x.mean(axis=0)
+    penalty = 0.01 * np.sum(centered**2)
+    coef = np.linalg.solve(centered.T @ centered + penalty * np.eye(8), centered.T @ (y - y.mean(axis=0)))
     expected = (new - x.mean(axis=0)) @ coef + y.mean(axis=0)
     np.testing.assert_allclose(readout(x, y, [0.01]).predict(new), expected)
     np.testing.assert_allclose(readout(1e3 * x, y, [0.01]).predict(1e3 * new), expected)

@@ -29,10 +29,10 @@ def test_the_matrix_has_the_rank_asked_for_and_eight_suffice_for_eight_shared_di
 def test_no_other_matrix_of_that_rank_has_a_lower_penalised_error(pairs: tuple[np.ndarray, ...]) -> None:
     x, y = pairs
     fitted = LowRank(3, 0.01).fit(x, y)
-    centred, outcome = x - x.mean(axis=0), y - y.mean(axis=0)
+    centered, outcome = x - x.mean(axis=0), y - y.mean(axis=0)
 
     def cost(coef: np.ndarray) -> float:
-        return float(((outcome - centred @ coef) ** 2).sum() + 0.01 * (centred**2).sum() * (coef**2).sum())
+        return float(((outcome - centered @ coef) ** 2).sum() + 0.01 * (centered**2).sum() * (coef**2).sum())
 
     best = cost(fitted.coef_)
     left, s, right = np.linalg.svd(fitted.coef_, full_matrices=False)

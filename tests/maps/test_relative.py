@@ -28,10 +28,10 @@ def test_rotated_and_scaled_spaces_have_the_same_relative_representation(
 
 def test_without_centring_it_is_the_plain_cosine_to_the_anchors(pairs: tuple[np.ndarray, ...]) -> None:
     x, y = pairs
-    fitted = Relative(10, centred=False).fit(x, y)
+    fitted = Relative(10, centered=False).fit(x, y)
     np.testing.assert_allclose(fitted.embed_x(x), unit(x) @ unit(x[fitted.anchor_rows_]).T)
     np.testing.assert_allclose(fitted.embed_y(y), unit(y) @ unit(y[fitted.anchor_rows_]).T)
-    angular = Relative(10, similarity="angular", centred=False).fit(x, y)
+    angular = Relative(10, similarity="angular", centered=False).fit(x, y)
     np.testing.assert_allclose(
         angular.embed_x(x), 1 - np.arccos(np.clip(unit(x) @ unit(x[fitted.anchor_rows_]).T, -1, 1)) / np.pi
     )
@@ -74,7 +74,7 @@ def test_an_item_at_the_centre_has_no_direction_and_is_named(pairs: tuple[np.nda
     x, y = pairs
     fitted = Relative(10).fit(x, y)
     with pytest.raises(InputError, match="no direction"):
-        fitted.embed_x(np.vstack([x[:2], fitted.x_centre_]))
+        fitted.embed_x(np.vstack([x[:2], fitted.x_center_]))
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from isomorph.metrics import metric
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def centred(a: np.ndarray) -> np.ndarray:
+def centered(a: np.ndarray) -> np.ndarray:
     return a - a.mean(axis=0)
 
 
 def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Canonical correlations by QR, independent of ours."""
-    return np.linalg.svd(np.linalg.qr(centred(x))[0].T @ np.linalg.qr(centred(y))[0], compute_uv=False)
+    return np.linalg.svd(np.linalg.qr(centered(x))[0].T @ np.linalg.qr(centered(y))[0], compute_uv=False)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_google_svcca_averages_only_the_correlations_that_hold_98_percent_of_the
 
 def test_resi_svcca_keeps_one_component_whatever_the_threshold(reference: Pair) -> None:
     # it compares a cumulative *fraction* with threshold times the *total* variance, so the first always passes
-    u = [np.linalg.svd(centred(a), full_matrices=False)[0][:, 0] for a in reference]
+    u = [np.linalg.svd(centered(a), full_matrices=False)[0][:, 0] for a in reference]
     assert abs(u[0] @ u[1]) == pytest.approx(0.1224070772, abs=1e-9)
     assert metric("svcca(count=1)")(*reference) == pytest.approx(abs(u[0] @ u[1]), abs=1e-12)
 
@@ -91,7 +91,7 @@ def test_aristotelian_svcca_keeps_ten_axes_of_every_layer(reference: Pair) -> No
 def test_platonic_universe_pwcca_is_svcca_because_its_weights_are_the_variance_of_the_variates(
     reference: Pair,
 ) -> None:
-    x, y = (np.linalg.svd(centred(a), full_matrices=False) for a in reference)
+    x, y = (np.linalg.svd(centered(a), full_matrices=False) for a in reference)
     k = [int(np.sum(np.cumsum(s**2) / np.sum(s**2) < 0.99)) + 1 for _, s, _ in (x, y)]
     left, rho, _ = np.linalg.svd(x[0][:, : k[0]].T @ y[0][:, : k[1]], full_matrices=False)
     weights = np.var(x[0][:, : k[0]] @ left, axis=0)
@@ -99,7 +99,7 @@ def test_platonic_universe_pwcca_is_svcca_because_its_weights_are_the_variance_o
 
 
 def test_google_pwcca_weighs_by_coefficients_that_lack_the_whitening(reference: Pair) -> None:
-    raw, (x, y) = reference[0], (centred(a) for a in reference)
+    raw, (x, y) = reference[0], (centered(a) for a in reference)
 
     def inverse_root(a: np.ndarray) -> np.ndarray:
         w, v = np.linalg.eigh(np.cov(a.T))
@@ -111,14 +111,14 @@ def test_google_pwcca_weighs_by_coefficients_that_lack_the_whitening(reference: 
     assert np.average(rho, weights=weights) == pytest.approx(0.7983113046, abs=1e-9)  # ReSi too
 
 
-@pytest.mark.parametrize(("centre", "value"), [(False, 0.5529021092), (True, 0.5624672286)])
+@pytest.mark.parametrize(("center", "value"), [(False, 0.5529021092), (True, 0.5624672286)])
 def test_anatome_pwcca_orthonormalises_coefficients_and_weighs_the_uncentred_layer(
-    reference: Pair, centre: bool, value: float
+    reference: Pair, center: bool, value: float
 ) -> None:
-    raw, (x, y) = reference[0], (np.linalg.svd(centred(a), full_matrices=False) for a in reference)
+    raw, (x, y) = reference[0], (np.linalg.svd(centered(a), full_matrices=False) for a in reference)
     u, rho, _ = np.linalg.svd(x[0].T @ y[0], full_matrices=False)
     coefficients = np.linalg.qr(x[2].T / x[1] @ u)[0]
-    weights = np.abs((centred(raw) if centre else raw) @ coefficients).sum(axis=0)
+    weights = np.abs((centered(raw) if center else raw) @ coefficients).sum(axis=0)
     assert np.average(rho, weights=weights) == pytest.approx(value, abs=1e-9)
 
 
@@ -214,7 +214,7 @@ def test_more_axes_than_there_are_is_refused_not_padded(reference: Pair) -> None
 
 def test_small_correlations_are_weighed_without_losing_digits() -> None:
     rng = np.random.default_rng(1)
-    q = np.linalg.qr(centred(rng.standard_normal((50, 8))))[0]
+    q = np.linalg.qr(centered(rng.standard_normal((50, 8))))[0]
     x = q[:, :3] * [3.0, 2.0, 1.0] @ rng.standard_normal((3, 3))
     y = q[:, 4:7] + q[:, :3] * [1.0, 1e-5, 1e-9]  # ρ = 1 / √2, 1e-5, 1e-9: too small for a Gram of the products
     total = [np.abs(q[:, i] @ x).sum() for i in range(3)]
@@ -227,7 +227,7 @@ def test_small_correlations_are_weighed_without_losing_digits() -> None:
 
 
 def test_decoding_joins_cca_to_cka(reference: Pair) -> None:
-    x, y = (centred(a) for a in reference)
+    x, y = (centered(a) for a in reference)
     cka = np.sum((x.T @ y) ** 2) / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
     assert cka == pytest.approx(0.6513918225, abs=1e-9)
     assert metric("decoding(regularization=1e12)")(*reference) == pytest.approx(cka, abs=1e-10)
@@ -238,7 +238,7 @@ def test_decoding_joins_cca_to_cka(reference: Pair) -> None:
 
 def test_decoding_is_the_agreement_of_ridge_predictions_of_random_targets(reference: Pair) -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
-    x, y = (centred(a) for a in reference)
+    x, y = (centered(a) for a in reference)
     ridges = [linear_model.Ridge(alpha=0.05 * np.sum(a * a), fit_intercept=False) for a in (x, y)]
     smoothers = [ridge.fit(a, np.eye(200)).predict(a) for ridge, a in zip(ridges, (x, y), strict=True)]
     expected = np.sum(smoothers[0] * smoothers[1]) / np.linalg.norm(smoothers[0]) / np.linalg.norm(smoothers[1])
@@ -252,7 +252,7 @@ def test_regularised_cca_joins_cca_to_procrustes(reference: Pair) -> None:
 
 
 def test_regularised_cca_has_the_singular_values_of_the_ridge_whitened_covariance(reference: Pair) -> None:
-    x, y = (centred(a) for a in reference)
+    x, y = (centered(a) for a in reference)
 
     def inverse_root(a: np.ndarray) -> np.ndarray:
         w, v = np.linalg.eigh(a.T @ a + 0.02 * np.sum(a * a) * np.eye(a.shape[1]))
@@ -265,7 +265,7 @@ def test_regularised_cca_has_the_singular_values_of_the_ridge_whitened_covarianc
 @pytest.mark.parametrize("ridge", [0.001, 0.1])
 def test_gulp_is_the_formula_of_its_authors(reference: Pair, ridge: float) -> None:
     n = 200
-    x, y = (centred(a) * np.sqrt(n) / np.linalg.norm(centred(a)) for a in reference)
+    x, y = (centered(a) * np.sqrt(n) / np.linalg.norm(centered(a)) for a in reference)
     cov = {"xx": x.T @ x / n, "yy": y.T @ y / n, "xy": x.T @ y / n}
     inverse = {k: np.linalg.inv(cov[k] + ridge * np.eye(len(cov[k]))) for k in ("xx", "yy")}
     square = sum(np.trace(np.linalg.matrix_power(inverse[k] @ cov[k], 2)) for k in ("xx", "yy"))
@@ -281,7 +281,7 @@ def test_the_chance_of_gulp_is_the_mean_of_its_square_over_all_pairings() -> Non
     squares = [gulp(x, y[list(order)]) for order in itertools.permutations(range(n))]
 
     def projection(a: np.ndarray) -> np.ndarray:
-        a = centred(a) / np.linalg.norm(centred(a))
+        a = centered(a) / np.linalg.norm(centered(a))
         return a @ np.linalg.inv(a.T @ a + ridge * np.eye(a.shape[1])) @ a.T
 
     gx, gy = projection(x), projection(y)

@@ -117,8 +117,8 @@ def test_an_item_is_foretold_to_its_own_residual() -> None:
     m = metric("linear_predictivity(direction='x_to_y', folds=None)")
     design = np.column_stack([np.ones(80), x])
     rest = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
-    centred = y - y.mean(axis=0)
-    np.testing.assert_allclose(m.per_item(x, y), 1 - 80 * np.sum(rest**2, axis=1) / np.sum(centred**2), rtol=1e-9)
+    centered = y - y.mean(axis=0)
+    np.testing.assert_allclose(m.per_item(x, y), 1 - 80 * np.sum(rest**2, axis=1) / np.sum(centered**2), rtol=1e-9)
 
 
 @pytest.mark.parametrize("spec", ["unit_matching", "rsa(comparison='kendall')", "riemannian_distance"])

@@ -150,12 +150,12 @@ def test_biased_linear_cka_is_pcmpys_on_centred_second_moments() -> None:
 def test_unbiased_cka_is_the_bias_corrected_distance_correlation_of_squared_distances() -> None:
     # Székely and Rizzo (2014): U-centred squared distances are -2 times U-centred inner products
     x, y = data()
-    u = [_ucentred_by_loops(((a[:, None] - a[None]) ** 2).sum(-1)) for a in (x, y)]
+    u = [_ucentered_by_loops(((a[:, None] - a[None]) ** 2).sum(-1)) for a in (x, y)]
     expected = (u[0] * u[1]).sum() / np.sqrt((u[0] ** 2).sum() * (u[1] ** 2).sum())
     assert metric("unbiased_cka")(x, y) == pytest.approx(expected, abs=1e-12)
 
 
-def _ucentred_by_loops(a: np.ndarray) -> np.ndarray:
+def _ucentered_by_loops(a: np.ndarray) -> np.ndarray:
     n = len(a)
     out = np.zeros_like(a)
     for i in range(n):

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse, stats
 
 from isomorph.metrics._engines.neighbors import overlaps
-from isomorph.metrics._engines.neighbors.graphs import Neighbours, nearest
+from isomorph.metrics._engines.neighbors.graphs import Neighbors, nearest
 from isomorph.nulls.motifs import Moments, permutation_moments
 
 FUNCTIONS = {
@@ -25,7 +25,7 @@ def values(name: str, k: int) -> overlaps.Values:
     return tuple(FUNCTIONS[name](h, k) for h in range(k + 1))
 
 
-def graph(kind: str, n: int, k: int, seed: int) -> Neighbours:
+def graph(kind: str, n: int, k: int, seed: int) -> Neighbors:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, 3))
     if kind == "hub":  # lengths differ, so that the items in the middle are everybody's neighbours
@@ -35,16 +35,16 @@ def graph(kind: str, n: int, k: int, seed: int) -> Neighbours:
     return nearest(x, k, "euclidean")
 
 
-def counted(x: Neighbours, y: Neighbours) -> Moments:
+def counted(x: Neighbors, y: Neighbors) -> Moments:
     return permutation_moments(x.invariants[None], y.invariants[None], x.n)
 
 
-def moments(x: Neighbours, y: Neighbours, f: overlaps.Values) -> overlaps.OverlapMoments:
+def moments(x: Neighbors, y: Neighbors, f: overlaps.Values) -> overlaps.OverlapMoments:
     a, b = (overlaps.pair_histogram(g)[None] for g in (x, y))
     return overlaps.overlap_moments(a, b, x.n, f, counted(x, y))
 
 
-def overlaps_of_all_pairings(x: Neighbours, y: Neighbours) -> np.ndarray:
+def overlaps_of_all_pairings(x: Neighbors, y: Neighbors) -> np.ndarray:
     a, b = (sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n)).toarray() for g in (x, y))
     orders = np.array(list(itertools.permutations(range(x.n))))
     return np.einsum("ij,pij->pi", a, b[orders[:, :, None], orders[:, None, :]]).astype(int)

@@ -30,7 +30,7 @@ def noise(n: int, d: int = 6, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).standard_normal((n, d))
 
 
-def centred(a: Floats) -> Floats:
+def centered(a: Floats) -> Floats:
     return a - a.mean(axis=0)
 
 
@@ -161,7 +161,7 @@ def test_biased_cka_of_noise_is_what_was_measured() -> None:
 
 
 def correlations(x: Floats, y: Floats) -> Floats:
-    bases = (np.linalg.svd(centred(a), full_matrices=False)[0] for a in (x, y))
+    bases = (np.linalg.svd(centered(a), full_matrices=False)[0] for a in (x, y))
     return np.linalg.svd(next(bases).T @ next(bases), compute_uv=False)
 
 
@@ -175,13 +175,13 @@ def test_mistake_of_repsim_on_pypi_svcca_whitens_before_it_truncates(reference: 
     # an orthonormal basis of the uncentred layer has no variance left to rank axes by: only the mean's axis goes
     bases = []
     for a in reference:
-        u, s, _ = np.linalg.svd(centred(np.linalg.svd(a, full_matrices=False)[0]), full_matrices=False)
+        u, s, _ = np.linalg.svd(centered(np.linalg.svd(a, full_matrices=False)[0]), full_matrices=False)
         bases.append(u[:, : int(np.sum(np.cumsum(s**2) / np.sum(s**2) < 0.99)) + 1])
     assert [b.shape[1] for b in bases] == [31, 47]
     rho = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
     assert np.sum(rho**2) / 32 == pytest.approx(0.3940851557, abs=1e-9)  # over the number before truncation
     assert np.sum(rho) / 32 == pytest.approx(0.5553271748, abs=1e-9)
-    axes = [np.linalg.svd(centred(a), full_matrices=False)[0][:, :k] for a, k in zip(reference, (22, 45), strict=True)]
+    axes = [np.linalg.svd(centered(a), full_matrices=False)[0][:, :k] for a, k in zip(reference, (22, 45), strict=True)]
     right = np.linalg.svd(axes[0].T @ axes[1], compute_uv=False)  # 0.4945 and 0.6478
     assert metric("svcca-var=0.99-squared_score")(*reference) == pytest.approx(np.mean(right**2), abs=1e-10)
     assert metric("svcca-var=0.99-score")(*reference) == pytest.approx(np.mean(right), abs=1e-10)
@@ -191,7 +191,7 @@ def test_mistake_of_repsim_on_pypi_svcca_whitens_before_it_truncates(reference: 
 def test_variant_of_platonic_universe_a_ridge_in_svcca(reference: Pair) -> None:
     parts = []
     for a, k in zip(reference, (22, 45), strict=True):  # the axes that hold 99 % of the variance
-        u, s, _ = np.linalg.svd(centred(a), full_matrices=False)
+        u, s, _ = np.linalg.svd(centered(a), full_matrices=False)
         parts.append(u[:, :k] * s[:k])
 
     def whitened(p: Floats) -> Floats:
@@ -238,7 +238,7 @@ def test_mistake_of_google_svcca_indexes_one_layer_with_the_mask_of_the_other(re
 
 
 def test_mistake_of_aristotelian_pwcca_weighs_variates_by_sums_that_are_nearly_constant(reference: Pair) -> None:
-    x, y = (centred(a) for a in reference)
+    x, y = (centered(a) for a in reference)
 
     def inverse_root(a: Floats) -> Floats:
         w, v = np.linalg.eigh(a.T @ a / 199 + 1e-6 * np.eye(a.shape[1]))
@@ -253,7 +253,7 @@ def test_mistake_of_aristotelian_pwcca_weighs_variates_by_sums_that_are_nearly_c
 
 def test_mistake_of_naive_cca_is_1_where_there_are_not_more_items_than_features(reference: Pair) -> None:
     x, y = (a[:30] for a in reference)
-    q = [np.linalg.qr(centred(a))[0] for a in (x, y)]
+    q = [np.linalg.qr(centered(a))[0] for a in (x, y)]
     assert np.linalg.svd(q[0].T @ q[1], compute_uv=False)[:29] == pytest.approx(np.ones(29), abs=1e-9)
     with pytest.raises(InputError, match="every canonical correlation is 1"):
         metric("cca")(x, y)
@@ -261,7 +261,7 @@ def test_mistake_of_naive_cca_is_1_where_there_are_not_more_items_than_features(
 
 def test_tied_correlations_weigh_what_they_do_in_the_mean_over_rotations_of_their_variates() -> None:
     rng = np.random.default_rng(0)
-    q = np.linalg.qr(centred(rng.standard_normal((50, 8))))[0]
+    q = np.linalg.qr(centered(rng.standard_normal((50, 8))))[0]
     x = q[:, :4] @ np.diag([3.0, 2.0, 1.0, 0.5]) @ rng.standard_normal((4, 6))
     y = np.concatenate([q[:, :3], q[:, 3:4] + q[:, 5:6]], axis=1)  # three correlations of 1, one of 1 / √2
     found = metric("pwcca(weights='x')")(x, y)
@@ -350,14 +350,14 @@ def test_mistake_of_itsamatch_masking_self_by_a_small_negative_number_admits_it(
 
 
 def test_variant_of_anatome_procrustes_is_1_minus_the_cosine(reference: Pair) -> None:
-    x, y = (centred(a) / np.linalg.norm(centred(a)) for a in reference)
+    x, y = (centered(a) / np.linalg.norm(centered(a)) for a in reference)
     nuclear = np.linalg.svd(x.T @ y, compute_uv=False).sum()
     assert 1 - nuclear == pytest.approx(0.2653997358, abs=1e-10)
     assert 1 - metric("procrustes")(*reference) == pytest.approx(1 - nuclear, abs=1e-10)
 
 
 def test_similarity_repositorys_squared_procrustes_is_not_dings_so_the_name_is_none_of_ours(reference: Pair) -> None:
-    x, y = (centred(a) for a in reference)
+    x, y = (centered(a) for a in reference)
     nuclear = np.linalg.svd(x.T @ y, compute_uv=False).sum()
     theirs = np.sum(x * x) + np.sum(y * y) - 2 * nuclear  # sim_metric's procrustes, on layers of their own size
     assert theirs == pytest.approx(189.6245025242**2, rel=1e-9)
@@ -381,7 +381,7 @@ def test_the_riemannian_distance_of_covariances_is_pyriemanns_and_of_singular_on
     assert distance(*covariances) == pytest.approx(formula, abs=1e-9)
     # wrongu's repsim: Grams of 200 items in 32 dimensions have 168 zero eigenvalues
     with np.errstate(divide="ignore"):
-        spectrum = np.clip(np.linalg.eigvalsh(centred(reference[0]) @ centred(reference[0]).T), 0, None)
+        spectrum = np.clip(np.linalg.eigvalsh(centered(reference[0]) @ centered(reference[0]).T), 0, None)
         assert np.isinf(np.abs(np.log(np.where(spectrum < 1e-9 * spectrum[-1], 0, spectrum)))).sum() == 168
     assert math.isfinite(metric("riemannian_distance")(*reference))
 

@@ -12,7 +12,7 @@ from isomorph.metrics._engines.spectra.axes import nuclear_norm, principal_axes,
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def centred(a: np.ndarray) -> np.ndarray:
+def centered(a: np.ndarray) -> np.ndarray:
     return a - a.mean(axis=0)
 
 
@@ -44,7 +44,7 @@ def test_procrustes_equals_rsatoolbox_bures(reference: Pair, n: int, tolerance: 
 
 def test_procrustes_equals_scipy_and_the_residual_of_the_fitted_rotation(reference: Pair) -> None:
     linalg = pytest.importorskip("scipy.linalg")
-    x, y = centred(reference[0]), centred(reference[1])
+    x, y = centered(reference[0]), centered(reference[1])
     rotation, nuclear = linalg.orthogonal_procrustes(np.pad(x, ((0, 0), (0, 16))), y)
     assert metric("procrustes")(*reference) == pytest.approx(nuclear / np.linalg.norm(x) / np.linalg.norm(y), abs=1e-12)
     residual = np.linalg.norm(np.pad(x, ((0, 0), (0, 16))) @ rotation - y)
@@ -62,16 +62,16 @@ def test_size_and_shape_is_the_bures_distance_of_the_grams(reference: Pair) -> N
 @pytest.mark.parametrize("n", [20, 32, 200])
 def test_more_features_than_items_give_the_same_score_by_the_route_through_items(reference: Pair, n: int) -> None:
     x, y = (a[:n] for a in reference)
-    nuclear = np.linalg.svd(centred(x).T @ centred(y), compute_uv=False).sum()
-    expected = nuclear / np.linalg.norm(centred(x)) / np.linalg.norm(centred(y))
+    nuclear = np.linalg.svd(centered(x).T @ centered(y), compute_uv=False).sum()
+    expected = nuclear / np.linalg.norm(centered(x)) / np.linalg.norm(centered(y))
     assert metric("procrustes")(x, y) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9, 1e-12])
 def test_small_angles_keep_their_digits(size: float) -> None:
     rng = np.random.default_rng(0)
-    x = centred(rng.standard_normal((80, 6)))
-    other = centred(rng.standard_normal((80, 6)))
+    x = centered(rng.standard_normal((80, 6)))
+    other = centered(rng.standard_normal((80, 6)))
     basis = np.linalg.qr(np.concatenate([x, other], axis=1))[0]
     perpendicular = basis[:, 6:] @ rng.standard_normal((6, 6))  # no rotation of x can take any of it away
     y = x / np.linalg.norm(x) + size * perpendicular / np.linalg.norm(perpendicular)
@@ -91,7 +91,7 @@ def test_singular_values_are_taken_where_eigenvalues_would_lose_digits() -> None
 
 
 def test_orthogonal_layers_score_zero() -> None:
-    q = np.linalg.qr(centred(np.random.default_rng(0).standard_normal((30, 6))))[0]
+    q = np.linalg.qr(centered(np.random.default_rng(0).standard_normal((30, 6))))[0]
     assert metric("procrustes")(q[:, :3], q[:, 3:]) == pytest.approx(0, abs=1e-12)
     assert metric("procrustes_distance")(q[:, :3], q[:, 3:]) == pytest.approx(np.pi / 2, abs=1e-7)
 
@@ -102,8 +102,8 @@ def test_orthogonal_layers_score_zero() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
 def test_shape_distance_is_netreps_angle(reference: Pair, alpha: float) -> None:
     def partly_whitened(a: np.ndarray) -> np.ndarray:
-        w, v = np.linalg.eigh(centred(a).T @ centred(a))
-        return centred(a) @ (v * (alpha + (1 - alpha) / np.sqrt(w)) @ v.T)
+        w, v = np.linalg.eigh(centered(a).T @ centered(a))
+        return centered(a) @ (v * (alpha + (1 - alpha) / np.sqrt(w)) @ v.T)
 
     x, y = (partly_whitened(a) for a in reference)
     nuclear = np.linalg.svd(x.T @ y, compute_uv=False).sum()
@@ -144,7 +144,7 @@ def test_riemannian_distance_equals_pyriemann_on_the_shrunk_second_moments(
     geometry = pytest.importorskip("pyriemann.geometry.distance")
     moments = []
     for a in reference:
-        k = centred(a[:n]) @ centred(a[:n]).T
+        k = centered(a[:n]) @ centered(a[:n]).T
         moments.append((1 - shrinkage) * k * n / np.trace(k) + shrinkage * np.eye(n))
     expected = geometry.distance_riemann(*moments)
     found = metric(f"riemannian_distance(shrinkage={shrinkage})")(*(a[:n] for a in reference))

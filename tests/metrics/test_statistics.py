@@ -137,11 +137,11 @@ def test_statistic_distance_is_the_absolute_difference_and_has_no_use_for_the_pa
 def test_distance_correlation_is_its_definition_and_resis_value() -> None:
     x, y = cloud(), np.tanh(cloud()[:, :3]) + 0.3 * cloud(seed=1, d=3)
 
-    def centred(a: np.ndarray) -> np.ndarray:
+    def centered(a: np.ndarray) -> np.ndarray:
         d = distances(a)
         return d - d.mean(axis=0) - d.mean(axis=1)[:, None] + d.mean()
 
-    a, b = centred(x), centred(y)
+    a, b = centered(x), centered(y)
     square = np.mean(a * b) / np.sqrt(np.mean(a * a) * np.mean(b * b))
     assert metric("dcor")(x, y) == pytest.approx(np.sqrt(square), abs=1e-10)
     assert metric("distance_correlation(estimator='biased_squared')")(x, y) == pytest.approx(square, abs=1e-10)
@@ -151,12 +151,12 @@ def test_bias_corrected_distance_correlation_is_its_definition() -> None:
     x, y = cloud(), np.tanh(cloud()[:, :3]) + 0.3 * cloud(seed=1, d=3)
     n = len(x)
 
-    def u_centred(a: np.ndarray) -> np.ndarray:
+    def u_centered(a: np.ndarray) -> np.ndarray:
         d = distances(a)
         u = d - d.sum(axis=1)[:, None] / (n - 2) - d.sum(axis=0) / (n - 2) + d.sum() / ((n - 1) * (n - 2))
         return u - np.diag(np.diag(u))
 
-    a, b = u_centred(x), u_centred(y)
+    a, b = u_centered(x), u_centered(y)
     expected = np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b))
     assert metric("bcdcor")(x, y) == pytest.approx(expected, abs=1e-10)
 

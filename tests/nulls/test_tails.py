@@ -8,7 +8,7 @@ from scipy import stats
 
 from isomorph.metrics import metric
 from isomorph.nulls.tails import far_tail, leading_eigenvalues, leading_weights, mixed_tail, pearson3_sf, saddlepoint_sf
-from isomorph.nulls.ucentred import invariants, moments
+from isomorph.nulls.ucentered import invariants, moments
 
 
 def test_the_saddlepoint_tail_is_that_of_a_sum_of_chi_squares():
@@ -118,7 +118,7 @@ def test_the_scale_is_the_variance_over_all_pairings_of_what_meets(n, kind):
     (own_a, pair_a), (own_b, pair_b) = squared_effects(a), squared_effects(b)
     orders = [list(p) for p in itertools.permutations(range(n))]
     v = np.array([own_a @ own_b[p] + 2 * np.sum(pair_a * pair_b[np.ix_(p, p)]) for p in orders])
-    of = [[invariants(m, u_centred=kind == "u-centred")] for m in (a, b)]
+    of = [[invariants(m, u_centered=kind == "u-centred")] for m in (a, b)]
     assert moments(*of).scale[0, 0] == pytest.approx(v.var() / v.mean() ** 2, abs=1e-10)
 
 

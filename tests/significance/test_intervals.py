@@ -84,7 +84,7 @@ def test_influences_on_rsa_are_the_derivatives_by_the_items_weights(spec, tied):
     kind = m.dissimilarity
     first, second = (np.asarray(compute_rdm(v, kind)).round(12) for v in (x, y))
     rows, columns = np.triu_indices(12, 1)
-    ranked, centred = m.comparison in ("spearman", "rho_a"), m.comparison != "cosine"
+    ranked, centered = m.comparison in ("spearman", "rho_a"), m.comparison != "cosine"
 
     def weighted(w):
         ww = w[rows] * w[columns]
@@ -92,7 +92,7 @@ def test_influences_on_rsa_are_the_derivatives_by_the_items_weights(spec, tied):
         a, b = first, second
         if ranked:  # the share of pairs below, ties by half
             a, b = ((ww * (np.sign(v[:, None] - v[None, :]) + 1) / 2).sum(axis=1) for v in (a, b))
-        if centred:
+        if centered:
             a, b = a - ww @ a, b - ww @ b
         if m.comparison == "rho_a":
             return 12 * np.sum(ww * a * b)
@@ -357,10 +357,10 @@ def test_the_standard_error_of_neighbour_overlap_is_its_spread_over_samples(stre
     m = metric(spec)
     rng = np.random.default_rng(5)
     mixing = rng.standard_normal((2, 4, 16)) / 2
-    centres = rng.standard_normal((5, 4))  # clusters, where a chance that is the same everywhere overstates it by half
+    centers = rng.standard_normal((5, 4))  # clusters, where a chance that is the same everywhere overstates it by half
     values, errors = [], []
     for _ in range(150):
-        z = 1.5 * centres[rng.integers(5, size=120)] + 0.4 * rng.standard_normal((120, 4))
+        z = 1.5 * centers[rng.integers(5, size=120)] + 0.4 * rng.standard_normal((120, 4))
         x, y = (np.sqrt(strength) * z @ a + np.sqrt(1 - strength) * rng.standard_normal((120, 16)) for a in mixing)
         i = interval(m, prepared(m, x), prepared(m, y))
         values.append(i.values[0, 0])

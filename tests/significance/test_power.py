@@ -94,8 +94,8 @@ def test_a_negative_seed_of_a_power_analysis_is_named():
 def test_a_gallery_curve_respects_how_the_items_may_move():
     rng = np.random.default_rng(0)
     strata = np.repeat(np.arange(4), 32)
-    centres = 5 * rng.standard_normal((4, 6))[strata]
-    x, y = (rng.standard_normal((128, 6)) + centres for _ in range(2))
+    centers = 5 * rng.standard_normal((4, 6))[strata]
+    x, y = (rng.standard_normal((128, 6)) + centers for _ in range(2))
     free, strict = (gallery_curve("cka", x, y, [64, 128], strata=s) for s in (None, strata))
     assert [a.value for a in free] == [a.value for a in strict]
     assert free[-1].chance == pytest.approx(0, abs=1e-9)

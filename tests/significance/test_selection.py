@@ -55,8 +55,8 @@ def test_groups_are_not_parted_and_are_permuted_as_such():
 
 def test_labels_are_permuted_within_and_both_parts_have_their_share():
     strata = np.repeat([0, 1, 2], 20)
-    centres = 5 * np.random.default_rng(9).standard_normal((3, 6))[strata]
-    xs, ys = ([a + centres for a in noise(s, 2)] for s in (0, 1))
+    centers = 5 * np.random.default_rng(9).standard_normal((3, 6))[strata]
+    xs, ys = ([a + centers for a in noise(s, 2)] for s in (0, 1))
     free, strict = (select_split(metric("cka"), xs, ys, strata=s, permutations=99) for s in (None, strata))
     assert free["p_value"] < 0.01 < strict["p_value"]
     assert strict["n_selection"] == 30

@@ -17,7 +17,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_array, is_torch_array, to_device
 
 from ..errors import InputError
-from .frames import common_rows, unlabelled
+from .frames import common_rows, unlabeled
 
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
 
@@ -134,7 +134,7 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
     Raises:
         InputError: if `x` is not 2-D, real and finite, has no features, or too few items.
     """
-    x = _plain(unlabelled(x, name).values, name)
+    x = _plain(unlabeled(x, name).values, name)
     if x.ndim != 2:
         raise InputError(
             f"{name} has shape {tuple(x.shape)}; features of shape (n_items, n_features) are needed. "
@@ -278,7 +278,7 @@ def _joined(x: Any, y: Any, names: tuple[str, str]) -> tuple[Any, Any]:
     Raises:
         InputError: if they cannot be joined.
     """
-    a, b = unlabelled(x, names[0]), unlabelled(y, names[1])
+    a, b = unlabeled(x, names[0]), unlabeled(y, names[1])
     if a.ids is None or b.ids is None:
         return a.values, b.values
     rows = common_rows(a.ids, b.ids, names, (a.given, b.given))

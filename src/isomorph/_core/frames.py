@@ -17,7 +17,7 @@ from .checks import as_ids
 _ID_COLUMNS = ("id", "ids", "index", "item", "item_id", "unnamed: 0")
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """Values of a table, with the ids of its rows.
 
     Attributes:
@@ -31,7 +31,7 @@ class Labelled(NamedTuple):
     given: bool
 
 
-def unlabelled(x: Any, name: str) -> Labelled:
+def unlabeled(x: Any, name: str) -> Labeled:
     """What is in a DataFrame (pandas, polars) or a DataArray (xarray); anything else is passed through.
 
     Raises:
@@ -41,7 +41,7 @@ def unlabelled(x: Any, name: str) -> Labelled:
         return _from_xarray(x, name)
     # asked of the type, since a lazy table computes its columns when it is asked itself
     if isinstance(x, np.ndarray) or not any(hasattr(type(x), k) for k in ("columns", "column_names")):
-        return Labelled(x, None, False)
+        return Labeled(x, None, False)
     if not all(hasattr(type(x), k) for k in ("to_numpy", "dtypes", "columns")):
         raise InputError(
             f"{name} is a table ({type(x).__module__.partition('.')[0]} {type(x).__name__}) that cannot be read as it "
@@ -54,7 +54,7 @@ def unlabelled(x: Any, name: str) -> Labelled:
             values = x.to_numpy(dtype=np.float64, na_value=np.nan)
         # row by row in memory, as arrays mostly are: the same features give the same score to the last digit
         return _with_ids(np.ascontiguousarray(values), list(x.index), name)
-    return Labelled(np.ascontiguousarray(values), None, False)
+    return Labeled(np.ascontiguousarray(values), None, False)
 
 
 def _require_numbers(x: Any, name: str) -> None:
@@ -77,16 +77,16 @@ def _require_numbers(x: Any, name: str) -> None:
         raise InputError(f"{name}: the column {quoted(column)} {what}. {fix}; else leave it out.")
 
 
-def _from_xarray(x: Any, name: str) -> Labelled:
+def _from_xarray(x: Any, name: str) -> Labeled:
     if not hasattr(x, "dims") or hasattr(x, "data_vars"):
         raise InputError(f"{name} is an xarray {type(x).__name__}; pass one of its arrays, such as {name}['features'].")
     index = x.indexes.get(x.dims[0]) if x.ndim == 2 else None
-    return Labelled(x.values, None, False) if index is None else _with_ids(x.values, list(index), name)
+    return Labeled(x.values, None, False) if index is None else _with_ids(x.values, list(index), name)
 
 
-def _with_ids(values: Any, index: Sequence[Any], name: str) -> Labelled:
+def _with_ids(values: Any, index: Sequence[Any], name: str) -> Labeled:
     ids = as_ids(index, f"The index of {name}")
-    return Labelled(values, ids, ids != tuple(map(str, range(len(ids)))))
+    return Labeled(values, ids, ids != tuple(map(str, range(len(ids)))))
 
 
 def common_rows(

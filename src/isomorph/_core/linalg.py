@@ -24,16 +24,16 @@ def number(x: Array) -> float:
     return float(x.detach() if is_torch_array(x) else x)
 
 
-def centre(x: Array) -> Array:
+def center(x: Array) -> Array:
     """Subtract each column's mean, taken in float64 and subtracted in two parts, so that no offset costs digits."""
     xp = array_namespace(x)
     mean = xp.sum(x, axis=0, keepdims=True, dtype=xp.float64) / x.shape[0]
     high = xp.astype(mean, x.dtype)
     if x.dtype == xp.float64:
         return x - high
-    centred = x - high
-    centred -= xp.astype(mean - xp.astype(high, xp.float64), x.dtype)
-    return centred
+    centered = x - high
+    centered -= xp.astype(mean - xp.astype(high, xp.float64), x.dtype)
+    return centered
 
 
 def are_few_values(values: np.ndarray[Any, Any], tolerance: np.ndarray[Any, Any]) -> bool:
@@ -138,7 +138,7 @@ def scaled_and_size(x: Array, what: str = "x") -> tuple[Array, Array]:
     return x / xp.astype(size, x.dtype), size * xp.astype(largest, xp.float64)
 
 
-def require_variation(x: Array, centred: Array, what: str = "x") -> None:
+def require_variation(x: Array, centered: Array, what: str = "x") -> None:
     """Refuse features whose variation is lost in rounding against their offset.
 
     Raises:
@@ -148,20 +148,20 @@ def require_variation(x: Array, centred: Array, what: str = "x") -> None:
     eps = float(xp.finfo(x.dtype).eps)
     if is_traced(x):
         return
-    if number(largest_magnitude(centred)) <= 4 * eps * number(largest_magnitude(x)):
+    if number(largest_magnitude(centered)) <= 4 * eps * number(largest_magnitude(x)):
         raise InputError(
             f"{what} is constant: all its items have the same features (to the precision of {x.dtype}), so nothing "
             "varies that could be alike. Leave this layer out."
         )
 
 
-def centred_scaled(x: Array, what: str = "x") -> Array:
-    """`centre` then `scaled`, refusing constant features.
+def centered_scaled(x: Array, what: str = "x") -> Array:
+    """`center` then `scaled`, refusing constant features.
 
     Raises:
         InputError: if all items are the same to the features' precision.
     """
-    c = centre(x)
+    c = center(x)
     require_variation(x, c, what)
     return scaled(c, what)
 
@@ -198,7 +198,7 @@ def directions(rows: np.ndarray[Any, Any], flat: float = 0.0) -> np.ndarray[Any,
     return np.asarray(np.where(none, 0.0, rows / np.where(none, 1.0, norms)))
 
 
-def u_centre(kernel: Array) -> Array:
+def u_center(kernel: Array) -> Array:
     """U-centred kernel (Székely and Rizzo 2014, eq. 2.2): zero diagonal and zero row sums.
 
     The inner product of two U-centred kernels over n (n - 3) is the unbiased HSIC of Song et al. (2012, eq. 5).
@@ -215,7 +215,7 @@ def u_centre(kernel: Array) -> Array:
     return xp.where(eye, zero, k)
 
 
-def double_centre(kernel: Array) -> Array:
+def double_center(kernel: Array) -> Array:
     """Kernel with row and column means taken out: H K H with H = I - 11'/n."""
     xp = array_namespace(kernel)
     rows = xp.sum(kernel, axis=1, dtype=xp.float64) / kernel.shape[0]

@@ -50,13 +50,13 @@ class Package:
         name: Name in the registry.
         version: Exact version.
         sha256: Hash of the platform-independent wheel, 64 hexadecimal digits.
-        licence: Terms of the content, for people.
+        license: Terms of the content, for people.
     """
 
     name: str
     version: str
     sha256: str
-    licence: str = ""
+    license: str = ""
 
     @property
     def stem(self) -> str:

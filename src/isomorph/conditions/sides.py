@@ -14,7 +14,7 @@ import numpy as np
 
 from .._core.arrays import Array, Unread, as_features, detached, meeting, to_numpy, vouch
 from .._core.checks import check_name
-from .._core.frames import unlabelled
+from .._core.frames import unlabeled
 from ..errors import InputError, quoted
 from ..store import Layers, index_of
 
@@ -110,7 +110,7 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
         given = {which: (which, layers)}
     if not given:
         raise InputError(f"{which} holds no layers; at least one is needed.")
-    found = {k: unlabelled(v, label) for k, (label, v) in given.items()}
+    found = {k: unlabeled(v, label) for k, (label, v) in given.items()}
     named = {k: detached(as_features(v.values, given[k][0])) for k, v in found.items()}
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:

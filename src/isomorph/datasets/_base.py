@@ -194,7 +194,7 @@ class PairedItems:
         labels: Label set -> one label an item, the first set being the default one.
         groups: One group an item (five captions of one image share one), or None.
         source: How it was made, such as ``emoji(n=300, seed=0)``.
-        licence: Terms of the content.
+        license: Terms of the content.
         skipped: What was left out on request because it could not be used: id -> reason.
 
     Raises:
@@ -219,7 +219,7 @@ class PairedItems:
     labels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     groups: tuple[str, ...] | None = None
     source: str = ""
-    licence: str = ""
+    license: str = ""
     skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -112,7 +112,7 @@ class Emoji(Dataset):
             labels={"group": tuple(groups[c][0] for c in chosen), "subgroup": tuple(groups[c][1] for c in chosen)},
             groups=tuple(_identifier(_without_tones(c)) for c in chosen) if self.skin_tones else None,
             source=format_spec("emoji", _given(self)),
-            licence="; ".join(p.licence for p in (IMAGES, NAMES, GROUPS, *([VOICE] if self.speech else []))),
+            license="; ".join(p.license for p in (IMAGES, NAMES, GROUPS, *([VOICE] if self.speech else []))),
         )
 
     def _draw(self, usable: Sequence[str], groups: dict[str, tuple[str, str]]) -> list[str]:

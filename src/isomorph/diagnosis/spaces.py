@@ -41,12 +41,12 @@ class Anisotropy(LayerSignature):
 
     def measure(self, rows: Matrix) -> tuple[float, Mapping[str, Any], str]:
         n = len(rows)
-        cosine, centred = (_mean_cosine(r) for r in (rows, rows - rows.mean(axis=0)))
+        cosine, centered = (_mean_cosine(r) for r in (rows, rows - rows.mean(axis=0)))
         power = float(np.mean(np.sum(rows**2, axis=1)))
         share = float(np.sum(rows.mean(axis=0) ** 2)) / power if power else 0.0
         evidence = {
             "mean cosine of two items": cosine,
-            "after centring": centred,
+            "after centring": centered,
             "share of the mean in the squared length": share,
             "threshold": self.threshold,
         }

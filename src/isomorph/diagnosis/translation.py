@@ -153,11 +153,11 @@ def block_apart(rows: Matrix) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], floa
 
     The cut is the one with the least variance inside the blocks (two-means in one dimension, exact).
     """
-    centred = rows - rows.mean(axis=0)
-    total = float(np.sum(centred**2))
+    centered = rows - rows.mean(axis=0)
+    total = float(np.sum(centered**2))
     if total == 0:
         return np.zeros(len(rows), dtype=np.bool_), 0.0
-    along = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    along = centered @ np.linalg.svd(centered, full_matrices=False)[2][0]
     order = np.argsort(along, kind="stable")
     n, reached = len(rows), np.cumsum(along[order])[:-1]
     size = np.arange(1, n)
@@ -166,7 +166,7 @@ def block_apart(rows: Matrix) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], floa
     inside[order[: cut + 1]] = True
     if 2 * inside.sum() > n:
         inside = ~inside
-    offset = centred[inside].mean(axis=0) - centred[~inside].mean(axis=0)
+    offset = centered[inside].mean(axis=0) - centered[~inside].mean(axis=0)
     between = float(inside.mean() * (1 - inside.mean()) * n * np.sum(offset**2)) / total
     return inside, between
 

@@ -21,13 +21,13 @@ class ModelFacts:
         modality: ``"text"``, ``"image"`` or ``"audio"``.
         summary: Architecture, depth, width and parameters in one line.
         source: Where the weights come from.
-        licence: Upstream terms of the weights, as their model card states them.
+        license: Upstream terms of the weights, as their model card states them.
         megabytes: Size of the download; 0 if nothing is downloaded.
 
     Example:
         >>> from isomorph.encoders import known_models
         >>> facts = {f.spec: f for f in known_models()}["bundled:minilm-l6"]
-        >>> facts.modality, facts.licence
+        >>> facts.modality, facts.license
         ('text', 'Apache-2.0')
     """
 
@@ -35,7 +35,7 @@ class ModelFacts:
     modality: str
     summary: str
     source: str
-    licence: str
+    license: str
     megabytes: int = 0
 
 

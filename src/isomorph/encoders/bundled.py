@@ -59,14 +59,14 @@ _LITE = {
 class _Model:
     modality: str
     summary: str
-    licence: str
+    license: str
     megabytes: int
     packages: tuple[Package, ...]
     load: Callable[[str, Options, dict[str, Any]], Encoder]
 
     def facts(self, name: str) -> ModelFacts:
         source = ", ".join(f"{p.name}=={p.version}" for p in self.packages)
-        return ModelFacts(f"bundled:{name}", self.modality, self.summary, source, self.licence, self.megabytes)
+        return ModelFacts(f"bundled:{name}", self.modality, self.summary, source, self.license, self.megabytes)
 
 
 class Bundled(Provider):

@@ -58,6 +58,6 @@ def _alphas(rows: Matrix, shares: Sequence[float]) -> Matrix:
     Raises:
         InputError: if the rows do not vary.
     """
-    centred = rows - rows.mean(axis=0)
-    require_variation(rows, centred)
-    return np.asarray(shares) * float(np.sum(centred**2))
+    centered = rows - rows.mean(axis=0)
+    require_variation(rows, centered)
+    return np.asarray(shares) * float(np.sum(centered**2))

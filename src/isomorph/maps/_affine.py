@@ -81,7 +81,7 @@ class Factor:
         return bool(self.rank >= self.u.shape[0] - 1)
 
 
-def factorise(x: Any, what: str = "x") -> Factor:
+def factorize(x: Any, what: str = "x") -> Factor:
     """`Factor` of checked rows.
 
     Raises:
@@ -89,9 +89,9 @@ def factorise(x: Any, what: str = "x") -> Factor:
     """
     x = as_float64(x, what)
     mean = x.mean(axis=0)
-    centred = x - mean
-    require_variation(x, centred, what)
-    svd = thin_svd(centred, what)
+    centered = x - mean
+    require_variation(x, centered, what)
+    svd = thin_svd(centered, what)
     return Factor(mean, svd.u, svd.s, svd.vt)
 
 

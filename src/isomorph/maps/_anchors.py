@@ -76,5 +76,5 @@ def _mutual_neighbors(x: Matrix, y: Matrix, count: int) -> Matrix:
 
 
 def _standardized(similarity: Matrix) -> Matrix:
-    centred: Matrix = similarity - similarity.mean(axis=0)
-    return centred
+    centered: Matrix = similarity - similarity.mean(axis=0)
+    return centered

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import InputError
-from ._affine import Factor, factorise, positive, require_own_factor, whole
+from ._affine import Factor, factorize, positive, require_own_factor, whole
 from ._base import Map, Matrix
 
 
@@ -51,13 +51,13 @@ class Cca(Map):
 
     def factor(self, x: Any) -> Factor:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
-        return factorise(x)
+        return factorize(x)
 
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         require_own_factor(factor, Factor, x, self)
         share = positive(self, "regularization", self.regularization, zero=True)
         power = positive(self, "weight", self.weight, zero=True)
-        fx, fy = factor, factorise(y, "y")
+        fx, fy = factor, factorize(y, "y")
         most = min(fx.rank, fy.rank)
         k = most if self.components is None else whole(self, "components", self.components)
         if k > most:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._core.linalg import centred_scaled
+from .._core.linalg import centered_scaled
 from ..errors import InputError, MissingExtraError
 from ._affine import one_of, positive, whole
 from ._base import Map, Matrix
@@ -48,7 +48,7 @@ class _LinearPair(Map):
         torch = _torch(self.name)
         self.x_mean_, self.y_mean_ = x.mean(axis=0), y.mean(axis=0)
         # unit mean square, so that learning rates mean the same for every space
-        sides = [torch.from_numpy(centred_scaled(side, name)).float() for side, name in ((x, "x"), (y, "y"))]
+        sides = [torch.from_numpy(centered_scaled(side, name)).float() for side, name in ((x, "x"), (y, "y"))]
         scales = [float(np.linalg.norm(side - side.mean(axis=0)) / math.sqrt(len(side))) for side in (x, y)]
         generator = torch.Generator().manual_seed(self.seed)
         heads = [
@@ -65,14 +65,14 @@ class _LinearPair(Map):
 
     def _train(self, torch: Any, sides: list[Any], heads: list[Any], generator: Any) -> Matrix:
         loss_of, learnt = self._loss(torch)
-        optimiser = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             [
                 {"params": heads, "weight_decay": self.weight_decay},
                 {"params": learnt, "weight_decay": 0.0},
             ],
             lr=self.learning_rate,
         )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         n, losses = len(sides[0]), []
         order = torch.empty(0, dtype=torch.long)
         for _ in range(self.steps):
@@ -82,9 +82,9 @@ class _LinearPair(Map):
             x, y = (side[rows] for side in sides)
             a, b = (torch.nn.functional.normalize(side @ head, dim=1) for side, head in zip((x, y), heads, strict=True))
             loss = loss_of(a, b, x, y)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
         return np.array(losses)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._core.memory import block_bytes
 from ..errors import InputError
-from ._affine import AffineMap, Factor, factorise, positive, require_own_factor
+from ._affine import AffineMap, Factor, factorize, positive, require_own_factor
 from ._base import Map, Matrix, as_float64
 from ._ridge_path import CACHE_BYTES, RidgePath
 
@@ -54,7 +54,7 @@ class Ridge(AffineMap):
 
     def factor(self, x: Any) -> RidgePath:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
-        return RidgePath(factorise(x), penalty_grid(self, self.penalties))
+        return RidgePath(factorize(x), penalty_grid(self, self.penalties))
 
     def _factor_once(self, x: Matrix) -> RidgePath:
         return dataclasses.replace(self.factor(x), shared=False)
@@ -75,9 +75,9 @@ class Ridge(AffineMap):
         Raises:
             InputError: as `fit`.
         """
-        centred = [(y := as_float64(each, f"ys[{j}]")) - y.mean(axis=0) for j, each in enumerate(ys)]
-        share = bool(centred) and len(centred[0]) ** 2 * 8 * len(centred) <= block_bytes(CACHE_BYTES)
-        grams = [y @ y.T if share else None for y in centred]
+        centered = [(y := as_float64(each, f"ys[{j}]")) - y.mean(axis=0) for j, each in enumerate(ys)]
+        share = bool(centered) and len(centered[0]) ** 2 * 8 * len(centered) <= block_bytes(CACHE_BYTES)
+        grams = [y @ y.T if share else None for y in centered]
         for i, x in enumerate(xs):
             path = self.factor(x)
             for j, y in enumerate(ys):
@@ -92,10 +92,10 @@ class Ridge(AffineMap):
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         require_own_factor(factor, RidgePath, x, self)
         self.x_mean_, self.y_mean_ = factor.factor.mean, y.mean(axis=0)
-        centred = y - self.y_mean_
-        which, self.loo_errors_ = choose_penalty(factor, centred, self._gram)
+        centered = y - self.y_mean_
+        which, self.loo_errors_ = choose_penalty(factor, centered, self._gram)
         self.penalty_ = factor.penalties[which]
-        self.coef_ = factor.solve(which, centred)
+        self.coef_ = factor.solve(which, centered)
 
 
 def penalty_grid(owner: Map, penalties: Any) -> tuple[float, ...]:
@@ -151,7 +151,7 @@ class LeastSquares(AffineMap):
 
     def factor(self, x: Any) -> Factor:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
-        return factorise(x)
+        return factorize(x)
 
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         require_own_factor(factor, Factor, x, self)
@@ -198,12 +198,12 @@ class Affine(AffineMap):
 
     def factor(self, x: Any) -> Factor:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
-        return factorise(x)
+        return factorize(x)
 
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         require_own_factor(factor, Factor, x, self)
         share = positive(self, "regularization", self.regularization, zero=True)
-        fx, fy = factor, factorise(y, "y")
+        fx, fy = factor, factorize(y, "y")
         wide_x, wide_y = (np.sqrt(f.s**2 + share * f.total / f.rank) for f in (fx, fy))
         left, _, right = np.linalg.svd(
             (fx.s / wide_x)[:, None] * (fx.u.T @ fy.u) * (fy.s / wide_y), full_matrices=False

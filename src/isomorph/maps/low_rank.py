@@ -59,12 +59,12 @@ class LowRank(AffineMap):
                 f"rank {side.rank} over {x.shape[0]} pairs and {y.shape[1]} features; lower rank or give more pairs."
             )
         self.x_mean_, self.y_mean_ = side.mean, y.mean(axis=0)
-        centred = y - self.y_mean_
-        which, _ = choose_penalty(factor, centred)
+        centered = y - self.y_mean_
+        which, _ = choose_penalty(factor, centered)
         self.penalty_ = factor.penalties[which]
         kept = 1 - factor.shrinkage[which]
         # the penalty as further rows of zeros of y: the fit to those is U diag(sqrt(kept)) U'y in other coordinates
         _, self.singular_values_, right = np.linalg.svd(
-            np.sqrt(kept)[:, None] * (side.u.T @ centred), full_matrices=False
+            np.sqrt(kept)[:, None] * (side.u.T @ centered), full_matrices=False
         )
-        self.coef_ = factor.solve(which, centred) @ right[:rank].T @ right[:rank]
+        self.coef_ = factor.solve(which, centered) @ right[:rank].T @ right[:rank]

@@ -23,7 +23,7 @@ class _Anchored(Map):
 
     direct: ClassVar[bool] = False
     anchors: int | None
-    centred: bool
+    centered: bool
 
     @property
     def min_pairs(self) -> int:
@@ -41,18 +41,18 @@ class _Anchored(Map):
         if self.anchors is not None:
             whole(self, "anchors", self.anchors)
         self._check()
-        self.x_centre_, self.y_centre_ = (
-            side.mean(axis=0) if self.centred else np.zeros(side.shape[1]) for side in (x, y)
+        self.x_center_, self.y_center_ = (
+            side.mean(axis=0) if self.centered else np.zeros(side.shape[1]) for side in (x, y)
         )
-        unit_x, unit_y = unit_rows(x - self.x_centre_, "x"), unit_rows(y - self.y_centre_, "y")
+        unit_x, unit_y = unit_rows(x - self.x_center_, "x"), unit_rows(y - self.y_center_, "y")
         self.anchor_rows_ = self._choose(unit_x, unit_y)
         self.x_anchors_, self.y_anchors_ = unit_x[self.anchor_rows_], unit_y[self.anchor_rows_]
 
     def embed_x(self, x: Any) -> Matrix:
-        return self._describe(unit_rows(self._rows(x) - self.x_centre_, "x") @ self.x_anchors_.T)
+        return self._describe(unit_rows(self._rows(x) - self.x_center_, "x") @ self.x_anchors_.T)
 
     def embed_y(self, y: Any) -> Matrix:
-        return self._describe(unit_rows(self._target_rows(y) - self.y_centre_, "y") @ self.y_anchors_.T)
+        return self._describe(unit_rows(self._target_rows(y) - self.y_center_, "y") @ self.y_anchors_.T)
 
     @abstractmethod
     def _describe(self, cosines: Matrix) -> Matrix:
@@ -73,7 +73,7 @@ class Relative(_Anchored):
         choice: ``random``; ``kmeans``, the pairs nearest to centroids of `x`; ``farthest``, spread out in `x`; or
             ``mutual``, the pairs whose two sides find each other best.
         similarity: ``cosine``, or ``angular``, ``1 - angle / π``.
-        centred: Whether the mean of the training rows is taken out first on either side. Without it, the common
+        centered: Whether the mean of the training rows is taken out first on either side. Without it, the common
             direction that most networks' features have makes all cosines alike.
         seed: Seed of the choice.
 
@@ -102,13 +102,13 @@ class Relative(_Anchored):
         anchors: int = 100,
         choice: str = "random",
         similarity: str = "cosine",
-        centred: bool = True,
+        centered: bool = True,
         seed: int = 0,
     ) -> None:
         self.anchors = anchors
         self.choice = choice
         self.similarity = similarity
-        self.centred = centred
+        self.centered = centered
         self.seed = seed
 
     def _check(self) -> None:
@@ -133,7 +133,7 @@ class Asif(_Anchored):
         anchors: How many pairs, drawn at random by `seed`; by default all of them.
         k: How many similarities are kept; by default a tenth of the anchors.
         power: The power.
-        centred: Whether the mean of the training rows is taken out first on either side.
+        centered: Whether the mean of the training rows is taken out first on either side.
         seed: Seed of the draw.
 
     Example:
@@ -159,13 +159,13 @@ class Asif(_Anchored):
         anchors: int | None = None,
         k: int | None = None,
         power: float = 8.0,
-        centred: bool = True,
+        centered: bool = True,
         seed: int = 0,
     ) -> None:
         self.anchors = anchors
         self.k = k
         self.power = power
-        self.centred = centred
+        self.centered = centered
         self.seed = seed
 
     def _check(self) -> None:
@@ -195,7 +195,7 @@ class Indra(_Anchored):
     """All-anchor angular representation: an item is its angular distance to every training pair.
 
     Args:
-        centred: Whether the mean of the training rows is taken out first on either side.
+        centered: Whether the mean of the training rows is taken out first on either side.
 
     Example:
         >>> import numpy as np
@@ -216,8 +216,8 @@ class Indra(_Anchored):
     )
     anchors: int | None = None
 
-    def __init__(self, centred: bool = True) -> None:
-        self.centred = centred
+    def __init__(self, centered: bool = True) -> None:
+        self.centered = centered
 
     def _describe(self, cosines: Matrix) -> Matrix:
         return _angles(cosines)

@@ -179,8 +179,8 @@ def _centroids(rows: Matrix, clusters: int, rng: np.random.Generator) -> Matrix:
             best, centers = spread, found
     if not np.isfinite(best):
         raise InputError(f"The items do not fall into {clusters} clusters (too few differ); lower clusters.")
-    centred: Matrix = centers - centers.mean(axis=0)
-    return centred
+    centered: Matrix = centers - centers.mean(axis=0)
+    return centered
 
 
 def _similarities(rows: Matrix) -> Matrix:

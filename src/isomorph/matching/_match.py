@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._core.arrays import as_pair, checked_once, to_numpy
-from .._core.linalg import centred_scaled
+from .._core.linalg import centered_scaled
 from .._core.memory import limited
 from .._core.progress import Show, duration, notice, progress
 from .._core.provenance import provenance
@@ -226,7 +226,7 @@ def _rows(left: Side, right: Side) -> tuple[Matrix, Matrix]:
     """Both sides, centred, of unit mean square, in float64; rows stay as they stand, since no pair is known."""
     x, y = (as_float64(next(iter(s.layers.values())), which) for s, which in ((left, "x"), (right, "y")))
     as_pair(to_numpy(x), to_numpy(y), min_items=3)
-    return centred_scaled(x, "x"), centred_scaled(y, "y")
+    return centered_scaled(x, "x"), centered_scaled(y, "y")
 
 
 def _permutation(truth: Any, n: int) -> Matrix:

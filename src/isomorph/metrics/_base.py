@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from .._core.arrays import Array, Unread, as_features, as_pair, is_traced, to_numpy
-from .._core.linalg import centre, require_variation
+from .._core.linalg import center, require_variation
 from .._core.progress import notice
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
@@ -421,7 +421,7 @@ def about_mean(x: Array, centered: bool) -> Array:
     """
     if not centered:
         return x
-    c = centre(x)
+    c = center(x)
     require_variation(x, c)
     return c
 

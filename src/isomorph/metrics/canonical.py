@@ -401,7 +401,7 @@ class EigenspaceOverlap(Metric[Axes]):
         )
 
     def prepare(self, x: Array) -> Axes:
-        axes = principal_axes(x, centred=False)
+        axes = principal_axes(x, centered=False)
         if axes.rank >= axes.n:
             raise InputError(
                 f"eigenspace_overlap is not defined here: the layer has rank {axes.rank} on n = {axes.n} items, so "

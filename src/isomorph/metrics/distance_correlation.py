@@ -10,17 +10,17 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from .._core.arrays import Array
-from .._core.linalg import double_centre, gathered, number, u_centre
+from .._core.linalg import double_center, gathered, number, u_center
 from .._core.memory import ceiling, require
 from ..errors import InputError
 from ..nulls import Influence, Null
-from ..nulls.ucentred import invariants, moments, permuted_products, skewness
+from ..nulls.ucentered import invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric, choice
 from ._engines.kernels.gram import MatrixKernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.products import item_products
 from ._engines.pairs import made_once
-from ._engines.spectra.axes import block, compressed, wide_centred
+from ._engines.spectra.axes import block, compressed, wide_centered
 from ._engines.spectra.projections import SHARED_BYTES
 
 
@@ -123,10 +123,10 @@ class DistanceCorrelation(Metric[MatrixKernel]):
             f"The distances of {n:,} items",
             "Use linear CKA, which needs no such matrix, or fewer items.",
         )
-        c, _ = wide_centred(x)
+        c, _ = wide_centered(x)
         distances = euclidean_distances(c)
         xp = array_namespace(c)
-        m = u_centre(distances) if self.estimator == "unbiased" else double_centre(distances)
+        m = u_center(distances) if self.estimator == "unbiased" else double_center(distances)
         size = xp.sqrt(xp.sum(m * m))  # an array: a gradient must pass through it too
         if number(size) <= 1e-13 * number(xp.max(distances)) * c.shape[0]:
             raise InputError(
@@ -149,7 +149,7 @@ class DistanceCorrelation(Metric[MatrixKernel]):
         if self.estimator == "biased":
             return None
         special = self.estimator == "unbiased"
-        exact = moments(*made_once(lambda k: invariants(k.matrix, u_centred=special), xs, ys))
+        exact = moments(*made_once(lambda k: invariants(k.matrix, u_centered=special), xs, ys))
         n = xs[0].n
         source = "exact moments over all re-pairings"
         return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, source, scale=exact.scale)

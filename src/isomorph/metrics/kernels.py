@@ -25,12 +25,12 @@ from .._core.memory import ceiling, fits, require
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.tails import leading_eigenvalues, leading_weights
-from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
+from ..nulls.ucentered import Invariants, invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, choice
 from ._engines.kernels.gram import Kernel, LinearKernel, dense_kernel, linear_kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
-from ._engines.kernels.products import inner_products, item_products, normaliser, own_products
+from ._engines.kernels.products import inner_products, item_products, normalizer, own_products
 from ._engines.pairs import made_once
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
@@ -110,11 +110,11 @@ class KernelMetric(Metric[Kernel]):
 
     @property
     def refuses(self) -> Mapping[str, str]:
-        centred = self.estimator in {"unbiased", "chun"}
+        centered = self.estimator in {"unbiased", "chun"}
         return (
             NOTHING_VARIES
             | (NO_DIRECTION if self.kernel == "cosine" and not self.centered else {})
-            | (EQUALLY_ALIKE if centred else {})
+            | (EQUALLY_ALIKE if centered else {})
             | (_NO_OTHER_FEATURES if self.estimator == "chun" else {})
             | ({"far scale": "a bandwidth in the units of the features fits one scale only"} if self._absolute else {})
         )
@@ -153,15 +153,15 @@ class KernelMetric(Metric[Kernel]):
         return np.asarray(item_products(xs, ys) * (xs[0].n * self._outer_factors(xs, ys)))
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
-        """Exact mean, standard deviation and skewness under re-pairing; see `isomorph.nulls.ucentred`."""
+        """Exact mean, standard deviation and skewness under re-pairing; see `isomorph.nulls.ucentered`."""
         n, linear = xs[0].n, self.kernel in {"linear", "cosine"}
         if linear and not fits(4 * n * n * 8):
             return self._mean_alone(xs, ys)
-        centred = self.estimator in {"unbiased", "chun"}
+        centered = self.estimator in {"unbiased", "chun"}
 
         def terms(k: Kernel) -> tuple[Invariants, Any]:
             matrix = k.whole()
-            return invariants(matrix, u_centred=centred), leading_eigenvalues(matrix)
+            return invariants(matrix, u_centered=centered), leading_eigenvalues(matrix)
 
         left, right = made_once(terms, xs, ys)
         moment = moments([sums for sums, _ in left], [sums for sums, _ in right])
@@ -436,4 +436,4 @@ class Hsic(KernelMetric):
         scales = xp.stack([xp.astype(k.scale, xp.float64) for k in states])
         debiased = self.estimator != "biased"
         with _beyond_floats():
-            return scales**2 / normaliser("unbiased" if debiased else "biased", states[0].n) ** 0.5
+            return scales**2 / normalizer("unbiased" if debiased else "biased", states[0].n) ** 0.5

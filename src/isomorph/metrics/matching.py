@@ -20,7 +20,7 @@ from .._core.arrays import Array, as_pair, take_rows, to_numpy
 from .._core.memory import require
 from ..errors import InputError, MissingExtraError
 from ._base import Metric, choice
-from ._engines.spectra.axes import wide_centred
+from ._engines.spectra.axes import wide_centered
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 UNITS = frozenset({"isotropic_scale", "translation", "unit_permutation", "item_permutation"})
@@ -47,7 +47,7 @@ def live_units(x: Array, what: str = "x") -> Units:
         InputError: if all units are constant.
     """
     xp = array_namespace(x)
-    c, scale = wide_centred(x, what)
+    c, scale = wide_centered(x, what)
     largest = xp.max(xp.abs(c), axis=0)
     offsets = xp.astype(xp.max(xp.abs(x), axis=0), xp.float64) / scale
     alive = np.flatnonzero(to_numpy(largest > 4 * float(xp.finfo(x.dtype).eps) * offsets))
@@ -452,7 +452,7 @@ class GromovWasserstein(Metric[Array]):
             "Use fewer items (some hundred: each of its steps takes O(n³)), or procrustes_distance.",
         )
         _pot(self.name)
-        c, _ = wide_centred(x)
+        c, _ = wide_centered(x)
         xp = array_namespace(c)
         squares = xp.sum(c * c, axis=1)
         d2 = squares[:, None] + squares[None, :] - 2 * (c @ c.T)

@@ -11,11 +11,11 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .._core.arrays import Array, is_traced, take_rows, to_numpy
-from .._core.linalg import centre, centred_scaled, number
+from .._core.linalg import center, centered_scaled, number
 from ..errors import InputError
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric
 from ._engines.kernels.gram import FeatureKernel
-from ._engines.kernels.products import inner_products, item_products, normaliser
+from ._engines.kernels.products import inner_products, item_products, normalizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +105,12 @@ class MinibatchCka(Metric[Batches]):
         return 4
 
     def prepare(self, x: Array) -> Batches:
-        return self._cut(centred_scaled(x))
+        return self._cut(centered_scaled(x))
 
     def _cut(self, features: Array) -> Batches:
         n = features.shape[0]
         edges = np.linspace(0, n, max(1, n // self.batch_size) + 1).astype(int).tolist()
-        parts = [centre(features[s:e, :]) for s, e in itertools.pairwise(edges)]
+        parts = [center(features[s:e, :]) for s, e in itertools.pairwise(edges)]
         return Batches(features, tuple(FeatureKernel("unbiased", part) for part in parts))
 
     def compare(self, xs: Sequence[Batches], ys: Sequence[Batches]) -> Array:
@@ -120,7 +120,7 @@ class MinibatchCka(Metric[Batches]):
         noise = 0.0
         for b in range(len(xs[0].kernels)):
             sides = [[s.kernels[b] for s in side] for side in (xs, ys)]
-            weight = 1 / normaliser("unbiased", sides[0][0].n)
+            weight = 1 / normalizer("unbiased", sides[0][0].n)
             c, x, y = inner_products(*sides, check=False)
             cross, own_x, own_y = cross + c * weight, own_x + x * weight, own_y + y * weight
             if not is_traced(c):
@@ -142,7 +142,7 @@ class MinibatchCka(Metric[Batches]):
         parts, own_x, own_y = [], np.zeros(len(xs)), np.zeros(len(ys))
         for b in range(len(xs[0].kernels)):
             sides = [[s.kernels[b] for s in side] for side in (xs, ys)]
-            weight = 1 / normaliser("unbiased", sides[0][0].n)
+            weight = 1 / normalizer("unbiased", sides[0][0].n)
             parts.append(weight * item_products(*sides))
             _, x, y = inner_products(*sides, check=False)
             own_x, own_y = own_x + weight * to_numpy(x), own_y + weight * to_numpy(y)

@@ -15,7 +15,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from .._core.arrays import Array, as_features, as_pair, namespace, take_rows, to_numpy
-from .._core.linalg import centred_scaled, number, sum_squares, u_centre, unit_rows
+from .._core.linalg import centered_scaled, number, sum_squares, u_center, unit_rows
 from .._core.memory import require
 from ..errors import InputError
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
@@ -132,8 +132,8 @@ class MutualNearest(Metric[Profiles]):
         x = x.detach() if hasattr(x, "detach") else x
         x = xp.astype(x, xp.float64)
         x = about_mean(x, self.centered)
-        rows = unit_rows(x) if self.similarity == "cosine" else centred_scaled(x)
-        profiles = u_centre(rows @ xp.matrix_transpose(rows))
+        rows = unit_rows(x) if self.similarity == "cosine" else centered_scaled(x)
+        profiles = u_center(rows @ xp.matrix_transpose(rows))
         sizes = sum_squares(profiles, axis=1)
         largest = xp.max(sum_squares(rows, axis=1))
         if not number(xp.max(sizes)) > 64 * n * (float(xp.finfo(xp.float64).eps) * number(largest)) ** 2:

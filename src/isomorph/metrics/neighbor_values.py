@@ -16,7 +16,7 @@ from ..nulls import Null
 from ..nulls.motifs import invariants, permutation_moments
 from ._base import NO_DIRECTION, NO_NEIGHBORS, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.edges import EdgeTable
-from ._engines.neighbors.graphs import SIMILARITIES, Floats, Ints, Neighbours, check_k, mid_ranks, nearest
+from ._engines.neighbors.graphs import SIMILARITIES, Floats, Ints, Neighbors, check_k, mid_ranks, nearest
 from ._engines.pairs import over_pairs
 
 _BLOCK = 1 << 24  # similarities of all layers held at once
@@ -30,7 +30,7 @@ _ULPS = 16  # what rounding leaves of a similarity or distance of zero
 class Surroundings:
     """What second-order cosine reads of a layer: its neighbour graph and its rows of unit norm."""
 
-    graph: Neighbours
+    graph: Neighbors
     rows: Array
 
 
@@ -192,15 +192,15 @@ class Ranking:
         ranks: Rank of every item j among the neighbours of every item i (n, n), 0 on the diagonal.
     """
 
-    graph: Neighbours
+    graph: Neighbors
     ranks: Floats
 
     @cached_property
     def invariants(self) -> Floats:
         """What the exact null needs of the ranks, less their mean n / 2."""
-        centred = self.ranks - len(self.ranks) / 2
-        np.fill_diagonal(centred, 0.0)
-        return invariants(centred)
+        centered = self.ranks - len(self.ranks) / 2
+        np.fill_diagonal(centered, 0.0)
+        return invariants(centered)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ..nulls import Influence, Null
 from ..nulls.motifs import Moments, permutation_moments
 from ._base import NO_NEIGHBORS, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.edges import EdgeTable, Hits, common, common_permuted, row_sums, total_overlap
-from ._engines.neighbors.graphs import INDEXES, SIMILARITIES, Neighbours, check_k, count_duplicates, nearest, recall_of
+from ._engines.neighbors.graphs import INDEXES, SIMILARITIES, Neighbors, check_k, count_duplicates, nearest, recall_of
 from ._engines.neighbors.influence import overlap_influence
 from ._engines.neighbors.lists import edit_distance, found_again, longest_common_subsequence
 from ._engines.neighbors.overlaps import overlap_moments, pair_histogram, spacing
@@ -29,13 +29,13 @@ from ._engines.pairs import over_pairs
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
-Graphs = Sequence[Neighbours]
+Graphs = Sequence[Neighbors]
 
 PRH = "Huh, Cheung, Wang and Isola 2024, The Platonic Representation Hypothesis"
 
 
 @dataclasses.dataclass(frozen=True)
-class NeighbourMetric(Metric[Neighbours]):
+class NeighborMetric(Metric[Neighbors]):
     """Base of the metrics that read k-nearest-neighbour lists.
 
     Args:
@@ -82,14 +82,14 @@ class NeighbourMetric(Metric[Neighbours]):
     def min_items(self) -> int:
         return self.k + 2
 
-    def prepare(self, x: Array) -> Neighbours:
+    def prepare(self, x: Array) -> Neighbors:
         x = about_mean(x, self.centered)
         return nearest(x, self.k, self.similarity, ordered=self.ordered, index=self.index)
 
-    def permute(self, state: Neighbours, order: np.ndarray[Any, Any]) -> Neighbours:
+    def permute(self, state: Neighbors, order: np.ndarray[Any, Any]) -> Neighbors:
         return state.permuted(order)
 
-    def neighbors(self, state: Neighbours, count: int) -> Ints:
+    def neighbors(self, state: Neighbors, count: int) -> Ints:
         return state.first(count)
 
     def recall(self, x: Any) -> float:
@@ -111,7 +111,7 @@ class NeighbourMetric(Metric[Neighbours]):
 
 
 @dataclasses.dataclass(frozen=True)
-class EdgeMetric(NeighbourMetric):
+class EdgeMetric(NeighborMetric):
     """Base of the metrics that read which edges two graphs share."""
 
     reverse: ClassVar[bool] = False
@@ -440,7 +440,7 @@ class CycleKnn(EdgeMetric):
 
 
 @dataclasses.dataclass(frozen=True)
-class ListMetric(NeighbourMetric):
+class ListMetric(NeighborMetric):
     """Base of the metrics that read neighbour lists as sequences.
 
     A place that tied items share holds none of them: it matches nothing.

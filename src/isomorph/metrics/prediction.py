@@ -23,7 +23,7 @@ from ..design import fold_of_items
 from ..errors import InputError
 from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.pairs import over_pairs
-from ._engines.spectra.axes import block, principal_axes, wide_centred
+from ._engines.spectra.axes import block, principal_axes, wide_centered
 from .canonical import FULL_RANK
 
 Folds = int | Literal["loo"] | None
@@ -34,20 +34,20 @@ class Predictor:
     """One layer, ready to predict and to be predicted.
 
     Attributes:
-        centred: The layer (n, d), centred over all items, in float64.
+        centered: The layer (n, d), centred over all items, in float64.
         fold: The fold of every item; ``None`` for leave-one-out or no holding out.
     """
 
     def __init__(
         self, x: Array, *, fold: np.ndarray[Any, Any] | None, leave_one_out: bool, regularization: float, name: str
     ) -> None:
-        self.centred, _ = wide_centred(x)
+        self.centered, _ = wide_centered(x)
         self.fold, self.leave_one_out, self.regularization, self.name = fold, leave_one_out, regularization, name
 
     @cached_property
     def smoother(self) -> Array:
         """H (n, n): the held-out prediction of anything over the items is H times it."""
-        x, xp, n = self.centred, array_namespace(self.centred), self.centred.shape[0]
+        x, xp, n = self.centered, array_namespace(self.centered), self.centered.shape[0]
         if self.fold is None:
             h = self._fit(x, x) + 1 / n
             return _leave_one_out(h, self.name) if self.leave_one_out else h
@@ -88,7 +88,7 @@ class Predictor:
             assert axes.vt is not None  # asked for
             return (asked @ (axes.vt.T / (axes.s * axes.scale)[None, :])) @ axes.u.T
         total = xp.sum(known * known)
-        if bool(total <= 1e-24 * xp.sum(self.centred * self.centred)):
+        if bool(total <= 1e-24 * xp.sum(self.centered * self.centered)):
             raise InputError(
                 f"{self.name} is not defined here: without the items of one fold all others have the same features, so "
                 "nothing can be fitted to them. Leave the few items that differ out, or use more of them."
@@ -103,7 +103,7 @@ class Predictor:
     def permuted(self, order: np.ndarray[Any, Any]) -> Predictor:
         """The layer with reordered items; folds stay where they are, so the smoother is made anew if it is needed."""
         moved = Predictor.__new__(Predictor)
-        moved.centred = take_rows(self.centred, order)
+        moved.centered = take_rows(self.centered, order)
         moved.fold, moved.leave_one_out, moved.regularization = self.fold, self.leave_one_out, self.regularization
         moved.name = self.name
         if self.fold is None and "smoother" in self.__dict__:
@@ -132,28 +132,28 @@ def _leave_one_out(h: Array, name: str) -> Array:
 
 def r_squared(x: Predictor, y: Predictor) -> Array:
     """``1 - |Y - H_x Y|² / |Y|²``, all units together, Y centred over all items."""
-    xp = array_namespace(y.centred)
-    error = y.centred - x.smoother @ y.centred
-    return 1 - xp.sum(error * error) / xp.sum(y.centred * y.centred)
+    xp = array_namespace(y.centered)
+    error = y.centered - x.smoother @ y.centered
+    return 1 - xp.sum(error * error) / xp.sum(y.centered * y.centered)
 
 
 def r_squared_of_items(x: Predictor, y: Predictor) -> Array:
     """``1 - n |y_i - ŷ_i|² / |Y|²`` of every item (n,), whose mean is `r_squared`."""
-    xp = array_namespace(y.centred)
-    error = y.centred - x.smoother @ y.centred
-    return 1 - error.shape[0] * xp.sum(error * error, axis=1) / xp.sum(y.centred * y.centred)
+    xp = array_namespace(y.centered)
+    error = y.centered - x.smoother @ y.centered
+    return 1 - error.shape[0] * xp.sum(error * error, axis=1) / xp.sum(y.centered * y.centered)
 
 
 def pearson(x: Predictor, y: Predictor) -> Array:
     """Mean over folds and over units that vary of the correlation of prediction and outcome within the fold."""
-    xp = array_namespace(y.centred)
-    predicted = x.smoother @ y.centred
-    total = xp.sum(y.centred * y.centred, axis=0)
+    xp = array_namespace(y.centered)
+    predicted = x.smoother @ y.centered
+    total = xp.sum(y.centered * y.centered, axis=0)
     varies = total > 1e-24 * xp.max(total)
     scores = []
     for f in x.fold_numbers if x.fold is not None else [None]:
-        rows = np.arange(y.centred.shape[0]) if f is None else np.flatnonzero(x.fold == f)
-        a, b = (take_rows(m, rows) for m in (predicted, y.centred))
+        rows = np.arange(y.centered.shape[0]) if f is None else np.flatnonzero(x.fold == f)
+        a, b = (take_rows(m, rows) for m in (predicted, y.centered))
         a, b = (m - xp.mean(m, axis=0, keepdims=True) for m in (a, b))
         scale = xp.sqrt(xp.sum(a * a, axis=0) * xp.sum(b * b, axis=0))
         defined = scale > 1e-12 * xp.max(total)  # what is flat within this fold correlates with nothing
@@ -234,7 +234,7 @@ class _Predictivity(Metric[Predictor]):
         return Predictor(x, fold=fold, leave_one_out=folds == "loo", regularization=self.penalty, name=self.name)
 
     def compare(self, xs: Sequence[Predictor], ys: Sequence[Predictor]) -> Array:
-        xp = array_namespace(xs[0].centred)
+        xp = array_namespace(xs[0].centered)
         pair = r_squared if self.measure == "r2" else pearson
         there = 0.0 if self.direction == "y_to_x" else block(xs, ys, pair, xp)
         back = 0.0 if self.direction == "x_to_y" else block(ys, xs, pair, xp).T

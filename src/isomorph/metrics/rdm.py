@@ -13,12 +13,12 @@ from array_api_compat import array_namespace
 from scipy import stats
 
 from .._core.arrays import Array, as_features, is_traced, to_numpy
-from .._core.linalg import double_centre
+from .._core.linalg import double_center
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.null import LATE_TAIL_FROM, TAIL_FROM
 from ..nulls.tails import leading_eigenvalues, leading_weights
-from ..nulls.ucentred import Invariants, invariants, moments, permuted_products, skewness
+from ..nulls.ucentered import Invariants, invariants, moments, permuted_products, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.graphs import Home
 from ._engines.pairs import over_pairs
@@ -64,7 +64,7 @@ class Pattern:
     @cached_property
     def leading(self) -> Floats:
         """What carries the far tail of that null: eigenvalues of the pattern without its row means."""
-        return leading_eigenvalues(double_centre(square(self.vector, self.n)))
+        return leading_eigenvalues(double_center(square(self.vector, self.n)))
 
 
 @dataclasses.dataclass(frozen=True)

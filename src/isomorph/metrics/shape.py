@@ -21,7 +21,16 @@ from ..errors import InputError
 from ..nulls import Influence
 from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.pairs import over_pairs, shares
-from ._engines.spectra.axes import Axes, block, compressed, norm, nuclear_norm, principal_axes, quick_axes, wide_centred
+from ._engines.spectra.axes import (
+    Axes,
+    block,
+    compressed,
+    norm,
+    nuclear_norm,
+    principal_axes,
+    quick_axes,
+    wide_centered,
+)
 from ._engines.spectra.influence import rotation_influence
 from ._engines.spectra.items import aligned, residuals
 from .canonical import SATURATED, refuse_saturation
@@ -46,7 +55,7 @@ class Shape(NamedTuple):
 
 def _shape(x: Array) -> Shape:
     xp = array_namespace(x)
-    c, scale = wide_centred(x)
+    c, scale = wide_centered(x)
     size = norm(c)
     return Shape(compressed(c / size), size * scale, float(xp.finfo(x.dtype).eps))
 

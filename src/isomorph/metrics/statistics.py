@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..nulls import Null
 from ._base import NO_DIRECTION, NOTHING_VARIES, Metric, choice
 from ._engines.neighbors.graphs import nearest
-from ._engines.spectra.axes import block, compressed, principal_axes, wide_centred
+from ._engines.spectra.axes import block, compressed, principal_axes, wide_centered
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 BLOCK = 2048  # rows of a similarity matrix held at a time, at the most
@@ -39,7 +39,7 @@ def participation_ratio(x: Any) -> float:
     Raises:
         InputError: if `x` is not a representation or is constant.
     """
-    c, _ = wide_centred(as_features(x, min_items=2))
+    c, _ = wide_centered(as_features(x, min_items=2))
     c = compressed(c)
     xp = array_namespace(c)
     gram = c.T @ c
@@ -228,7 +228,7 @@ def hubness(x: Any, *, k: int = 10) -> float:
 
 def neighbor_distances(x: Array, k: int) -> Floats:
     """Euclidean distances (n, k) of every item to its k nearest others, nearest first, recomputed from differences."""
-    c, scale = wide_centred(x)
+    c, scale = wide_centered(x)
     c = gathered(c)
     xp, n = array_namespace(c), c.shape[0]
     out = np.empty((n, k))

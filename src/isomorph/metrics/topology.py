@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..nulls import Null
 from ._base import Metric
 from ._engines.neighbors.graphs import nearest
-from ._engines.spectra.axes import block, wide_centred
+from ._engines.spectra.axes import block, wide_centered
 from ._engines.topology.cross_barcode import cross_barcodes
 from .distance_correlation import euclidean_distances
 
@@ -109,7 +109,7 @@ class IMD(Metric[HeatTrace]):
     def prepare(self, x: Array) -> HeatTrace:
         n = x.shape[0]
         require(6 * 8 * n * n, f"The Laplacian of {n:,} items", "Use fewer items: its spectrum takes O(n³).")
-        c, _ = wide_centred(x)
+        c, _ = wide_centered(x)
         graph = nearest(c, self.k, "euclidean")
         joined = np.zeros((n, n))
         joined[graph.source, graph.target] = graph.weights
@@ -198,7 +198,7 @@ class RTD(Metric[Array]):
             f"The barcode of {n:,} items",
             "Use fewer items: some thousand are practical.",
         )
-        c, _ = wide_centred(x)
+        c, _ = wide_centered(x)
         d = euclidean_distances(c)
         pairs = to_numpy(d)[np.triu_indices(c.shape[0], 1)]
         unit = float(np.quantile(pairs, 0.9))

@@ -216,9 +216,9 @@ def _train(seam: Seam, fit: Trained, labels: Any, train: Rows, seed: int) -> tup
     given = _kept(seam, train)
     rng = np.random.default_rng([seed, 2])
     stitch.train().requires_grad_(requires_grad=True)
-    optimiser = torch.optim.Adam(stitch.parameters(), lr=fit.learning_rate)
+    optimizer = torch.optim.Adam(stitch.parameters(), lr=fit.learning_rate)
     steps = fit.epochs * len(batches(train, fit.batch_size))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(fit.epochs):
         for positions in batches(rng.permutation(len(train)), fit.batch_size):
             rows = train[positions]
@@ -229,9 +229,9 @@ def _train(seam: Seam, fit: Trained, labels: Any, train: Rows, seed: int) -> tup
             )
             if not bool(loss.isfinite()):
                 raise InputError(f"{seam.name}: the loss of {fit.spec} is not finite; lower learning_rate.")
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
     return stitch.eval().requires_grad_(requires_grad=False), len(train) * int(seam.layout.rows(given([0])).shape[0])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .influence import Influence
-from .judge import Judgement, Sample, judge
+from .judge import Judgment, Sample, judge
 from .null import Null
 
-__all__ = ["Influence", "Judgement", "Null", "Sample", "judge"]
+__all__ = ["Influence", "Judgment", "Null", "Sample", "judge"]

@@ -128,7 +128,7 @@ class Sample:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Judgement:
+class Judgment:
     """The chance level and the p of scores, of their shape, and what both come from.
 
     Example:
@@ -145,7 +145,7 @@ class Judgement:
 
 def judge(
     values: Any, moments: KnownMoments | None, sample: Sample | None = None, *, distance: bool = False
-) -> Judgement:
+) -> Judgment:
     """The p-value of each score, by the rule of this module.
 
     Args:
@@ -169,19 +169,19 @@ def judge(
     exact = moments is not None and moments.std is not None
     if sample is not None and (sample.complete or not exact or distance):
         mean = sample.mean if moments is None else moments.mean
-        return Judgement(_over(mean, v), sample.p_value, sample.source)
+        return Judgment(_over(mean, v), sample.p_value, sample.source)
     if moments is None or not exact:
         raise InputError("This null knows its mean only; sample permutations for a p-value (scan(permutations=…)).")
     p = np.broadcast_to(np.asarray(moments.tail_p(v)), v.shape)
     told = np.broadcast_to(moments.tail_known, v.shape)
     few = "" if told.all() else f"; {moments.tail_unknown.format(_pairs(~told))}, so p there is "
     if sample is None:
-        return Judgement(_over(moments.mean, v), p, moments.source + (few and few + "the bound 1 / (1 + z²)"))
+        return Judgment(_over(moments.mean, v), p, moments.source + (few and few + "the bound 1 / (1 + z²)"))
     refuted = told & (stats.binom.sf(sample.reached - 1, sample.used, p) < _REFUTED)
     source = moments.source + (few and few + f"from {sample.source}")
     if refuted.any():
         source += f"; {_pairs(refuted)} reach their score more often in {sample.source}, which p there is from"
-    return Judgement(_over(moments.mean, v), np.where(told & ~refuted, p, sample.p_value), source)
+    return Judgment(_over(moments.mean, v), np.where(told & ~refuted, p, sample.p_value), source)
 
 
 @lru_cache(maxsize=FEW)

@@ -1,7 +1,7 @@
 """Exact permutation moments of the statistic T(p) = Σ_ij A_ij B_p(i)p(j).
 
 Neighbour overlap (A and B adjacency matrices of directed graphs) and rank sums over neighbours have this form. For
-symmetric matrices `isomorph.nulls.ucentred` has the same with fewer sums. Expanding T, T² and T³ gives sums over
+symmetric matrices `isomorph.nulls.ucentered` has the same with fewer sums. Expanding T, T² and T³ gives sums over
 one, two or three directed edges; grouping the terms by which end points coincide gives, for each of the 1 + 6 + 24
 shapes that up to three edges can take,
 

@@ -35,6 +35,7 @@ from ._judge import Judged, chance_level, judge_block, orders_for
 from ._power import GalleryPoint, Power, gallery_curve, gallery_points, gallery_subsets, planted, power
 from ._sampling import Orders, Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import held_out, select_split, split_rows
+from .settings import PowerSettings
 
 __all__ = [
     "Calibration",
@@ -48,6 +49,7 @@ __all__ = [
     "Judged",
     "Orders",
     "Power",
+    "PowerSettings",
     "Sequential",
     "benjamini_hochberg",
     "benjamini_yekutieli",

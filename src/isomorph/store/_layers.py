@@ -12,7 +12,7 @@ import numpy as np
 from .._core.arrays import Array, as_features, detached, take_rows
 from .._core.checks import as_count, as_ids, check_name
 from .._core.files import as_path
-from .._core.frames import Labelled, common_rows, unlabelled
+from .._core.frames import Labeled, common_rows, unlabeled
 from ..errors import InputError, UnknownNameError, quoted
 from ._exchange import load, save
 
@@ -126,7 +126,7 @@ class Layers(Mapping[str, Any]):
             as_count(n_parameters, "n_parameters", 0, most=1 << 62)
         if provenance is not None and not isinstance(provenance, Mapping):
             raise InputError(f"provenance must be a mapping from names to values, found {quoted(provenance)}.")
-        named = {str(k): unlabelled(v, f"{encoder}[{quoted(str(k))}]") for k, v in arrays.items()}
+        named = {str(k): unlabeled(v, f"{encoder}[{quoted(str(k))}]") for k, v in arrays.items()}
         if len(named) < len(arrays):
             raise InputError(f"{encoder}: two layers have the same name; names are texts, so 1 and '1' are one.")
         checked = {k: _read_only(detached(as_features(v.values, f"{encoder}[{quoted(k)}]"))) for k, v in named.items()}
@@ -295,7 +295,7 @@ class Layers(Mapping[str, Any]):
         return f"Layers({self._label}: {len(names)} layers ({shown}) × {self.n} items)"
 
 
-def index_of(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...] | None, bool]:
+def index_of(named: Mapping[str, Labeled], where: str) -> tuple[tuple[str, ...] | None, bool]:
     """Ids from the index of data frames, and whether the user set that index; None if no layer is a frame with ids.
 
     Raises:
@@ -303,9 +303,9 @@ def index_of(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...]
 
     Example:
         >>> import pandas
-        >>> from isomorph._core.frames import unlabelled
+        >>> from isomorph._core.frames import unlabeled
         >>> frame = pandas.DataFrame(np.eye(2), index=["cat", "dog"])
-        >>> index_of({"last": unlabelled(frame, "x")}, "x")
+        >>> index_of({"last": unlabeled(frame, "x")}, "x")
         (('cat', 'dog'), True)
     """
     ids, given = None, False
@@ -321,7 +321,7 @@ def index_of(named: Mapping[str, Labelled], where: str) -> tuple[tuple[str, ...]
     return ids, given
 
 
-def _require_index(named: Mapping[str, Labelled], ids: tuple[str, ...], where: str) -> None:
+def _require_index(named: Mapping[str, Labeled], ids: tuple[str, ...], where: str) -> None:
     """Refuse tables whose own index says other items than the ids that were given.
 
     Raises:

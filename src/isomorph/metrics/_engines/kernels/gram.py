@@ -25,15 +25,15 @@ from array_api_compat import array_namespace
 
 from ...._core.arrays import MANY, Array, Unread, is_traced, take_rows
 from ...._core.linalg import (
-    centre,
-    double_centre,
+    center,
+    double_center,
     gathered,
     has_far_item,
     number,
     require_variation,
     scaled_and_size,
     sum_squares,
-    u_centre,
+    u_center,
 )
 from ...._core.memory import require
 from ....errors import InputError
@@ -327,7 +327,7 @@ class StreamedKernel(LinearKernel):
             f"A centred copy of features of shape {(n, d)}",
             "Scores alone need no copy; for what needs one, use fewer items.",
         )
-        return _centred_kernel(self.rows.array(), self.estimator)
+        return _centered_kernel(self.rows.array(), self.estimator)
 
     def permuted(self, order: Any) -> StreamedKernel:
         rows = self.rows.permuted(order)
@@ -343,23 +343,23 @@ def linear_kernel(x: Array | Unread, estimator: str, what: str = "x") -> LinearK
     """
     if isinstance(x, Unread) or (isinstance(x, np.ndarray) and len(x) >= MANY):
         return StreamedKernel(estimator, rows_of(x))
-    return _centred_kernel(x, estimator, what)
+    return _centered_kernel(x, estimator, what)
 
 
-def _centred_kernel(x: Array, estimator: str, what: str = "x") -> FeatureKernel:
+def _centered_kernel(x: Array, estimator: str, what: str = "x") -> FeatureKernel:
     """The linear kernel as centred features of mean squared row norm one.
 
     Raises:
         InputError: if all items are the same.
     """
     xp = array_namespace(x)
-    centred = centre(x)
-    require_variation(x, centred, what)
-    features, size = scaled_and_size(centred, what)
+    centered = center(x)
+    require_variation(x, centered, what)
+    features, size = scaled_and_size(centered, what)
     kernel = FeatureKernel(estimator, features, size)
     if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal)) > 0.4 * x.shape[0]:
         # one item is far from all others: what is left beside it needs more digits
-        return _centred_kernel(xp.astype(x, xp.float64), estimator, what)
+        return _centered_kernel(xp.astype(x, xp.float64), estimator, what)
     if estimator == "unbiased" and has_far_item(features):
         return FeatureKernel(estimator, gathered(features), size, True)
     return kernel
@@ -371,7 +371,7 @@ def dense_kernel(matrix: Array, estimator: str, dtype: Any, what: str = "x") -> 
     Raises:
         InputError: if nothing is left after adjusting, as when all items are equally similar.
     """
-    adjusted = u_centre(matrix) if estimator == "unbiased" else double_centre(matrix)
+    adjusted = u_center(matrix) if estimator == "unbiased" else double_center(matrix)
     if estimator == "lange":
         adjusted = without_diagonal(adjusted)
     xp = array_namespace(matrix)

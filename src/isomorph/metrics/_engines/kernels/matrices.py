@@ -9,7 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
 from ...._core.arrays import Array, is_traced
-from ...._core.linalg import centre, centred_scaled, gathered, number, require_variation, scaled_and_size, sum_squares
+from ...._core.linalg import center, centered_scaled, gathered, number, require_variation, scaled_and_size, sum_squares
 from ....errors import InputError
 
 MEDIANS = ("pairs", "all", None)
@@ -33,9 +33,9 @@ def rbf_matrix(x: Array, bandwidth: float, median: str | None) -> Array:
             the bandwidth is so small that the kernel is the identity matrix.
     """
     xp = array_namespace(x)
-    centred = centre(xp.astype(x, xp.float64))
-    require_variation(x, centred)
-    x, size = scaled_and_size(centred)
+    centered = center(xp.astype(x, xp.float64))
+    require_variation(x, centered)
+    x, size = scaled_and_size(centered)
     x, n = gathered(x), x.shape[0]
     norms = sum_squares(x, axis=1)
     squared = norms[:, None] + norms[None, :] - 2 * (x @ xp.matrix_transpose(x))
@@ -81,7 +81,7 @@ def _refuse_identity(exponents: Array, bandwidth: float, median: str | None) -> 
 def polynomial_matrix(x: Array, degree: int, offset: float) -> Array:
     """Polynomial kernel (<x_i, x_j> + offset)^degree in float64, of centred features of mean squared norm one."""
     xp = array_namespace(x)
-    x = centred_scaled(xp.astype(x, xp.float64))
+    x = centered_scaled(xp.astype(x, xp.float64))
     return (x @ xp.matrix_transpose(x) + offset) ** degree
 
 

@@ -20,7 +20,7 @@ from ...._core.arrays import Array, to_numpy
 from ...._core.linalg import long_product, sum_squares
 from ...._core.memory import block_bytes, fits
 from ....errors import InputError
-from ....nulls.ucentred import strict_upper
+from ....nulls.ucentered import strict_upper
 from ..pairs import distinct, over_pairs
 from .gram import FeatureKernel, Kernel, LinearKernel, MatrixKernel, StreamedKernel, require_spread, without_diagonal
 from .streaming import products
@@ -253,7 +253,7 @@ def cross_covariance(x: Array, y: Array) -> Array:
     return total
 
 
-def normaliser(estimator: str, n: int) -> float:
+def normalizer(estimator: str, n: int) -> float:
     """What an inner product of adjusted kernels is divided by to become HSIC."""
     return float(n * (n - 3)) if estimator == "unbiased" else math.pow(n - 1, 2)
 

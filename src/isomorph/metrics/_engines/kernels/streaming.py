@@ -199,8 +199,8 @@ class Pass(NamedTuple):
         """Inner product of the adjusted kernels of layers i and j."""
         a, b = self.sums[i], self.sums[j]
         n, c = len(a.squares), self.cross[i, j]
-        centred = c - n * np.outer(a.mean, b.mean)
-        full = float(np.vdot(centred, centred))
+        centered = c - n * np.outer(a.mean, b.mean)
+        full = float(np.vdot(centered, centered))
         if estimator == "biased":
             return full
         qa, qb = float(a.mean @ a.mean), float(b.mean @ b.mean)

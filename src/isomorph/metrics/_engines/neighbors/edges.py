@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from ...._core.memory import block_bytes
-from .graphs import Floats, Ints, Neighbours
+from .graphs import Floats, Ints, Neighbors
 
 _BLOCK = 1 << 24  # entries of a table held at once
 
@@ -33,7 +33,7 @@ class EdgeTable:
     places: Any
 
     @classmethod
-    def of(cls, graphs: Sequence[Neighbours], *, places: bool = False, reverse: bool = False) -> EdgeTable:
+    def of(cls, graphs: Sequence[Neighbors], *, places: bool = False, reverse: bool = False) -> EdgeTable:
         """Table of the given graphs.
 
         Args:

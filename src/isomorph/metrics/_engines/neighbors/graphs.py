@@ -34,8 +34,8 @@ from scipy import sparse
 from ...._core.arrays import Array, forget_pages, is_traced, take_rows, to_numpy
 from ...._core.linalg import (
     are_few_values,
-    centre,
-    centred_scaled,
+    center,
+    centered_scaled,
     gathered,
     has_far_item,
     number,
@@ -85,7 +85,7 @@ class Home(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Neighbours:
+class Neighbors:
     """The k-nearest-neighbour lists of one layer, row after row, nearest first.
 
     Attributes:
@@ -146,7 +146,7 @@ class Neighbours:
         """The nearest neighbours of every item, at most k, (n, min(count, k)); tied ones in an arbitrary order."""
         return np.asarray(self.target[self.start[:-1, None] + np.arange(min(count, self.k))])
 
-    def permuted(self, order: np.ndarray[Any, Any]) -> Neighbours:
+    def permuted(self, order: np.ndarray[Any, Any]) -> Neighbors:
         """The graph of the layer whose row i is this layer's row ``order[i]``."""
         order = np.asarray(order, dtype=np.int64)
         new = np.empty_like(order)
@@ -175,7 +175,7 @@ class _Search(NamedTuple):
     squares: Floats
 
 
-def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: str = "exact") -> Neighbours:
+def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: str = "exact") -> Neighbors:
     """The k nearest neighbours of every item among the others.
 
     Args:
@@ -203,7 +203,7 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: 
     else:
         lists, unclear = _exact(_search(x, similarity), similarity, k, ordered)
     start = np.arange(0, n * k + 1, k)
-    found = Neighbours(n, k, start, lists.reshape(-1), None, None, None, count_duplicates(x), Home.of(x), recall)
+    found = Neighbors(n, k, start, lists.reshape(-1), None, None, None, count_duplicates(x), Home.of(x), recall)
     return _settled(found, x, similarity, unclear) if unclear else found
 
 
@@ -272,7 +272,7 @@ def _tell_offset(x: Array, similarity: str) -> None:
     if largest == 0.0:
         return
     rows = xp.astype(some, xp.float64) / largest
-    size, spread = (number(xp.sum(v * v)) ** 0.5 for v in (rows, centre(rows)))
+    size, spread = (number(xp.sum(v * v)) ** 0.5 for v in (rows, center(rows)))
     exact = _FEW_DIGITS * float(xp.finfo(xp.float64).eps)
     least = max(_FEW_DIGITS * float(xp.finfo(x.dtype).eps), exact**0.5 if similarity == "cosine" else exact)
     if spread <= least * size:
@@ -292,7 +292,7 @@ def _tell(k: int, near: Found, n: int) -> None:
     )
 
 
-def recall_of(*graphs: Neighbours) -> str:
+def recall_of(*graphs: Neighbors) -> str:
     """What to add where a result says how it came about: the least recall of the graphs, nothing if all are exact."""
     recalls = [g.recall for g in graphs if g.recall is not None]
     return f" (approximate index: recall {min(recalls):.3f} on {SAMPLE:,} items)" if recalls else ""
@@ -384,9 +384,9 @@ def _double(x: Array) -> Array:
 def _search(x: Array, similarity: str) -> _Search:
     if similarity == "cosine":
         return _Search(_directions(x), None, np.ones(x.shape[0]))
-    rows = centred_scaled(x) if similarity == "euclidean" else scaled(x)
+    rows = centered_scaled(x) if similarity == "euclidean" else scaled(x)
     if similarity == "euclidean" and has_far_item(rows):  # what is left beside it needs more digits
-        rows = gathered(centred_scaled(_double(x)))
+        rows = gathered(centered_scaled(_double(x)))
         x = rows
     squares = sum_squares(rows, axis=1)
     half = array_namespace(x).astype(squares / 2, x.dtype) if similarity == "euclidean" else None
@@ -413,7 +413,7 @@ def _scale(search: _Search, similarity: str, rows: Ints, kth: Ints) -> Floats:
     return np.asarray(np.sqrt(search.squares[rows] * search.squares[kth]))
 
 
-def _settled(found: Neighbours, x: Array, similarity: str, unclear: dict[int, Ints]) -> Neighbours:
+def _settled(found: Neighbors, x: Array, similarity: str, unclear: dict[int, Ints]) -> Neighbors:
     """The graph with the given rows settled in double precision among their candidates, ties shared."""
     n, k = found.n, found.k
     eps = _tie_eps(x, similarity) if 8 * len(unclear) >= n else _DOUBLE

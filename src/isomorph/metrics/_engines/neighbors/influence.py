@@ -9,14 +9,14 @@ import numpy as np
 from scipy import sparse
 
 from ....nulls.influence import Influence, about_mean, sums
-from .graphs import Neighbours
+from .graphs import Neighbors
 
 Floats = np.ndarray[Any, Any]
 
 
 def overlap_influence(
-    xs: Sequence[Neighbours],
-    ys: Sequence[Neighbours],
+    xs: Sequence[Neighbors],
+    ys: Sequence[Neighbors],
     score: Callable[[Floats], Floats],
     slope: Callable[[Floats], Any],
 ) -> Influence:
@@ -81,7 +81,7 @@ class _Lists(NamedTuple):
     place: Floats
 
     @classmethod
-    def of(cls, g: Neighbours) -> _Lists:
+    def of(cls, g: Neighbors) -> _Lists:
         graph = sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n))
         outer = np.where(g.ranks > g.k / 2, g.weights, 0.0)
         lists = cls(g.k, graph, g.source, outer, outer, g.ranks - (g.k + 1) / 2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse, special
 
-from .graphs import Floats, Neighbours
+from .graphs import Floats, Neighbors
 
 
 def longest_common_subsequence(a: Any, b: Any) -> Floats:
@@ -51,7 +51,7 @@ def _equal(a: Any, b: Any, i: int, j: int) -> Any:
     return ((here == b[:, :, j][:, None, :]) & (here >= 0)).astype(np.int32)
 
 
-def found_again(x: Neighbours, y: Neighbours) -> Floats:
+def found_again(x: Neighbors, y: Neighbors) -> Floats:
     """Whether item i has some j in N_y(i) that has i in N_x(j), expected under random breaking of ties, (n,).
 
     The x lists of different j break their ties independently; of the t items tied in i's y list, r places make every

@@ -25,7 +25,7 @@ import numpy as np
 from scipy import sparse, special
 
 from ....nulls.motifs import Moments
-from .graphs import Neighbours
+from .graphs import Neighbors
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -47,7 +47,7 @@ class OverlapMoments(NamedTuple):
     skewness: Floats
 
 
-def pair_histogram(graph: Neighbours) -> Floats:
+def pair_histogram(graph: Neighbors) -> Floats:
     """How many ordered pairs i ≠ j of items have which edges between them and how many common neighbours.
 
     Args:
@@ -94,7 +94,7 @@ def overlap_moments(a: Floats, b: Floats, n: int, values: Values, counted: Momen
     """
     k = len(values) - 1
     mean = _mean(n, values)
-    f, h = _centred(n, values), _centred(n, tuple(Fraction(i) for i in range(k + 1)))
+    f, h = _centered(n, values), _centered(n, tuple(Fraction(i) for i in range(k + 1)))
     f2, h2 = (tuple(v * v for v in z) for z in (f, h))
 
     def pairs(first: Values, second: Values) -> Floats:
@@ -125,7 +125,7 @@ def _mean(n: int, values: Values) -> Fraction:
     return sum((w * f for w, f in zip(_ways(n, k), values, strict=True)), Fraction(0)) / math.comb(n - 1, k)
 
 
-def _centred(n: int, values: Values) -> Values:
+def _centered(n: int, values: Values) -> Values:
     mean = _mean(n, values)
     return tuple(f - mean for f in values)
 

@@ -21,7 +21,7 @@ from ...._core.arrays import Array, is_traced, to_numpy
 from ...._core.linalg import (
     about_most,
     are_few_values,
-    centre,
+    center,
     number,
     require_variation,
     sum_squares,
@@ -109,7 +109,7 @@ def condensed(x: Array, dissimilarity: str, shrinkage: float) -> tuple[Array, An
     wide = xp.astype(x, xp.float64)
     if dissimilarity in ("correlation", "cosine"):
         return _angular(_profiles(wide) if dissimilarity == "correlation" else unit_rows(wide)), 1.0
-    c = centre(wide)
+    c = center(wide)
     require_variation(x, c)
     unit = xp.max(xp.abs(c))
     c = c / unit
@@ -304,9 +304,9 @@ def comparable(vector: Array, comparison: str, dtype: Any) -> Array:
     xp = array_namespace(vector)
     m = vector.shape[0]
     v = ranks(vector, float(xp.finfo(dtype).eps)) if comparison in RANKED else vector
-    centred = v - xp.mean(v)
-    uncentred = comparison in ("cosine", "whitened_cosine")
-    spread = xp.max(xp.abs(v if uncentred else centred))
+    centered = v - xp.mean(v)
+    uncentered = comparison in ("cosine", "whitened_cosine")
+    spread = xp.max(xp.abs(v if uncentered else centered))
     least = 64 * float(xp.finfo(v.dtype).eps) * xp.max(xp.abs(v))
     if not is_traced(v) and bool(spread <= least):
         raise InputError(
@@ -317,9 +317,9 @@ def comparable(vector: Array, comparison: str, dtype: Any) -> Array:
     if comparison == "kendall":
         return v
     if comparison == "rho_a":
-        return xp.astype(centred * math.sqrt(12 / (float(m) ** 3 - m)), dtype)
-    if not uncentred:
-        v = centred
+        return xp.astype(centered * math.sqrt(12 / (float(m) ** 3 - m)), dtype)
+    if not uncentered:
+        v = centered
     if comparison.startswith("whitened"):
         v = whitened(v)
     v = v / xp.max(xp.abs(v))  # so that squares neither vanish nor overflow

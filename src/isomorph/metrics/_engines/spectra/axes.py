@@ -14,7 +14,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from ...._core.arrays import Array, is_traced, take_rows, to_numpy
-from ...._core.linalg import centre, has_far_item, number, require_variation, sum_squares
+from ...._core.linalg import center, has_far_item, number, require_variation, sum_squares
 from ....errors import InputError
 
 S = TypeVar("S")
@@ -57,7 +57,7 @@ class Axes(NamedTuple):
         return self._replace(u=self.u[:, :count], s=self.s[:count], vt=None if self.vt is None else self.vt[:count, :])
 
 
-def wide_centred(x: Array, what: str = "x", *, centred: bool = True) -> tuple[Array, float]:
+def wide_centered(x: Array, what: str = "x", *, centered: bool = True) -> tuple[Array, float]:
     """`x` in float64, centred unless told otherwise, divided by its largest absolute entry, and that entry.
 
     Raises:
@@ -65,8 +65,8 @@ def wide_centred(x: Array, what: str = "x", *, centred: bool = True) -> tuple[Ar
     """
     xp = array_namespace(x)
     wide = xp.astype(x, xp.float64)
-    if centred:
-        c = centre(wide)
+    if centered:
+        c = center(wide)
         c = c - xp.mean(c, axis=0, keepdims=True)  # what rounding the mean of a large offset left would add an axis
         require_variation(x, xp.astype(c, x.dtype), what)
     else:
@@ -79,7 +79,7 @@ def wide_centred(x: Array, what: str = "x", *, centred: bool = True) -> tuple[Ar
     return c / largest, largest
 
 
-def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: bool = False) -> Axes:
+def principal_axes(x: Array, what: str = "x", *, centered: bool = True, vectors: bool = False) -> Axes:
     """Thin SVD of a layer in float64, cut at its numerical rank.
 
     An axis is kept if its singular value exceeds ``eps max(n, d) s_1``, the rule of numpy.linalg.matrix_rank with the
@@ -89,7 +89,7 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
     Args:
         x: Checked features (n, d).
         what: The layer's name, for messages.
-        centred: Whether columns are centred first.
+        centered: Whether columns are centred first.
         vectors: Whether the right singular vectors are kept.
 
     Raises:
@@ -97,15 +97,15 @@ def principal_axes(x: Array, what: str = "x", *, centred: bool = True, vectors: 
     """
     xp = array_namespace(x)
     n, d = x.shape
-    c, scale = wide_centred(x, what, centred=centred)
+    c, scale = wide_centered(x, what, centered=centered)
     far = has_far_item(c)
     # beside a far item the axes of all others are small: each of these has the precision of its own features
     eps = float(xp.finfo(xp.float64 if far else x.dtype).eps)
     u, s, vt = xp.linalg.svd(c, full_matrices=False)
-    offset = _offset_rounding(x, scale, far=far) if centred else 0.0
+    offset = _offset_rounding(x, scale, far=far) if centered else 0.0
     tolerance = max(eps * max(n, d) * number(s[0]), offset)
     rank = int(xp.sum(xp.astype(s > tolerance, xp.int64)))
-    if centred:
+    if centered:
         rank = min(rank, n - 1)  # centring takes one direction away whatever rounding left of it
     if rank == 0:
         raise InputError(
@@ -137,7 +137,7 @@ def quick_axes(x: Array, what: str = "x") -> Axes:
     """
     xp = array_namespace(x)
     n, d = x.shape
-    c, scale = wide_centred(x, what)
+    c, scale = wide_centered(x, what)
     rank = min(n - 1, d)
     values, vectors = xp.linalg.eigh(c @ c.T if n <= d else c.T @ c)
     values, vectors = xp.flip(values[-rank:], axis=0), xp.flip(vectors[:, -rank:], axis=1)

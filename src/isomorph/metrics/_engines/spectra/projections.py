@@ -1,7 +1,7 @@
 """The exact null of scores that are an inner product of two weighted projections.
 
 The score is ``<G_x, G_y>`` with ``G = U diag(w) U'``. A re-pairing of the items turns G_y into P G_y P', so mean,
-variance and skewness over all n! re-pairings are exact (`isomorph.nulls.ucentred`), and sampled values of all pairs
+variance and skewness over all n! re-pairings are exact (`isomorph.nulls.ucentered`), and sampled values of all pairs
 come from shared products.
 """
 
@@ -16,7 +16,7 @@ from array_api_compat import array_namespace
 from ...._core.arrays import Array
 from ...._core.memory import ceiling
 from ....nulls.null import Null
-from ....nulls.ucentred import invariants, moments, permuted_products, skewness
+from ....nulls.ucentered import invariants, moments, permuted_products, skewness
 from ..pairs import made_once
 from .axes import Axes
 

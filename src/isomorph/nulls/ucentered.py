@@ -94,16 +94,16 @@ class Moments(NamedTuple):
     scale: Floats
 
 
-def invariants(matrix: Array, *, u_centred: bool = False) -> Invariants:
+def invariants(matrix: Array, *, u_centered: bool = False) -> Invariants:
     """The permutation invariants of a symmetric matrix (n, n).
 
     Args:
         matrix: Symmetric; its values are used in float64, its cube by products in its own dtype.
-        u_centred: Promise that diagonal and row sums are zero, so that three sums are enough.
+        u_centered: Promise that diagonal and row sums are zero, so that three sums are enough.
     """
     xp = array_namespace(matrix)
     n = matrix.shape[0]
-    if u_centred:
+    if u_centered:
         sums = np.zeros(len(INVARIANTS))
         *sums[[4, 12, 14]], fourth, rows = _powers(matrix)
         # W is the matrix itself, and the squares have the row sums √2 q
