@@ -11,6 +11,7 @@ from scipy import stats
 from isomorph.errors import InputError
 from isomorph.metrics import Metric, metric
 from isomorph.metrics import neighbor_values as nv
+from isomorph.metrics import neighbor_lists as nl
 from isomorph.metrics import neighbors as nb
 from isomorph.metrics._engines.neighbors.edges import EdgeTable, common_permuted, row_sums, total_overlap
 from isomorph.metrics._engines.neighbors.graphs import _largest, nearest
@@ -143,7 +144,7 @@ def test_the_platonic_length_of_the_common_subsequence_is_k_times_ours(
     reference: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """platonic-rep's lcs_knn returns 2.43, a length."""
-    assert 10 * nb.LcsKnn(k=10)(*reference) == pytest.approx(2.435)
+    assert 10 * nl.LcsKnn(k=10)(*reference) == pytest.approx(2.435)
 
 
 def test_cycle_knn_with_ties_is_the_mean_over_all_ways_to_break_them() -> None:
@@ -174,7 +175,7 @@ def test_cycle_knn_with_ties_is_the_mean_over_all_ways_to_break_them() -> None:
 
 def test_places_shared_by_ties_match_nothing_in_sequences() -> None:
     x = np.repeat(noise(20, 4, 6), 2, axis=0)
-    for m in (nb.LcsKnn(k=3), nb.EditKnn(k=3)):
+    for m in (nl.LcsKnn(k=3), nl.EditKnn(k=3)):
         # each item's twin is first for sure, the pair that follows is tied: one place of three is told
         assert m(x, x) == pytest.approx(1 / 3)
 

@@ -214,7 +214,7 @@ def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> tu
     """What ran, in order, and the modules that took in the very tensors that the network was given."""
     events: list[_Event] = []
     calls: Counter[str] = Counter()
-    entered: dict[str, int] = {}
+    entered: dict[str, Any] = {}  # held, so that no later tensor can lie where one of them lay
 
     def note(name: str, output: Any) -> None:
         try:
@@ -226,7 +226,7 @@ def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> tu
 
     def enter(name: str, values: list[Any]) -> None:
         with contextlib.suppress(InputError):
-            entered.setdefault(name, tensor_of(values, name).data_ptr())
+            entered.setdefault(name, tensor_of(values, name))
 
     handles = []
     for name in names:
@@ -244,7 +244,7 @@ def _watch(network: Any, names: Sequence[str], forward: Callable[[], Any]) -> tu
             handle.remove()
     values = list(given.values()) if isinstance(given, Mapping) else [given]
     held = {v.data_ptr() for v in values if hasattr(v, "data_ptr")}
-    return events, {name for name, place in entered.items() if place in held}
+    return events, {name for name, value in entered.items() if value.data_ptr() in held}
 
 
 def _is_norm_or_projection(name: str, module: Any) -> bool:

@@ -17,7 +17,7 @@ from ..design import Split
 from ..encoders._state import state_fingerprint
 from ..encoders._torch import import_torch
 from ..errors import InputError
-from ..results import CutStitch, NetworkStitch
+from ..results import BASELINE, NETWORK_CONDITIONS, Condition, CutStitch, NetworkStitch
 from ._arguments import read_split, read_targets
 from ._controls import calibrate_norms, untrained_twin
 from ._files import NetworkData, read_data, read_network
@@ -172,6 +172,7 @@ def stitch_networks(
         n_classes=n_classes,
         random_draws=random_draws,
         seed=seed,
+        conditions=study.conditions(fits),
         provenance=provenance(
             call="stitch_networks",
             cuts=[list(p) for p in pairs],
@@ -213,6 +214,12 @@ class _Study:
             "batch_size": self.size,
             "seed": self.seed,
         }
+
+    def conditions(self, fits: Sequence[Fit]) -> tuple[Condition, ...]:
+        """What the joined networks are compared with."""
+        given = [(n, type(net.module).__name__) for n, net in self.others.items()]
+        ours = (c for c in NETWORK_CONDITIONS if c.name != "permuted" or any(f.name != "identity" for f in fits))
+        return (*ours, *(Condition(BASELINE, name, given=module) for name, module in given))
 
     def base(self) -> tuple[JoinedScore, int]:
         """The top alone, and its number of classes.

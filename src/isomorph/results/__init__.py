@@ -7,11 +7,12 @@ from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Te
 from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
+from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
-from ._networks import CutStitch, NetworkStitch
+from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
 from ._numbers import LEAST_P, format_p, listed, stands_on_floor
 from ._scan import Neighborhoods, Scan
-from ._stitch import DESCENDING, DIRECTIONS, RETRIEVAL, BestMap, Curve, Examples, MapScores, Margin, Score, Stitch
+from ._stitch import BestMap, Stitch
 from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_words, reading, short_metrics
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LESS",
     "MAIN",
     "MORE",
+    "NETWORK_CONDITIONS",
     "OPEN",
     "RETRIEVAL",
     "UNTESTED",

@@ -8,10 +8,17 @@ from typing import Any, ClassVar
 
 from ..errors import UnknownNameError
 from ._base import Result
+from ._conditions import BASELINE, CEILING, CONTROL, Condition, condition_of
 from ._tables import frame
 
 WORKS = 0.5
 """A stitched network works if it keeps this share of what the top scores above chance."""
+NETWORK_CONDITIONS = (
+    Condition(CEILING, "self_stitch"),
+    Condition(BASELINE, "random_bottom"),
+    Condition(CONTROL, "permuted"),
+)
+"""What every cut is compared with: the top as its own bottom, an untrained bottom, a fit to pairs of other items."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -151,6 +158,7 @@ class NetworkStitch(Result):
         n_classes: Classes that the top tells apart.
         random_draws: Untrained bottoms drawn.
         seed: Seed of the split, of untrained bottoms, permutations and training.
+        conditions: What each control of the cuts is (`Condition`): role, name, side, what was given.
         provenance: How to make it again.
 
     Example:
@@ -178,7 +186,12 @@ class NetworkStitch(Result):
     n_classes: int
     random_draws: int = 1
     seed: int = 0
+    conditions: tuple[Condition, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def condition(self, control: str) -> Condition:
+        """The condition under which a control of the cuts was had, also of files that hold names alone."""
+        return condition_of(self.conditions or NETWORK_CONDITIONS, control, BASELINE, CEILING, CONTROL)
 
     def at(self, bottom_layer: str, top_layer: str | None = None, fit: str | None = None) -> CutStitch:
         """One cut.
@@ -225,7 +238,7 @@ class NetworkStitch(Result):
 
 def _ordered(controls: Mapping[str, Mapping[str, float]]) -> list[tuple[str, Mapping[str, float]]]:
     """Controls in one order, whether made or read back: ours first, then the caller's by name."""
-    ours = ("self_stitch", "random_bottom", "permuted")
+    ours = [c.name for c in NETWORK_CONDITIONS]
     return sorted(controls.items(), key=lambda c: (ours.index(c[0]) if c[0] in ours else len(ours), c[0]))
 
 

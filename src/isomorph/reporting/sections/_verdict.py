@@ -121,10 +121,12 @@ def side_label(condition: Condition) -> str:
 _MARKS = {
     ("untrained", "x"): 1,
     ("untrained", "y"): 2,
+    ("random_bottom", ""): 1,
     ("inputs", "x"): 3,
     ("inputs", "y"): 4,
     (CEILING, "x"): 6,
     (CEILING, "y"): 7,
+    (CEILING, ""): 7,
 }
 _FREE = (5, 8, 9)
 _MAPS = (0, 10, 11, 12, 13)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...results import CutStitch, NetworkStitch
@@ -10,6 +10,7 @@ from .._charts import Row, Series, dot_plot, line_chart
 from .._section import Block, Context, Section, Shown, Table, render
 from .._svg import Figure
 from .._text import DASH, csv_table, flatten, number, percent, printable, slug
+from ._verdict import marks
 
 
 class NetworkStitchSection(Section):
@@ -46,7 +47,9 @@ class NetworkStitchSection(Section):
         return result.bottom, result.top
 
     def show(self, results: Sequence[NetworkStitch], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        found = marks(r.condition(name) for r in results for name in _controls(r.cuts))
+        styles = {label: style for (_, label), style in found.items()} | {_ALONE: _ALONE_STYLE}
+        blocks = tuple(_block(r, k, styles, context) for k, r in enumerate(results, start=1))
         facts = tuple((_title(r, context), [*_facts(r), *flatten(r.provenance)]) for r in results)
         return Shown(
             "can the bottom of one network stand in for that of another, and at which depth?", None, blocks, facts
@@ -66,14 +69,14 @@ def _facts(result: NetworkStitch) -> list[tuple[str, str]]:
     ]
 
 
-def _block(result: NetworkStitch, k: int, context: Context) -> Block:
+def _block(result: NetworkStitch, k: int, styles: Mapping[str, int], context: Context) -> Block:
     telling = [c for c in result.cuts if c.works and not c.uninformative and not c.leaves_distribution]
     headline = (
         f"{len(telling)} of {len(result.cuts)} stitches work and say something of the bottom. The top alone is right "
         f"for {percent(result.base_accuracy)} of the {result.n_test:,} items held out, the most frequent class for "
         f"{percent(result.chance)}."
     )
-    figures = tuple(_chart(result, fit, k, context) for fit in dict.fromkeys(c.fit for c in result.cuts))
+    figures = tuple(_chart(result, fit, k, styles, context) for fit in dict.fromkeys(c.fit for c in result.cuts))
     controls = _controls(result.cuts)
     columns = ["cut", "fit", "accuracy", "penalty, with interval", "R²", *map(_words, controls), "verdict"]
     rows = [
@@ -100,7 +103,7 @@ def _block(result: NetworkStitch, k: int, context: Context) -> Block:
     return Block(f"networks-{k}", _title(result, context), html, figures)
 
 
-_ALONE = "top alone"
+_ALONE, _ALONE_STYLE = "top alone", 6
 _NOTE = (
     "Accuracy of the joined network; under a control's name, that of the control. Self stitch: the top as its own "
     "bottom. Random bottom: the bottom with weights drawn anew. Permuted: fitted to permuted pairs or labels. Penalty: "
@@ -122,7 +125,7 @@ def _controls(cuts: Sequence[CutStitch]) -> list[str]:
     return list(dict.fromkeys(name for c in cuts for name in c.controls))
 
 
-def _chart(result: NetworkStitch, fit: str, k: int, context: Context) -> Figure:
+def _chart(result: NetworkStitch, fit: str, k: int, styles: Mapping[str, int], context: Context) -> Figure:
     """Accuracy along depth; as a dot plot where several cuts leave the bottom at one depth, or there is one cut."""
     cuts = sorted((c for c in result.cuts if c.fit == fit), key=lambda c: (c.bottom_depth, c.top_depth))
     name, heading = slug("networks", f"{k:02d}", fit), f"accuracy, {_words(fit)}"
@@ -131,24 +134,25 @@ def _chart(result: NetworkStitch, fit: str, k: int, context: Context) -> Figure:
     title += f"; top alone {percent(result.base_accuracy)}, chance {percent(result.chance)}."
     depth = [c.bottom_depth for c in cuts]
     if len(cuts) > 1 and len(set(depth)) == len(depth):
-        return line_chart(name, title, heading, _lines(result, cuts), "depth of the cut in the bottom")
+        return line_chart(name, title, heading, _lines(result, cuts, styles), "depth of the cut in the bottom")
     rows = [
         Row(_cut(c), c.accuracy, c.chance, c.works,
-            [(_ALONE, c.base_accuracy), *((_words(n), s["accuracy"]) for n, s in c.controls.items())],
+            [(_ALONE, c.base_accuracy, styles[_ALONE]),
+             *((_words(n), s["accuracy"], styles[n]) for n, s in c.controls.items())],
             (c.base_accuracy - c.penalty_interval[1], c.base_accuracy - c.penalty_interval[0]))
         for c in cuts
     ]  # fmt: skip
     return dot_plot(name, title, heading, rows, what="joined", span=(0.0, 1.0))
 
 
-def _lines(result: NetworkStitch, cuts: Sequence[CutStitch]) -> list[Series]:
+def _lines(result: NetworkStitch, cuts: Sequence[CutStitch], styles: Mapping[str, int]) -> list[Series]:
     depth = [c.bottom_depth for c in cuts]
     bounds = [[result.base_accuracy - c.penalty_interval[end] for c in cuts] for end in (1, 0)]
     lines = [Series("joined", depth, [c.accuracy for c in cuts], 0, [c.works for c in cuts], (bounds[0], bounds[1]))]
-    lines.append(Series(_ALONE, [0.0, 1.0], [result.base_accuracy] * 2, 1))  # first, as in the dot plot: one marker
-    for i, name in enumerate(_controls(cuts)):
+    lines.append(Series(_ALONE, [0.0, 1.0], [result.base_accuracy] * 2, styles[_ALONE]))
+    for name in _controls(cuts):
         there = [c for c in cuts if name in c.controls]
         heights = [c.controls[name]["accuracy"] for c in there]
-        lines.append(Series(_words(name), [c.bottom_depth for c in there], heights, 1 + (1 + i) % 5))
+        lines.append(Series(_words(name), [c.bottom_depth for c in there], heights, styles[name]))
     lines.append(Series("chance", [0.0, 1.0], [result.chance] * 2, "chance"))
     return lines
