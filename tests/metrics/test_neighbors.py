@@ -10,8 +10,8 @@ from scipy import stats
 
 from isomorph.errors import InputError
 from isomorph.metrics import Metric, metric
-from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbor_lists as nl
+from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
 from isomorph.metrics._engines.neighbors.edges import EdgeTable, common_permuted, row_sums, total_overlap
 from isomorph.metrics._engines.neighbors.graphs import _largest, nearest
