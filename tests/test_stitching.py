@@ -148,6 +148,21 @@ def test_the_identity_control_catches_spaces_that_need_no_map(planted):
     assert "identity" in m.evidence()
 
 
+def test_the_identity_is_no_control_where_it_is_not_defined_in_every_split():
+    partly = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(40, 3))
+        y = x + rng.normal(size=(40, 3))
+        layers = [x, np.c_[x, 1e-3 * rng.normal(size=(40, 1))]]  # only the first is as wide as y
+        found = stitch(layers, y, "ridge", seed=seed, permutations=2, curves=False)
+        widths = {{"0": 3, "1": 4}[layer[-1]] for layer, _ in found.chosen}
+        assert ("identity" in found["ridge"].controls) == (widths == {3})
+        assert any("No control identity" in note for note in found.notes) == (len(widths) == 2)
+        partly += len(widths) == 2
+    assert partly
+
+
 def test_intervals_hold_the_score_and_widen_with_fewer_items(planted):
     x, y, *_ = planted
     rng = np.random.default_rng(0)

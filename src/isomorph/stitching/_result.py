@@ -9,7 +9,7 @@ from ..heldout.bootstrap import Bootstrap
 from ..heldout.evidence import best_refit_p, margins, refit_p, shared_names, summaries
 from ..heldout.scores import Scores
 from ..maps import Map
-from ..results import DESCENDING, MapScores, Stitch
+from ..results import DESCENDING, MapScores, Stitch, listed
 from ._curves import examples
 from ._layers import LAYER_GALLERY
 from ._runs import PERMUTED, SELF, Stitched, Work
@@ -60,7 +60,7 @@ def assembled(
         examples=examples(best, main.scored[best.spec][0], [ids[i] for i in holdout.splits[0].test], holdout.seed),
         ids=tuple(ids),
         test_rows=tuple(tuple(int(i) for i in s.test) for s in holdout.splits),
-        notes=tuple(_notes(work, scores, len(layers[0]) * len(layers[1]))),
+        notes=tuple(_notes(work, main, scores, len(layers[0]) * len(layers[1]))),
         x_view=str(left.facts.get("view", "")),
         y_view=str(right.facts.get("view", "")),
         dataset=str(left.facts.get("dataset", "")),
@@ -68,8 +68,12 @@ def assembled(
     )
 
 
-def _notes(work: Work, scores: dict[str, MapScores], pairs: int) -> list[str]:
+def _notes(work: Work, main: Stitched, scores: dict[str, MapScores], pairs: int) -> list[str]:
     notes = []
+    if left_out := set(main.plain) - set(main.plain_everywhere):
+        notes.append(
+            f"No control {listed(sorted(left_out))}: the layers chosen in some splits have different widths."
+        )
     if pairs > 1 and max(len(s.test) for s in work.holdout.splits) > LAYER_GALLERY:
         notes.append(f"Pairs of layers were scored on the first {LAYER_GALLERY} held-out items of each split.")
     if work.task.labels is not None and not any("probe" in s.scores for s in scores.values()):
@@ -83,7 +87,7 @@ def _map_scores(
     main, spec = found[0], map.spec
     own = main.scores(spec)
     controls: dict[str, list[Scores]] = {PERMUTED: main.permuted_mean(spec)} if main.permuted[spec][0] else {}
-    controls |= {name: scores for name, scores in main.plain.items() if name != map.name}
+    controls |= {name: scores for name, scores in main.plain_everywhere.items() if name != map.name}
     controls |= _of_role(BASELINE, comparisons, found, spec)
     ceilings = {SELF: main.self_stitch[spec]} | _of_role(CEILING, comparisons, found, spec)
     other_target = {c.label for c in comparisons if not c.same_target}

@@ -47,7 +47,8 @@ class Stitched:
         scored: Map spec -> scores in each split.
         permuted: Map spec -> for each split, the scores of each permutation.
         self_stitch: Map spec -> scores in each split.
-        plain: Scores of the controls that are maps themselves, ``"mean"`` and ``"identity"``, in each split.
+        plain: Scores of the controls that are maps themselves, ``"mean"`` and ``"identity"``, in each split
+            in which the chosen layers allow them.
     """
 
     chosen: list[tuple[int, int]]
@@ -60,6 +61,11 @@ class Stitched:
     def scores(self, spec: str) -> list[Scores]:
         """The scores of a map in each split."""
         return [s.scores for s in self.scored[spec]]
+
+    @property
+    def plain_everywhere(self) -> dict[str, list[Scores]]:
+        """`plain` of the controls that there are in every split: scores are averaged over the same splits."""
+        return {name: scores for name, scores in self.plain.items() if len(scores) == len(self.chosen)}
 
     def permuted_mean(self, spec: str) -> list[Scores]:
         """The scores of a map fitted to permuted pairs, averaged over permutations, in each split."""
