@@ -137,3 +137,21 @@ def test_a_number_and_its_text_are_one_label_in_a_diagnosis(sides):
     )
     assert found == expected
     assert found
+
+
+def test_labels_with_an_index_are_found_by_id_or_refused():
+    pd = pytest.importorskip("pandas")
+    labels = pd.Series(["u", "v", "w"], index=["c", "a", "b"])
+    assert as_labels(labels, 3, "labels", ["a", "b", "c"]) == ["v", "w", "u"]
+    assert coded(labels, 2, "labels", ids=["c", "a"]).tolist() == [0, 1]
+    assert as_labels(pd.Series(["u", "v"]), 2, "labels", ["a", "b"]) == ["u", "v"]  # nobody gave it an index
+    with pytest.raises(InputError, match="index of its own"):
+        as_labels(labels, 3, "labels")
+    with pytest.raises(InputError, match="nothing for 1 of 2 items, such as 'z'"):
+        as_labels(labels, 2, "labels", ["a", "z"])
+
+
+def test_labels_of_a_data_array_are_found_by_id():
+    xr = pytest.importorskip("xarray")
+    labels = xr.DataArray(["u", "v"], dims="item", coords={"item": ["b", "a"]})
+    assert as_labels(labels, 2, "labels", ["a", "b"]) == ["v", "u"]

@@ -89,6 +89,43 @@ def _with_ids(values: Any, index: Sequence[Any], name: str) -> Labeled:
     return Labeled(values, ids, ids != tuple(map(str, range(len(ids)))))
 
 
+def by_index(values: Any, ids: Sequence[str] | None, name: str) -> Any:
+    """One value an item, in the order of the items.
+
+    Those that have an index of their own (a pandas Series, a DataArray) are found by id, others are as they are.
+
+    Args:
+        values: What may be such a series.
+        ids: Ids of the items, or None where they have none.
+        name: What they are called in messages.
+
+    Raises:
+        InputError: if they have an index, and the items have no ids, or one of them is not in it.
+    """
+    index = getattr(values, "index", None)
+    if type(values).__module__.partition(".")[0] == "xarray":
+        index = getattr(values, "indexes", {}).get(values.dims[0]) if getattr(values, "ndim", 0) == 1 else None
+    if index is None or callable(index) or not hasattr(type(values), "to_numpy"):
+        return values
+    found = as_ids(list(index), f"The index of {name}")
+    plain = values.to_numpy()
+    if found == tuple(map(str, range(len(found)))) or found == tuple(ids or ()):
+        return plain
+    if ids is None:
+        raise InputError(
+            f"{name} has an index of its own ({_few(found)}, …), and the items have no ids to find in it. If its rows "
+            f"are the items in their order, pass {name}.to_numpy(); else give the features with ids."
+        )
+    where = {id_: i for i, id_ in enumerate(found)}
+    lost = [id_ for id_ in ids if id_ not in where]
+    if lost:
+        raise InputError(
+            f"{name} has nothing for {len(lost)} of {len(ids)} items, such as {quoted(lost[0])}: its index holds "
+            f"{_few(found)}, …. Reindex it by the ids of the items, or pass {name}.to_numpy() in their order."
+        )
+    return plain[[where[id_] for id_ in ids]]
+
+
 def common_rows(
     left: Sequence[str], right: Sequence[str], names: tuple[str, str], given: tuple[bool, bool]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:

@@ -40,7 +40,9 @@ def matching(items: PairedItems | None, ids: Sequence[str] | None, n: int) -> Pa
     return items
 
 
-def read_labels(items: PairedItems | None, given: Any, n: int, argument: str) -> tuple[str, ...] | None:
+def read_labels(
+    items: PairedItems | None, given: Any, n: int, argument: str, ids: Sequence[str] | None = None
+) -> tuple[str, ...] | None:
     """One label an item.
 
     Args:
@@ -48,6 +50,7 @@ def read_labels(items: PairedItems | None, given: Any, n: int, argument: str) ->
         given: One label an item, the name of a label set (``"groups"`` are the items' groups), or None.
         n: Number of items.
         argument: What `given` is called, for messages.
+        ids: Ids of the rows, or None: a series with an index is read by them.
 
     Raises:
         InputError: if there is no such set, or as `as_labels`.
@@ -67,4 +70,4 @@ def read_labels(items: PairedItems | None, given: Any, n: int, argument: str) ->
             there = [*items.labels, *([GROUPS] if items.groups is not None else [])]
             raise InputError(f"{argument}={given!r}: items has no such labels; it has {', '.join(there) or 'none'}.")
         given = own
-    return tuple(as_labels(given, n, argument))
+    return tuple(as_labels(given, n, argument, ids))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._core.arrays import to_numpy
+from .._core.frames import by_index
 from ..errors import InputError
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
@@ -34,25 +35,34 @@ def label_text(label: Any) -> str:
     return str(label)
 
 
-def as_labels(labels: Any, n: int, name: str) -> list[str]:
+def as_labels(labels: Any, n: int, name: str, ids: Sequence[str] | None = None) -> list[str]:
     """The texts of one label an item, checked.
 
     Args:
-        labels: A list, tuple or array, also of another array library; a text is one label a letter.
+        labels: A list, tuple or array, also of another array library; a text is one label a letter. Those of a series
+            with an index are found by id.
         n: Number of items.
         name: The argument's name, for messages.
+        ids: Ids of the items, if they have any.
 
     Raises:
-        InputError: if they are no such thing, are not one an item, or one is missing or is no label.
+        InputError: if they are no such thing, are not one an item, one is missing or is no label, or an index does not
+            fit the ids.
 
     Example:
         >>> as_labels([1, "1", 2], 3, "groups")
         ['1', '1', '2']
     """
-    return [label_text(label) for label in _checked(labels, n, name)]
+    return [label_text(label) for label in _checked(labels, n, name, ids)]
 
 
-def coded(labels: Any, n: int, name: str, order: Literal["seen", "text", "value"] = "seen") -> Codes:
+def coded(
+    labels: Any,
+    n: int,
+    name: str,
+    order: Literal["seen", "text", "value"] = "seen",
+    ids: Sequence[str] | None = None,
+) -> Codes:
     """Labels as whole numbers from 0.
 
     The order decides which labels a seed draws; each caller keeps the one that it has always had.
@@ -63,6 +73,7 @@ def coded(labels: Any, n: int, name: str, order: Literal["seen", "text", "value"
         name: The argument's name, for messages.
         order: Numbered ``"seen"``: as they first occur; ``"text"``: sorted by their texts (``"10"`` before ``"2"``);
             ``"value"``: numbers by size, all else by text.
+        ids: As in `as_labels`.
 
     Raises:
         InputError: as `as_labels`.
@@ -71,11 +82,15 @@ def coded(labels: Any, n: int, name: str, order: Literal["seen", "text", "value"
         >>> [coded([10, 2, 10], 3, "groups", order).tolist() for order in ("seen", "text", "value")]
         [[0, 1, 0], [0, 1, 0], [1, 0, 1]]
     """
-    return named(labels, n, name, order)[0]
+    return named(labels, n, name, order, ids)[0]
 
 
 def named(
-    labels: Any, n: int, name: str, order: Literal["seen", "text", "value"] = "text"
+    labels: Any,
+    n: int,
+    name: str,
+    order: Literal["seen", "text", "value"] = "text",
+    ids: Sequence[str] | None = None,
 ) -> tuple[Codes, tuple[str, ...]]:
     """`coded`, and the text of each number.
 
@@ -87,7 +102,7 @@ def named(
         >>> codes.tolist(), names
         ([1, 0, 1], ('cat', 'dog'))
     """
-    values = _checked(labels, n, name)
+    values = _checked(labels, n, name, ids)
     texts = [label_text(value) for value in values]
     distinct = list(dict.fromkeys(texts))
     if order == "value" and all(isinstance(value, Real) for value in values):
@@ -110,7 +125,8 @@ def rows_by_code(codes: Codes) -> list[Codes]:
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
-def _checked(labels: Any, n: int, name: str) -> list[Hashable]:
+def _checked(labels: Any, n: int, name: str, ids: Sequence[str] | None) -> list[Hashable]:
+    labels = by_index(labels, ids, name)
     if hasattr(labels, "__array__"):
         labels = to_numpy(labels).tolist()
     if isinstance(labels, bytes | Mapping | Set) or not isinstance(labels, Sequence):

@@ -116,7 +116,7 @@ def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any,
             raise InputError(
                 "labels= are those of the items of x and y, which were not given. Give x and y, or no labels."
             )
-        code = coded(labels, left.n, "labels", "text")
+        code = coded(labels, left.n, "labels", "text", left.ids)
     beside: list[Comparison] = []
     if x_baselines is not None or y_baselines is not None:
         if left is None or right is None:

@@ -43,7 +43,7 @@ def design_of(
     items = matching(items, ids, n)
     if items is not None and groups is None and strata != GROUPS:
         groups = items.groups
-    own = read_labels(items, groups, n, "groups")
+    own = read_labels(items, groups, n, "groups", ids)
     if circular and own is not None and len(set(own)) == 1:
         own = None  # one group that is one series is a series
     if not within and own is None:
@@ -51,7 +51,7 @@ def design_of(
             "within=False keeps the order of the items inside their groups, but there are no groups. Give groups=, or "
             "circular=True if all items are one series in time."
         )
-    design = Design(own, read_labels(items, strata, n, "strata"), circular, within)
+    design = Design(own, read_labels(items, strata, n, "strata", ids), circular, within)
     design.orders(n, 0, 0)
     return design
 

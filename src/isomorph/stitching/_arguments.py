@@ -37,7 +37,8 @@ def read_task(
     if items is not None:
         labels = next(iter(items.labels), None) if labels is None else labels
         groups = items.groups if groups is None else groups
-    labels, groups = read_labels(items, labels, n, "labels"), read_labels(items, groups, n, "groups")
+    labels = read_labels(items, labels, n, "labels", right.ids)
+    groups = read_labels(items, groups, n, "groups", right.ids)
     group = None if groups is None else coded(groups, n, "groups", "text")
     label, names = (None, ()) if labels is None else named(labels, n, "labels")
     if prototypes is not None:

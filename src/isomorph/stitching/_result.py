@@ -71,9 +71,7 @@ def assembled(
 def _notes(work: Work, main: Stitched, scores: dict[str, MapScores], pairs: int) -> list[str]:
     notes = []
     if left_out := set(main.plain) - set(main.plain_everywhere):
-        notes.append(
-            f"No control {listed(sorted(left_out))}: the layers chosen in some splits have different widths."
-        )
+        notes.append(f"No control {listed(sorted(left_out))}: the layers chosen in some splits have different widths.")
     if pairs > 1 and max(len(s.test) for s in work.holdout.splits) > LAYER_GALLERY:
         notes.append(f"Pairs of layers were scored on the first {LAYER_GALLERY} held-out items of each split.")
     if work.task.labels is not None and not any("probe" in s.scores for s in scores.values()):
