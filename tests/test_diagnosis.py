@@ -382,3 +382,11 @@ def test_a_subset_must_be_some_of_the_items(gauss, subset):
 def test_results_are_frozen(gauss):
     with pytest.raises(dataclasses.FrozenInstanceError):
         diagnose(gauss).n = 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("power", [-310, -160, 150, 299])
+def test_findings_do_not_depend_on_the_unit_of_the_features(power):
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    plain, found = diagnose(x, x[::-1] + 1), diagnose(x * 10.0**power, (x[::-1] + 1) * 10.0**power)
+    assert [f.present for f in found.findings] == [f.present for f in plain.findings]

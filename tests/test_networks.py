@@ -602,3 +602,12 @@ def test_a_stitch_trained_on_the_task_that_leaves_the_distribution_is_flagged(di
     # least squares at the same cuts stays near what the top knows
     assert not any(c.leaves_distribution for r in digits[0] for c in r.cuts if c.fit == "least_squares")
     assert all(c.controls["permuted"]["accuracy"] < 0.4 for c in trained)
+
+
+def test_an_output_that_fails_is_named():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(5)
+    x = torch.randn(40, 4)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    with pytest.raises(InputError, match=r"output= failed on what Sequential returns \(Tensor\)"):
+        stitch_networks(net, net, x, cuts=["0"], labels=net(x).argmax(dim=1), output=int)

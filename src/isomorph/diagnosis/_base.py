@@ -127,7 +127,7 @@ class LayerSignature(Signature):
     def look(self, case: Case) -> Sequence[Finding]:
         findings = []
         for side_name, side in case.sides():
-            each = [(layer, *self.measure(_moderate(wide(rows)))) for layer, rows in side.layers.items()]
+            each = [(layer, *self.measure(wide(rows))) for layer, rows in side.layers.items()]
             layer, severity, evidence, summary = max(each, key=lambda e: e[1])
             affected = [name for name, s, _, _ in each if s >= 1]
             facts = dict(evidence)
@@ -143,17 +143,15 @@ class LayerSignature(Signature):
 
 
 def wide(rows: Any) -> Matrix:
-    """Features as float64 where this machine computes."""
+    """Features as float64 where this machine computes, in a unit in which their squares can be held.
+
+    They are divided by a power of two where they are very small or large: no signature is of their size.
+    """
     array: Matrix = np.asarray(to_numpy(rows), dtype=np.float64)
-    return array
-
-
-def _moderate(rows: Matrix) -> Matrix:
-    """Features whose squares can be held, divided by a power of two: no signature is of their size."""
-    largest = float(np.max(np.abs(rows)))
+    largest = float(np.max(np.abs(array)))
     if largest == 0.0 or 1e-60 < largest < 1e60:
-        return rows
-    return np.ldexp(rows, -int(np.frexp(largest)[1]))
+        return array
+    return np.ldexp(array, -int(np.frexp(largest)[1]))
 
 
 def named(result: Scan | Stitch, condition: Condition) -> str:

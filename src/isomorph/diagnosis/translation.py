@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..heldout.readout import classifier
 from ..metrics import metric as make_metric
 from ..results import Finding
-from ._base import FOLDS, Case, Matrix, Signature, readable
+from ._base import FOLDS, Case, Matrix, Signature, readable, wide
 
 
 def translation_limit(x: Any, subset: Any) -> float:
@@ -41,7 +41,7 @@ def translation_limit(x: Any, subset: Any) -> float:
         >>> round(translation_limit(x, np.arange(100) < 5), 3)  # five items moved far away leave hardly any CKA
         0.017
     """
-    rows = np.asarray(to_numpy(as_features(x)), dtype=np.float64)
+    rows = wide(as_features(x))
     inside = np.asarray(to_numpy(subset))
     if inside.dtype != np.bool_ or inside.shape != (len(rows),) or not 0 < inside.sum() < len(rows):
         raise InputError(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.files import reason
 from ..encoders._taps import block_taps, tensor_of
 from ..errors import InputError, UnknownNameError
 
@@ -109,7 +110,7 @@ class Network:
             InputError: if the output is no such thing.
         """
         raw = self.run(rows)
-        logits = self.output(raw) if self.output else _default_output(raw)
+        logits = self._read(raw) if self.output else _default_output(raw)
         if not hasattr(logits, "is_floating_point") or logits.ndim < 2 or len(logits) != len(rows):
             shape = tuple(getattr(logits, "shape", ())) or type(logits).__name__
             raise InputError(
@@ -117,6 +118,21 @@ class Network:
                 "(items, classes) are needed: pass output=…, a function from what it returns to these."
             )
         return logits
+
+    def _read(self, raw: Any) -> Any:
+        """What `output` makes of what the module returns.
+
+        Raises:
+            InputError: if it fails.
+        """
+        assert self.output is not None
+        try:
+            return self.output(raw)
+        except Exception as error:  # it is the caller's function, and may raise anything
+            raise InputError(
+                f"output= failed on what {type(self.module).__name__} returns ({type(raw).__name__}): {reason(error)}. "
+                "It must be a function from that to class scores (items, classes)."
+            ) from error
 
     def activations(self, place: Place, rows: Rows) -> Any:
         """What the module at a place gives, as a tensor of its own.
