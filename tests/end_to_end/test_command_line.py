@@ -99,7 +99,7 @@ def test_list_prints_a_table(kind, tmp_path):
         (["run", "none.toml"], "Cannot read the study"),
         (["report", "x.npz"], "x.npz"),
         (["match", "x.npz", "y.safetensors"], "name one by x_layer: a, b"),
-        (["match", "x.npz", "y.safetensors", "--x-layer", "a", "--method", "best"], "use 'qap' or 'gw'"),
+        (["match", "x.npz", "y.safetensors", "--x-layer", "a", "--method", "best"], "use one of 'qap', 'gw'"),
         (["stitch-networks", "none.py:f", "none.py:f", "x.npz", "--cut", "a"], "'data' and 'labels' are needed"),
         (["stitch-networks", "none.py", "none.py:f", "none.py:f", "--cut", "a"], "there is no file none.py"),
     ],
