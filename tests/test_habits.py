@@ -64,3 +64,9 @@ def test_every_decision_says_what_why_and_what_was_not_taken():
 def test_lower_bounds_are_named_for_every_dependency_that_is_imported():
     loose = [d for d in PROJECT["dependencies"] if ">=" not in d]
     assert loose == ["pip"]  # run, never imported
+
+
+def test_the_numerical_tests_of_ci_exist():
+    source = (ROOT / ".ci" / "blas").read_text(encoding="utf-8")
+    paths = re.findall(r'"(tests/[\w/.]+)"', source)
+    assert paths and [p for p in paths if not (ROOT / p).exists()] == []
