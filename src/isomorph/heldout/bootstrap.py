@@ -56,19 +56,6 @@ class Bootstrap:
         return float(low), float(high)
 
     def _sample(self, scores: Sequence[ItemScore]) -> Matrix:
-        each = np.stack([self._draws(s, split) for s, split in zip(scores, self._splits, strict=True)], axis=1)
-        mean: Matrix = np.take_along_axis(each, self._chosen, axis=1).mean(axis=1)
+        drawn = [s.drawn(self._weights[:, split.test]) for s, split in zip(scores, self._splits, strict=True)]
+        mean: Matrix = np.take_along_axis(np.stack(drawn, axis=1), self._chosen, axis=1).mean(axis=1)
         return mean
-
-    def _draws(self, score: ItemScore, split: Split) -> Matrix:
-        weights = self._weights[:, split.test]
-        if score.median:
-            order = np.argsort(score.numerator, kind="stable")
-            reached = np.cumsum(weights[:, order], axis=1)
-            at = np.argmax(reached >= reached[:, -1:] / 2, axis=1)
-            drawn: Matrix = np.where(reached[:, -1] > 0, score.numerator[order][at], score.value)
-            return drawn
-        below = weights @ score.denominator
-        empty = below <= 0  # a draw without any held-out item that counts says nothing: the score itself
-        ratio = (weights @ score.numerator) / np.where(empty, 1.0, below)
-        return np.where(empty, score.value, score.offset + score.sign * ratio)

@@ -46,6 +46,20 @@ class ItemScore:
         return self.offset + self.sign * float(self.numerator.sum() / self.denominator.sum())
 
 
+    def drawn(self, weights: Matrix) -> Matrix:
+        """The score of samples of the items, as often as `weights` (draws, n_test) says each is in one, (draws,)."""
+        if self.median:
+            order = np.argsort(self.numerator, kind="stable")
+            reached = np.cumsum(weights[:, order], axis=1)
+            at = np.argmax(reached >= reached[:, -1:] / 2, axis=1)
+            found: Matrix = np.where(reached[:, -1] > 0, self.numerator[order][at], self.value)
+            return found
+        below = weights @ self.denominator
+        empty = below <= 0  # a draw without any held-out item that counts says nothing: the score itself
+        ratio = (weights @ self.numerator) / np.where(empty, 1.0, below)
+        return np.where(empty, self.value, self.offset + self.sign * ratio)
+
+
 Scores = dict[str, ItemScore]
 """Name -> score, of one fit on one split."""
 

@@ -7,6 +7,18 @@ from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Te
 from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
+from ._fusion import (
+    FUSION_DESCENDING,
+    BestHead,
+    Calibration,
+    Conflict,
+    Dominance,
+    Fusion,
+    Gain,
+    HeadScores,
+    Interaction,
+    Single,
+)
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
 from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
@@ -22,6 +34,7 @@ __all__ = [
     "DESCENDING",
     "DIRECTIONS",
     "EQUIVALENT",
+    "FUSION_DESCENDING",
     "LEAST_P",
     "LESS",
     "MAIN",
@@ -32,17 +45,25 @@ __all__ = [
     "UNTESTED",
     "Alignment",
     "Best",
+    "BestHead",
     "BestMap",
     "BlindMatch",
+    "Calibration",
     "Ceiling",
     "Condition",
+    "Conflict",
     "Curve",
     "CutStitch",
     "Diagnosis",
+    "Dominance",
     "Examples",
     "Finding",
+    "Fusion",
+    "Gain",
     "Gallery",
+    "HeadScores",
     "HeldOut",
+    "Interaction",
     "MapScores",
     "Margin",
     "Neighborhoods",
@@ -51,6 +72,7 @@ __all__ = [
     "Result",
     "Scan",
     "Score",
+    "Single",
     "Stitch",
     "Tested",
     "Verdict",
