@@ -13,13 +13,24 @@ if TYPE_CHECKING:
     from .encoders import Encoder, load_encoder
     from .errors import FetchError, InputError, IsomorphError, MissingExtraError, StoreError, UnknownNameError
     from .extraction import extract
+    from .fusion import fuse
     from .maps import Map, make_map
     from .matching import blind_match
     from .metrics import Metric, metric
     from .networks import stitch_networks
     from .nulls import Null
     from .reporting import report
-    from .results import Alignment, BlindMatch, Diagnosis, Neighborhoods, NetworkStitch, Scan, Stitch, load_result
+    from .results import (
+        Alignment,
+        BlindMatch,
+        Diagnosis,
+        Fusion,
+        Neighborhoods,
+        NetworkStitch,
+        Scan,
+        Stitch,
+        load_result,
+    )
     from .scanning import scan
     from .significance import difference, false_discovery, gallery_curve, power
     from .stitching import stitch
@@ -33,6 +44,7 @@ _HOMES = {
     "encoders": ("Encoder", "load_encoder"),
     "errors": ("FetchError", "InputError", "IsomorphError", "MissingExtraError", "StoreError", "UnknownNameError"),
     "extraction": ("extract",),
+    "fusion": ("fuse",),
     "maps": ("Map", "make_map"),
     "matching": ("blind_match",),
     "metrics": ("Metric", "metric"),
@@ -43,6 +55,7 @@ _HOMES = {
         "Alignment",
         "BlindMatch",
         "Diagnosis",
+        "Fusion",
         "Neighborhoods",
         "NetworkStitch",
         "Scan",
@@ -66,6 +79,7 @@ __all__ = [
     "Encoder",
     "FeatureStore",
     "FetchError",
+    "Fusion",
     "InputError",
     "IsomorphError",
     "Layers",
@@ -86,6 +100,7 @@ __all__ = [
     "difference",
     "extract",
     "false_discovery",
+    "fuse",
     "gallery_curve",
     "load_dataset",
     "load_encoder",

@@ -6,6 +6,7 @@ from .._core.checks import check_flag
 from .._core.registry import Registry
 from ._annotations import GROUPS, matching, read_labels
 from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
+from .table import read_column
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
 
@@ -49,5 +50,6 @@ __all__ = [
     "as_view",
     "load_dataset",
     "matching",
+    "read_column",
     "read_labels",
 ]

@@ -174,6 +174,47 @@ class Table(Dataset):
         return format_spec("table", {f.name: v for f in fields if (v := getattr(self, f.name)) != f.default})
 
 
+def read_column(path: str | os.PathLike[str], column: str | None = None, id: str = "id") -> tuple[str, dict[str, Any]]:
+    """One column of a table: what it says of every item.
+
+    Args:
+        path: A file as `Table` reads it.
+        column: The column; None takes the only one beside the ids.
+        id: Column of unique ids.
+
+    Returns:
+        The column's name, and id -> value.
+
+    Raises:
+        InputError: if the file cannot be read, ids are missing or repeat, an item has nothing, or there are several
+            columns and none was named.
+        UnknownNameError: if there is no such column.
+        MissingExtraError: if a Parquet file is given and pyarrow is not installed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from isomorph.datasets import read_column
+        >>> _ = Path("kinds.csv").write_text("id,kind\\n1,cat\\n2,cow")
+        >>> read_column("kinds.csv")
+        ('kind', {'1': 'cat', '2': 'cow'})
+    """
+    path = Path(path).expanduser()
+    columns = _read(path)
+    _require(id, columns, path)
+    rest = [name for name in columns if name != id]
+    if column is None:
+        if len(rest) != 1:
+            raise InputError(f"{path} has the columns {', '.join(columns)}; name the one that is meant.")
+        column = rest[0]
+    _require(column, columns, path)
+    ids = _ids(columns[id], path, id)
+    values = dict(zip(ids, columns[column], strict=True))
+    for item, value in values.items():
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise InputError(f"{path}: item {item!r} has nothing in column {column!r}; every item needs a value there.")
+    return column, values
+
+
 # ---------------------------------------------------------------- reading the file
 
 

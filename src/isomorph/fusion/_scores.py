@@ -93,7 +93,8 @@ def _calibration_error(score: CountedScore, weights: Matrix) -> Matrix:
     w = np.repeat(weights, per, axis=1)
     gap = (stated - right)[None, :] * w
     total = np.maximum(w.sum(axis=1), 1e-300)
-    found: Matrix = sum((np.abs(gap[:, bins == b].sum(axis=1)) for b in np.unique(bins)), np.zeros(len(w))) / total
+    off = [np.abs(gap[:, bins == b].sum(axis=1)) for b in np.unique(bins)]
+    found: Matrix = np.sum(off, axis=0) / total
     return found
 
 
@@ -109,12 +110,14 @@ def _mean(parts: Matrix) -> Matrix:
     """Mean over classes of which a sample holds items; NaN where it holds of none."""
     known = np.isfinite(parts)
     count = known.sum(axis=1)
-    return np.where(count > 0, np.where(known, parts, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    found: Matrix = np.where(count > 0, np.where(known, parts, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    return found
 
 
 def _said(predicted: Matrix, exclusive: bool) -> Matrix:
     if exclusive:
-        return np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
+        said: Matrix = np.eye(predicted.shape[1])[predicted.argmax(axis=1)]
+        return said
     return np.asarray(predicted > 0.5, dtype=np.float64)
 
 
@@ -212,7 +215,8 @@ def information(predicted: Matrix, truth: Target, fitted: Target, spread: Matrix
     outcomes, prior = truth.outcomes, fitted.prior
     if not truth.is_linear:
         blind = log_loss(np.broadcast_to(prior, outcomes.shape), outcomes, truth.kind)
-        return (blind - log_loss(predicted, outcomes, truth.kind)) / np.log(2)
+        bits: Matrix = (blind - log_loss(predicted, outcomes, truth.kind)) / np.log(2)
+        return bits
     assert spread is not None
     whole = np.maximum(fitted.outcomes.var(axis=0), 1e-300)
     own = np.maximum(spread, 1e-12 * whole)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._core.registry import Registry
 from ._base import Head, as_target, checked_spaces, folds_of
-from ._linear import Linear, fit_linear, log_loss
+from ._linear import Linear, fit_linear, log_loss, reading_error
 from ._target import KINDS, Target
 
 REGISTRY: Registry[Head] = Registry("head", __name__, Head, "isomorph.heads")
@@ -37,4 +37,5 @@ __all__ = [
     "folds_of",
     "log_loss",
     "make_head",
+    "reading_error",
 ]

@@ -186,14 +186,12 @@ def as_target(target: Any, n: int) -> Target:
     Raises:
         InputError: if it is not one an item, or there is a single class.
     """
-    if not isinstance(target, Target):
-        codes, names = named(target, n, "target", "value")
-        target = Target("classes", codes, names)
-    if target.n != n:
-        raise InputError(f"The target has {target.n} items, the spaces have {n}.")
-    if target.kind == "classes" and len(target.names) < 2:
+    found = target if isinstance(target, Target) else Target("classes", *named(target, n, "target", "value"))
+    if found.n != n:
+        raise InputError(f"The target has {found.n} items, the spaces have {n}.")
+    if found.kind == "classes" and len(found.names) < 2:
         raise InputError("There is a single class, so that nothing can be told apart.")
-    return target
+    return found
 
 
 def folds_of(target: Target, groups: Any, seed: int, count: int = FOLDS) -> Codes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -136,10 +137,10 @@ def _logit(p: Matrix, kind: str) -> Matrix:
     return np.log(p) if kind == "classes" else np.asarray(special.logit(p))
 
 
-def _inputs(said: list[Matrix], target: Target, names: object) -> dict[str, Matrix]:
+def _inputs(said: list[Matrix], target: Target, names: Iterable[str]) -> dict[str, Matrix]:
     """What the stacked model reads: a space for each model."""
     made = said if target.is_linear else [_logit(p, target.kind) for p in said]
-    return dict(zip(names, made, strict=True))  # type: ignore[call-overload, no-any-return]  # names of the spaces
+    return dict(zip(names, made, strict=True))
 
 
 def _temperature(logits: Matrix, target: Target) -> float:

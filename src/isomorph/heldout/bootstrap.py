@@ -50,6 +50,12 @@ class Bootstrap:
         low, high = self._bounds(sign * (self._sample(scores) - self._sample(others)))
         return Margin(value, low, high)
 
+    def share_below(self, scores: Sequence[ItemScore], others: Sequence[ItemScore], descending: bool) -> float:
+        """Share of the samples, the scores themselves counted in, in which the first is no better than the second."""
+        sign = -1.0 if descending else 1.0
+        sample = sign * (self._sample(scores) - self._sample(others))
+        return float((1 + np.sum(sample <= 0)) / (1 + len(sample)))
+
     def _bounds(self, sample: Matrix) -> tuple[float, float]:
         tail = (1 - self.level) / 2
         low, high = np.quantile(sample, [tail, 1 - tail])

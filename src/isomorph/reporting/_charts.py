@@ -9,7 +9,7 @@ from itertools import groupby
 
 from ._svg import Figure, fit, line, path, tag, text, text_width, tick_text, ticks
 
-STYLES = 14
+STYLES = 15
 _WIDTH, _PLOT_H, _LEFT, _RIGHT = 330.0, 190.0, 46.0, 14.0
 
 

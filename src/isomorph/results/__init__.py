@@ -8,6 +8,7 @@ from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
 from ._fusion import (
+    BEYOND,
     FUSION_DESCENDING,
     BestHead,
     Calibration,
@@ -29,6 +30,7 @@ from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_
 
 __all__ = [
     "BASELINE",
+    "BEYOND",
     "CEILING",
     "CONTROL",
     "DESCENDING",

@@ -272,10 +272,21 @@ class HeadScores(Result):
         return self.scores[self.decided_by]
 
     @property
+    def needed(self) -> tuple[str, ...]:
+        """The spaces that nothing stands in for: above the controls in which each is permuted, random or untrained."""
+        stand_ins = ("permuted", "random", "untrained")
+        found = []
+        for space in self.contributions:
+            own = [self.margins[k] for k in (f"{space} {what}" for what in stand_ins) if k in self.margins]
+            if own and all(m.low > 0 for m in own):
+                found.append(space)
+        return tuple(found)
+
+    @property
     def above_controls(self) -> bool:
-        """Whether it lies above every control, but for those that keep the class: intervals of margins exclude 0."""
-        held = [m for name, m in self.margins.items() if not name.endswith(BEYOND)]
-        return bool(held) and all(m.low > 0 for m in held)
+        """Whether at least two spaces are needed, and one space twice or a second model of its kind does not do it."""
+        spare = [m for k, m in self.margins.items() if k.endswith(" twice") or " + second " in k]
+        return len(self.needed) > 1 and all(m.low > 0 for m in spare)
 
     def contradictions(self) -> Iterator[str]:
         if self.decided_by not in self.scores:
@@ -396,14 +407,39 @@ class Fusion(Result, Mapping[str, HeadScores]):
 
     def best(self) -> BestHead:
         """The head with the highest score that decides, and its p as the best of all."""
-        found = max(self.heads.values(), key=lambda h: h.score.value)
+        found = max(self.heads.values(), key=self._merit)
         p = min(1.0, found.gain.p_value * len(self.heads))
         return BestHead(found.head, found.score, found.gain, p, found.above_controls)
 
     @property
     def best_single(self) -> Single:
         """The space that scores most by itself on held-out items."""
-        return max(self.singles.values(), key=lambda s: s.score.value)
+        return max(self.singles.values(), key=self._merit)
+
+    def _merit(self, found: HeadScores | Single) -> float:
+        return -found.score.value if self.decided_by in FUSION_DESCENDING else found.score.value
+
+    @property
+    def gains(self) -> bool:
+        """Whether the best head is shown to score more than the best single space, as the best of all heads."""
+        best = self.best()
+        return best.gain.value > 0 and best.p_value <= 1 - self.level + 1e-12
+
+    @property
+    def verdict(self) -> str:
+        """In words, whether the best head beats the best single space, and whether it lies above its controls."""
+        best, many = self.best(), len(self.heads)
+        score = self.decided_by.replace("_", " ")
+        shown = "is better" if self.gains else "is not better" if best.gain.value <= 0 else "is not shown to be better"
+        of_all = f" as the best of {many} heads" if many > 1 else ""
+        gain, level = best.gain, f"{100 * self.level:g} % interval"
+        above = "it lies above all its controls" if best.above_controls else "it does not lie above all its controls"
+        if not self.heads[best.head].controls:
+            above = "no control was fitted"
+        return (
+            f"{best.head} {shown} than the best single space: {score} {best.score.value:.3f}, gain {gain.value:+.3f} "
+            f"({level} {gain.low:+.3f} to {gain.high:+.3f}), p {format_p(best.p_value)}{of_all}; {above}."
+        )
 
     @property
     def controls(self) -> dict[str, dict[str, Score]]:
@@ -422,9 +458,11 @@ class Fusion(Result, Mapping[str, HeadScores]):
     def contradictions(self) -> Iterator[str]:
         if not self.heads or not self.singles:
             yield "it holds no head, or no single space"
-        for name, scores in (*self.heads.items(), *self.singles.items()):
-            if scores.decided_by != self.decided_by:
-                yield f"{name} is decided by {scores.decided_by}, not by {self.decided_by}"
+        deciding = {name: h.decided_by for name, h in self.heads.items()}
+        deciding |= {name: s.decided_by for name, s in self.singles.items()}
+        for name, decided_by in deciding.items():
+            if decided_by != self.decided_by:
+                yield f"{name} is decided by {decided_by}, not by {self.decided_by}"
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary for each single space, head and control."""
@@ -433,7 +471,8 @@ class Fusion(Result, Mapping[str, HeadScores]):
 
         def add(what: str, name: str, head: str, score: Score, **more: Any) -> None:
             own = {"value": score.value, "low": score.low, "high": score.high, "chance": score.chance}
-            records.append({**shared, "what": what, "name": name, "head": head, **own, **more})
+            none = dict.fromkeys(("gain", "gain_low", "gain_high", "p_value"))
+            records.append({**shared, "what": what, "name": name, "head": head, **own, **none, **more})
 
         for name, single in self.singles.items():
             add("single", name, "", single.score)
@@ -466,7 +505,7 @@ class Fusion(Result, Mapping[str, HeadScores]):
             (name, h.score, repr(h.gain), "above its controls" if h.above_controls else "not above its controls")
             for name, h in self.heads.items()
         ]
-        wide, gains = (max(len(row[k]) for row in rows) for k in (0, 2))
+        wide, gains = max(len(row[0]) for row in rows), max(len(row[2]) for row in rows)
         head = f"  {'':<{wide}}   score  {100 * self.level:g} % interval  {'gain over the best space':<{gains}}"
         lines.append(head.rstrip())
         for name, s, gain, words in rows:

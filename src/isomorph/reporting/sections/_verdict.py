@@ -127,6 +127,12 @@ _MARKS = {
     (CEILING, "x"): 6,
     (CEILING, "y"): 7,
     (CEILING, ""): 7,
+    ("untrained", ""): 1,
+    ("permuted", ""): 5,
+    ("second model", ""): 6,
+    ("permuted within classes", ""): 8,
+    ("random", ""): 9,
+    ("twice", ""): 14,
 }
 _FREE = (5, 8, 9)
 _MAPS = (0, 10, 11, 12, 13)
@@ -145,7 +151,8 @@ def marks(conditions: Iterable[Condition]) -> dict[tuple[str, str], int]:
             rest.add((c.role, c.label))
         else:
             found[c.role, c.label] = known
-    return found | {key: _FREE[k % len(_FREE)] for k, key in enumerate(sorted(rest))}
+    free = [style for style in _FREE if style not in found.values()] or _FREE
+    return found | {key: free[k % len(free)] for k, key in enumerate(sorted(rest))}
 
 
 def scan_marks(scans: Sequence[Scan]) -> dict[tuple[str, str], int]:
