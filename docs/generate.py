@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from isomorph import datasets, diagnosis, listing, maps
+from isomorph import datasets, diagnosis, heads, listing, maps
 from isomorph.encoders import providers
 from isomorph.metrics import INVARIANCES, REGISTRY, SITUATIONS, Metric, metric
 
@@ -222,6 +222,26 @@ def maps_page() -> str:
     return "\n".join([NOTE, "# Maps\n", about, *head, *rows]) + "\n"
 
 
+def heads_page() -> str:
+    """Every fusion head with its parameters and source."""
+    about = (
+        "Every head that `fuse` can fit to a target from any number of frozen spaces: learnt on some items, applied to "
+        "items never seen, with a space missing or not. Targets are classes, several labels an item, numbers, or rows "
+        "of another space. What each promises (the order and scale of spaces play no part, an item is read by itself, "
+        "the same seed gives the same bits) is executed by `tests/contracts/test_heads.py`."
+    )
+    parts = [NOTE, "# Fusion heads\n", about, ""]
+    for name, cls in heads.REGISTRY.classes.items():
+        told = docstring_sections(cls.__doc__ or "")
+        how = "trained in steps, from a seed (needs torch)" if cls.trained else "convex or closed form"
+        several = "; takes several tokens an item (n, tokens, d)" if cls.tokens else ""
+        parts += [f"## {name}\n", _plain(told[""]), "", f"**Fit.** {how}{several}.", ""]
+        if "Args" in told:
+            parts += ["**Parameters**", "", *_parameters(_plain(told["Args"])), ""]
+        parts += [*_example(told), f"**Source.** {_flat(cls.reference)}", ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
 def datasets_page() -> str:
     """Every dataset with its parameters and source."""
     about = (
@@ -298,6 +318,7 @@ def pages() -> dict[Path, str]:
     out = {HERE / "metrics" / f"{family}.md": metric_page(family, names) for family, names in families.items()}
     out[HERE / "metrics" / "README.md"] = index_page(dict(sorted(families.items())))
     out[HERE / "maps.md"] = maps_page()
+    out[HERE / "heads.md"] = heads_page()
     out[HERE / "datasets.md"] = datasets_page()
     out[HERE / "signatures.md"] = signatures_page()
     out[HERE / "sections.md"] = sections_page()

@@ -64,12 +64,14 @@ def verbs(tmp_path_factory):
         iso.load_result: {"path": scan.save(folder / "s.json")},
         iso.metric: {"spec": "cka"},
         iso.make_map: {"spec": "ridge"},
+        iso.make_head: {"spec": "concat"},
         iso.Layers.from_arrays: {"arrays": {"a": X}},
         iso.Layers.load: {"path": iso.Layers.from_arrays({"a": X}).save(folder / "a.npz")},
         iso.Layers.from_arrays({"a": X}).save: {"path": folder / "b.npz"},
         iso.FeatureStore: {"root": folder / "store"},
         scan.save: {"path": folder / "t.json"},
         ridge.fit: {"x": X, "y": Y},
+        iso.make_head("concat").fit: {"spaces": {"x": X, "y": Y}, "target": [k % 2 for k in range(len(X))]},
         iso.metric("cka").null: {"x": X, "y": Y},
     }
     return {f"{v.__qualname__}": (v, a) for v, a in given.items()}
@@ -89,12 +91,14 @@ NAMES = [
     "load_result",
     "metric",
     "make_map",
+    "make_head",
     "Layers.from_arrays",
     "Layers.load",
     "Layers.save",
     "FeatureStore",
     "Result.save",
     "Map.fit",
+    "Head.fit",
     "Metric.null",
 ]
 

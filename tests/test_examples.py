@@ -25,7 +25,7 @@ import pytest
 from typer.testing import CliRunner
 
 import isomorph as iso
-from isomorph import datasets, diagnosis, encoders, maps, metrics
+from isomorph import datasets, diagnosis, encoders, heads, maps, metrics
 from isomorph.cli import COMMANDS, app
 from isomorph.errors import FetchError
 from isomorph.reporting.sections import sections
@@ -63,8 +63,8 @@ def name_of(thing: Any) -> str:
 
 def kinds() -> Iterator[type[Any]]:
     """Everything registered in the rooms of kinds, but plug-ins."""
-    registries = (metrics.REGISTRY, maps.REGISTRY, datasets.REGISTRY, encoders.providers, diagnosis.REGISTRY, sections)
-    for registry in registries:
+    rooms = (metrics, maps, heads, datasets, diagnosis)
+    for registry in (*(room.REGISTRY for room in rooms), encoders.providers, sections):
         yield from (kind for kind in registry.classes.values() if kind.__module__.startswith("isomorph."))
 
 
@@ -205,6 +205,10 @@ def make_files() -> None:
     iso.Layers.from_arrays({"last": x[7::-1]}).save("classes-text.npz")
     Path("nets.py").write_text(NETS, encoding="utf-8")
     inputs = rng.normal(size=(200, 4)).astype(np.float32)
+    Path("labels.csv").write_text(
+        "\n".join(["id,kind", *(f"{i},{'left' if v > 0 else 'right'}" for i, v in zip(ids, x[:, 0], strict=True))]),
+        encoding="utf-8",
+    )
     np.savez("digits.npz", data=inputs, labels=(inputs[:, 0] > 0).astype(np.int64))
     Path("study.toml").write_text(
         "items = \"arrays(paths='features.npz')\"\n"

@@ -318,3 +318,91 @@ def test_matches_and_networks_of_a_study_are_made_once(folder, monkeypatch):
     (folder / "study.toml").write_text(text.replace("restarts = 5", "restarts = 6"))
     with pytest.raises(TypeError):  # another setting is another key
         run(load_study(folder / "study.toml"), say=lambda text: None)
+
+
+FUSION = """
+[[fusions]]
+spaces = {letters = "a", others = "b"}
+target = "label"
+seconds = {others = "c"}
+heads = ["concat"]
+repeats = 2
+draws = 100
+[[fusions]]
+spaces = ["a", "b"]
+target = "c"
+heads = ["concat"]
+repeats = 2
+draws = 100
+"""
+
+
+def test_fusions_of_a_study_are_made_once(folder, monkeypatch):
+    extra = "[encoders.c]\nmodel = 'letters-c'"
+    text = write(folder, items=labelled(folder), encoder=extra).read_text() + FUSION
+    (folder / "study.toml").write_text(text)
+    steps = [s.name for s in plan(load_study(folder / "study.toml"))]
+    assert "fusion-letters-others-label-by-item" in steps
+    outcome = run(load_study(folder / "study.toml"), say=lambda text: None)
+    classes, found = outcome.fusions
+    assert (classes.target, classes.target_kind, [*classes]) == ("label", "classes", ["concat"])
+    assert classes.models == {"letters": "letters-a", "others": "letters-b"}
+    assert {"letters untrained", "others + second others"} <= set(classes["concat"].controls)
+    assert "others untrained" not in classes["concat"].controls  # the study has no twin of b
+    assert (found.target, found.target_kind, [*found.singles]) == ("c", "rows", ["a", "b"])
+    assert {"fusion-letters-others-label-by-item.json", "fusion-a-b-c-by-item.json"} <= {
+        p.name for p in (folder / "out").iterdir()
+    }
+    page = outcome.page.read_text()
+    assert "letters + others for label" in page
+    assert "do several spaces together tell more" in page
+    monkeypatch.setattr(study_module, "fuse", None)  # calling it would fail
+    again = run(load_study(folder / "study.toml"), say=lambda text: None)
+    assert [f.to_json() for f in again.fusions] == [f.to_json() for f in outcome.fusions]
+    for old, new in (
+        ("repeats = 2", "repeats = 3"),  # another setting
+        ('others = "b"}', 'others = "c"}'),  # another encoder under the same name
+        ('seconds = {others = "c"}', 'seconds = {letters = "c"}'),  # other controls
+        ("untrained = true", "untrained = false"),
+        ('target = "c"', 'target = "c"\ntarget_layer = "one"'),
+    ):
+        (folder / "study.toml").write_text(text.replace(old, new, 1))
+        with pytest.raises(TypeError):
+            run(load_study(folder / "study.toml"), say=lambda text: None)
+    (folder / "study.toml").write_text(text)
+    table = folder / "labelled.csv"
+    table.write_text(table.read_text().replace("kind-3", "kind-2"))  # other labels of the same items
+    with pytest.raises(TypeError):
+        run(load_study(folder / "study.toml"), say=lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("target = 'label'", "no 'spaces'"),
+        ("spaces = ['a', 'b']", "no 'target'"),
+        ("spaces = ['a']\ntarget = 'label'", "two or more are fused"),
+        ("spaces = 3\ntarget = 'label'", "spaces"),
+        ("spaces = ['a', 'd']\ntarget = 'label'", "Unknown encoder .* 'd'"),
+        ("spaces = ['a', 'b']\ntarget = 'label'\nseconds = {c = 'a'}", "Unknown space .* 'c'"),
+        ("spaces = ['a', 'b']\ntarget = 'label'\nseconds = {a = 'd'}", "Unknown encoder .* 'd'"),
+        ("spaces = ['a', 'b']\ntarget = []", "must name a label set"),
+        ("spaces = ['a', 'b']\ntarget = 'label'\nhaeds = ['concat']", "Did you mean 'heads'"),
+        ("spaces = ['a', 'b']\ntarget = 'label'\nheads = ['concatt']", "Did you mean 'concat'"),
+        ("spaces = ['a', 'b']\ntarget = 'label'\n[[fusions]]\nspaces = ['a', 'b']\ntarget = 'label'", "two tables"),
+    ],
+)
+def test_a_wrong_table_of_fusions_is_answered_before_anything_runs(folder, table, says):
+    path = write(folder, items=labelled(folder))
+    path.write_text(path.read_text() + "\n[[fusions]]\n" + table)
+    with pytest.raises(InputError, match=says):
+        load_study(path)
+
+
+def test_a_target_that_the_items_do_not_have_is_answered_before_anything_is_encoded(folder):
+    path = write(folder, items=labelled(folder))
+    path.write_text(path.read_text() + "\n[[fusions]]\nspaces = ['a', 'b']\ntarget = 'labl'\n")
+    for act in (run, plan):
+        with pytest.raises(InputError, match=r"Unknown target of the fusion of a \+ b 'labl'.*'label'"):
+            act(load_study(path))
+    assert LetterEncoder.encoded == 0

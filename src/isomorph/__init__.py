@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import FetchError, InputError, IsomorphError, MissingExtraError, StoreError, UnknownNameError
     from .extraction import extract
     from .fusion import fuse
+    from .heads import Head, make_head
     from .maps import Map, make_map
     from .matching import blind_match
     from .metrics import Metric, metric
@@ -45,6 +46,7 @@ _HOMES = {
     "errors": ("FetchError", "InputError", "IsomorphError", "MissingExtraError", "StoreError", "UnknownNameError"),
     "extraction": ("extract",),
     "fusion": ("fuse",),
+    "heads": ("Head", "make_head"),
     "maps": ("Map", "make_map"),
     "matching": ("blind_match",),
     "metrics": ("Metric", "metric"),
@@ -80,6 +82,7 @@ __all__ = [
     "FeatureStore",
     "FetchError",
     "Fusion",
+    "Head",
     "InputError",
     "IsomorphError",
     "Layers",
@@ -106,6 +109,7 @@ __all__ = [
     "load_encoder",
     "load_result",
     "load_study",
+    "make_head",
     "make_map",
     "metric",
     "power",

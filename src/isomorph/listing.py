@@ -80,6 +80,17 @@ def list_maps() -> Rows:
     return ("map", "kind", "parameters", "what it is"), rows
 
 
+def list_heads() -> Rows:
+    """Every fusion head with its parameters."""
+    from .heads import REGISTRY
+
+    rows = [
+        (name, "trained" if cls.trained else "convex or closed form", _signature(cls), first_line(cls))
+        for name, cls in REGISTRY.classes.items()
+    ]
+    return ("head", "fit", "parameters", "what it is"), rows
+
+
 def list_signatures() -> Rows:
     """Every failure signature with the question that it answers."""
     from .diagnosis import REGISTRY
@@ -102,6 +113,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "metrics": list_metrics,
     "datasets": list_datasets,
     "maps": list_maps,
+    "heads": list_heads,
     "signatures": list_signatures,
     "sections": list_sections,
 }

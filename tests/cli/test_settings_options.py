@@ -11,6 +11,7 @@ import isomorph as iso
 from isomorph.cli import COMMANDS, app
 from isomorph.diagnosis import DiagnoseSettings
 from isomorph.extraction import ExtractSettings
+from isomorph.fusion import FuseSettings
 from isomorph.matching import MatchSettings
 from isomorph.networks import NetworkSettings
 from isomorph.scanning import ScanSettings
@@ -21,12 +22,20 @@ SETTINGS = {
     "scan": ScanSettings,
     "stitch": StitchSettings,
     "stitch-networks": NetworkSettings,
+    "fuse": FuseSettings,
     "match": MatchSettings,
     "diagnose": DiagnoseSettings,
     "extract": ExtractSettings,
     "power": PowerSettings,
 }
-SPELLED = {"metrics": "metric", "maps": "map", "within": "in-order", "signatures": "signature", "cuts": "cut"}
+SPELLED = {
+    "metrics": "metric",
+    "maps": "map",
+    "within": "in-order",
+    "signatures": "signature",
+    "cuts": "cut",
+    "heads": "head",
+}
 
 
 def run(*args):

@@ -21,12 +21,15 @@ from isomorph.datasets import Dataset, PairedItems
 from isomorph.diagnosis import REGISTRY as SIGNATURE_KINDS
 from isomorph.diagnosis import Signature
 from isomorph.encoders import Encoder, Provider, providers
+from isomorph.errors import InputError
+from isomorph.heads import REGISTRY as HEAD_KINDS
 from isomorph.maps import REGISTRY as MAP_KINDS
 from isomorph.reporting._section import Block, Section, Shown
 from isomorph.reporting.sections import sections
 from isomorph.results import Result
 
 from .dataset_laws import DATASETS
+from .head_laws import HEADS
 from .laws import Laws
 from .map_laws import MAPS
 from .provider_laws import PROVIDERS, loader
@@ -158,6 +161,128 @@ def test_a_cheating_map_is_caught(cheat: Any, caught_by: set[str], registered: A
 def test_a_map_with_a_wrong_inverse_is_caught(registered: Any) -> None:
     law = "the_inverse_undoes_the_map_and_its_own_inverse_is_the_map"
     check(MAPS, Orthogonal, registered(MAP_KINDS, WrongInverse), {law})
+
+
+# ---- heads ----------------------------------------------------------------------------------------------------------
+
+Concat: Any = HEAD_KINDS.classes["concat"]
+
+
+class HonestHead(Concat):  # type: ignore[misc]  # found in the registry
+    """As concat.
+
+    Args:
+        banded: As concat's.
+        view_dropout: As concat's.
+    """
+
+    name: ClassVar[str] = "honest_head"
+
+
+class RefusesToFit(HonestHead):
+    name: ClassVar[str] = "refuses_to_fit"
+
+    def _fit(self, spaces: Any, target: Any, folds: Any, seed: int) -> None:
+        raise InputError("x and y are constant, not finite at item 3, or of another length: the same item is needed.")
+
+
+class DeclaresNoTarget(HonestHead):
+    name: ClassVar[str] = "declares_no_target"
+    kinds: ClassVar[frozenset[str]] = frozenset()
+
+
+class LooksAtTheBatch(HonestHead):
+    name: ClassVar[str] = "looks_at_the_batch"
+
+    def _predict(self, spaces: Any) -> Any:
+        return super()._predict({s: rows if rows is None else rows - rows.mean(axis=0) for s, rows in spaces.items()})
+
+
+class SaysThePrior(HonestHead):
+    name: ClassVar[str] = "says_the_prior"
+
+    def _predict(self, spaces: Any) -> Any:
+        return 0 * super()._predict(spaces) + self.target_.prior
+
+
+class ReadsOneSpace(HonestHead):
+    name: ClassVar[str] = "reads_one_space"
+
+    def _predict(self, spaces: Any) -> Any:
+        first = next(s for s, rows in spaces.items() if rows is not None)
+        return super()._predict({first: spaces[first]})
+
+
+class FillsInNothing(HonestHead):
+    name: ClassVar[str] = "fills_in_nothing"
+
+    def _predict(self, spaces: Any) -> Any:
+        found = super()._predict(spaces)
+        return found * np.nan if any(rows is None for rows in spaces.values()) else found
+
+
+class NotShares(HonestHead):
+    name: ClassVar[str] = "not_shares"
+
+    def _predict(self, spaces: Any) -> Any:
+        return 1.01 * super()._predict(spaces)
+
+
+class LoudSpacesWin(HonestHead):
+    name: ClassVar[str] = "loud_spaces_win"
+
+    def _fit(self, spaces: Any, target: Any, folds: Any, seed: int) -> None:
+        super()._fit({"whole": np.hstack(list(spaces.values()))}, target, folds, seed)
+
+    def _predict(self, spaces: Any) -> Any:
+        n = len(next(rows for rows in spaces.values() if rows is not None))
+        parts = [np.zeros((n, *self.widths_[s])) if rows is None else rows for s, rows in spaces.items()]
+        return super()._predict({"whole": np.hstack(parts)})
+
+
+class DrawsItsSeed(HonestHead):
+    name: ClassVar[str] = "draws_its_seed"
+
+    def _predict(self, spaces: Any) -> Any:
+        return super()._predict(spaces) + 1e-12 * np.random.random()  # noqa: NPY002  # the cheat
+
+
+class TakesTokensUnasked(HonestHead):
+    name: ClassVar[str] = "takes_tokens_unasked"
+    tokens: ClassVar[bool] = True
+
+    def _fit(self, spaces: Any, target: Any, folds: Any, seed: int) -> None:
+        super()._fit({s: rows.reshape(len(rows), -1) for s, rows in spaces.items()}, target, folds, seed)
+
+    def _predict(self, spaces: Any) -> Any:
+        flat = {s: rows if rows is None else rows.reshape(len(rows), -1) for s, rows in spaces.items()}
+        return super()._predict(flat)
+
+    def _views(self, spaces: Any) -> Any:  # any number of tokens
+        self.widths_ = {s: spaces[s].shape[1:] for s in spaces if spaces[s] is not None} or self.widths_
+        return super()._views(spaces)
+
+
+LEARNT = "every_declared_kind_of_target_is_learnt_and_the_others_are_refused"
+
+
+@pytest.mark.parametrize(
+    ("cheat", "caught_by"),
+    [
+        (RefusesToFit, {LEARNT, "any_number_of_spaces_is_read", "an_item_is_read_by_itself"}),
+        (DeclaresNoTarget, {LEARNT}),
+        (LooksAtTheBatch, {"an_item_is_read_by_itself"}),
+        (SaysThePrior, {LEARNT, "every_space_counts_where_each_holds_a_part"}),
+        (ReadsOneSpace, {"every_space_counts_where_each_holds_a_part"}),
+        (FillsInNothing, {"an_item_that_lacks_a_space_is_served_by_the_others"}),
+        (NotShares, {"probabilities_are_probabilities"}),
+        (LoudSpacesWin, {"scale_and_shift_of_a_space_play_no_part"}),
+        (DrawsItsSeed, {"the_same_seed_gives_the_same_bits_and_leaves_other_generators_alone"}),
+        (TakesTokensUnasked, {"several_tokens_an_item_are_taken_or_refused_as_declared"}),
+    ],
+)
+def test_a_head_that_cheats_is_caught(cheat: Any, caught_by: set[str], registered: Any) -> None:
+    check(HEADS, registered(HEAD_KINDS, HonestHead), registered(HEAD_KINDS, cheat), caught_by)
 
 
 # ---- datasets -------------------------------------------------------------------------------------------------------

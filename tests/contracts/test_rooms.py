@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import isomorph
-from isomorph import datasets, diagnosis, encoders, listing, maps, metrics
+from isomorph import datasets, diagnosis, encoders, heads, listing, maps, metrics
 from isomorph.errors import UnknownNameError
 from isomorph.reporting.sections import sections
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "metrics": metrics.REGISTRY,
     "maps": maps.REGISTRY,
+    "heads": heads.REGISTRY,
     "datasets": datasets.REGISTRY,
     "providers": encoders.providers,
     "signatures": diagnosis.REGISTRY,
@@ -31,6 +32,7 @@ ROOMS = {
 PAGES = {
     "metrics": "metrics/README.md",
     "maps": "maps.md",
+    "heads": "heads.md",
     "datasets": "datasets.md",
     "providers": "providers.md",
     "signatures": "signatures.md",
@@ -39,6 +41,7 @@ PAGES = {
 SUITES = {
     "metrics": "contracts/test_metrics.py",
     "maps": "contracts/test_maps.py",
+    "heads": "contracts/test_heads.py",
     "datasets": "contracts/test_datasets.py",
     "providers": "encoders/test_providers.py",
     "signatures": "contracts/test_signatures.py",

@@ -73,6 +73,30 @@ class ToyMap(AffineMap):
         a, b = x - self.x_mean_, y - self.y_mean_
         self.coef_ = np.linalg.solve(a.T @ a + np.eye(x.shape[1]), a.T @ b)
 ''',
+    "heads/toy_head.py": '''
+"""A toy."""
+
+import numpy as np
+
+from ._base import Head
+from ._linear import fit_linear
+
+
+class ToyHead(Head):
+    """The mean of what each space's linear model says."""
+
+    name = "toy_head"
+    reference = "A toy."
+
+    def __init__(self):
+        pass
+
+    def _fit(self, spaces, target, folds, seed):
+        self.models_ = {name: fit_linear({name: rows}, target, folds=folds) for name, rows in spaces.items()}
+
+    def _predict(self, spaces):
+        return np.mean([self.models_[k].predict({k: rows}) for k, rows in spaces.items() if rows is not None], axis=0)
+''',
     "datasets/toy_dataset.py": '''
 """A toy."""
 

@@ -10,6 +10,7 @@ from isomorph._core.settings import Settings
 from isomorph.diagnosis import DiagnoseSettings
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.extraction import ExtractSettings
+from isomorph.fusion import FuseSettings
 from isomorph.matching import MatchSettings
 from isomorph.networks.settings import NetworkSettings
 from isomorph.scanning import ScanSettings
@@ -19,6 +20,7 @@ from isomorph.stitching import StitchSettings
 VERBS = {
     ScanSettings: iso.scan,
     StitchSettings: iso.stitch,
+    FuseSettings: iso.fuse,
     DiagnoseSettings: iso.diagnose,
     NetworkSettings: iso.stitch_networks,
     MatchSettings: iso.blind_match,
@@ -95,6 +97,13 @@ def test_a_new_setting_is_read_checked_and_part_of_the_key_without_being_told_to
         (StitchSettings, {"repeats": 0}, "repeats=0"),
         (StitchSettings, {"by": "week"}, "by='week'"),
         (StitchSettings, {"draws": 10**9}, "draws=1000000000"),
+        (FuseSettings, {"heads": []}, "heads is empty"),
+        (FuseSettings, {"heads": [3]}, "heads must be specs"),
+        (FuseSettings, {"heads": ["concatt"]}, "Unknown head 'concatt'.*'concat'"),
+        (FuseSettings, {"by": "week"}, "by='week'"),
+        (FuseSettings, {"test_fraction": 1.0}, "test_fraction=1.0"),
+        (FuseSettings, {"controls": "no"}, "controls must be true or false"),
+        (FuseSettings, {"draws": 5}, "draws=5"),
         (ExtractSettings, {"batch_size": 1.5}, "batch_size must be a whole number"),
         (ExtractSettings, {"memory": "much"}, "memory='much'"),
         (ExtractSettings, {"memory": float("nan")}, "memory=nan"),

@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Say what several spaces tell of a target together, beside each alone and beside every control.
 
-    Example: isomorph fuse image=vision.npz text=minilm.npz --target labels.csv --head concat --to fusion.json
+    Example: isomorph fuse image=vision.npz text=text.npz --target labels.csv --head concat --to fusion.json
     """
     check_target(to)
     views = _at_layers(given_files(spaces), layer)

@@ -194,7 +194,9 @@ def read_column(path: str | os.PathLike[str], column: str | None = None, id: str
     Example:
         >>> from pathlib import Path
         >>> from isomorph.datasets import read_column
-        >>> _ = Path("kinds.csv").write_text("id,kind\\n1,cat\\n2,cow")
+        >>> _ = Path("kinds.csv").write_text('''id,kind
+        ... 1,cat
+        ... 2,cow''')
         >>> read_column("kinds.csv")
         ('kind', {'1': 'cat', '2': 'cow'})
     """

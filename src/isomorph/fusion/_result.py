@@ -140,7 +140,8 @@ def _item_variance(a: ItemScore, b: ItemScore) -> float:
 def shapley(found: Sequence[Found], reads: Sequence[Read], space: str, decided_by: str) -> list[ItemScore]:
     """The exact Shapley value of a space in each split: what it adds to the others, averaged over all orders.
 
-    A head on one space is that space's own linear model, on none the shares or means.
+    A head on one space is that space's own linear model, on none it scores chance: the values sum to what the
+    head scores above chance.
     """
     names = list(found[0].singles)
     others = [name for name in names if name != space]
@@ -153,10 +154,14 @@ def shapley(found: Sequence[Found], reads: Sequence[Read], space: str, decided_b
             for some in combinations(others, k):
                 more = tuple(n for n in names if n in some or n == space)
                 parts.append((weight, read.subsets[more].scores[decided_by]))
-                base = f.blind.scores if not some else read.subsets[some].scores
-                parts.append((-weight, base[decided_by]))
+                parts.append((-weight, read.subsets[some].scores[decided_by] if some else _chance(f, decided_by)))
         scores.append(_combined(parts))
     return scores
+
+
+def _chance(found: Found, decided_by: str) -> ItemScore:
+    one = np.ones(found.truth.n)
+    return ItemScore(found.blind.scores[decided_by].chance * one, one, 0.0)
 
 
 def _by_class(found: Sequence[Found], reads: Sequence[Read]) -> dict[str, dict[str, float]]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.checks import as_count, as_seed, check_choice, check_flag, is_share
+from .._core.checks import as_count, as_seed, check_choice, check_flag, check_name, is_share
 from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..design.splits import BY
@@ -58,6 +58,8 @@ class FuseSettings(Settings):
         for name in ("test_fraction", "alpha"):
             if not is_share(getattr(self, name)):
                 raise InputError(f"{name}={quoted(getattr(self, name))} must lie between 0 and 1, both excluded.")
+        for name in ("score", "groups"):
+            check_name(getattr(self, name), name)
         object.__setattr__(self, "seed", as_seed(self.seed))
         for name, least in (("repeats", 1), ("draws", 100)):
             as_count(getattr(self, name), name, least)

@@ -53,6 +53,8 @@ class Head(ABC):
     """Kinds of targets that it can be fitted to."""
     trained: ClassVar[bool] = False
     """Whether it is trained in steps, from a seed: neither closed form nor convex."""
+    tokens: ClassVar[bool] = False
+    """Whether a space may have several rows an item (n, tokens, d): tokens, patches or layers."""
     separate: ClassVar[bool] = False
     """Whether it reads each space by itself, and joins what `Linear` fits of them say."""
 
@@ -68,7 +70,8 @@ class Head(ABC):
         """Learn from items that have every space.
 
         Args:
-            spaces: Features (n, d) by name, row i of all of them the same item.
+            spaces: Features (n, d) by name, row i of all of them the same item; or (n, tokens, d), where the head takes
+                `tokens`.
             target: A `Target`, or one class an item (n,).
             groups: What must not be parted where penalties are chosen, one number an item; or None.
             seed: Seed of folds and of training.
@@ -78,14 +81,14 @@ class Head(ABC):
         Raises:
             InputError: if spaces do not fit each other or the target, or the head cannot be fitted to such a target.
         """
-        given = checked_spaces(spaces)
+        given = checked_spaces(spaces, tokens=self.tokens)
         goal = as_target(target, len(next(iter(given.values()))))
         if goal.kind not in self.kinds:
             raise InputError(
                 f"The head {self.spec} is for targets of {', '.join(sorted(self.kinds))}; this one is of {goal.kind}."
             )
         self.names_ = tuple(given)
-        self.widths_ = {name: rows.shape[1] for name, rows in given.items()}
+        self.widths_ = {name: rows.shape[1:] for name, rows in given.items()}
         self.target_ = goal
         folds = folds_of(goal, groups, seed)
         if self.separate:
@@ -103,20 +106,29 @@ class Head(ABC):
         Raises:
             InputError: if the head is not fitted, no space is there, or one is not known or of another width.
         """
+        return np.asarray(self._predict(self._views(spaces)), dtype=np.float64)
+
+    def _views(self, spaces: Mapping[str, Any]) -> dict[str, Matrix | None]:
+        """Spaces to predict from, checked: all that are known, None where one is missing.
+
+        Raises:
+            InputError: as of `predict`.
+        """
         if not hasattr(self, "names_"):
             raise InputError(f"The head {self.spec} is not fitted; call fit first.")
         odd = sorted(set(spaces) - set(self.names_))
         if odd:
             raise InputError(f"The head {self.spec} knows the spaces {', '.join(self.names_)}, not {quoted(odd[0])}.")
-        there = checked_spaces({name: rows for name, rows in spaces.items() if rows is not None}, least=1)
+        there = checked_spaces(
+            {name: rows for name, rows in spaces.items() if rows is not None}, least=1, tokens=self.tokens
+        )
         for name, rows in there.items():
-            if rows.shape[1] != self.widths_[name]:
+            if rows.shape[1:] != self.widths_[name]:
                 raise InputError(
-                    f"The space {name} has {rows.shape[1]} features; the head {self.spec} was fitted on "
-                    f"{self.widths_[name]}."
+                    f"The space {name} has {_size(rows.shape[1:])}; the head {self.spec} was fitted on "
+                    f"{_size(self.widths_[name])}."
                 )
-        found = self._predict({name: there.get(name) for name in self.names_})
-        return np.asarray(found, dtype=np.float64)
+        return {name: there.get(name) for name in self.names_}
 
     @abstractmethod
     def _fit(self, spaces: Spaces, target: Target, folds: Codes, seed: int) -> None: ...
@@ -153,12 +165,17 @@ def _parameters(cls: type[Head]) -> dict[str, Any]:
     return {k: p.default for k, p in signature.items() if k != "self" and p.kind is not p.VAR_KEYWORD and k != "args"}
 
 
-def checked_spaces(spaces: Any, least: int = 2) -> dict[str, Matrix]:
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} features" if len(shape) == 1 else f"{shape[0]} tokens of {shape[1]} features"
+
+
+def checked_spaces(spaces: Any, least: int = 2, *, tokens: bool = False) -> dict[str, Matrix]:
     """Spaces as float64 where this machine computes.
 
     Args:
         spaces: Features by name.
         least: The fewest items.
+        tokens: Whether a space may have several rows an item (n, tokens, d).
 
     Raises:
         InputError: if there is none, or they are of different lengths.
@@ -169,15 +186,25 @@ def checked_spaces(spaces: Any, least: int = 2) -> dict[str, Matrix]:
             if not isinstance(spaces, Mapping) or spaces
             else "No space was given: there is nothing to predict from."
         )
-    found = {
-        name: np.asarray(to_numpy(as_features(rows, name, min_items=least)), dtype=np.float64)
-        for name, rows in spaces.items()
-    }
+    found = {name: _features(rows, name, least, tokens) for name, rows in spaces.items()}
     lengths = {name: len(rows) for name, rows in found.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise InputError(f"Row i of every space must be the same item, but {told} rows. Give them ids to join them by.")
     return found
+
+
+def _features(rows: Any, name: str, least: int, tokens: bool) -> Matrix:
+    shape = tuple(getattr(rows, "shape", ()))
+    if len(shape) == 3 and not tokens:
+        raise InputError(
+            f"{name} has shape {shape}, several tokens an item; this head reads one row an item. Pool the tokens, for "
+            "example x.mean(axis=1), or use the head attention."
+        )
+    if len(shape) != 3 or 0 in shape:
+        return np.asarray(to_numpy(as_features(rows, name, min_items=least)), dtype=np.float64)
+    flat = as_features(rows.reshape(shape[0], -1), name, min_items=least)
+    return np.asarray(to_numpy(flat), dtype=np.float64).reshape(shape)
 
 
 def as_target(target: Any, n: int) -> Target:

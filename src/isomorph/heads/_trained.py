@@ -5,6 +5,7 @@ They need torch, and train in float64 on the CPU from a seed: the same seed give
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,25 +16,25 @@ from .._core.checks import as_count, is_finite
 from ..design import Codes
 from ..errors import InputError, MissingExtraError, quoted
 from ._base import Head, Matrix, Spaces, Views, averaged
-from ._linear import linked
 from ._target import Target
 
-_BATCH = 64
+_BATCH = 128
 _PATIENCE = 30  # epochs without a better held-out loss
-_LEAST_GAIN = 1e-4  # of the loss before training: a smaller fall is no better loss
+_LEAST_GAIN = 1e-3  # of the loss before training: a smaller fall is no better loss
 
 
 class Trained(Head):
-    """A network on all spaces at once: one for each fold, trained on the others and averaged.
+    """A network on all spaces at once, trained for as many epochs as is best for items that it does not see.
 
-    After each epoch the loss of every item is taken by the network that does not train on it; training ends where that
-    no longer falls, and the networks are those of the epoch where it was least. Before the first epoch they say the
-    shares of the classes or the means, or nearly so.
+    One network a fold is trained on the other folds; after each epoch the loss of every item is taken by the network
+    that does not see it, until that no longer falls. As many networks are then trained on all items up to the epoch
+    where it was least, and averaged. Before the first epoch they say the shares of the classes or the means, or nearly
+    so.
 
     Attributes:
         history_: Learning curve: at each epoch (the first before training) the mean loss of the items trained on and of
             those held out: log loss in nats, or of numbers the squared error over their variance.
-        best_epoch_: The epoch whose networks are used.
+        best_epoch_: Epochs that the networks were trained for.
     """
 
     trained: ClassVar[bool] = True
@@ -76,63 +77,119 @@ class Trained(Head):
 
     def _fit(self, spaces: Spaces, target: Target, folds: Codes, seed: int) -> None:
         torch = _torch(self.spec)
-        given = [torch.tensor(rows) for rows in self._learn_inputs(spaces).values()]
         self.center_, self.spread_, start = _outcome_scale(target)
+        given = [torch.tensor(rows) for rows in self._learn_inputs(spaces).values()]
         outcomes = torch.tensor((target.outcomes - self.center_) / self.spread_)
         shapes = [tuple(rows.shape[1:]) for rows in given]
         self.shapes_ = dict(zip(spaces, shapes, strict=True))
+        starts = torch.tensor(start)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.random.default_generator.manual_seed(int(np.random.default_rng([seed, 23]).integers(1 << 62)))
-            networks = [self._network(torch, shapes, torch.tensor(start)).double() for _ in range(folds.max() + 1)]
-            self.networks_, self.history_ = self._train(torch, networks, given, outcomes, folds)
-        self.best_epoch_ = int(np.argmin([held for _, held in self.history_]))
-        if not np.isfinite(self.history_).all():
-            raise InputError(f"{self.spec}: training did not stay finite; lower learning_rate.")
+            count = int(folds.max()) + 1
+            runs = [self._run(torch, shapes, starts, given, outcomes, folds != f) for f in range(count)]
+            self.history_ = self._watched(torch, runs, given, outcomes, folds)
+            if not np.isfinite(self.history_).all():
+                raise InputError(f"{self.spec}: training did not stay finite; lower learning_rate.")
+            self.best_epoch_ = int(np.argmin([held for _, held in self.history_]))
+            self.networks_ = []
+            for _ in range(count):
+                run = self._run(torch, shapes, starts, given, outcomes, folds >= 0)
+                for _ in range(self.best_epoch_):
+                    run.epoch()
+                self.networks_.append(run.network.eval())
 
-    def _train(
-        self, torch: Any, networks: list[Any], given: list[Any], outcomes: Any, folds: Codes
-    ) -> tuple[list[Any], tuple[tuple[float, float], ...]]:
-        """The networks of the best epoch, and the learning curve."""
-        loss_of = _LOSSES[self.target_.kind]
-        n, best, history, kept = len(outcomes), np.inf, [], [_copied(m) for m in networks]
-        fold_rows = [torch.tensor(np.flatnonzero(folds == f)) for f in range(len(networks))]
-        other_rows = [torch.tensor(np.flatnonzero(folds != f)) for f in range(len(networks))]
-        optimizers = [
-            torch.optim.AdamW(m.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay) for m in networks
-        ]
-        since = 0
+    def _run(
+        self, torch: Any, shapes: Sequence[tuple[int, ...]], start: Any, given: list[Any], outcomes: Any, train: Matrix
+    ) -> _Run:
+        network = self._network(torch, shapes, start).double()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        rows = torch.tensor(np.flatnonzero(train))
+        return _Run(torch, network, optimizer, given, outcomes, rows, _LOSSES[self.target_.kind], self.view_dropout)
+
+    def _watched(
+        self, torch: Any, runs: Sequence[_Run], given: list[Any], outcomes: Any, folds: Codes
+    ) -> tuple[tuple[float, float], ...]:
+        """The learning curve of one network a fold, up to where the loss of what is held out no longer falls."""
+        n, best, since, history = len(outcomes), np.inf, 0, []
+        whole = torch.ones(n, len(given), dtype=torch.bool)
         for epoch in range(self.epochs + 1):
-            if epoch:
-                for network, optimizer, rows in zip(networks, optimizers, other_rows, strict=True):
-                    network.train()
-                    for batch in rows[torch.randperm(len(rows))].split(_BATCH):
-                        there = self._there(torch, len(batch), len(given))
-                        loss = loss_of(torch, network(_masked(given, batch, there), there), outcomes[batch]).mean()
-                        optimizer.zero_grad()
-                        loss.backward()
-                        optimizer.step()
-            losses = np.zeros(2)
-            with torch.no_grad():
-                whole = torch.ones(n, len(given), dtype=torch.bool)
-                for network, held in zip(networks, fold_rows, strict=True):
-                    each = loss_of(torch, network.eval()(given, whole), outcomes)
-                    own = float(each[held].sum())
-                    losses += (float(each.sum()) - own) / (n * (len(networks) - 1)), own / n
-            history.append((float(losses[0]), float(losses[1])))
-            if not np.isfinite(losses).all():
+            seen, held = 0.0, 0.0
+            for fold, run in enumerate(runs):
+                if epoch:
+                    run.epoch()
+                with torch.no_grad():
+                    losses = run.loss(torch, run.network.eval()(given, whole), outcomes).numpy()
+                seen += float(losses[folds != fold].sum()) / (n * (len(runs) - 1))
+                held += float(losses[folds == fold].sum()) / n
+            history.append((seen, held))
+            since += 1
+            if epoch == 0 or held < best - _LEAST_GAIN * history[0][1]:
+                best, since = held, 0
+            if since >= _PATIENCE or not np.isfinite(held):
                 break
-            if losses[1] < best - _LEAST_GAIN * history[0][1] * (epoch > 0):
-                best, since, kept = losses[1], 0, [_copied(m) for m in networks]
-            else:
-                since += 1
-                if since >= _PATIENCE:
-                    break
-        for network, state in zip(networks, kept, strict=True):
-            network.load_state_dict(state)
-        return networks, tuple(history)
+        return tuple(history)
 
-    def _there(self, torch: Any, n: int, spaces: int) -> Any:
-        """Which spaces each item of a batch has (n, spaces): a share of the items lacks one."""
+    def _given(self, spaces: Views) -> tuple[list[Any], Any]:
+        """What the networks read of all spaces, and which of them are there (m, spaces)."""
+        torch = _torch(self.spec)
+        there = self._inputs({name: rows for name, rows in spaces.items() if rows is not None})
+        m = len(next(iter(there.values())))
+        mask = torch.tensor([[name in there for name in spaces]]).expand(m, -1)
+        missing = {name: np.zeros((m, *self.shapes_[name])) for name in spaces if name not in there}
+        return [torch.tensor({**missing, **there}[name]) for name in spaces], mask
+
+    def _averaged(self, said: Callable[[Any], Any]) -> Matrix:
+        """The mean over networks of what is said of each."""
+        with _torch(self.spec).no_grad():
+            return averaged([np.asarray(said(network).numpy()) for network in self.networks_])
+
+    def _predict(self, spaces: Views) -> Matrix:
+        given, there = self._given(spaces)
+
+        def said(network: Any) -> Any:
+            return _LINKS[self.target_.kind](network(given, there))
+
+        return self.center_ + self.spread_ * self._averaged(said)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """One network in training.
+
+    Attributes:
+        torch: The library.
+        network: The network.
+        optimizer: What changes its weights.
+        given: Inputs of each space, of all items.
+        outcomes: Of all items (n, k).
+        rows: Items that it is trained on.
+        loss: Loss of each item, from what is said of it.
+        view_dropout: Share of items that lack one space.
+    """
+
+    torch: Any
+    network: Any
+    optimizer: Any
+    given: list[Any]
+    outcomes: Any
+    rows: Any
+    loss: Callable[..., Any]
+    view_dropout: float
+
+    def epoch(self) -> None:
+        """One pass over the items, in a new order."""
+        self.network.train()
+        for batch in self.rows[self.torch.randperm(len(self.rows))].split(_BATCH):
+            there = self._there(len(batch))
+            said = self.network(_masked(self.given, batch, there), there)
+            loss = self.loss(self.torch, said, self.outcomes[batch]).mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+
+    def _there(self, n: int) -> Any:
+        """Which spaces each item of a batch has (n, spaces)."""
+        torch, spaces = self.torch, len(self.given)
         there = torch.ones(n, spaces, dtype=torch.bool)
         if self.view_dropout and spaces > 1:
             lacking = torch.rand(n) < self.view_dropout
@@ -140,19 +197,9 @@ class Trained(Head):
             there[torch.arange(n), which] = ~lacking
         return there
 
-    def _predict(self, spaces: Views) -> Matrix:
-        torch = _torch(self.spec)
-        there = self._inputs({name: rows for name, rows in spaces.items() if rows is not None})
-        m = len(next(iter(there.values())))
-        mask = torch.tensor([[name in there for name in spaces]]).expand(m, -1)
-        given = [torch.tensor(there.get(name, np.zeros((m, *self.shapes_[name])))) for name in spaces]
-        with torch.no_grad():
-            said = [network(given, mask).numpy() for network in self.networks_]
-        return averaged([linked(self.center_ + self.spread_ * out, self.target_.kind) for out in said])
-
 
 def small(torch: Any, width: int, hidden: int) -> Any:
-    """A first layer of small weights: with them features are learnt, with the usual ones hardly (Chizat et al. 2019)."""
+    """A first layer of small weights: with them features are learnt, with usual ones hardly (Chizat et al. 2019)."""
     layer = torch.nn.Linear(width, hidden)
     layer.weight.data *= 0.1
     return layer
@@ -183,10 +230,6 @@ def _outcome_scale(target: Target) -> tuple[Matrix, float, Matrix]:
     return np.zeros_like(prior), 1.0, np.log(share) if target.kind == "classes" else np.log(share / (1 - share))
 
 
-def _copied(network: Any) -> dict[str, Any]:
-    return {name: values.clone() for name, values in network.state_dict().items()}
-
-
 def _masked(given: list[Any], batch: Any, there: Any) -> list[Any]:
     """The inputs of a batch; a space that an item lacks stands at its mean."""
     return [
@@ -213,3 +256,10 @@ _LOSSES: Mapping[str, Callable[..., Any]] = {
     "rows": _of_numbers,
 }
 """Kind of target -> loss of each item (b,), from outcomes before the link."""
+
+_LINKS: Mapping[str, Callable[[Any], Any]] = {
+    "classes": lambda said: said.softmax(dim=1),
+    "labels": lambda said: said.sigmoid(),
+    "numbers": lambda said: said,
+    "rows": lambda said: said,
+}

@@ -118,6 +118,7 @@ class Vote(Head):
     """
 
     name: ClassVar[str] = "vote"
+    reference: ClassVar[str] = "Kittler et al. 1998 (majority vote and median rule)."
     separate: ClassVar[bool] = True
 
     def _fit(self, spaces: Spaces, target: Target, folds: Codes, seed: int) -> None:

@@ -46,7 +46,7 @@ class Mlp(Trained):
         hidden: int = 64,
         rank: int = 64,
         epochs: int = 200,
-        learning_rate: float = 0.005,
+        learning_rate: float = 0.01,
         weight_decay: float = 0.1,
         view_dropout: float = 0.0,
     ) -> None:
@@ -66,9 +66,9 @@ class Mlp(Trained):
         return {s: self.coordinates_[s](rows) for s, rows in spaces.items()}
 
     def _network(self, torch: Any, shapes: Sequence[tuple[int, ...]], start: Any) -> Any:
-        nn = torch.nn
+        nn, module = torch.nn, torch.nn.Module
 
-        class Network(nn.Module):  # type: ignore[misc]  # torch is imported only where it is used
+        class Network(module):  # type: ignore[valid-type, misc]  # torch is imported only where it is used
             def __init__(self, width: int, hidden: int) -> None:
                 super().__init__()
                 self.layers = nn.Sequential(small(torch, width, hidden), nn.SiLU(), last(torch, hidden, start))

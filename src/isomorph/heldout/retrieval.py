@@ -15,7 +15,9 @@ from scipy.special import gammaln
 from .._core import linalg
 from .._core.linalg import top_k
 from .._core.memory import block_bytes
+from ..design import Split
 from ..errors import InputError
+from ..maps import Map
 from ..maps.retrieval import csls, inverted_softmax
 
 Matrix = np.ndarray[Any, Any]
@@ -105,7 +107,7 @@ def rank(
     Raises:
         InputError: if the correction is not known.
     """
-    parts = [_rank_block(s, query_key[rows], gallery_key) for rows, s in _blocks(queries, gallery, correction)]
+    parts = [_rank_block(s, query_key[rows], gallery_key) for rows, s in similarities(queries, gallery, correction)]
     better, tied, tied_right, right, found = (np.concatenate(p) for p in zip(*parts, strict=True))
     return Ranked(better, tied, tied_right, right, len(gallery), found)
 
@@ -115,7 +117,37 @@ def directions(rows: Matrix) -> Matrix:
     return linalg.directions(rows, flat=TIE)
 
 
-def _blocks(queries: Matrix, gallery: Matrix, correction: str | None) -> Iterator[tuple[slice, Matrix]]:
+def compared(fitted: Map, x: Matrix, y: Matrix, split: Split) -> tuple[Matrix, Matrix, Matrix]:
+    """Held-out rows where a map compares them.
+
+    Args:
+        fitted: The map, fitted on the training rows.
+        x: Features (n, d_x).
+        y: Features (n, d_y).
+        split: Training and held-out rows.
+
+    Returns:
+        Rows mapped from `x` and those of `y`, (n_test, d) each, and the origin (d,) that was taken from both.
+    """
+    mapped, target = fitted.embed_x(x[split.test]), fitted.embed_y(y[split.test])
+    # a prediction and its target share their origin, the mean that knows nothing; in a shared space the map sets it
+    origin = y[split.train].mean(axis=0) if fitted.direct else np.zeros(target.shape[1])
+    # a sum in another order moves the mean by as much, which is no direction
+    least = np.finfo(y.dtype).eps * len(split.train) * np.abs(y[split.train]).max() if fitted.direct else 0.0
+    return _away(mapped - origin, least), _away(target - origin, least), origin
+
+
+def _away(rows: Matrix, least: float) -> Matrix:
+    """The rows; zero where none of their entries is larger than that."""
+    return np.where(np.abs(rows).max(axis=1, keepdims=True) <= least, 0.0, rows)
+
+
+def similarities(queries: Matrix, gallery: Matrix, correction: str | None) -> Iterator[tuple[slice, Matrix]]:
+    """Which queries, and their similarity to every gallery item (some queries, n_gallery), block by block.
+
+    Raises:
+        InputError: if the correction is not known.
+    """
     if correction not in CORRECTIONS:
         raise InputError(f"correction={correction!r} is not known; use one of {', '.join(map(repr, CORRECTIONS))}.")
     q, g = directions(queries), directions(gallery)

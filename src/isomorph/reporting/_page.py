@@ -81,7 +81,8 @@ def report(
     prepare_folder(target.parent)
     every = [f for part in shown for b in _blocks(part) for f in b.figures]
     note = "" if folder is None else write_figures(every, folder, beside=target.parent)
-    heading = printable(title or _title([context.name(n) for n in dict.fromkeys(names)]))
+    asked = by_section[0][0].heading if len(by_section) == 1 else Section.heading
+    heading = printable(title or _title([context.name(n) for n in dict.fromkeys(names)], asked))
     page = render(
         "page.html.j2",
         title=heading,
@@ -127,12 +128,10 @@ def _blocks(part: SectionShown) -> list[Block]:
     return [*([part.overview] if part.overview else []), *part.blocks]
 
 
-def _title(names: Sequence[str]) -> str:
+def _title(names: Sequence[str], asked: str) -> str:
     if len(names) == 1:
-        return f"How alike are the layers of {names[0]}?"
-    if len(names) <= 4:
-        return f"How alike are {listed(names)}?"
-    return f"How alike are {len(names)} representation spaces?"
+        return asked.format(f"the layers of {names[0]}")
+    return asked.format(listed(names) if len(names) <= 4 else f"{len(names)} representation spaces")
 
 
 def _figure_folder(figures: str | os.PathLike[str] | bool | None, target: Path) -> Path | None:

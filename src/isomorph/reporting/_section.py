@@ -83,9 +83,10 @@ class Table:
 
 
 class Section(ABC):
-    """Shows the results of one kind; `name` is that `Result.kind`."""
+    """Shows the results of one kind; `name` is that `Result.kind`, `heading` that of a page of this kind alone."""
 
     name: ClassVar[str]
+    heading: ClassVar[str] = "How alike are {}?"
 
     @classmethod
     def example(cls, text: str) -> Any:

@@ -288,6 +288,13 @@ class HeadScores(Result):
         spare = [m for k, m in self.margins.items() if k.endswith(" twice") or " + second " in k]
         return len(self.needed) > 1 and all(m.low > 0 for m in spare)
 
+    @property
+    def told(self) -> str:
+        """In words, whether it lies above its controls."""
+        if not self.controls:
+            return "no control was fitted"
+        return "above its controls" if self.above_controls else "not above its controls"
+
     def contradictions(self) -> Iterator[str]:
         if self.decided_by not in self.scores:
             yield f"there is no score {self.decided_by}"
@@ -433,9 +440,8 @@ class Fusion(Result, Mapping[str, HeadScores]):
         shown = "is better" if self.gains else "is not better" if best.gain.value <= 0 else "is not shown to be better"
         of_all = f" as the best of {many} heads" if many > 1 else ""
         gain, level = best.gain, f"{100 * self.level:g} % interval"
-        above = "it lies above all its controls" if best.above_controls else "it does not lie above all its controls"
-        if not self.heads[best.head].controls:
-            above = "no control was fitted"
+        told = self.heads[best.head].told
+        above = told if told.startswith("no ") else f"it lies {told}" if best.above_controls else f"it is {told}"
         return (
             f"{best.head} {shown} than the best single space: {score} {best.score.value:.3f}, gain {gain.value:+.3f} "
             f"({level} {gain.low:+.3f} to {gain.high:+.3f}), p {format_p(best.p_value)}{of_all}; {above}."
@@ -501,10 +507,7 @@ class Fusion(Result, Mapping[str, HeadScores]):
             f"{self.decided_by.replace('_', ' ')}"
         ]
         rows = [(name, s.score, "alone", "") for name, s in self.singles.items()]
-        rows += [
-            (name, h.score, repr(h.gain), "above its controls" if h.above_controls else "not above its controls")
-            for name, h in self.heads.items()
-        ]
+        rows += [(name, h.score, repr(h.gain), h.told) for name, h in self.heads.items()]
         wide, gains = max(len(row[0]) for row in rows), max(len(row[2]) for row in rows)
         head = f"  {'':<{wide}}   score  {100 * self.level:g} % interval  {'gain over the best space':<{gains}}"
         lines.append(head.rstrip())

@@ -11,7 +11,7 @@ import numpy as np
 from ..design import Codes, Split
 from ..errors import InputError
 from ..heldout.readout import CARRIED, classifier
-from ..heldout.retrieval import Ranked, directions
+from ..heldout.retrieval import Ranked, compared, directions
 from ..heldout.scores import (
     ItemScore,
     Scores,
@@ -128,12 +128,7 @@ def evaluate(fitted: Map, x: Matrix, y: Matrix, split: Split, task: Task, native
         InputError: if the held-out rows of `y` do not vary, or a class has too few items.
     """
     test = split.test
-    mapped, target = fitted.embed_x(x[test]), fitted.embed_y(y[test])
-    # a prediction and its target share their origin, the mean that knows nothing; in a shared space the map sets it
-    origin = y[split.train].mean(axis=0) if fitted.direct else np.zeros(target.shape[1])
-    # a sum in another order moves the mean by as much, which is no direction
-    least = np.finfo(y.dtype).eps * len(split.train) * np.abs(y[split.train]).max() if fitted.direct else 0.0
-    mapped_rows, target_rows = _away(mapped - origin, least), _away(target - origin, least)
+    mapped_rows, target_rows, origin = compared(fitted, x, y, split)
     scores: Scores = {}
     if fitted.direct:
         scores |= prediction_scores(mapped_rows, target_rows)
@@ -156,11 +151,6 @@ class _Rows:
     mapped: Matrix
     target: Matrix
     train: Matrix
-
-
-def _away(rows: Matrix, least: float) -> Matrix:
-    """The rows; zero where none of their entries is larger than that."""
-    return np.where(np.abs(rows).max(axis=1, keepdims=True) <= least, 0.0, rows)
 
 
 def _zero_shot(rows: _Rows, prototypes: Matrix | None, split: Split, task: Task, labels: Codes) -> ItemScore:

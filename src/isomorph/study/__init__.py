@@ -30,6 +30,11 @@ x = "vision"
 y = "text"
 maps = ["ridge", "orthogonal", "relative"]
 by = "item"                     # or "label": classes never seen
+
+[[fusions]]
+spaces = ["vision", "text"]     # or {image = "vision", text = "text"}
+target = "label"                # a label set, several of them, "group", or an encoder whose rows are to be found
+heads = ["concat", "late", "shared"]
 ```
 
 `diagnose = true` at the top also looks for failure signatures in every pair that is scanned.
@@ -37,7 +42,19 @@ by = "item"                     # or "label": classes never seen
 
 from __future__ import annotations
 
-from ._file import EncoderEntry, ScanEntry, StitchEntry, Study, load_study
+from ._entries import EncoderEntry, FusionEntry, ScanEntry, StitchEntry
+from ._file import Study, load_study
 from ._run import Outcome, Step, plan, run
 
-__all__ = ["EncoderEntry", "Outcome", "ScanEntry", "Step", "StitchEntry", "Study", "load_study", "plan", "run"]
+__all__ = [
+    "EncoderEntry",
+    "FusionEntry",
+    "Outcome",
+    "ScanEntry",
+    "Step",
+    "StitchEntry",
+    "Study",
+    "load_study",
+    "plan",
+    "run",
+]

@@ -7,7 +7,6 @@ value, which checks them.
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,156 +18,16 @@ from ..datasets import REGISTRY as DATASETS
 from ..diagnosis import DiagnoseSettings
 from ..errors import InputError, UnknownNameError, quoted
 from ..extraction import ExtractSettings
+from ..fusion import FuseSettings
 from ..matching import MatchSettings
 from ..networks import NetworkSettings
 from ..scanning import ScanSettings
 from ..stitching import StitchSettings
 from ..store import FeatureStore
+from ._entries import EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
 
 S = TypeVar("S", bound=Settings)
 Own = TypeVar("Own", bound=Settings)
-
-
-@dataclasses.dataclass(frozen=True)
-class EncoderEntry:
-    """One ``[encoders.NAME]`` table.
-
-    Attributes:
-        name: The name that scans use.
-        model: Model spec.
-        settings: How it is run over the items.
-        untrained: Whether the untrained twin is a baseline of every scan.
-        inputs: Whether statistics of the inputs (pixels, bag of words, spectrum) are a baseline of every scan.
-        options: Everything else, passed to `load_encoder`.
-
-    Example:
-        >>> entry = EncoderEntry("vision", "bundled:dinov2-small", untrained=True)
-        >>> entry.settings.storage, entry.untrained
-        ('float32', True)
-    """
-
-    name: str
-    model: str
-    settings: ExtractSettings = dataclasses.field(default_factory=ExtractSettings)
-    untrained: bool = False
-    inputs: bool = False
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class ScanEntry:
-    """One ``[[scans]]`` table.
-
-    Attributes:
-        x: Name of an encoder.
-        y: Name of an encoder.
-        settings: How the scan is made.
-        x_ceilings: Names of encoders of the kind of `x` (another seed, another model) that it is compared with, to say
-            how alike two of a kind are.
-        y_ceilings: The same for `y`.
-
-    Example:
-        >>> ScanEntry("vision", "text", ScanSettings(permutations=500), x_ceilings=("other-vision",)).file
-        'scan-vision-text.json'
-    """
-
-    x: str
-    y: str
-    settings: ScanSettings = dataclasses.field(default_factory=ScanSettings)
-    x_ceilings: tuple[str, ...] = ()
-    y_ceilings: tuple[str, ...] = ()
-
-    @property
-    def file(self) -> str:
-        """Name of the result file, which also tells scans of one pair under several designs apart."""
-        s = self.settings
-        design = (
-            ("groups", s.groups),
-            ("within", s.strata),
-            ("circular", "" if s.circular else None),
-            ("in-order", None if s.within else ""),
-        )
-        words = [f"-{word}{f'-{name}' if name else ''}" for word, name in design if name is not None]
-        return re.sub(r"[/\\\0]", "-", f"scan-{self.x}-{self.y}{''.join(words)}.json")
-
-
-@dataclasses.dataclass(frozen=True)
-class StitchEntry:
-    """One ``[[stitches]]`` table.
-
-    Attributes:
-        x: Name of an encoder.
-        y: Name of an encoder.
-        settings: How maps are fitted and scored.
-        x_ceilings: Names of encoders that take the place of `y`, to say what can be had from `x`.
-        y_ceilings: Names of encoders that take the place of `x`, to say what can be had of `y`.
-
-    Example:
-        >>> StitchEntry("vision", "text", StitchSettings(by="label")).file
-        'stitch-vision-text-by-label.json'
-    """
-
-    x: str
-    y: str
-    settings: StitchSettings = dataclasses.field(default_factory=StitchSettings)
-    x_ceilings: tuple[str, ...] = ()
-    y_ceilings: tuple[str, ...] = ()
-
-    @property
-    def file(self) -> str:
-        """Name of the result file."""
-        return f"stitch-{self.x}-{self.y}-by-{self.settings.by}.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class MatchEntry:
-    """One ``[[matches]]`` table.
-
-    Attributes:
-        x: Name of an encoder.
-        y: Name of an encoder.
-        x_layer: Layer of `x`; None takes the last.
-        y_layer: Layer of `y`; None takes the last.
-        by: Label set of the items of whose classes the means are matched, or None to match the items themselves.
-        settings: How they are matched.
-    """
-
-    x: str
-    y: str
-    x_layer: str | None = None
-    y_layer: str | None = None
-    by: str | None = None
-    settings: MatchSettings = dataclasses.field(default_factory=MatchSettings)
-
-    @property
-    def file(self) -> str:
-        """Name of the result file."""
-        layers = "".join(f"-{layer}" for layer in (self.x_layer, self.y_layer) if layer)
-        return re.sub(r"[/\\\0]", "-", f"match-{self.x}-{self.y}{layers}{f'-by-{self.by}' if self.by else ''}.json")
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworksEntry:
-    """One ``[[networks]]`` table.
-
-    Attributes:
-        bottom: ``file.py:function`` that makes the bottom.
-        top: The same for the top.
-        data: A ``.npz`` file with data and labels, or ``file.py:function`` that gives them.
-        name: Name of the result file.
-        settings: How they are joined.
-    """
-
-    bottom: str
-    top: str
-    data: str
-    name: str
-    settings: NetworkSettings
-
-    @property
-    def file(self) -> str:
-        """Name of the result file."""
-        return re.sub(r"[/\\\0]", "-", f"networks-{self.name}.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +43,7 @@ class Study:
         stitches: In order.
         matches: In order.
         networks: In order.
+        fusions: In order.
         diagnose: How every scanned pair is searched for failure signatures, or None if it is not.
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
@@ -203,6 +63,7 @@ class Study:
     stitches: tuple[StitchEntry, ...] = ()
     matches: tuple[MatchEntry, ...] = ()
     networks: tuple[NetworksEntry, ...] = ()
+    fusions: tuple[FusionEntry, ...] = ()
     diagnose: DiagnoseSettings | None = None
     seed: int = 0
     skip_bad: bool = False
@@ -214,9 +75,9 @@ class Study:
         return FeatureStore(self.output / "features")
 
     @property
-    def steps(self) -> tuple[ScanEntry | StitchEntry | MatchEntry | NetworksEntry, ...]:
+    def steps(self) -> tuple[ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry, ...]:
         """All tables that give a result."""
-        return (*self.scans, *self.stitches, *self.matches, *self.networks)
+        return (*self.scans, *self.stitches, *self.matches, *self.networks, *self.fusions)
 
     @property
     def page(self) -> Path:
@@ -236,6 +97,7 @@ class _Top(Settings):
     stitches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     matches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     networks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    fusions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     diagnose: bool | dict[str, Any] = False
     seed: int = 0
     skip_bad: bool = False
@@ -281,6 +143,16 @@ class _Joined(Settings):
     name: str
 
 
+@dataclasses.dataclass(frozen=True)
+class _Fused(Settings):
+    """What a table of ``[[fusions]]`` says beside the settings of the fusion."""
+
+    spaces: tuple[str, ...] | dict[str, str]
+    target: str | tuple[str, ...]
+    target_layer: str | None = None
+    seconds: dict[str, str] | None = None
+
+
 def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """Read and check a study file; nothing is computed.
 
@@ -308,7 +180,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """
     path = as_path(path)
     text, data = _read(path)
-    for key in ("scans", "stitches"):
+    for key in ("scans", "stitches", "fusions"):
         if isinstance(data.get(key), dict):
             raise InputError(f"{path}: {key} must be a list of tables; write [[{key}]] in place of [{key}].")
     for key in ("items", "encoders", "scans"):
@@ -329,6 +201,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         stitches=tuple(StitchEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in stitches),
         matches=tuple(_match(t, encoders, f"{path}, [[matches]]", top.seed) for t in top.matches),
         networks=tuple(_networks(t, path, top.seed) for t in top.networks),
+        fusions=tuple(_fusion(t, encoders, f"{path}, [[fusions]]", top.seed) for t in top.fusions),
         diagnose=_diagnose(top, path),
         seed=top.seed,
         skip_bad=top.skip_bad,
@@ -412,6 +285,30 @@ def _networks(table: Mapping[str, Any], path: Path, seed: int) -> NetworksEntry:
         return given if Path(given).is_absolute() else str(path.parent / given)
 
     return NetworksEntry(beside(sides.bottom), beside(sides.top), beside(sides.data), sides.name, settings)
+
+
+def _fusion(table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], where: str, seed: int) -> FusionEntry:
+    """What one table of ``[[fusions]]`` says.
+
+    Raises:
+        InputError: if there is no pair of spaces, or a value does not fit.
+        UnknownNameError: if there is no such setting, encoder or space.
+    """
+    own, settings = _parted(_Fused, FuseSettings, table, where, seed)
+    spaces = own.spaces if isinstance(own.spaces, dict) else {name: name for name in own.spaces}
+    if len(spaces) < 2:
+        raise InputError(f"{where}: spaces={quoted(table['spaces'])}: two or more are fused, each an encoder.")
+    target = (own.target,) if isinstance(own.target, str) else own.target
+    if not target or not all(target):
+        raise InputError(f"{where}: target={quoted(table['target'])} must name a label set of the items.")
+    seconds = own.seconds or {}
+    for name in seconds:
+        if name not in spaces:
+            raise UnknownNameError(f"space in {where}: seconds", name, spaces)
+    for name in (*spaces.values(), *seconds.values()):
+        if name not in encoders:
+            raise UnknownNameError(f"encoder in {where}", name, encoders)
+    return FusionEntry(spaces, target, own.target_layer, seconds, settings)
 
 
 def _parted(own: type[Own], kind: type[S], table: Mapping[str, Any], where: str, seed: int) -> tuple[Own, S]:

@@ -13,25 +13,27 @@ from .._core.checks import check_flag
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
 from .._core.settings import Settings
-from ..datasets import PairedItems, load_dataset
+from ..datasets import GROUPS, PairedItems, load_dataset
 from ..design import named
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
 from ..encoders._state import state_fingerprint
 from ..errors import InputError, UnknownNameError
 from ..extraction import extract, input_statistics
+from ..fusion import fuse
 from ..matching import blind_match, one_layer, truth_by_id
 from ..networks import read_data, read_network, stitch_networks
 from ..reporting import report as write_report
-from ..results import BlindMatch, Diagnosis, NetworkStitch, Scan, Stitch, load_result
+from ..results import BlindMatch, Diagnosis, Fusion, NetworkStitch, Scan, Stitch, load_result
 from ..scanning import check_shifts, design_of, scan
 from ..stitching import stitch
 from ..store import Layers, choose_view
-from ._file import EncoderEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry, Study
+from ._entries import EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._file import Study
 
 TWIN = "untrained"
 INPUTS = "inputs"
-R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch)
+R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion)
 _Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
 
 
@@ -69,6 +71,7 @@ class Outcome:
         diagnoses: One for each scan, if the study asks for them.
         matches: In the order of the study.
         networks: In the order of the study.
+        fusions: In the order of the study.
 
     Example:
         >>> # after the example of `load_study`
@@ -83,6 +86,7 @@ class Outcome:
     diagnoses: tuple[Diagnosis, ...] = ()
     matches: tuple[BlindMatch, ...] = ()
     networks: tuple[NetworkStitch, ...] = ()
+    fusions: tuple[Fusion, ...] = ()
 
 
 def plan(study: Study) -> list[Step]:
@@ -127,7 +131,7 @@ def plan(study: Study) -> list[Step]:
             size = f"{pairs} layer pairs, {_specs(s.maps)}, {s.repeats} splits by {s.by}"
             seconds = pairs * variants * s.repeats * len(s.maps) * len(items) ** 3 * _PASSES / rate
         steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
-    others: list[MatchEntry | NetworksEntry] = [*study.matches, *study.networks]
+    others: list[MatchEntry | NetworksEntry | FusionEntry] = [*study.matches, *study.networks, *study.fusions]
     for other in others:
         done = current and (study.output / other.file).exists()
         steps.append(Step(other.file.removesuffix(".json"), "done if unchanged" if done else "to do", "", None))
@@ -189,10 +193,11 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     )
     matches = tuple(work.match(entry) for entry in study.matches)
     networks = tuple(work.networks(entry) for entry in study.networks)
+    fusions = tuple(work.fuse(entry) for entry in study.fusions)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-    results = [*scans, *stitches, *diagnoses, *matches, *networks]
+    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
-    return Outcome(page, scans, stitches, diagnoses, matches, networks)
+    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,6 +315,45 @@ class _Work:
         label = f"networks {entry.name}: {len(entry.settings.cuts)} cuts"
         return self._kept(NetworkStitch, entry.file, facts, label, make)
 
+    def fuse(self, entry: FusionEntry) -> Fusion:
+        """Heads over the spaces; untrained twins of their encoders are controls where the study has them."""
+        spaces = {space: self.features[name, "pretrained"] for space, name in entry.spaces.items()}
+        seconds = {space: self.features[name, "pretrained"] for space, name in entry.seconds.items()}
+        twins = {space: self.features[name, "random"] for space, name in entry.spaces.items()
+                 if (name, "random") in self.features}  # fmt: skip
+        wanted: Any = entry.target if len(entry.target) > 1 else entry.target[0]
+        sources = [spaces, seconds, twins]
+        if not _labels_of(self.items, entry.target):  # an encoder, then
+            spaces, wanted = self._rows(entry, spaces)
+            sources.append({"target": wanted})
+        facts = [
+            [{k: [v.provenance, [*v]] for k, v in some.items()} for some in sources],
+            [entry.target, entry.target_layer, entry.settings.facts()],
+            [self.items.groups, self.items.labels],
+        ]
+
+        def make() -> Fusion:
+            return fuse(
+                spaces,
+                wanted,
+                items=self.items,
+                target_name=" + ".join(entry.target),
+                baselines=twins,
+                seconds=seconds,
+                **_given(entry.settings),
+            )
+
+        label = f"fuse {entry.name}: {_specs(entry.settings.heads)}, held out by {entry.settings.by}"
+        return self._kept(Fusion, entry.file, facts, label, make)
+
+    def _rows(self, entry: FusionEntry, spaces: Mapping[str, Layers]) -> tuple[dict[str, Layers], Layers]:
+        """The spaces, and the one whose rows are to be found, with the same items in the same order."""
+        given = self.features[entry.target[0], "pretrained"]
+        goal = one_layer(given, entry.target_layer or [*given][-1], "target")
+        for space in spaces.values():
+            goal, _ = goal.join(space)
+        return {name: goal.join(space)[1] for name, space in spaces.items()}, goal
+
     def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
         return {name: self.features[name, "pretrained"] for name in names}
 
@@ -369,10 +413,11 @@ def _specs(kinds: Sequence[Any]) -> str:
 
 
 def _items(study: Study) -> PairedItems:
-    """The items, once every scan is known to be able to permute them as it asks for: before anything is encoded.
+    """The items, once every scan can permute them as it asks for and every target is there: before any is encoded.
 
     Raises:
-        InputError: if one is not.
+        InputError: if one cannot.
+        UnknownNameError: if a fusion's target is neither a label set nor an encoder.
     """
     items = load_dataset(study.items, skip_bad=study.skip_bad)
     for entry in study.scans:
@@ -385,7 +430,18 @@ def _items(study: Study) -> PairedItems:
             design.orders(len(items), min(s.permutations, len(items)), 0)
         except InputError as error:
             raise InputError(f"The scan {entry.x} × {entry.y}: {error}") from error
+    for fusion in study.fusions:
+        known = [*items.labels, *(["group"] if items.groups is not None else []), *study.encoders]
+        for name in fusion.target:
+            if not _labels_of(items, (name,)) and (name not in study.encoders or len(fusion.target) > 1):
+                raise UnknownNameError(f"target of the fusion of {' + '.join(fusion.spaces)}", name, known)
     return items
+
+
+def _labels_of(items: PairedItems, names: Sequence[str]) -> bool:
+    """Whether the items have label sets of these names, or groups where these are meant."""
+    grouped = ("group", GROUPS) if items.groups is not None and len(names) == 1 else ()
+    return all(name in items.labels or name in grouped for name in names)
 
 
 def _runs(study: Study) -> list[tuple[EncoderEntry, str]]:

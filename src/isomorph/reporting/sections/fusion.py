@@ -62,13 +62,14 @@ class FusionSection(Section):
     """
 
     name = "fusion"
+    heading = "What do {} tell together?"
 
     @classmethod
     def example(cls, text: str) -> Any:
         score, chance = Score(0.8, 0.7, 0.9, 0.5, (0.8,)), Score(0.5, 0.4, 0.6, 0.5, (0.5,))
         margin, calibration = Margin(0.3, 0.1, 0.4), Calibration(0.05, (0.6, 0.9), (0.5, 0.95), (10, 10))
         spaces = (f"{text}1", f"{text}2")
-        controls = (f"{spaces[0]} permuted", f"{spaces[1]} twice", text)
+        controls = (*(f"{s} permuted" for s in spaces), f"{spaces[1]} twice", text)
         head = HeadScores(
             text, text, {"accuracy": score}, "accuracy", Gain(0.1, 0.02, 0.2, 0.01), dict.fromkeys(controls, chance),
             dict.fromkeys(controls, margin), dict.fromkeys(spaces, score), dict.fromkeys(spaces, margin),
@@ -151,11 +152,13 @@ def _block(result: Fusion, k: int, styles: Mapping[str, int], context: Context) 
 
 _NOTE = (
     "Scores are means over the splits on held-out items; intervals are over splits and items. A head's disc is filled "
-    "if it lies above all its controls (lower bounds of the differences above 0), a space's if its interval lies above "
-    "chance. A control of whichever space has one marker; the table says which it was. Permuted, random, untrained: "
-    "this takes the place of one space. Twice, second model: one space with itself or with a second of its kind, "
-    "and no other space. Permuted within classes: items of one class are paired at random; a head need not lie above "
-    "it. Calibration: bins of at least 5 items; on the diagonal, as many are right as were stated."
+    "if it lies above its controls: two spaces or more are needed, none of which does as well permuted, random or "
+    "untrained, and no space does as well twice or with a second model of its kind (lower bounds of all differences "
+    "above 0). A space's disc is filled if its interval lies above chance. A control of whichever space has one "
+    "marker; the table says which it was. Permuted, random, untrained: this takes the place of one space. Twice, "
+    "second model: one space with itself or with a second of its kind, and no other space. Permuted within classes: "
+    "items of one class are paired at random; a head need not lie above it. Calibration: bins of at least 5 items; on "
+    "the diagonal, as many are right as were stated."
 )
 
 
@@ -190,16 +193,19 @@ def _control_words(best: HeadScores) -> str:
         return "Not known: no control was fitted."
     held = {n: m for n, m in best.margins.items() if not n.endswith(BEYOND)}
     level = [n for n, m in held.items() if m.low <= 0]
-    if not level:
-        words = f"Yes: {best.head} lies above all {len(held)} controls."
-    else:
+    words = "Yes" if best.above_controls else "Not shown"
+    if level:
         least = min(level, key=lambda n: held[n].value)
-        words = (
-            f"Not shown: {best.head} is not above {listed(level)}; the margin over {least} is "
-            f"{_interval(held[least], sign=True)}."
-        )
+        words += f": {best.head} is not shown to be above {listed(level)}; over {least}, "
+        words += f"{_interval(held[least], sign=True)}."
+    else:
+        words += f": {best.head} lies above all {len(held)} controls."
+    if best.needed:
+        words += f" Nothing permuted, random or untrained stands in for {listed(list(best.needed))}."
+    else:
+        words += " No space is shown to be needed."
     pairs = {n: m for n, m in best.margins.items() if n.endswith(BEYOND)}
-    shown = [n for n, m in pairs.items() if m.low > 0]
+    shown = any(m.low > 0 for m in pairs.values())
     if pairs:
         words += f" Which items of a class are paired is {'' if shown else 'not shown to be '}of use."
     return words
@@ -344,8 +350,7 @@ def _score_table(result: Fusion) -> Table:
 
     rows = [[printable(name), *cells(s), DASH, DASH, "alone"] for name, s in result.singles.items()]
     for name, h in result.heads.items():
-        above = "above its controls" if h.above_controls else "not above its controls" if h.controls else "no controls"
-        rows.append([printable(name), *cells(h), _interval(h.gain, sign=True), p_text(h.gain.p_value), above])
+        rows.append([printable(name), *cells(h), _interval(h.gain, sign=True), p_text(h.gain.p_value), h.told])
     first = next(iter(result.singles.values()))
     chance = [number(first.scores[n].chance) if n in first.scores else DASH for n in names]
     rows.append(["chance", *chance, DASH, DASH, ""])
@@ -368,7 +373,8 @@ def _control_table(result: Fusion) -> Table | None:
         given = result.condition(control).given
         name = f"{control} ({given})" if given else control
         rows.append([printable(name), *(cell(h, control) for h in result.heads.values())])
-    return Table(f"{_score(result.decided_by)} of the controls, and how far each head lies above it", columns, rows)
+    title = f"Controls: {_score(result.decided_by)}, and how far each head lies above it"
+    return Table(title, columns, rows)
 
 
 def _work_table(result: Fusion) -> Table | None:
