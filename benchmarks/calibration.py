@@ -649,9 +649,9 @@ def document(results: list[Cell], arguments: str) -> str:
 
 
 def beside() -> str:
-    """The sections of the page that other studies wrote (few_items, signatures)."""
+    """The sections of the page that other studies wrote (few_items, signatures, gain)."""
     text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    parts = re.findall(r"^## (?:Few items|Failure signatures)\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
+    parts = re.findall(r"^## (?:Few items|Failure signatures|Gain of fusion)\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
     return "".join(parts)
 
 

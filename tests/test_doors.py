@@ -53,6 +53,14 @@ def verbs(tmp_path_factory):
     given = {
         iso.scan: {"x": X, "y": Y, "metrics": ["cka"], "permutations": 19},
         iso.stitch: {"x": X, "y": Y, "maps": ["ridge"], "repeats": 2, "permutations": 2, "curves": False},
+        iso.fuse: {
+            "spaces": {"x": X, "y": Y},
+            "target": list("ab" * 15),
+            "heads": ["concat"],
+            "repeats": 2,
+            "draws": 100,
+            "controls": False,
+        },
         iso.diagnose: {"x": X, "y": Y},
         iso.extract: {"encoder": encoder, "items": items},
         iso.report: {"results": [scan], "to": folder / "r.html", "figures": False},
@@ -80,6 +88,7 @@ def verbs(tmp_path_factory):
 NAMES = [
     "scan",
     "stitch",
+    "fuse",
     "diagnose",
     "extract",
     "report",

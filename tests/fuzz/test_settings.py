@@ -57,6 +57,12 @@ VERBS = {
         {"maps": ["ridge"], "repeats": 2, "permutations": 1, "draws": 100, "curves": False, "labels": LABELS},
         250,
     ),
+    "fuse": (
+        lambda **s: iso.fuse(**({"spaces": {"x": X, "y": Y}, "target": LABELS} | s)),
+        _parameters(iso.fuse),
+        {"heads": ["concat"], "repeats": 2, "draws": 100, "controls": False, "show": False, "target": LABELS},
+        150,
+    ),
     "diagnose": (
         lambda **s: iso.diagnose(**({"x": X, "y": Y} | s)),
         _parameters(iso.diagnose),

@@ -14,7 +14,7 @@ from .._core.registry import Registry
 from ..conditions import Comparison, Side
 from ..design import fold_of_items
 from ..heldout.readout import readout
-from ..results import Condition, Finding, MapScores, Scan, Stitch, baseline_words
+from ..results import Condition, Finding, Fusion, MapScores, Scan, Stitch, baseline_words
 
 Matrix = np.ndarray[Any, Any]
 FOLDS = 5
@@ -31,6 +31,7 @@ class Case:
         scan: A scan of the two, or None.
         stitch: A stitch of the two, or None.
         baselines: Label such as ``"untrained x"`` -> what takes the place of a side, with the same items.
+        fusion: A fusion of spaces, or None.
         seed: Seed of what is drawn.
 
     Example:
@@ -46,6 +47,7 @@ class Case:
     scan: Scan | None = None
     stitch: Stitch | None = None
     baselines: Mapping[str, Comparison] = dataclasses.field(default_factory=dict)
+    fusion: Fusion | None = None
     seed: int = 0
 
     def sides(self) -> Iterator[tuple[str, Side]]:
@@ -94,7 +96,7 @@ class Signature(ABC):
     def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
         """Small data in which it is there: ``x`` and, where it needs them, ``y``, ``labels`` and ``x_baselines``.
 
-        What needs a scan or a stitch is looked for in those of the same data. The contract suite runs over it.
+        What needs a scan or a stitch is looked for in those of the same data, a stitch also beside it. The contract suite runs over it.
         """
         raise NotImplementedError(f"{cls.__name__} plants no data in which it is there")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from .._core.provenance import fingerprint, provenance
 from ..conditions import Comparison, as_side, comparisons, joined
 from ..design import coded
 from ..errors import InputError
-from ..results import Diagnosis, Finding, Scan, Stitch
+from ..results import Diagnosis, Finding, Fusion, Scan, Stitch
 from ._base import REGISTRY, Case, function, geometry
 from .settings import DiagnoseSettings
 
@@ -23,6 +24,7 @@ def diagnose(
     *,
     scan: Scan | None = None,
     stitch: Stitch | None = None,
+    fusion: Fusion | None = None,
     labels: Sequence[Any] | None = None,
     x_baselines: Mapping[str, Any] | None = None,
     y_baselines: Mapping[str, Any] | None = None,
@@ -38,6 +40,7 @@ def diagnose(
         y: The other side, joined with `x` by item id or row by row.
         scan: A scan of the two: geometry.
         stitch: A stitch of the two: function.
+        fusion: A fusion of them, or of other spaces: whether one does all the work.
         labels: One class an item, in the order of the items of both sides joined.
         x_baselines: Name (such as ``"untrained"``) -> layers that take the place of `x`, where no scan with baselines
             is given.
@@ -64,12 +67,14 @@ def diagnose(
     settings = DiagnoseSettings(signatures, seed, memory)  # type: ignore[arg-type]  # the value makes a tuple of any sequence
     if x is None and y is not None:
         raise InputError("y was given without x; give one side as x, or both.")
-    if x is None and scan is None and stitch is None:
-        raise InputError("Nothing to diagnose: give features (x, or x and y), a scan or a stitch.")
-    for name, given, kind in (("scan", scan, Scan), ("stitch", stitch, Stitch)):
+    given_results = (("scan", scan, Scan), ("stitch", stitch, Stitch), ("fusion", fusion, Fusion))
+    if x is None and all(given is None for _, given, _ in given_results):
+        raise InputError("Nothing to diagnose: give features (x, or x and y), a scan, a stitch or a fusion.")
+    for name, given, kind in given_results:
         if given is not None and not isinstance(given, kind):
             raise InputError(f"{name} is a {type(given).__name__}; a {kind.__name__} is needed (iso.load_result).")
-    case = _case(x, y, labels, scan, stitch, x_baselines, y_baselines, settings.seed)
+    case = _case(x, y, labels, x_baselines, y_baselines)
+    case = dataclasses.replace(case, scan=scan, stitch=stitch, fusion=fusion, seed=settings.seed)
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
     chosen = [
@@ -90,13 +95,14 @@ def diagnose(
         findings=tuple(findings),
         unchecked=dict(sorted(unchecked.items())),
         quadrant=_quadrant(case),
-        n=x_side.n if x_side is not None else (scan or stitch).n,  # type: ignore[union-attr]  # one of them is there
+        n=next(given.n for given in (x_side, scan, stitch, fusion) if given is not None),
         provenance=provenance(
             call="diagnose",
             x=None if x_side is None else dict(x_side.facts),
             y=None if y_side is None else dict(y_side.facts),
             scan=None if scan is None else fingerprint(scan.provenance),
             stitch=None if stitch is None else fingerprint(stitch.provenance),
+            **({} if fusion is None else {"fusion": fingerprint(fusion.provenance)}),
             baselines=sorted(case.baselines),
             labels=labels is not None,
             signatures=[s.name for s in chosen],
@@ -105,7 +111,7 @@ def diagnose(
     )
 
 
-def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any, y_baselines: Any, seed: int) -> Case:
+def _case(x: Any, y: Any, labels: Any, x_baselines: Any, y_baselines: Any) -> Case:
     left = None if x is None else as_side(x, "x", None)
     right = None if y is None else as_side(y, "y", None)
     if left is not None and right is not None:
@@ -123,13 +129,16 @@ def _case(x: Any, y: Any, labels: Any, scan: Any, stitch: Any, x_baselines: Any,
             raise InputError("Baselines take the place of a side: give both x and y.")
         beside = comparisons(left, right, x_baselines=x_baselines, y_baselines=y_baselines, verb="diagnosis")[1:]
     baselines = {c.label: c for c in beside}
-    return Case(left, right, code, scan, stitch, baselines, seed)
+    return Case(left, right, code, baselines=baselines)
 
 
 def _names(case: Case) -> tuple[str, str]:
     for result in (case.scan, case.stitch):
         if result is not None:
             return result.x_name, result.y_name
+    if case.x is None and case.fusion is not None:
+        first, *others = case.fusion.singles
+        return first, " + ".join(others)
     return (case.x.name if case.x else ""), (case.y.name if case.y else "")
 
 

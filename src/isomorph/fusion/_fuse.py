@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._core.arrays import to_numpy
-from .._core.checks import check_choice
+from .._core.checks import check_choice, check_name, check_type
 from .._core.memory import limited
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
@@ -106,7 +106,7 @@ def fuse(
         >>> classes = (x[:, 0] + y[:, 0] > 0).astype(int)  # half of it is in either space
         >>> found = iso.fuse({"x": x, "y": y}, classes, heads=["concat"], repeats=3)
         >>> {name: round(single.score.value, 1) for name, single in found.singles.items()}
-        {'x': 0.7, 'y': 0.7}
+        {'x': 0.8, 'y': 0.8}
         >>> found["concat"].score.value > 0.9, found["concat"].above_controls
         (True, True)
     """
@@ -123,6 +123,9 @@ def fuse(
         controls=controls,
         memory=memory,
     )
+    check_name(target_name, "target_name")
+    for argument, beside in (("baselines", baselines), ("seconds", seconds)):
+        check_type(beside, argument, Mapping, "a mapping from space to features")
     sides = _sides(spaces, names)
     first = next(iter(sides.values()))
     ids = next((s.ids for s in sides.values() if s.ids is not None), None)
@@ -162,7 +165,7 @@ def fuse(
         bootstrap = Bootstrap(splits, group, first.n, draws, 1 - alpha, settings.seed)
         result = _assembled(work, found, splits, bootstrap, shown)
     given = {name: dict(side.facts) for name, side in sides.items()}
-    beside = {"baselines": {n: s.name for n, s in twins.items()}, "seconds": {n: s.name for n, s in others.items()}}
+    models = {"baselines": {n: s.name for n, s in twins.items()}, "seconds": {n: s.name for n, s in others.items()}}
     return dataclasses.replace(
         result,
         target=target_name or called,
@@ -176,7 +179,7 @@ def fuse(
             spaces=given,
             target=target_name or called,
             grouped=group is not None,
-            **beside,
+            **models,
             **(settings.facts() | {"repeats": len(splits)}),
         ),
     )
@@ -222,7 +225,8 @@ def _sides(spaces: Any, names: Mapping[str, str] | None) -> dict[str, Side]:
         raise InputError(f"spaces holds {len(spaces)}: between 2 and {_MOST} are fused, by name.")
     if not all(isinstance(name, str) and name for name in spaces):
         raise InputError(f"spaces must be named by texts, found {quoted(list(spaces))}.")
-    if names is not None and (odd := sorted(set(names) - set(spaces))):
+    check_type(names, "names", Mapping, "a mapping from space to what its model is called")
+    if names is not None and (odd := sorted(set(map(str, names)) - set(spaces))):
         raise InputError(f"names={quoted(odd[0])} is no space; there are {', '.join(spaces)}.")
     sides = {name: as_side(given, name, (names or {}).get(name)) for name, given in spaces.items()}
     common = None

@@ -40,7 +40,9 @@ def read_target(
     if isinstance(given, str) or _are_names(given, items):
         called = given if isinstance(given, str) else " + ".join(given)
         given, kind = _from_items(given, items, n, kind)
-    found = given if isinstance(given, Target) else _made(by_index(given, ids, "target"), kind, n)
+    if isinstance(given, Layers) and ids is not None:
+        given = given.subset(ids)
+    found = given if isinstance(given, Target) else _made(by_index(given, ids, "target"), kind)
     if found.n != n:
         raise InputError(f"target has {found.n} items, the spaces have {n} in common; one each is needed.")
     _check(found, called, ids)
@@ -68,7 +70,7 @@ def _from_items(given: Any, items: PairedItems | None, n: int, kind: str | None)
     return [[f"{name}: {items.labels[name][i]}" for name in given] for i in range(n)], "labels"
 
 
-def _made(given: Any, kind: str | None, n: int) -> Target:
+def _made(given: Any, kind: str | None) -> Target:
     if isinstance(given, Layers):
         if len(given) != 1:
             raise InputError(f"target holds {len(given)} layers; give one, such as layers['{next(iter(given))}'].")
@@ -80,6 +82,8 @@ def _made(given: Any, kind: str | None, n: int) -> Target:
         array = np.asarray(given, dtype=object if any(isinstance(v, str) for v in given) else None)
     if array is None:
         raise InputError(f"target must be one class, number or row an item, found {type(given).__name__}.")
+    if array.size == 0:
+        raise InputError("target is empty: one class, number or row an item is needed.")
     if kind is None:
         kind = _guessed(array)
     if kind == "classes":

@@ -59,6 +59,11 @@ class Shared(Head):
         else:
             first = next(iter(spaces))
             self.maps_ = {s: make_map(self.map).fit(rows, spaces[first]) for s, rows in spaces.items() if s != first}
+            if len(self.maps_) > 1 and not all(m.direct for m in self.maps_.values()):
+                raise InputError(
+                    f"The map {self.map} brings two spaces into a third; of {len(spaces)} spaces each pair would have "
+                    f"another. Use map='{GENERALIZED}', or a map that predicts the first space, such as 'ridge'."
+                )
             # a map into a third space brings the first side there too
             self.embed_first_ = next((m.embed_y for m in self.maps_.values() if not m.direct), None)
         placed = averaged([self._embedded(name, rows) for name, rows in spaces.items()])
