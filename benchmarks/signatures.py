@@ -19,12 +19,14 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 import isomorph as iso
 from isomorph.diagnosis import REGISTRY
+from isomorph.heads import Target
+from isomorph.heads.concat import Concat
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "calibration.md"
 BEGIN, READING = "## Failure signatures\n", "## Reading"
@@ -260,6 +262,63 @@ def better(s: Size, rng: Rng) -> Data:
     return _deep(s, rng, (0.5, 1.0, 2.0), (0.0,) * 3)
 
 
+class FirstOnly(Concat):
+    """A head that is built to ignore every space but the first."""
+
+    name: ClassVar[str] = "first_only"
+
+    def _fit(self, spaces: Mapping[str, Any], target: Target, folds: np.ndarray, seed: int) -> None:
+        first = next(iter(spaces))
+        super()._fit({first: spaces[first]}, target, folds, seed)
+
+    def _predict(self, spaces: Mapping[str, Any]) -> np.ndarray:
+        first = next(iter(self.linear_.coef))
+        if spaces.get(first) is None:
+            others = next(rows for rows in spaces.values() if rows is not None)
+            return np.tile(self.target_.prior, (len(others), 1))
+        return super()._predict({first: spaces[first]})
+
+
+def _halves(s: Size, rng: Rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two spaces of at most 8 features, and a sum of what each tells, with noise."""
+    n, d = max(s.n, 200), min(s.d, 8)
+    x, y = rng.standard_normal((2, n, d))
+    a, b = (v / np.linalg.norm(v) for v in rng.standard_normal((2, d)))
+    return x, y, x @ a + rng.uniform(0.7, 1) * (y @ b) + 0.5 * s.noise * rng.standard_normal(n)
+
+
+def _fused(x: np.ndarray, y: np.ndarray, target: np.ndarray, heads: list[Any], rng: Rng) -> Data:
+    """What to fuse: numbers, or two classes of them."""
+    classes = rng.random() < 0.5
+    return {"spaces": {"x": x, "y": y}, "target": (target > 0).astype(int) if classes else target, "heads": heads}
+
+
+def one_sided(s: Size, rng: Rng) -> Data:
+    """A head that reads one of two spaces which both tell of the target, alone or beside another head; or a map of \
+spaces of 32 features or more that share one loud direction."""
+    if rng.random() < 0.5:
+        others = [["concat"], ["late"], []][int(rng.integers(3))]
+        return _fused(*_halves(s, rng), [FirstOnly(), *others], rng)
+    s = dataclasses.replace(s, n=max(s.n, 200), d=max(s.d, 32))
+    loud = np.sqrt(s.d) * rng.uniform(1, 3) * rng.standard_normal((s.n, 1))
+    x, y = (np.hstack([loud, rng.standard_normal((s.n, s.d))]) @ turn(s.d + 1, rng) for _ in range(2))
+    return {"x": x, "y": y}
+
+
+def both_sides(s: Size, rng: Rng) -> Data:
+    """Heads on two spaces that tell the parts of a sum, on a space and noise, a copy or a noisy copy of it; or a map \
+of noisy copies, in 2 to 128 dimensions, or of unrelated spaces."""
+    if rng.random() < 0.5:
+        found = few_dimensions(s, rng) if rng.random() < 0.7 else alike_or_unrelated(s, rng)
+        return {k: found[k] for k in ("x", "y")}
+    x, y, target = _halves(s, rng)
+    kind = int(rng.integers(4))
+    if kind:  # all that can be told is in x
+        target = x[:, 0] + 0.5 * s.noise * rng.standard_normal(len(x))
+        y = (y, x.copy(), noisy(x, s.noise, rng))[kind - 1]
+    return _fused(x, y, target, ["concat", "late"], rng)
+
+
 Build = Callable[[Size, Rng], Data]
 FAMILIES: dict[str, tuple[Build, Build, str]] = {
     "anisotropy": (with_mean, without_mean, ""),
@@ -274,6 +333,7 @@ FAMILIES: dict[str, tuple[Build, Build, str]] = {
     "gallery_too_small": (small, large, "stitch"),
     "similar_but_useless": (useless, few_dimensions, "scan stitch"),
     "useful_but_dissimilar": (tilted, alike_or_unrelated, "scan stitch"),
+    "modality_collapse": (one_sided, both_sides, "stitch"),
 }
 
 
@@ -281,6 +341,9 @@ def found(name: str, data: Data, results: str, *, features: bool = True) -> bool
     """Whether a diagnosis of the data finds the signature."""
     beside = {k: data[k] for k in ("x_baselines",) if k in data}
     given: dict[str, Any] = {}
+    if "spaces" in data:
+        given["fusion"] = iso.fuse(**data, repeats=3, controls=False, draws=200)
+        return name in iso.diagnose(**given, signatures=[name], seed=0)
     if "scan" in results:
         given["scan"] = iso.scan(data["x"], data["y"], ["cka"], permutations=39, intervals=False, **beside)
     if "stitch" in results:

@@ -342,7 +342,7 @@ def test_fusions_of_a_study_are_made_once(folder, monkeypatch):
     text = write(folder, items=labelled(folder), encoder=extra).read_text() + FUSION
     (folder / "study.toml").write_text(text)
     steps = [s.name for s in plan(load_study(folder / "study.toml"))]
-    assert "fusion-letters-others-label-by-item" in steps
+    assert "fuse letters + others for label" in steps
     outcome = run(load_study(folder / "study.toml"), say=lambda text: None)
     classes, found = outcome.fusions
     assert (classes.target, classes.target_kind, [*classes]) == ("label", "classes", ["concat"])

@@ -96,7 +96,8 @@ class Signature(ABC):
     def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:
         """Small data in which it is there: ``x`` and, where it needs them, ``y``, ``labels`` and ``x_baselines``.
 
-        What needs a scan or a stitch is looked for in those of the same data, a stitch also beside it. The contract suite runs over it.
+        What needs a scan or a stitch is looked for in those of the same data, also with the data beside the stitch. The
+        contract suite runs over it.
         """
         raise NotImplementedError(f"{cls.__name__} plants no data in which it is there")
 

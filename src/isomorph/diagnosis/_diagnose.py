@@ -137,7 +137,7 @@ def _names(case: Case) -> tuple[str, str]:
         if result is not None:
             return result.x_name, result.y_name
     if case.x is None and case.fusion is not None:
-        first, *others = case.fusion.singles
+        first, *others = (case.fusion.models.get(space) or space for space in case.fusion.singles)
         return first, " + ".join(others)
     return (case.x.name if case.x else ""), (case.y.name if case.y else "")
 

@@ -82,8 +82,8 @@ def _made(given: Any, kind: str | None) -> Target:
         array = np.asarray(given, dtype=object if any(isinstance(v, str) for v in given) else None)
     if array is None:
         raise InputError(f"target must be one class, number or row an item, found {type(given).__name__}.")
-    if array.size == 0:
-        raise InputError("target is empty: one class, number or row an item is needed.")
+    if array.size == 0 or array.ndim == 0:
+        raise InputError(f"target={quoted(given)} holds no items: one class, number or row of each is needed.")
     if kind is None:
         kind = _guessed(array)
     if kind == "classes":

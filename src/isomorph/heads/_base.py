@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._core.arrays import as_features, to_numpy
+from .._core.checks import as_seed, check_type
 from .._core.registry import format_spec, spellings
 from ..design import Codes, named
 from ..errors import InputError, quoted
@@ -81,6 +82,7 @@ class Head(ABC):
         Raises:
             InputError: if spaces do not fit each other or the target, or the head cannot be fitted to such a target.
         """
+        check_type(singles, "singles", Mapping, "what fit_linear gave, by the name of the space")
         given = checked_spaces(spaces, tokens=self.tokens)
         goal = as_target(target, len(next(iter(given.values()))))
         if goal.kind not in self.kinds:
@@ -179,6 +181,11 @@ def checked_spaces(spaces: Any, least: int = 2, *, tokens: bool = False) -> dict
 
     Raises:
         InputError: if there is none, or they are of different lengths.
+
+    Example:
+        >>> found = checked_spaces({"x": [[1, 2], [3, 4]], "y": np.ones((2, 3), dtype=np.float32)})
+        >>> [(name, rows.shape, str(rows.dtype)) for name, rows in found.items()]
+        [('x', (2, 2), 'float64'), ('y', (2, 3), 'float64')]
     """
     if not isinstance(spaces, Mapping) or not spaces or not all(isinstance(k, str) for k in spaces):
         raise InputError(
@@ -212,6 +219,11 @@ def as_target(target: Any, n: int) -> Target:
 
     Raises:
         InputError: if it is not one an item, or there is a single class.
+
+    Example:
+        >>> found = as_target(["cat", "dog", "cat"], 3)
+        >>> found.kind, found.names, found.values.tolist()
+        ('classes', ('cat', 'dog'), [0, 1, 0])
     """
     found = target if isinstance(target, Target) else Target("classes", *named(target, n, "target", "value"))
     if found.n != n:
@@ -225,11 +237,16 @@ def folds_of(target: Target, groups: Any, seed: int, count: int = FOLDS) -> Code
     """A fold of each item (n,): whole groups, classes spread evenly where there are no groups.
 
     Raises:
-        InputError: if there is a single group.
+        InputError: if there is a single group, or groups are not one an item.
+
+    Example:
+        >>> target = as_target(["cat", "dog"] * 3, 6)
+        >>> [sorted(target.values[folds_of(target, None, 0) == fold].tolist()) for fold in range(3)]
+        [[0, 1], [0, 1], [0, 1]]
     """
-    rng = np.random.default_rng([seed, 17])
+    rng = np.random.default_rng([as_seed(seed), 17])
     n = target.n
-    unit = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    unit = np.arange(n) if groups is None else named(groups, n, "groups", "value")[0]
     units = int(unit.max()) + 1
     if units < 2:
         raise InputError("All items to fit on are one group, so that no penalty can be chosen among them.")

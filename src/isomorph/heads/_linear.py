@@ -77,6 +77,13 @@ class Linear:
         penalty: The penalty that was chosen.
         weights: The weight of each space.
         unseen: Predictions for the rows fitted on (n, k), each by a fit that did not see it.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 60, 3))
+        >>> target = Target("numbers", x[:, :1], ("first",))
+        >>> found = fit_linear({"x": x, "y": y}, target, folds=np.arange(60) % 3)
+        >>> found.kind, found.weights, found.unseen.shape
+        ('numbers', {'x': 1.0, 'y': 0.0}, (60, 1))
     """
 
     coef: Mapping[str, Matrix]
@@ -135,6 +142,13 @@ def fit_linear(
 
     Raises:
         InputError: if a space does not vary.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 60, 3))
+        >>> target = Target("numbers", x[:, :1], ("first",))
+        >>> found = fit_linear({"x": x, "y": y}, target, folds=np.arange(60) % 3)
+        >>> bool(np.abs(found.predict({"x": x, "y": y}) - x[:, :1]).max() < 1e-4)
+        True
     """
     scaling, rows = {}, {}
     for name, given in spaces.items():
@@ -181,6 +195,12 @@ def reading_error(rows: Matrix, target: Target, name: str) -> float:
 
     Raises:
         InputError: if the rows do not vary.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 3))
+        >>> target = Target("numbers", x[:, :1], ("first",))
+        >>> reading_error(x, target, "x") < 1e-6 < reading_error(noise, target, "noise")
+        True
     """
     return float(loo_errors(eigenbasis([Scaled.of(rows, name)[1]])[0], target.outcomes, RIDGE)[0].min())
 
@@ -292,7 +312,12 @@ def _logistic(
 
 
 def log_loss(predicted: Matrix, outcomes: Matrix, kind: str) -> Matrix:
-    """Log loss of each item (n,), in nats; of several labels their sum."""
+    """Log loss of each item (n,), in nats; of several labels their sum.
+
+    Example:
+        >>> log_loss(np.array([[0.5, 0.5], [1.0, 0.0]]), np.eye(2)[[0, 0]], "classes").round(3).tolist()
+        [0.693, -0.0]
+    """
     p = np.clip(predicted, 1e-12, 1.0)
     loss = -np.sum(outcomes * np.log(p), axis=1)
     if kind == "labels":

@@ -39,17 +39,17 @@ class Gated(Trained):
     Example:
         >>> import numpy as np
         >>> import isomorph as iso
-        >>> x, y = np.random.default_rng(0).normal(size=(2, 400, 4))
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 800, 4))
         >>> target = np.where(x[:, 1] > 0, x[:, 0] > 0, y[:, 0] > 0).astype(int)  # x tells which space is right
         >>> for name in ("late", "gated"):
-        ...     head = iso.make_head(name).fit({"x": x[:300], "y": y[:300]}, target[:300])
-        ...     right = head.predict({"x": x[300:], "y": y[300:]}).argmax(axis=1) == target[300:]
+        ...     head = iso.make_head(name).fit({"x": x[:600], "y": y[:600]}, target[:600])
+        ...     right = head.predict({"x": x[600:], "y": y[600:]}).argmax(axis=1) == target[600:]
         ...     print(name, bool(right.mean() > 0.85))
         late False
         gated True
-        >>> weights = head.weights({"x": x[300:], "y": y[300:]})  # of each item and space
-        >>> weights.shape, bool(weights[x[300:, 1] > 0, 0].mean() > weights[x[300:, 1] < 0, 0].mean() + 0.5)
-        ((100, 2), True)
+        >>> weights = head.weights({"x": x[600:], "y": y[600:]})  # of each item and space
+        >>> weights.shape, bool(weights[x[600:, 1] > 0, 0].mean() > weights[x[600:, 1] < 0, 0].mean() + 0.5)
+        ((200, 2), True)
     """
 
     name: ClassVar[str] = "gated"

@@ -37,7 +37,8 @@ target = "label"                # a label set, several of them, "group", or an e
 heads = ["concat", "late", "shared"]
 ```
 
-`diagnose = true` at the top also looks for failure signatures in every pair that is scanned.
+`diagnose = true` at the top also looks for failure signatures in every pair that is scanned, by its scan, its first
+stitch and the first fusion of both its encoders.
 """
 
 from __future__ import annotations

@@ -134,7 +134,11 @@ def plan(study: Study) -> list[Step]:
     others: list[MatchEntry | NetworksEntry | FusionEntry] = [*study.matches, *study.networks, *study.fusions]
     for other in others:
         done = current and (study.output / other.file).exists()
-        steps.append(Step(other.file.removesuffix(".json"), "done if unchanged" if done else "to do", "", None))
+        label, size = other.file.removesuffix(".json"), ""
+        if isinstance(other, FusionEntry):
+            heads = ", ".join(h.spec for h in other.settings.heads)
+            label, size = f"fuse {other.name}", f"{heads}; {other.settings.repeats} splits by {other.settings.by}"
+        steps.append(Step(label, "done if unchanged" if done else "to do", size, None))
     if study.diagnose is not None:
         steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
     steps.append(Step("report", "to do", str(study.page)))
@@ -188,12 +192,14 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     work = _Work(study, items, features, force, say)
     scans = tuple(work.scan(entry) for entry in study.scans)
     stitches = tuple(work.stitch(entry) for entry in study.stitches)
+    fusions = tuple(work.fuse(entry) for entry in study.fusions)
     diagnoses = tuple(
-        work.diagnose(e, s, stitches) for e, s in zip(study.scans, scans, strict=True) if study.diagnose is not None
+        work.diagnose(e, s, stitches, fusions)
+        for e, s in zip(study.scans, scans, strict=True)
+        if study.diagnose is not None
     )
     matches = tuple(work.match(entry) for entry in study.matches)
     networks = tuple(work.networks(entry) for entry in study.networks)
-    fusions = tuple(work.fuse(entry) for entry in study.fusions)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
     results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
@@ -248,17 +254,29 @@ class _Work:
 
         return self._kept(Stitch, entry.file, self._facts(entry), label, make)
 
-    def diagnose(self, entry: ScanEntry, found: Scan, stitches: Sequence[Stitch]) -> Diagnosis:
+    def diagnose(
+        self, entry: ScanEntry, found: Scan, stitches: Sequence[Stitch], fusions: Sequence[Fusion]
+    ) -> Diagnosis:
+        """Signatures of one pair, by its scan, its first stitch and the first fusion of both its encoders."""
         settings = self.study.diagnose
         assert settings is not None  # asked for
         x, y, _ = self._sides(entry)
         wanted = [s for e, s in zip(self.study.stitches, stitches, strict=True) if (e.x, e.y) == (entry.x, entry.y)]
         used = next((s for s in wanted), None)
+        joined = (
+            f for e, f in zip(self.study.fusions, fusions, strict=True) if {entry.x, entry.y} <= set(e.spaces.values())
+        )
+        fused = next(joined, None)
         facts = [found.to_json(), "" if used is None else used.to_json(), settings.facts()]
+        facts += [] if fused is None else [fused.to_json()]
         label = f"{entry.x} × {entry.y}: failure signatures"
         file = entry.file.replace("scan", "diagnosis", 1)
         return self._kept(
-            Diagnosis, file, facts, label, lambda: diagnose(x, y, scan=found, stitch=used, **_given(settings))
+            Diagnosis,
+            file,
+            facts,
+            label,
+            lambda: diagnose(x, y, scan=found, stitch=used, fusion=fused, **_given(settings)),
         )
 
     def match(self, entry: MatchEntry) -> BlindMatch:
