@@ -651,7 +651,8 @@ def document(results: list[Cell], arguments: str) -> str:
 def beside() -> str:
     """The sections of the page that other studies wrote (few_items, signatures, gain)."""
     text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    parts = re.findall(r"^## (?:Few items|Failure signatures|Gain of fusion)\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
+    names = "Few items|Failure signatures|Gain of fusion"
+    parts = re.findall(rf"^## (?:{names})\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
     return "".join(parts)
 
 

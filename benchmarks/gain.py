@@ -74,7 +74,7 @@ def page(table: dict[str, dict[str, float]], trials: int, n: int) -> str:
     high = stats.binom.ppf(0.995, trials, LEVEL) / trials
     lines = [
         BEGIN,
-        f"Share of {trials} data sets of {n} items in which the gain of a head over the best single space has p ≤ 0.05, "
+        f"Share of {trials} data sets of {n} items in which a head's gain over the best single space has p ≤ 0.05, "
         "where there is no gain, by `python benchmarks/gain.py --write`: classes or numbers that neither space tells "
         "(expected gain 0), one telling space beside noise, and a space beside its rotation (a head can only lose). "
         f"The 99 % binomial band of 0.05 ends at {high:.3f}; what is above it is bold.",

@@ -295,13 +295,17 @@ def _fused(x: np.ndarray, y: np.ndarray, target: np.ndarray, heads: list[Any], r
 
 def one_sided(s: Size, rng: Rng) -> Data:
     """A head that reads one of two spaces which both tell of the target, alone or beside another head; or a map of \
-spaces of 32 features or more that share one loud direction."""
+spaces that share one loud direction (32 features or more) or one event of 5 to 15 % of the items (8 or 32)."""
     if rng.random() < 0.5:
         others = [["concat"], ["late"], []][int(rng.integers(3))]
         return _fused(*_halves(s, rng), [FirstOnly(), *others], rng)
-    s = dataclasses.replace(s, n=max(s.n, 200), d=max(s.d, 32))
-    loud = np.sqrt(s.d) * rng.uniform(1, 3) * rng.standard_normal((s.n, 1))
-    x, y = (np.hstack([loud, rng.standard_normal((s.n, s.d))]) @ turn(s.d + 1, rng) for _ in range(2))
+    n = max(s.n, 200)
+    if rng.random() < 0.5:
+        d, shared = max(s.d, 32), np.sqrt(max(s.d, 32)) * rng.uniform(1, 3) * rng.standard_normal((n, 1))
+    else:
+        d, share = min(s.d, 32), rng.uniform(0.05, 0.15)
+        shared = np.sqrt(d) * rng.uniform(0.8, 1.2) / share * (rng.random((n, 1)) < share)
+    x, y = (np.hstack([shared, rng.standard_normal((n, d))]) @ turn(d + 1, rng) for _ in range(2))
     return {"x": x, "y": y}
 
 

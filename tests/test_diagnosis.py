@@ -358,6 +358,7 @@ def test_a_cut_of_two_blocks_is_exact_and_survives_constant_features():
         ({}, "Nothing to diagnose"),
         ({"y": np.eye(4)}, "y was given without x"),
         ({"x": np.eye(4), "scan": 3}, "scan is a int"),
+        ({"fusion": "fusion.json"}, "fusion is a str; a Fusion is needed"),
         ({"x": np.eye(4), "labels": [1]}, "labels has 1 labels for 4 items"),
         ({"x": np.eye(4), "x_baselines": {"u": np.eye(4)}}, "give both x and y"),
         ({"x": np.eye(4), "y": np.eye(5)}, "row i of both"),

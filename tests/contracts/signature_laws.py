@@ -15,6 +15,7 @@ import pytest
 
 from isomorph.diagnosis import Signature, diagnose
 from isomorph.errors import InputError
+from isomorph.fusion import fuse
 from isomorph.results import Diagnosis, Finding, load_result
 from isomorph.scanning import scan
 from isomorph.stitching import stitch
@@ -40,7 +41,7 @@ def healthy() -> Data:
 
 
 def with_results(data: Data) -> list[Data]:
-    """What to diagnose: the features alone, and the scan and the stitch of them."""
+    """What to diagnose: the features alone, the scan and the stitch of them, and the features beside the stitch."""
     if "y" not in data:
         return [data]
     pair = {k: data[k] for k in ("x", "y", "x_baselines", "y_baselines") if k in data}
@@ -48,12 +49,14 @@ def with_results(data: Data) -> list[Data]:
     stitched = stitch(
         **pair, maps="ridge", labels=data.get("labels"), repeats=3, permutations=99, draws=100, curves=False
     )
-    return [data, {"scan": scanned, "stitch": stitched}]
+    return [data, {"scan": scanned, "stitch": stitched}, {**data, "stitch": stitched}]
 
 
 @functools.cache
 def healthy_cases() -> list[Data]:
-    return with_results(healthy())
+    data = healthy()
+    fused = fuse({"x": data["x"], "y": data["y"]}, data["labels"], heads=["concat", "late"], repeats=3, controls=False)
+    return [*with_results(data), {"fusion": fused}]
 
 
 @functools.cache

@@ -182,15 +182,13 @@ class ModalityCollapse(Signature):
             "thresholds": f"effective share {self.spread:g}, among themselves {self.own:g} times, prior {self.prior:g}",
         }
         first = f"{found.effective * len(distinct):.1f} of {len(distinct)} candidates come first, effectively"
-        if few:
-            words = f"The queries all find the same few: {first}."
-        elif prior:
-            words = (
+        told = [f"The queries all find the same few: {first}."] if few else []
+        if prior:
+            told.append(
                 f"Candidates are ranked alike whatever the query: {100 * found.prior:.0f} % of what sets them apart is "
                 f"the candidate's own ({100 * true.prior:.0f} % among true rows)."
             )
-        else:
-            words = f"The queries find candidates of their own: {first}."
+        words = " ".join(told) or f"The queries find candidates of their own: {first}."
         return self.finding(where, few or prior, evidence, words)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .._core.checks import as_count, is_finite
 from ..design import Codes
@@ -83,7 +84,8 @@ class Trained(Head):
         shapes = [tuple(rows.shape[1:]) for rows in given]
         self.shapes_ = dict(zip(spaces, shapes, strict=True))
         starts = torch.tensor(start)
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        # one thread: products of small matrices gain nothing from more, and their bits do not hang on how many there are
+        with threadpool_limits(1), torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.random.default_generator.manual_seed(int(np.random.default_rng([seed, 23]).integers(1 << 62)))
             count = int(folds.max()) + 1
             runs = [self._run(torch, shapes, starts, given, outcomes, folds != f) for f in range(count)]
