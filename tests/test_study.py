@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from isomorph.diagnosis import diagnose
 from isomorph.encoders import Encoder
 from isomorph.errors import InputError
 from isomorph.study import _run as study_module
@@ -335,6 +336,16 @@ heads = ["concat"]
 repeats = 2
 draws = 100
 """
+
+
+def test_a_diagnosis_of_a_study_looks_at_the_first_fusion_of_the_pair(folder):
+    extra = "[encoders.c]\nmodel = 'letters-c'"
+    text = write(folder, items=labelled(folder), encoder=extra).read_text() + FUSION
+    (folder / "study.toml").write_text(text + "[diagnose]\nsignatures = ['modality_collapse']\n")
+    outcome = run(load_study(folder / "study.toml"), say=lambda text: None)
+    alone = diagnose(fusion=outcome.fusions[0], signatures=["modality_collapse"])
+    assert outcome.diagnoses[0].findings[0].to_json() == alone.findings[0].to_json()
+    assert alone.findings[0].where == "concat, letters + others for label"
 
 
 def test_fusions_of_a_study_are_made_once(folder, monkeypatch):

@@ -141,6 +141,34 @@ def test_an_unsure_cost_is_no_proof_that_a_space_is_ignored():
     assert not diagnose(fusion=unsure)[NAME][0].present
 
 
+def test_a_redundant_space_of_numbers_is_told_by_a_head_that_uses_it():
+    x, noise, _ = halves(5)
+    found = looked({"x": x, "noisy": x + 0.7 * noise}, x[:, 0], [FirstOnly(), "late"])
+    assert [f.present for f in found.findings] == [False, False]
+    assert "rightly: heads that use noisy score no more" in found.findings[0].summary
+
+
+def test_a_head_that_follows_no_space_where_they_disagree_has_not_collapsed():
+    x, y, target = halves(12)
+    fused = fuse({"x": x, "y": y}, of_classes(target), heads=[FirstOnly(), "concat"], **QUICK)
+    head = fused["first_only"]
+    free = dataclasses.replace(head, dominance=dataclasses.replace(head.dominance, low=0.4))
+    assert diagnose(fusion=fused)[NAME][0].present
+    found = diagnose(fusion=dataclasses.replace(fused, heads={**fused.heads, head.head: free}))[NAME][0]
+    assert not found.present
+    assert "it follows no other space" in found.summary
+
+
+def test_of_rows_to_be_found_another_head_has_to_show_that_the_space_adds_something():
+    x, y, _ = halves(13)
+    rows, given = np.hstack([x, y]), {"target_kind": "rows", **QUICK}
+    both = diagnose(fusion=fuse({"x": x, "y": y}, rows, heads=[FirstOnly(), "concat"], **given), signatures=[NAME])
+    assert [f.present for f in both.findings] == [True, False]
+    alone = diagnose(fusion=fuse({"x": x, "y": y}, rows, heads=[FirstOnly()], **given), signatures=[NAME])
+    assert not alone.present
+    assert "no other head shows that y adds anything" in alone.findings[0].summary
+
+
 def pair(shared, d, seed):
     rng = np.random.default_rng(seed)
     return [np.hstack([shared, rng.normal(size=(len(shared), d))]) for rng in (rng, rng)]

@@ -241,10 +241,10 @@ class Spread:
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 8))
-        >>> Spread.of(x, x, None).effective
+        >>> round(Spread.of(x, x, None).effective, 3)
         1.0
         >>> blind = Spread.of(np.ones((50, 8)), x, None)  # all queries are the same
-        >>> blind.effective, blind.hub, round(blind.prior, 3)
+        >>> round(blind.effective, 3), blind.hub, round(blind.prior, 3)
         (0.02, 1.0, 1.0)
     """
 

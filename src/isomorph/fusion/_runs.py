@@ -181,9 +181,9 @@ def run_splits(work: Work, splits: Sequence[Split], advance: Callable[[int], obj
 
     work = dataclasses.replace(work, advance=told)
     workers = 1 if any(head.trained for head in work.heads) else min(len(splits), os.cpu_count() or 1)
-    if workers == 1:
-        return [run_split(work, split, r) for r, split in enumerate(splits)]
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        if workers == 1:
+            return [run_split(work, split, r) for r, split in enumerate(splits)]
         jobs = [
             pool.submit(contextvars.copy_context().run, run_split, work, split, r) for r, split in enumerate(splits)
         ]

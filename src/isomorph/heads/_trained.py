@@ -84,7 +84,7 @@ class Trained(Head):
         shapes = [tuple(rows.shape[1:]) for rows in given]
         self.shapes_ = dict(zip(spaces, shapes, strict=True))
         starts = torch.tensor(start)
-        # one thread: products of small matrices gain nothing from more, and their bits do not hang on how many there are
+        # one thread: small matrices gain nothing from more, and the bits do not hang on how many there are
         with threadpool_limits(1), torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.random.default_generator.manual_seed(int(np.random.default_rng([seed, 23]).integers(1 << 62)))
             count = int(folds.max()) + 1

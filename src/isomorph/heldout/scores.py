@@ -45,7 +45,6 @@ class ItemScore:
             return float(np.median(self.numerator))
         return self.offset + self.sign * float(self.numerator.sum() / self.denominator.sum())
 
-
     def drawn(self, weights: Matrix) -> Matrix:
         """The score of samples of the items, as often as `weights` (draws, n_test) says each is in one, (draws,)."""
         if self.median:
