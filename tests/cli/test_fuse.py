@@ -13,7 +13,7 @@ N = 90
 
 
 def run(*args):
-    return CliRunner().invoke(app, ["--quiet", "fuse", *map(str, args)])
+    return CliRunner(env={"ISOMORPH_PROGRESS": "0"}).invoke(app, ["fuse", *map(str, args)])
 
 
 @pytest.fixture(scope="module")

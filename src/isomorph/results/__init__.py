@@ -7,14 +7,13 @@ from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Te
 from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
-from ._fusion import (
+from ._fusion import BestHead, Fusion
+from ._head_scores import (
     BEYOND,
     FUSION_DESCENDING,
-    BestHead,
     Calibration,
     Conflict,
     Dominance,
-    Fusion,
     Gain,
     HeadScores,
     Interaction,
