@@ -263,6 +263,18 @@ def test_spaces_without_a_common_item_are_refused():
         fuse({"x": x, "y": x.set_axis(list("efgh"))}, np.arange(4) % 2, **QUICK)
 
 
+def test_items_that_are_not_in_every_space_are_counted_aloud():
+    pd = pytest.importorskip("pandas")
+    x, y = (
+        pd.DataFrame(np.random.default_rng(k).normal(size=(60, 3)), index=[f"i{j}" for j in range(60)]) for k in (0, 1)
+    )
+    classes = pd.Series((x[0] > 0).astype(int))
+    found = fuse({"x": x, "y": y[:-5]}, classes, heads=["late"], **QUICK)
+    assert found.n == 55
+    assert "5 of the 60 items of x are not in every space by id, and were left out." in found.notes
+    assert "5 of the 60 items" in repr(found)
+
+
 def test_heads_are_used_alone_too():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 80, 3))

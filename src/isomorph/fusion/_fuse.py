@@ -126,7 +126,7 @@ def fuse(
     check_name(target_name, "target_name")
     for argument, beside in (("baselines", baselines), ("seconds", seconds)):
         check_type(beside, argument, Mapping, "a mapping from space to features")
-    sides = _sides(spaces, names)
+    sides, left_out = _sides(spaces, names)
     first = next(iter(sides.values()))
     ids = next((s.ids for s in sides.values() if s.ids is not None), None)
     goal, called = read_target(target, target_kind, items, ids, first.n)
@@ -169,6 +169,7 @@ def fuse(
     return dataclasses.replace(
         result,
         target=target_name or called,
+        notes=(*left_out, *result.notes),
         by=by,
         test_fraction=float(test_fraction),
         models={name: side.name for name, side in sides.items()},
@@ -213,8 +214,8 @@ def _assembled(
     )
 
 
-def _sides(spaces: Any, names: Mapping[str, str] | None) -> dict[str, Side]:
-    """The spaces with the same items in the same order.
+def _sides(spaces: Any, names: Mapping[str, str] | None) -> tuple[dict[str, Side], list[str]]:
+    """The spaces with the same items in the same order, and how many items of each were left out.
 
     Raises:
         InputError: if they are no mapping of two to six spaces, or have no item in common.
@@ -233,7 +234,9 @@ def _sides(spaces: Any, names: Mapping[str, str] | None) -> dict[str, Side]:
     for side in sides.values():
         common = side if common is None else joined(common, side)[0]
     assert common is not None
-    return {name: joined(common, side)[1] for name, side in sides.items()}
+    lost = [f"{s.n - common.n} of the {s.n} items of {name}" for name, s in sides.items() if s.n > common.n]
+    notes = [f"{' and '.join(lost)} are not in every space by id, and were left out."] if lost else []
+    return {name: joined(common, side)[1] for name, side in sides.items()}, notes
 
 
 def _beside(sides: Mapping[str, Side], name: str, given: Any, argument: str) -> Side:

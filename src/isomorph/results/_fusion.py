@@ -225,4 +225,5 @@ class Fusion(Result, Mapping[str, HeadScores]):
         chance = next(iter(self.singles.values())).score.chance
         lines.append(f"  chance {chance:.3f}; best head {best.head}: p {format_p(best.p_value)} of no gain")
         lines += [f"  {name}: {found!r}" for name, found in self.interactions.items()]
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
