@@ -38,7 +38,8 @@ def run_study(study: Any, *, force: bool) -> None:
     print(f"\n{LEGEND}")
     if sum(map(len, outcome.scans)) > 1:
         _show_discoveries(outcome.scans)
-    for result in (*outcome.stitches, *outcome.diagnoses):
+    results = (*outcome.stitches, *outcome.matches, *outcome.networks, *outcome.fusions, *outcome.diagnoses)
+    for result in results:
         print(f"\n{result}")
     print(f"\nThe page: {outcome.page}")
 
