@@ -12,7 +12,7 @@ from ..design import Codes
 from ..errors import InputError
 from ..maps import make_map
 from ._base import Head, Matrix, Spaces, Views, averaged
-from ._linear import Scaled, fit_linear
+from ._linear import Scaled, eigenbasis, fit_linear
 from ._target import Target
 
 GENERALIZED = "gcca"
@@ -74,15 +74,16 @@ class Shared(Head):
         scaling, sides = {}, {}
         for name, rows in spaces.items():
             scaling[name], scaled = Scaled.of(rows, name)
-            u, s, vt = linalg.svd(scaled, full_matrices=False)
-            sides[name] = (u, s, vt, s**2 / (s**2 + self.regularization * len(rows)))
+            basis, axes = eigenbasis([scaled])
+            s = np.sqrt(np.einsum("ij,ij->j", basis, basis))
+            sides[name] = (basis / s, s, axes, s**2 / (s**2 + self.regularization * len(rows)))
         n = len(rows)
-        stacked = np.hstack([u * np.sqrt(shrunk) for u, _, _, shrunk in sides.values()])
         kept = min(self.dims, max(1, n // 2), *(u.shape[1] for u, *_ in sides.values()))
-        common = linalg.svd(stacked, full_matrices=False)[0][:, :kept] * np.sqrt(n)
+        agreed = sum((u * shrunk) @ u.T for u, _, _, shrunk in sides.values())
+        common = linalg.eigh(agreed, subset_by_index=(n - kept, n - 1))[1][:, ::-1] * np.sqrt(n)
         back = {}
-        for name, (u, s, vt, shrunk) in sides.items():
-            back[name] = (vt.T * (shrunk / np.where(s > 0, s, 1.0))) @ (u.T @ common)
+        for name, (u, s, axes, shrunk) in sides.items():
+            back[name] = (axes * (shrunk / s)) @ (u.T @ common)
         return scaling, back
 
     def _embedded(self, name: str, rows: Matrix) -> Matrix:
