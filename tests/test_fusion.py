@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from isomorph.datasets import PairedItems
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.fusion import fuse
 from isomorph.heads import REGISTRY, Target, make_head
@@ -224,9 +225,62 @@ def test_groups_are_not_parted_and_items_are_joined_by_id():
     assert straight["late"].score.value > 0.8
 
 
+def test_layers_are_chosen_together_where_each_alone_tells_the_wrong_one():
+    rng = np.random.default_rng(5)
+    f, g, h = rng.normal(size=(3, 240, 2))
+    number = f[:, 0] + g[:, 0]
+    noisy = f + 0.7 * h  # tells less than f, and a copy of f tells nothing beside f
+    spaces = {"x": {"f": f, "noise": h}, "y": {"copy": np.c_[f[:, 0], h[:, 0]], "g": 1.4 * g + 1.1 * noisy[:, ::-1]}}
+    alone = fuse(spaces, number, heads=["concat"], controls=False, **QUICK)
+    together = fuse(spaces, number, heads=["concat"], controls=False, layers="together", **QUICK)
+    assert alone.layers == {"x": ("f",) * 3, "y": ("copy",) * 3}
+    assert together.layers == {"x": ("f",) * 3, "y": ("g",) * 3}
+    assert together["concat"].score.value > alone["concat"].score.value + 0.1
+    assert together.singles["y"].layers == ("copy",) * 3  # alone a space is read where it tells most
+    assert alone.layer_pairs is None
+    pairs = together.layer_pairs
+    assert (pairs["x"], pairs["y_layers"], pairs["explained"].shape) == ("x", ("copy", "g"), (2, 2))
+    assert pairs["explained"].argmax() == 1
+
+
+def test_three_spaces_choose_their_layers_one_after_the_other():
+    rng = np.random.default_rng(6)
+    f, g, h, noise = rng.normal(size=(4, 240, 2))
+    spaces = {name: {"noise": noise, "told": part} for name, part in (("x", f), ("y", g), ("z", h))}
+    found = fuse(spaces, (f + g + h)[:, 0], heads=["concat"], controls=False, layers="together", **QUICK)
+    assert found.layers == dict.fromkeys("xyz", ("told",) * 3)
+    assert found.layer_pairs is None
+
+
+def test_classes_of_one_item_are_left_out_or_joined():
+    rng = np.random.default_rng(7)
+    classes = np.array(["a", "b"] * 30 + ["rare", "rarer", "rarest"])
+    x, y = rng.normal(size=(2, 63, 3))
+    x[:, 0] += 3 * (classes == "a")
+    ids = [f"i{i}" for i in range(63)]
+    items = PairedItems("my items", ids, labels={"kind": list(classes)}, views={"v": ids}, groups=None)
+    given = {"items": items, "heads": ["concat"], "controls": False, **QUICK}
+    out = fuse({"x": x, "y": y}, "kind", rare="leave out", **given)
+    assert (out.n, out.names) == (60, ("a", "b"))
+    assert "3 items are alone in their class of kind and were left out." in out.notes
+    joined = fuse({"x": x, "y": y}, "kind", rare="join", **given)
+    assert (joined.n, joined.names) == (63, ("a", "b", "other"))
+    assert any("together they are the class 'other'" in note for note in joined.notes)
+    with pytest.raises(InputError, match="rare='leave out'"):
+        fuse({"x": x, "y": y}, "kind", **given)
+
+
+def test_a_single_rare_class_cannot_be_joined():
+    x, y = np.random.default_rng(0).normal(size=(2, 31, 3))
+    with pytest.raises(InputError, match="single item"):
+        fuse({"x": x, "y": y}, [*(np.arange(30) % 2), 2], rare="join", **QUICK)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"layers": "best"}, "layers='best'"),
+        ({"rare": "drop"}, "rare='drop'"),
         ({"spaces": {"x": np.ones((30, 2)) * np.arange(30)[:, None]}}, "between 2 and 6"),
         ({"spaces": 5}, "features by name"),
         ({"target": np.arange(30) // 29}, "single item"),

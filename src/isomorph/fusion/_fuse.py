@@ -20,7 +20,7 @@ from ..errors import InputError, quoted
 from ..heads import Head, Target
 from ..heldout.bootstrap import Bootstrap
 from ..heldout.holdout import splits_of
-from ..results import CONTROL, Condition, Fusion
+from ..results import CONTROL, Condition, Fusion, LayerPairs
 from ._result import conflicts, head_scores, interactions, single_scores, usual
 from ._runs import Found, Work, control_names, run_splits
 from ._scores import DECIDES, NAMES
@@ -48,6 +48,8 @@ def fuse(
     baselines: Mapping[str, Any] | None = None,
     seconds: Mapping[str, Any] | None = None,
     controls: bool = True,
+    layers: str = "alone",
+    rare: str = "refuse",
     names: Mapping[str, str] | None = None,
     seed: int = 0,
     alpha: float = 0.05,
@@ -80,6 +82,11 @@ def fuse(
         baselines: Space -> features of the untrained twin of its encoder.
         seconds: Space -> features of a second model of the same modality: two of one kind are ensembling, not fusion.
         controls: Whether controls are fitted.
+        layers: Which of several layers of a space heads read: ``"alone"``, the one that tells most of the target by
+            itself, or ``"together"``, those that tell most together; of two spaces all pairs of layers are tried. A
+            single space is always read at the layer that tells most by itself.
+        rare: What becomes of classes of a single item, which cannot be both fitted on and held out: ``"refuse"``,
+            ``"leave out"`` their items, or ``"join"`` them into one class.
         names: Space -> what its model is called.
         seed: Seed of splits, controls, training and bootstrap.
         alpha: Intervals over splits and held-out items cover 1 - alpha.
@@ -121,6 +128,8 @@ def fuse(
         alpha=alpha,
         draws=draws,
         controls=controls,
+        layers=layers,
+        rare=rare,
         memory=memory,
     )
     check_name(target_name, "target_name")
@@ -129,14 +138,14 @@ def fuse(
     sides, left_out = _sides(spaces, names)
     first = next(iter(sides.values()))
     ids = next((s.ids for s in sides.values() if s.ids is not None), None)
-    goal, called = read_target(target, target_kind, items, ids, first.n)
+    goal, rows, called, told = read_target(target, target_kind, items, ids, first.n, rare)
     decided_by = settings.score or DECIDES[goal.kind]
     check_choice(decided_by, "score", NAMES[goal.kind])
-    group = _groups(items, groups, ids, first.n)
-    label = _labels(items, goal, by, ids, first.n)
-    shown = ids or tuple(map(str, range(first.n)))
+    group = _taken(_groups(items, groups, ids, first.n), rows)
+    label = _labels(items, goal, by, ids, first.n, rows)
+    shown = tuple(str((ids or range(first.n))[i]) for i in rows)
     splits, _ = splits_of(
-        first.n,
+        goal.n,
         by=by,
         labels=label,
         groups=group,
@@ -150,26 +159,27 @@ def fuse(
     others = {name: _beside(sides, name, f, "seconds") for name, f in (seconds or {}).items()}
     with limited(memory):
         work = Work(
-            {name: _arrays(side) for name, side in sides.items()},
+            {name: _arrays(side, rows) for name, side in sides.items()},
             goal,
             settings.heads,
-            {name: _arrays(side) for name, side in twins.items()},
-            {name: _arrays(side) for name, side in others.items()},
+            {name: _arrays(side, rows) for name, side in twins.items()},
+            {name: _arrays(side, rows) for name, side in others.items()},
             group,
             decided_by,
             settings.controls,
+            settings.layers == "together",
             settings.seed,
         )
         with progress(len(splits) * work.fits, f"fuse {' + '.join(sides)}", unit="fits", show=show) as advance:
             found = run_splits(work, splits, advance)
-        bootstrap = Bootstrap(splits, group, first.n, draws, 1 - alpha, settings.seed)
+        bootstrap = Bootstrap(splits, group, goal.n, draws, 1 - alpha, settings.seed)
         result = _assembled(work, found, splits, bootstrap, shown)
     given = {name: dict(side.facts) for name, side in sides.items()}
     models = {"baselines": {n: s.name for n, s in twins.items()}, "seconds": {n: s.name for n, s in others.items()}}
     return dataclasses.replace(
         result,
         target=target_name or called,
-        notes=(*left_out, *result.notes),
+        notes=(*left_out, *told, *result.notes),
         by=by,
         test_fraction=float(test_fraction),
         models={name: side.name for name, side in sides.items()},
@@ -209,9 +219,20 @@ def _assembled(
         seed=work.seed,
         level=bootstrap.level,
         interactions={} if linear else interactions(found, work.heads, bootstrap),
+        layers={name: tuple(f.layers[name] for f in found) for name in work.spaces},
+        layer_pairs=_layer_pairs(work, found),
         conflicts=conflicts(found[0], work.heads, ids, [int(i) for i in splits[0].test]),
         notes=tuple(dict.fromkeys(note for f in found for note in f.notes)),
     )
+
+
+def _layer_pairs(work: Work, found: Sequence[Found]) -> LayerPairs | None:
+    """What every pair of layers of two spaces explains of items left out, where that was asked for."""
+    each = [f.explained for f in found if f.explained is not None]
+    if not each:
+        return None
+    (x, xs), (y, ys) = work.spaces.items()
+    return {"x": x, "y": y, "x_layers": tuple(xs), "y_layers": tuple(ys), "explained": np.mean(each, axis=0)}
 
 
 def _sides(spaces: Any, names: Mapping[str, str] | None) -> tuple[dict[str, Side], list[str]]:
@@ -254,8 +275,14 @@ def _beside(sides: Mapping[str, Side], name: str, given: Any, argument: str) -> 
     return found
 
 
-def _arrays(side: Side) -> dict[str, Matrix]:
-    return {layer: np.asarray(to_numpy(side.features(layer)), dtype=np.float64) for layer in side.layers}
+def _arrays(side: Side, rows: Codes) -> dict[str, Matrix]:
+    found = {layer: np.asarray(to_numpy(side.features(layer)), dtype=np.float64) for layer in side.layers}
+    return found if len(rows) == side.n else {layer: array[rows] for layer, array in found.items()}
+
+
+def _taken(codes: Codes | None, rows: Codes) -> Codes | None:
+    """The codes of some of the items, numbered anew."""
+    return None if codes is None else np.unique(codes[rows], return_inverse=True)[1]
 
 
 def _groups(items: PairedItems | None, groups: Any, ids: Sequence[str] | None, n: int) -> Codes | None:
@@ -265,7 +292,9 @@ def _groups(items: PairedItems | None, groups: Any, ids: Sequence[str] | None, n
     return None if labels is None else coded(labels, n, "groups", "text")
 
 
-def _labels(items: PairedItems | None, target: Target, by: str, ids: Sequence[str] | None, n: int) -> Codes | None:
+def _labels(
+    items: PairedItems | None, target: Target, by: str, ids: Sequence[str] | None, n: int, rows: Codes
+) -> Codes | None:
     """The labels that are held out whole.
 
     Raises:
@@ -276,7 +305,8 @@ def _labels(items: PairedItems | None, target: Target, by: str, ids: Sequence[st
     known = matching(items, ids, n)
     if known is None or not known.labels:
         raise InputError("by='label' holds out whole labels of items=, which have none. Use by='item'.")
-    label = coded(next(iter(known.labels.values())), n, "labels", "text")
+    label = _taken(coded(next(iter(known.labels.values())), n, "labels", "text"), rows)
+    assert label is not None
     if target.kind == "classes" and len(set(zip(label.tolist(), target.values.tolist(), strict=True))) == len(
         set(target.values.tolist())
     ):

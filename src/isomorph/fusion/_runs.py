@@ -15,7 +15,7 @@ import numpy as np
 
 from ..design import Codes, Split, permutations
 from ..errors import InputError
-from ..heads import Head, Linear, Target, fit_linear, folds_of, reading_error
+from ..heads import Head, Linear, Target, chosen_together, fit_linear, folds_of, reading_error
 from ..heldout.scores import ItemScore, Scores
 from ..results import BEYOND, FUSION_DESCENDING
 from ._scores import information, scored
@@ -39,6 +39,7 @@ class Work:
         groups: One group an item, or None.
         decided_by: The score that decides.
         controls: Whether controls are fitted.
+        together: Whether the layers that heads read are chosen together.
         seed: Seed.
         advance: Called with 1 after each fit.
     """
@@ -51,6 +52,7 @@ class Work:
     groups: Codes | None
     decided_by: str
     controls: bool
+    together: bool
     seed: int
     advance: Callable[[int], object] = lambda _: None
 
@@ -99,6 +101,9 @@ class Found:
         heads: Head -> what it gives.
         best: The space that scores most on the training part.
         notes: What could not be done.
+        layers: Space -> the layer that heads read.
+        explained: Where two spaces' layers were chosen together, the share of the target's variance that each pair of
+            them explains of items left out, else None.
     """
 
     truth: Target
@@ -107,6 +112,8 @@ class Found:
     heads: dict[str, Read]
     best: str
     notes: tuple[str, ...]
+    layers: dict[str, str]
+    explained: Matrix | None = None
 
 
 class _Part:
@@ -135,6 +142,12 @@ class _Part:
             self.linears[key] = fit_linear({name: rows[self.split.train]}, self.fitted, folds=self.folds)
         found = self.linears[key]
         return found if name in found.coef else _renamed(found, name)
+
+    def chosen_together(self) -> tuple[dict[str, str], Matrix | None]:
+        """The layers that tell most of the target of the training part together."""
+        train = self.split.train
+        spaces = {n: {k: rows[train] for k, rows in layers.items()} for n, layers in self.work.spaces.items()}
+        return chosen_together(spaces, self.fitted)
 
     def read(self, predicted: Matrix) -> Read:
         spread = None
@@ -201,31 +214,35 @@ def run_split(work: Work, split: Split, repeat: int) -> Found:
         InputError: if a space or the target cannot be fitted.
     """
     part = _Part(work, split, repeat)
-    layers = {name: part.chosen(given, name) for name, given in work.spaces.items()}
-    spaces = {name: work.spaces[name][layer] for name, layer in layers.items()}
+    alone = {name: part.chosen(given, name) for name, given in work.spaces.items()}
     singles = {}
-    for name, rows in spaces.items():
+    for name, layer in alone.items():
+        rows = work.spaces[name][layer]
         linear = part.linear(name, name, rows)
         single = singles[name] = part.read(linear.predict({name: rows[split.test]}))
-        single.layer = layers[name]
+        single.layer = layer
         inner = scored(linear.unseen, part.fitted, part.fitted)[work.decided_by].value
         single.inner = -inner if work.decided_by in FUSION_DESCENDING else inner
         work.advance(1)
-    controls, notes = _controls(part, spaces, layers) if work.controls else ({}, [])
-    heads = {head.spec: _head(part, head, spaces, singles, controls) for head in work.heads}
+    layers, explained = part.chosen_together() if work.together else (alone, None)
+    spaces = {name: work.spaces[name][layer] for name, layer in layers.items()}
+    own = {name: name if layer == alone[name] else f"{name} at {layer}" for name, layer in layers.items()}
+    controls, notes = _controls(part, spaces, layers, own) if work.controls else ({}, [])
+    heads = {head.spec: _head(part, head, spaces, own, singles, controls) for head in work.heads}
     best = max(singles, key=lambda name: singles[name].inner)
     blind = part.read(np.broadcast_to(part.fitted.prior, part.truth.outcomes.shape))
-    return Found(part.truth, blind, singles, heads, best, tuple(notes))
+    return Found(part.truth, blind, singles, heads, best, tuple(notes), layers, explained)
 
 
 def _head(
     part: _Part,
     head: Head,
     spaces: Spaces,
+    own: Mapping[str, str],
     singles: Mapping[str, Read],
     controls: Mapping[str, tuple[Spaces, dict[str, str]]],
 ) -> Read:
-    decides, own = part.work.decided_by, {name: name for name in spaces}
+    decides = part.work.decided_by
     fitted = part.head(head, spaces, own)
     found = part.read(part.held_out(fitted, spaces))
     for label, views in _broken(part, spaces).items():
@@ -282,11 +299,10 @@ def control_names(work: Work) -> list[str]:
 
 
 def _controls(
-    part: _Part, spaces: Spaces, layers: Mapping[str, str]
+    part: _Part, spaces: Spaces, layers: Mapping[str, str], own: Mapping[str, str]
 ) -> tuple[dict[str, tuple[Spaces, dict[str, str]]], list[str]]:
     """Control -> the spaces to fit on, and under which keys their linear models are kept."""
     work, n = part.work, len(next(iter(spaces.values())))
-    own = {name: name for name in spaces}
     found: dict[str, tuple[Spaces, dict[str, str]]] = {}
     notes = []
 
@@ -301,7 +317,7 @@ def _controls(
             notes.append(f"No control {name} permuted: {error}")
         put(f"{name} random", name, np.asarray(part.rng(4, k).standard_normal(rows.shape)))
         again = f"{name} again"
-        found[f"{name} twice"] = ({name: rows, again: rows}, {name: name, again: name})
+        found[f"{name} twice"] = ({name: rows, again: rows}, {name: own[name], again: own[name]})
         if work.target.kind == "classes":
             label = f"{name} permuted {BEYOND}"
             found[label] = ({**spaces, name: rows[_within(part, k)]}, {**own, name: label})
@@ -311,7 +327,7 @@ def _controls(
     for name, given in work.seconds.items():
         label, second = f"{name} + second {name}", f"second {name}"
         rows = given[part.chosen(given, label)]
-        found[label] = ({name: spaces[name], second: rows}, {name: name, second: label})
+        found[label] = ({name: spaces[name], second: rows}, {name: own[name], second: label})
     return found, notes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,16 +12,28 @@ from .._core.arrays import as_features, to_numpy
 from .._core.checks import check_choice
 from .._core.frames import by_index
 from ..datasets import GROUPS, PairedItems, matching, read_labels
-from ..design import as_labels, named
+from ..design import Codes, as_labels, named
 from ..errors import InputError, quoted
 from ..heads import KINDS, Target
 from ..store import Layers
 
+OTHER = "other"
+RARE = ("refuse", "leave out", "join")
+
+
+class Found(NamedTuple):
+    """A target: of which rows it is, what it is called, and what was done about rare classes."""
+
+    target: Target
+    rows: Codes
+    called: str
+    notes: tuple[str, ...] = ()
+
 
 def read_target(
-    given: Any, kind: str | None, items: PairedItems | None, ids: Sequence[str] | None, n: int
-) -> tuple[Target, str]:
-    """The target of n items, and what it is called.
+    given: Any, kind: str | None, items: PairedItems | None, ids: Sequence[str] | None, n: int, rare: str = "refuse"
+) -> Found:
+    """The target of n items.
 
     Args:
         given: The name of a label set of `items`, or several of them; one class, number or collection of labels an
@@ -30,6 +42,7 @@ def read_target(
         items: The items, where names of label sets lead.
         ids: Ids of the items, or None.
         n: Number of items.
+        rare: What becomes of classes of a single item, as in `fuse`.
 
     Raises:
         InputError: if it is no such thing, is not one an item, or nothing can be learned of it.
@@ -45,8 +58,35 @@ def read_target(
     found = given if isinstance(given, Target) else _made(by_index(given, ids, "target"), kind)
     if found.n != n:
         raise InputError(f"target has {found.n} items, the spaces have {n} in common; one each is needed.")
-    _check(found, called, ids)
-    return found, called
+    answer = Found(found, np.arange(n), called)
+    if rare != "refuse" and found.kind == "classes":
+        answer = _without_rare(answer, rare)
+    _check(answer.target, called, ids)
+    return answer
+
+
+def _without_rare(given: Found, rare: str) -> Found:
+    """The target without classes of a single item."""
+    target = given.target
+    counts = np.bincount(target.values, minlength=len(target.names))
+    single = np.flatnonzero(counts == 1)
+    if not single.size or len(single) == target.n:
+        return given
+    kept = np.flatnonzero(counts != 1)
+    names = [target.names[c] for c in kept]
+    place = np.full(len(counts), -1)
+    place[kept] = np.arange(len(kept))
+    values, rows = place[target.values], given.rows
+    if rare == "join":
+        other = OTHER if OTHER not in names else f"{OTHER} ({len(single)} classes)"
+        names.append(other)
+        values = np.where(values < 0, len(kept), values)
+        note = f"{len(single)} classes of {given.called} have a single item; together they are the class {other!r}."
+    else:
+        rows = rows[values >= 0]
+        values = values[values >= 0]
+        note = f"{len(single)} items are alone in their class of {given.called} and were left out."
+    return Found(Target("classes", values, tuple(names)), rows, given.called, (note,))
 
 
 def _are_names(given: Any, items: PairedItems | None) -> bool:
@@ -158,5 +198,6 @@ def _check(target: Target, called: str, ids: Sequence[str] | None) -> None:
     if rare:
         raise InputError(
             f"The class {quoted(rare[0][1])} of {called!r} has a single item, which cannot be both fitted on and held "
-            f"out{f' ({len(rare)} such classes)' if len(rare) > 1 else ''}. Leave these items out, or join classes."
+            f"out{f' ({len(rare)} such classes)' if len(rare) > 1 else ''}. Leave such items out (rare='leave out') or "
+            "make one class of them (rare='join')."
         )

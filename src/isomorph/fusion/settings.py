@@ -12,7 +12,9 @@ from .._core.settings import Settings
 from ..design.splits import BY
 from ..errors import InputError, quoted
 from ..heads import Head, make_head
+from ._targets import RARE
 
+LAYERS = ("alone", "together")
 DEFAULT_HEADS = ("concat", "late", "shared")
 
 
@@ -32,6 +34,10 @@ class FuseSettings(Settings):
         alpha: Intervals over splits and held-out items cover 1 - alpha.
         draws: Bootstrap samples of these.
         controls: Fit every head with a space permuted, random, or given twice as well.
+        layers: Which of several layers of a space heads read: ``"alone"``, the one that tells most of the target by
+            itself, or ``"together"``, those that tell most together, of two spaces among all pairs of layers.
+        rare: What becomes of classes of a single item: ``"refuse"``, ``"leave out"`` their items, or ``"join"`` them
+            into one class.
         memory: Working memory, such as ``"4GB"`` or bytes.
 
     Example:
@@ -51,6 +57,8 @@ class FuseSettings(Settings):
     alpha: float = 0.05
     draws: int = 500
     controls: bool = True
+    layers: str = "alone"
+    rare: str = "refuse"
     memory: str | int | None = None
 
     def __post_init__(self) -> None:
@@ -65,6 +73,8 @@ class FuseSettings(Settings):
             as_count(getattr(self, name), name, least)
         check_choice(self.by, "by", BY)
         check_flag(self.controls, "controls")
+        check_choice(self.layers, "layers", LAYERS)
+        check_choice(self.rare, "rare", RARE)
         if self.memory is not None:
             parse_bytes(self.memory)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._core.registry import Registry
 from ._base import Head, as_target, checked_spaces, folds_of
+from ._layers import chosen_together
 from ._linear import Linear, fit_linear, log_loss, reading_error
 from ._target import KINDS, Target
 
@@ -33,6 +34,7 @@ __all__ = [
     "Target",
     "as_target",
     "checked_spaces",
+    "chosen_together",
     "fit_linear",
     "folds_of",
     "log_loss",

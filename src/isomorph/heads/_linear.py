@@ -31,7 +31,7 @@ FOLDS = 3
 _SOME_ROWS = 256  # on which weights are chosen: the choice of a decade needs no more
 _STEPS = 300
 _ROUGH, _EXACT = 1e-5, 1e-8  # relative change of the loss at which logistic regression ends
-_LEAST = 1e-10  # of the largest eigenvalue: below it is rounding
+LEAST = 1e-10  # of the largest eigenvalue: below it is rounding
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -181,11 +181,11 @@ def eigenbasis(spaces: Sequence[Matrix]) -> tuple[Matrix, Matrix]:
     n, d = wide.shape
     if d <= n:
         values, vectors = linalg.eigh(wide.T @ wide, driver="evd")
-        kept = values > _LEAST * max(values[-1], 0.0)
+        kept = values > LEAST * max(values[-1], 0.0)
         back = vectors[:, kept]
         return wide @ back, back
     values, vectors = linalg.eigh(wide @ wide.T, driver="evd")
-    kept = values > _LEAST * max(values[-1], 0.0)
+    kept = values > LEAST * max(values[-1], 0.0)
     u, s = vectors[:, kept], np.sqrt(values[kept])
     return u * s, (wide.T @ u) / s
 
@@ -218,10 +218,10 @@ def loo_errors(basis: Matrix, outcomes: Matrix, penalties: Sequence[float]) -> t
     centered = outcomes - outcomes.mean(axis=0)
     inner = unit.T @ centered
     errors, best = [], (np.inf, centered, np.zeros_like(inner))
-    for share in penalties:
-        shrunk = squares / (squares + share * total)
+    shares = np.array([squares / (squares + share * total) for share in penalties])
+    leverages = (unit * unit) @ shares.T + 1 / n
+    for shrunk, leverage in zip(shares, leverages.T, strict=True):
         fitted = unit @ (shrunk[:, None] * inner)
-        leverage = np.einsum("ij,j,ij->i", unit, shrunk, unit) + 1 / n
         residuals = (centered - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]
         errors.append(float(np.sum(residuals**2)))
         if errors[-1] < best[0]:
@@ -266,7 +266,7 @@ def chosen_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> dict[str, fl
 def _gram_error(grams: Mapping[str, Matrix], weights: Mapping[str, float], outcomes: Matrix) -> float:
     whole = sum(w * grams[name] for name, w in weights.items() if w > 0)
     values, vectors = linalg.eigh(whole, driver="evd")
-    kept = values > _LEAST * max(values[-1], 0.0)
+    kept = values > LEAST * max(values[-1], 0.0)
     return float(loo_errors(vectors[:, kept] * np.sqrt(values[kept]), outcomes, RIDGE)[0].min())
 
 

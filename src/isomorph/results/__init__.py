@@ -17,6 +17,7 @@ from ._head_scores import (
     Gain,
     HeadScores,
     Interaction,
+    LayerPairs,
     Single,
 )
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
@@ -65,6 +66,7 @@ __all__ = [
     "HeadScores",
     "HeldOut",
     "Interaction",
+    "LayerPairs",
     "MapScores",
     "Margin",
     "Neighborhoods",

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ._base import Result
 from ._conditions import CONTROL, Condition, condition_of
-from ._head_scores import FUSION_DESCENDING, Conflict, Gain, HeadScores, Interaction, Single
+from ._head_scores import FUSION_DESCENDING, Conflict, Gain, HeadScores, Interaction, LayerPairs, Single
 from ._map_scores import Score
 from ._numbers import format_p, listed
 from ._spellings import find_spelled
@@ -67,6 +67,8 @@ class Fusion(Result, Mapping[str, HeadScores]):
         notes: What could not be done, and why.
         dataset: What the items are.
         provenance: How to make it again.
+        layers: Space -> the layer that heads read in each split.
+        layer_pairs: What every pair of layers of two spaces tells (`LayerPairs`), where they were chosen together.
 
     Example:
         >>> import numpy as np
@@ -102,6 +104,8 @@ class Fusion(Result, Mapping[str, HeadScores]):
     notes: tuple[str, ...] = ()
     dataset: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    layers: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    layer_pairs: LayerPairs | None = None
 
     def __getitem__(self, head: str) -> HeadScores:
         if head in self.heads:
