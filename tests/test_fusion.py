@@ -325,7 +325,7 @@ def test_items_that_are_not_in_every_space_are_counted_aloud():
     classes = pd.Series((x[0] > 0).astype(int))
     found = fuse({"x": x, "y": y[:-5]}, classes, heads=["late"], **QUICK)
     assert found.n == 55
-    assert "5 of the 60 items of x are not in every space by id, and were left out." in found.notes
+    assert "5 of the 60 items of x are not there for all by id, and were left out." in found.notes
     assert "5 of the 60 items" in repr(found)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core.progress import show_progress
+    from .atlases import atlas
     from .datasets import Audio, PairedItems, load_dataset
     from .diagnosis import diagnose
     from .encoders import Encoder, load_encoder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .reporting import report
     from .results import (
         Alignment,
+        Atlas,
         BlindMatch,
         Diagnosis,
         Fusion,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
         NetworkStitch,
         Scan,
         Stitch,
+        Threshold,
+        Trend,
         load_result,
     )
     from .scanning import scan
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "_core.progress": ("show_progress",),
+    "atlases": ("atlas",),
     "datasets": ("Audio", "PairedItems", "load_dataset"),
     "diagnosis": ("diagnose",),
     "encoders": ("Encoder", "load_encoder"),
@@ -55,6 +60,7 @@ _HOMES = {
     "reporting": ("report",),
     "results": (
         "Alignment",
+        "Atlas",
         "BlindMatch",
         "Diagnosis",
         "Fusion",
@@ -62,6 +68,8 @@ _HOMES = {
         "NetworkStitch",
         "Scan",
         "Stitch",
+        "Threshold",
+        "Trend",
         "load_result",
     ),
     "scanning": ("scan",),
@@ -75,6 +83,7 @@ __version__: str  # read from the installed package when it is asked for
 
 __all__ = [
     "Alignment",
+    "Atlas",
     "Audio",
     "BlindMatch",
     "Diagnosis",
@@ -96,8 +105,11 @@ __all__ = [
     "Scan",
     "Stitch",
     "StoreError",
+    "Threshold",
+    "Trend",
     "UnknownNameError",
     "__version__",
+    "atlas",
     "blind_match",
     "diagnose",
     "difference",

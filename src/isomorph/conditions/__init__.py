@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..results import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._comparisons import Comparison, comparisons
-from .sides import Side, as_side, joined
+from ._design import check_shifts, design_of
+from .sides import Side, all_joined, as_side, joined
 
 __all__ = [
     "BASELINE",
@@ -14,7 +15,10 @@ __all__ = [
     "Comparison",
     "Condition",
     "Side",
+    "all_joined",
     "as_side",
+    "check_shifts",
     "comparisons",
+    "design_of",
     "joined",
 ]

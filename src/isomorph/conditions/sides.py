@@ -16,6 +16,7 @@ from .._core.arrays import Array, Unread, as_features, detached, meeting, to_num
 from .._core.checks import check_name
 from .._core.frames import unlabeled
 from ..errors import InputError, quoted
+from ..results import listed
 from ..store import Layers, index_of
 
 
@@ -157,6 +158,27 @@ def joined(left: Side, right: Side) -> tuple[Side, Side]:
             "Give both as Layers with ids (iso.Layers.from_arrays) to join them by id."
         )
     return left, right
+
+
+def all_joined(sides: Mapping[str, Side]) -> tuple[dict[str, Side], list[str]]:
+    """Any number of sides with the same items in the same order, and in words which of them lost items.
+
+    Args:
+        sides: Name -> side.
+
+    Raises:
+        InputError: as `joined`.
+
+    Example:
+        >>> layers = {name: Layers.from_arrays({"last": np.eye(3)}, ids=name) for name in ("abc", "cbd", "xbc")}
+        >>> found, lost = all_joined({name: as_side(given, name, None) for name, given in layers.items()})
+        >>> found["abc"].ids, lost[0][:47]
+        (('b', 'c'), '1 of the 3 items of abc, 1 of the 3 items of cb')
+    """
+    common = functools.reduce(lambda one, other: joined(one, other)[0], sides.values())
+    lost = [f"{s.n - common.n:,} of the {s.n:,} items of {name}" for name, s in sides.items() if s.n > common.n]
+    told = [f"{listed(lost)} are not there for all by id, and were left out."] if lost else []
+    return {name: joined(common, side)[1] for name, side in sides.items()}, told
 
 
 def _met(left: Side, right: Side) -> tuple[Side, Side]:

@@ -13,7 +13,7 @@ from .._core.checks import check_choice, check_name, check_type
 from .._core.memory import limited
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
-from ..conditions import Side, as_side, joined
+from ..conditions import Side, all_joined, as_side, joined
 from ..datasets import PairedItems, matching, read_labels
 from ..design import Codes, coded
 from ..errors import InputError, quoted
@@ -251,13 +251,7 @@ def _sides(spaces: Any, names: Mapping[str, str] | None) -> tuple[dict[str, Side
     if names is not None and (odd := sorted(set(map(str, names)) - set(spaces))):
         raise InputError(f"names={quoted(odd[0])} is no space; there are {', '.join(spaces)}.")
     sides = {name: as_side(given, name, (names or {}).get(name)) for name, given in spaces.items()}
-    common = None
-    for side in sides.values():
-        common = side if common is None else joined(common, side)[0]
-    assert common is not None
-    lost = [f"{s.n - common.n} of the {s.n} items of {name}" for name, s in sides.items() if s.n > common.n]
-    notes = [f"{' and '.join(lost)} are not in every space by id, and were left out."] if lost else []
-    return {name: joined(common, side)[1] for name, side in sides.items()}, notes
+    return all_joined(sides)
 
 
 def _beside(sides: Mapping[str, Side], name: str, given: Any, argument: str) -> Side:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .._core.memory import working_memory
 from .._core.registry import Registry
+from ..errors import InputError, quoted
 from ..nulls import Null
 from ._base import INVARIANCES, SITUATIONS, Metric
+
+DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
+"""What is compared by if nothing is said."""
 
 REGISTRY: Registry[Metric[Any]] = Registry("metric", __name__, Metric, "isomorph.metrics")
 
@@ -35,4 +40,32 @@ def metric(spec: str | Metric[Any]) -> Metric[Any]:
     return REGISTRY.make(spec)
 
 
-__all__ = ["INVARIANCES", "REGISTRY", "SITUATIONS", "Metric", "Null", "metric", "working_memory"]
+def read_metrics(metrics: Any) -> tuple[Metric[Any], ...]:
+    """The metrics, each once.
+
+    Raises:
+        InputError: if there is none, or one cannot be made.
+        UnknownNameError: if one is not known.
+    """
+    if not isinstance(metrics, str | Metric | Iterable) or isinstance(metrics, bytes | dict):
+        raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(metrics)}.")
+    given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
+    if not given:
+        raise InputError("metrics is empty: no metric was given; name at least one, such as 'mutual_knn(k=10)'.")
+    for one in given:
+        if not isinstance(one, str | Metric):
+            raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(one)}.")
+    return tuple({m.variant: m for m in map(metric, given)}.values())
+
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "INVARIANCES",
+    "REGISTRY",
+    "SITUATIONS",
+    "Metric",
+    "Null",
+    "metric",
+    "read_metrics",
+    "working_memory",
+]

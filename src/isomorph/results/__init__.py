@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._about import about
 from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Tested
+from ._atlas import Atlas, Depth, Neighbor
 from ._base import Result, load_result
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._diagnosis import Diagnosis, Finding
@@ -22,10 +23,12 @@ from ._head_scores import (
 )
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
+from ._model_alignment import Combined, ModelAlignment
 from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
 from ._numbers import LEAST_P, format_p, listed, stands_on_floor
 from ._scan import Neighborhoods, Scan
 from ._stitch import BestMap, Stitch
+from ._trend import Rung, Slope, Step, Threshold, Trend
 from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_words, reading, short_metrics
 
 __all__ = [
@@ -46,16 +49,19 @@ __all__ = [
     "RETRIEVAL",
     "UNTESTED",
     "Alignment",
+    "Atlas",
     "Best",
     "BestHead",
     "BestMap",
     "BlindMatch",
     "Calibration",
     "Ceiling",
+    "Combined",
     "Condition",
     "Conflict",
     "Curve",
     "CutStitch",
+    "Depth",
     "Diagnosis",
     "Dominance",
     "Examples",
@@ -69,15 +75,22 @@ __all__ = [
     "LayerPairs",
     "MapScores",
     "Margin",
+    "ModelAlignment",
+    "Neighbor",
     "Neighborhoods",
     "NetworkStitch",
     "Permuted",
     "Result",
+    "Rung",
     "Scan",
     "Score",
     "Single",
+    "Slope",
+    "Step",
     "Stitch",
     "Tested",
+    "Threshold",
+    "Trend",
     "Verdict",
     "about",
     "baseline_words",

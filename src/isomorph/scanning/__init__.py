@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ._design import check_shifts, design_of
+from ..metrics import DEFAULT_METRICS
 from ._scan import scan
-from .settings import DEFAULT_METRICS, SELECTIONS, ScanSettings
+from .settings import SELECTIONS, ScanSettings
 
-__all__ = ["DEFAULT_METRICS", "SELECTIONS", "ScanSettings", "check_shifts", "design_of", "scan"]
+__all__ = ["DEFAULT_METRICS", "SELECTIONS", "ScanSettings", "scan"]

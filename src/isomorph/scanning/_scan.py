@@ -10,17 +10,16 @@ from .._core.arrays import checked_once
 from .._core.memory import limited
 from .._core.progress import notice, progress
 from .._core.provenance import fingerprint, provenance
-from ..conditions import BASELINE, CEILING, Comparison, as_side, comparisons, joined
+from ..conditions import BASELINE, CEILING, Comparison, as_side, check_shifts, comparisons, design_of, joined
 from ..datasets import PairedItems
 from ..errors import InputError
-from ..metrics import Metric
+from ..metrics import DEFAULT_METRICS, Metric
 from ..results import Scan
 from ..significance import Design, best_of_each, family, gallery_subsets, orders_for, split_rows
 from ._align import Found, Plan, align_all
-from ._design import check_shifts, design_of
 from ._neighborhoods import neighborhoods
 from ._notes import notes
-from .settings import DEFAULT_METRICS, ScanSettings
+from .settings import ScanSettings
 
 
 @checked_once()

@@ -12,10 +12,8 @@ from .._core.checks import as_count, as_seed, check_budget, check_choice, check_
 from .._core.memory import parse_bytes
 from .._core.settings import Settings
 from ..errors import InputError, quoted
-from ..metrics import Metric
-from ..metrics import metric as make_metric
+from ..metrics import DEFAULT_METRICS, read_metrics
 
-DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
 SELECTIONS = ("all", "split")
 
 
@@ -115,24 +113,6 @@ class ScanSettings(Settings):
         if not self.permutations and (strata or self.circular):
             how = "shifted in a circle" if self.circular else "permuted within labels"
             raise InputError(f"permutations=0: exact nulls are not known for items {how}; sample some, such as 199.")
-
-
-def read_metrics(metrics: Any) -> tuple[Metric[Any], ...]:
-    """The metrics, each once.
-
-    Raises:
-        InputError: if there is none, or one cannot be made.
-        UnknownNameError: if one is not known.
-    """
-    if not isinstance(metrics, str | Metric | Iterable) or isinstance(metrics, bytes | dict):
-        raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(metrics)}.")
-    given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
-    if not given:
-        raise InputError("metrics is empty: no metric was given; name at least one, such as 'mutual_knn(k=10)'.")
-    for one in given:
-        if not isinstance(one, str | Metric):
-            raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(one)}.")
-    return tuple({m.variant: m for m in map(make_metric, given)}.values())
 
 
 def _sizes(gallery: Any) -> bool | tuple[int, ...]:

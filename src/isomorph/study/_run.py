@@ -13,6 +13,7 @@ from .._core.checks import check_flag
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
 from .._core.settings import Settings
+from ..conditions import check_shifts, design_of
 from ..datasets import GROUPS, PairedItems, load_dataset
 from ..design import named
 from ..diagnosis import diagnose
@@ -25,7 +26,7 @@ from ..matching import blind_match, one_layer, truth_by_id
 from ..networks import read_data, read_network, stitch_networks
 from ..reporting import report as write_report
 from ..results import BlindMatch, Diagnosis, Fusion, NetworkStitch, Scan, Stitch, load_result
-from ..scanning import check_shifts, design_of, scan
+from ..scanning import scan
 from ..stitching import stitch
 from ..store import Layers, choose_view
 from ._entries import EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry

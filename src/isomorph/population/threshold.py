@@ -1,0 +1,166 @@
+"""From which rung of a ladder on scores are above their reference, and at which rung do they stop growing?"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from ..errors import InputError
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+POWER = 0.8
+"""With which probability the items that would be needed show a difference of the size that was seen."""
+
+
+class Leaving(NamedTuple):
+    """The rung from which on scores are above their reference.
+
+    Attributes:
+        rung: Its position, or None.
+        low: Lowest rung of the interval, None where none is found in most draws.
+        high: Highest.
+        found: Share of the draws in which there is such a rung.
+        lower: Lower bounds of the differences, for all rungs at once.
+        factor: Where there is none: how many times the items would be needed to show the largest difference seen, or
+            None where it is not above 0.
+    """
+
+    rung: int | None
+    low: int | None
+    high: int | None
+    found: float
+    lower: Floats
+    factor: float | None
+
+
+def leaving(
+    differences: Sequence[float] | Floats, deviations: Floats, *, alpha: float = 0.05, draws: int = 2_000, seed: int = 0
+) -> Leaving:
+    """The least rung from which on every rung lies above its reference.
+
+    Rungs are tested from the largest down (a fixed sequence, so that each is tested at alpha and no correction is
+    needed: Maurer, Hothorn and Lehmacher 1995): the threshold is the last one before the first that is not shown to be
+    above. Its interval is that of the same rule on scores drawn anew with the covariance of the scores over items.
+
+    Args:
+        differences: Score less its reference, one a rung, by rising attribute; higher is more alike.
+        deviations: How they move with items, (units, rungs).
+        alpha: One-sided level of every test; the interval covers 1 - alpha.
+        draws: How often scores are drawn anew.
+        seed: Seed of these.
+
+    Raises:
+        InputError: if there are fewer than two rungs.
+
+    Example:
+        >>> found = leaving([0.0, 0.01, 0.2, 0.3], 0.02 * np.eye(4))
+        >>> found.rung, found.low, found.high, round(found.found, 2)
+        (2, 1, 2, 1.0)
+    """
+    gap = np.asarray(differences, dtype=np.float64)
+    if len(gap) < 2:
+        raise InputError(f"A threshold needs at least two rungs, found {len(gap)}.")
+    error = np.sqrt(np.sum(deviations**2, axis=0))
+    quantile = float(stats.norm.ppf(1 - alpha))
+    lower = gap - quantile * error
+    rung = _first(lower > 0)
+    rng = np.random.default_rng([seed, 31])
+    moved = gap + rng.standard_normal((draws, len(deviations))) @ deviations
+    rungs = [_first(row > quantile * error) for row in moved]
+    some = sorted(r for r in rungs if r is not None)
+    low = high = None
+    if rung is not None and some:
+        tail = alpha / 2
+        low = some[math.floor(tail * (len(some) - 1))]
+        high = some[math.ceil((1 - tail) * (len(some) - 1))]
+    factor = None
+    if rung is None and gap.max() > 0:
+        k = int(np.argmax(gap / np.where(error > 0, error, np.inf)))
+        if gap[k] > 0 and error[k] > 0:
+            factor = max(1.0, float(((quantile + stats.norm.ppf(POWER)) * error[k] / gap[k]) ** 2))
+    return Leaving(rung, low, high, len(some) / draws, lower, factor)
+
+
+def _first(passes: Any) -> int | None:
+    """The least rung from which on all pass."""
+    behind = np.flatnonzero(~np.asarray(passes))
+    start = int(behind[-1]) + 1 if behind.size else 0
+    return start if start < len(passes) else None
+
+
+class Saturation(NamedTuple):
+    """The rung at which growth ends.
+
+    Attributes:
+        rung: Its position, or None where scores still grow at the last step, or do not grow at all.
+        support: Share of the draws that end there.
+        fitted: Isotonic fit, one a rung.
+        grows: Whether the last rung is shown to be above the first.
+    """
+
+    rung: int | None
+    support: float
+    fitted: Floats
+    grows: bool
+
+
+def saturation(
+    scores: Sequence[float] | Floats, deviations: Floats, *, alpha: float = 0.05, draws: int = 500, seed: int = 0
+) -> Saturation:
+    """The least rung above which no further growth is shown, on the isotonic fit.
+
+    Growth from a rung to the last one is tested at alpha, from the first rung up, in a fixed sequence: growth ends at
+    the first rung that the last is not shown to exceed. What is not shown is not shown to be absent.
+
+    Args:
+        scores: One a rung, by rising attribute.
+        deviations: How they move with items, (units, rungs).
+        alpha: One-sided level.
+        draws: How often scores are drawn anew, for the support.
+        seed: Seed of these.
+
+    Raises:
+        InputError: if there are fewer than three rungs.
+
+    Example:
+        >>> found = saturation([0.1, 0.3, 0.5, 0.51], 0.02 * np.eye(4))
+        >>> found.rung, found.grows, found.fitted.round(2).tolist()
+        (2, True, [0.1, 0.3, 0.5, 0.51])
+    """
+    y = np.asarray(scores, dtype=np.float64)
+    if len(y) < 3:
+        raise InputError(f"Where growth ends can be asked of at least three rungs, found {len(y)}.")
+    fitted = isotonic(y)
+    rest = deviations[:, -1:] - deviations
+    error = np.sqrt(np.sum(rest**2, axis=0))
+    quantile = float(stats.norm.ppf(1 - alpha))
+
+    def ends(values: Floats) -> int | None:
+        level = np.flatnonzero(~(values[-1] - values > quantile * error))
+        first = int(level[0])
+        return first if 0 < first < len(values) - 1 else None
+
+    grows = bool(y[-1] - y[0] > quantile * error[0])
+    rung = ends(y) if grows else None
+    rng = np.random.default_rng([seed, 37])
+    moved = y + rng.standard_normal((draws, len(deviations))) @ deviations
+    counts = Counter(ends(row) for row in moved)
+    return Saturation(rung, counts[rung] / draws, fitted, grows)
+
+
+def isotonic(values: Sequence[float] | Floats) -> Floats:
+    """The nearest sequence that never falls, by pooling adjacent violators.
+
+    Example:
+        >>> isotonic([1.0, 3.0, 2.0, 4.0]).tolist()
+        [1.0, 2.5, 2.5, 4.0]
+    """
+    from scipy.optimize import isotonic_regression
+
+    return np.asarray(isotonic_regression(np.asarray(values, dtype=np.float64)).x)
