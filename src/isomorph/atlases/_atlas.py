@@ -18,7 +18,7 @@ from ..datasets import PairedItems
 from ..design import coded
 from ..errors import InputError, UnknownNameError, quoted
 from ..metrics import DEFAULT_METRICS, Metric
-from ..results import BASELINE, Atlas, Condition, ModelAlignment, about
+from ..results import BASELINE, Atlas, Condition, ModelAlignment, about, check_question, read_question
 from ..significance import benjamini_hochberg, calibrate, orders_for, sampled_p
 from ._attributes import attributes_of
 from ._compare import Found, Plan, compare, directed, last, stacked, steps
@@ -41,6 +41,7 @@ def atlas(
     splits: int = 5,
     seed: int = 0,
     alpha: float = 0.05,
+    questions: Sequence[Mapping[str, Any]] = (),
     items: PairedItems | None = None,
     groups: Sequence[Any] | str | None = None,
     strata: Sequence[Any] | str | None = None,
@@ -71,6 +72,9 @@ def atlas(
         splits: Cuts of the items into halves.
         seed: Seed of permutations and halves.
         alpha: Level of thresholds; intervals cover 1 - alpha.
+        questions: What else is asked, kept with the result and answered by `Atlas.answers` and on its page: tables
+            such as ``{"ask": "trend", "attribute": "parameters", "reference": "minilm"}``; ``ask`` is ``"trend"``,
+            ``"threshold"``, ``"divergence"`` or ``"factors"``, the rest are arguments of that method.
         items: Where labels and groups come from, by id.
         groups: As in `scan`.
         strata: As in `scan`.
@@ -96,9 +100,9 @@ def atlas(
         >>> models = {name: z + s * e for name, s, e in zip(("big", "small", "tiny", "noise"), (0.2, 1, 3, 99), noise)}
         >>> atlas = iso.atlas(models, "cka", permutations=39, splits=2)
         >>> atlas["cka"].values.round(1)[0].tolist()  # big with all
-        [1.0, 0.5, 0.1, 0.0]
+        [1.0, 0.4, 0.1, 0.0]
         >>> atlas["cka"].q[0].round(2).tolist()[1:]
-        [0.04, 0.04, 1.0]
+        [0.05, 0.05, 0.36]
     """
     settings = AtlasSettings(
         metrics=metrics,
@@ -116,6 +120,7 @@ def atlas(
         memory=memory,
     )
     given, twins = _given(models), _twins(models, baselines)
+    asked = _questions(questions)
     sides, notes = all_joined(given)
     for name, side in twins.items():
         space = sides[name.removeprefix(TWIN)]
@@ -128,6 +133,8 @@ def atlas(
     design = design_of(items, first.ids, first.n, groups=groups, strata=strata, circular=circular, within=within)
     check_shifts(design, first.n, alpha)
     known = attributes_of(models, {name: sides[name] for name in given}, attributes)
+    for k, question in enumerate(asked):
+        check_question(question, f"questions[{k}]", models=list(given), attributes=list(known))
     compared = _pairs(settings, list(given), twins, known)
     with limited(memory):
         reduced = {"stacked": stacked, "last": last}.get(layers)
@@ -157,6 +164,7 @@ def atlas(
         undefined=undefined,
         notes=tuple(notes),
         dataset=items.name if items is not None else str(first.facts.get("dataset", "")),
+        questions=asked,
         provenance=provenance(
             call="atlas",
             models={name: dict(side.facts) for name, side in sides.items()},
@@ -183,6 +191,20 @@ def _given(models: Any) -> dict[str, Side]:
         if not isinstance(name, str) or not name or name.startswith(TWIN):
             raise InputError(f"models: {quoted(name)} is no name; a text is needed that does not begin with {TWIN!r}.")
     return {name: as_side(layers, name, name) for name, layers in models.items()}
+
+
+def _questions(given: Any) -> tuple[dict[str, Any], ...]:
+    """The questions as plain data.
+
+    Raises:
+        InputError: if they are no list of tables, or one does not fit.
+    """
+    if not isinstance(given, (list, tuple)):
+        raise InputError(
+            "questions must be a list of tables such as {'ask': 'trend', 'attribute': 'parameters'}, found "
+            f"{quoted(given)}."
+        )
+    return tuple(read_question(table, f"questions[{k}]") for k, table in enumerate(given))
 
 
 def _twins(models: Mapping[str, Any], baselines: Any) -> dict[str, Side]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -59,7 +60,8 @@ def _facts(given: Any, side: Side) -> dict[str, Value]:
     last = list(side.layers)[-1]
     facts["depth"] = float(len(side.layers))
     facts["width"] = float(side.width(last))
-    facts["participation ratio"] = round(float(participation_ratio(np.asarray(to_numpy(side.features(last))))), 6)
+    with contextlib.suppress(InputError):  # of a layer that does not vary; the metrics say so
+        facts["participation ratio"] = round(float(participation_ratio(np.asarray(to_numpy(side.features(last))))), 6)
     return facts
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
-from ._linear import LEAST, RIDGE, Scaled, loo_errors
+from .._core.shared_space import LEAST, Scaled
+from ._linear import RIDGE, loo_errors
 from ._target import Target
 
 Matrix = np.ndarray[Any, Any]
@@ -114,6 +115,13 @@ def chosen_together(spaces: Mapping[str, Mapping[str, Matrix]], target: Target) 
 
     Raises:
         InputError: if a layer does not vary.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 60, 3))
+        >>> target = Target("numbers", x[:, :1] + y[:, :1], ("sum",))
+        >>> chosen, explained = chosen_together({"a": {"x": x, "y": y}, "b": {"x": x}}, target)
+        >>> chosen, explained.shape
+        ({'a': 'y', 'b': 'x'}, (2, 1))
     """
     parts = {
         name: {layer: coordinates(rows, f"layer {layer!r} of {name}") for layer, rows in layers.items()}

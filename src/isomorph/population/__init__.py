@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from ._dyads import Interval, as_matrices
+from .consensus import Agreement, Consensus, consensus
 from .divergence import Divergence, diverging
 from .factors import Effect, Factors, explain
 from .predictivity import Direction, directions
-from .structure import Clade, Embedding, Tree, clusters, embedding, replicates_of, tree
+from .structure import Clade, Clusters, Embedding, Tree, clusters, embedding, replicates_of, tree
 from .threshold import Leaving, Saturation, isotonic, leaving, saturation
 from .trend import Line, fit_line
 
 __all__ = [
+    "Agreement",
     "Clade",
+    "Clusters",
+    "Consensus",
     "Direction",
     "Divergence",
     "Effect",
@@ -24,6 +28,7 @@ __all__ = [
     "Tree",
     "as_matrices",
     "clusters",
+    "consensus",
     "directions",
     "diverging",
     "embedding",

@@ -29,6 +29,11 @@ class Leaving(NamedTuple):
         lower: Lower bounds of the differences, for all rungs at once.
         factor: Where there is none: how many times the items would be needed to show the largest difference seen, or
             None where it is not above 0.
+
+    Example:
+        >>> found = leaving([-0.01, 0.02, 0.03], 0.02 * np.eye(3))
+        >>> found.rung is None, round(found.factor, 1)  # with three times the items it would be seen
+        (True, 2.7)
     """
 
     rung: int | None
@@ -102,6 +107,11 @@ class Saturation(NamedTuple):
         support: Share of the draws that end there.
         fitted: Isotonic fit, one a rung.
         grows: Whether the last rung is shown to be above the first.
+
+    Example:
+        >>> found = saturation([0.3, 0.31, 0.3], 0.02 * np.eye(3))
+        >>> found.rung, found.grows  # nothing grows
+        (None, False)
     """
 
     rung: int | None

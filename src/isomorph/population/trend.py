@@ -38,6 +38,11 @@ class Line(NamedTuple):
         p_value: Two-sided p of no trend, by permutation of the models (inside families); None of too few rungs.
         rank: Spearman's rank correlation (of the ranks inside families).
         source: Where p comes from.
+
+    Example:
+        >>> found = fit_line([0, 1, 2], [0.1, 0.2, 0.4])
+        >>> round(found.value, 2), found.models, found.p_value is None  # three rungs carry no test
+        (0.15, 3, True)
     """
 
     value: float

@@ -26,6 +26,7 @@ from ._match import BlindMatch
 from ._model_alignment import Combined, ModelAlignment
 from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
 from ._numbers import LEAST_P, format_p, listed, stands_on_floor
+from ._questions import QUESTIONS, Answer, check_question, read_question
 from ._scan import Neighborhoods, Scan
 from ._stitch import BestMap, Stitch
 from ._trend import Rung, Slope, Step, Threshold, Trend
@@ -46,9 +47,11 @@ __all__ = [
     "MORE",
     "NETWORK_CONDITIONS",
     "OPEN",
+    "QUESTIONS",
     "RETRIEVAL",
     "UNTESTED",
     "Alignment",
+    "Answer",
     "Atlas",
     "Best",
     "BestHead",
@@ -94,9 +97,11 @@ __all__ = [
     "Verdict",
     "about",
     "baseline_words",
+    "check_question",
     "format_p",
     "listed",
     "load_result",
+    "read_question",
     "reading",
     "short_metrics",
     "stands_on_floor",

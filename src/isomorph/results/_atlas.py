@@ -32,6 +32,7 @@ from ._conditions import Condition
 from ._ladders import Ladder, ladder_of, threshold_of, trend_of
 from ._model_alignment import ModelAlignment
 from ._numbers import format_p
+from ._questions import Answer, answers_of, read_question
 from ._spellings import find_spelled
 from ._tables import frame
 from ._trend import Slope, Threshold, Trend
@@ -88,6 +89,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         undefined: Metric -> why it is not defined here.
         notes: What was left out, and other things that readers must know.
         dataset: What the items are.
+        questions: What is asked of it beside the scores, as plain data (`answers` answers).
         provenance: How to make it again.
 
     Example:
@@ -116,6 +118,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
     undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     dataset: str = ""
+    questions: tuple[Mapping[str, Any], ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def contradictions(self) -> Iterator[str]:
@@ -125,6 +128,11 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         for alignment in self.alignments.values():
             if alignment.names != self.models:
                 yield f"{alignment.metric} is of other models"
+        for k, question in enumerate(self.questions):
+            try:
+                read_question(question, f"questions[{k}]")
+            except InputError as error:
+                yield str(error)
 
     def __getitem__(self, metric: str) -> ModelAlignment:
         if metric in self.alignments:
@@ -416,6 +424,11 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         values = -self.distances(metric, of)
         np.fill_diagonal(values, 0.0)
         return explain(values, given, names=self.models, permutations=permutations, seed=self.seed)
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Every one of `questions`, answered for every metric that it is of; what cannot be answered says why."""
+        return answers_of(self)
 
     def neighbors(self, model: str, *, metric: str | None = None) -> tuple[Neighbor, ...]:
         """The other models, most alike first.

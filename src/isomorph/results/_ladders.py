@@ -259,8 +259,12 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
         InputError: if there are fewer than three rungs, or models were not compared with the references.
     """
     a = ladder.alignment
-    if len(ladder.rows) < 3:
-        raise InputError(f"A threshold needs at least three rungs; {', '.join(ladder.names)} are {len(ladder.rows)}.")
+    numbers, place = np.unique(ladder.numbers, return_inverse=True)
+    if len(numbers) < 3:
+        raise InputError(
+            f"A threshold needs at least three rungs; {', '.join(ladder.names)} have {len(numbers)} values of "
+            f"{ladder.attribute}."
+        )
     own = ladder.scores("raw")
     if own is None:
         raise InputError(
@@ -268,8 +272,10 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
         )
     other = ladder.scores("raw", untrained=True) if twins else None
     sign = -1.0 if a.distance else 1.0
+    mean = (place == np.arange(len(numbers))[:, None]) / np.bincount(place)[:, None]  # over the models of each rung
+    values, moves = mean @ own.values, own.deviations @ mean.T
     if other is not None:
-        gap, moved = sign * (own.values - other.values), own.deviations - other.deviations
+        gap, moved = sign * (values - mean @ other.values), moves - other.deviations @ mean.T
         against = "untrained twins"
     else:
         references = [a.position(r) for r in ladder.references] or list(range(a.n_models))
@@ -277,10 +283,14 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
             float(np.mean([a.chances[a.places[m, r]] for r in references if (m, r) in a.places]))
             for m in map(a.position, ladder.names)
         ]
-        gap, moved, against = sign * (own.values - np.array(level)), own.deviations, "chance"
+        gap, moved, against = sign * (values - mean @ np.array(level)), moves, "chance"
     found = leaving(gap, moved, alpha=ladder.alpha, draws=draws, seed=ladder.seed)
-    rest = saturation(sign * own.values, own.deviations, alpha=ladder.alpha, seed=ladder.seed)
-    names = ladder.names
+    rest = saturation(sign * values, moves, alpha=ladder.alpha, seed=ladder.seed)
+    rungs = [[m for m, n, _ in ladder.rows if n == number] for number in numbers]
+    names = [
+        some[0] if len(some) == 1 else f"{ladder.attribute} {number:g}"
+        for some, number in zip(rungs, numbers.tolist(), strict=True)
+    ]
 
     def name(rung: int | None) -> str | None:
         return None if rung is None else names[rung]
@@ -291,7 +301,7 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
         references=ladder.references,
         against=against,
         models=tuple(names),
-        attributes=tuple(float(v) for v in ladder.numbers),
+        attributes=tuple(map(float, numbers)),
         differences=tuple(float(v) for v in gap),
         lower=tuple(float(v) for v in found.lower),
         model=name(found.rung),

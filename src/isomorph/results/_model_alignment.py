@@ -25,6 +25,13 @@ class Combined(NamedTuple):
     Attributes:
         values: One a model; higher is more alike, unless the metric is a distance.
         deviations: How they move with items (units, models): their product with themselves is the covariance.
+
+    Example:
+        >>> z, *noise = np.random.default_rng(0).normal(size=(4, 80, 6))
+        >>> models = {name: z + s * e for name, s, e in zip("abc", (0.2, 0.5, 1), noise)}
+        >>> found = iso.atlas(models, "cka", permutations=39, splits=2)["cka"].combined([0, 1], [2])
+        >>> found.values.round(1).tolist(), found.deviations.shape
+        ([0.5, 0.4], (80, 2))
     """
 
     values: Matrix

@@ -217,7 +217,8 @@ class Trend(Result):
                 f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins as much: the "
                 "architecture does it, not what was learnt."
             )
-        general = held.both is not None and (held.both[0] > 0 or held.both[1] < 0)
+        over = [s.both for s in (held, twins) if s is not None and s.both is not None]
+        general = bool(over) and all(low > 0 or high < 0 for low, high in over)
         rest = "" if general else ", of these models; other models of such sizes may differ"
         return f"Alignment {word} with {self.attribute}: {said}{self._p(raw)}{rest}."
 
@@ -251,7 +252,7 @@ class Threshold(Result):
         attribute: Name of the attribute.
         references: What models are compared with; empty for all others.
         against: ``"untrained twins"`` or ``"chance"``.
-        models: The rungs, by rising attribute.
+        models: The rungs, by rising attribute; models of the same are one rung.
         attributes: Their attributes.
         differences: Score less that of the twin, or of chance, positive where more alike.
         lower: Lower one-sided bounds of these.
