@@ -1,5 +1,7 @@
 """Many models at once: scores against scan's, planted ladders, bad input."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,17 @@ def test_the_result_comes_back_to_the_last_byte(found, tmp_path):
 def test_the_same_call_gives_the_same_bytes(models, found):
     again = iso.atlas(models, ["cka", "mutual_knn(k=5)"], attributes={"size": [1, 2, 4, 8, None]}, seed=3, **QUICK)
     assert again.to_json() == found.to_json()
+
+
+def test_the_scores_of_all_layers_are_kept_on_disk_if_asked_for(models, found, tmp_path):
+    iso.atlas(models, "cka", seed=3, keep=tmp_path / "kept", **QUICK)
+    names = json.loads((tmp_path / "kept" / "layers.json").read_text())
+    kept = np.load(tmp_path / "kept" / "cka-estimator=-unbiased.npy")
+    assert kept.shape == (14, 14)
+    assert names[13] == ["reference", "last"]
+    assert kept[11, 13] == pytest.approx(iso.metric("cka")(models["m3"]["l2"], models["reference"]["last"]), abs=1e-6)
+    assert np.allclose(kept, kept.T)
+    assert not np.isnan(kept).any()
 
 
 def test_tiles_give_what_one_tile_gives(models, found, monkeypatch):
@@ -193,10 +206,10 @@ def test_depth_of_the_best_layer_and_profiles(found):
 # ---- trends and thresholds ------------------------------------------------------------------------------------------
 
 
-def ladder(scores, n=200, d=8, seed=0, layers=None):
+def ladder(scores, n=200, d=8, seed=0, layers=None, own=0):
     """Models of which the CKA with the reference is `scores` in the population."""
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=(n, d))
+    z = np.random.default_rng(seed).normal(size=(n, d))
+    rng = np.random.default_rng([seed, own])
     shares = [np.sqrt(s / (1 - s)) for s in scores]
     models = {
         f"m{k}": [s * z + rng.normal(size=(n, d)) for _ in range(1 if layers is None else layers[k])]
@@ -224,7 +237,7 @@ def test_a_trend_is_found_raw_calibrated_held_out_and_beyond_the_twins():
 
 def test_a_trend_that_the_twins_have_too_is_called_that():
     models, _, sizes = ladder([0.1, 0.18, 0.26, 0.34, 0.42, 0.5])
-    twins, _, _ = ladder([0.1, 0.18, 0.26, 0.34, 0.42, 0.5])
+    twins, _, _ = ladder([0.1, 0.18, 0.26, 0.34, 0.42, 0.5], own=1)
     del twins["reference"]
     a = iso.atlas(models, "cka", attributes={"size": sizes}, baselines=twins, **QUICK)
     assert "the architecture does it" in a.trend("size", reference="reference").verdict

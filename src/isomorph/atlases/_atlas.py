@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._core.arrays import checked_once
+from .._core.files import as_path
 from .._core.memory import limited
 from .._core.progress import Show, notice, progress
 from .._core.provenance import provenance
@@ -48,6 +50,7 @@ def atlas(
     circular: bool = False,
     within: bool = True,
     memory: str | int | None = None,
+    keep: str | os.PathLike[str] | None = None,
     show: Show = None,
 ) -> Atlas:
     """Compare any number of models with each other: who is alike, beyond chance, and what goes with it.
@@ -81,6 +84,9 @@ def atlas(
         circular: As in `scan`.
         within: As in `scan`.
         memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes.
+        keep: Folder for the scores of all layers with all layers: ``METRIC.npy`` (layers, layers), NaN where two models
+            were not compared, whose order ``layers.json`` gives. None keeps of them what the result holds: the chosen
+            layers, the best score of each layer, and each model's layers among themselves.
         show: How progress is shown, as for `isomorph.show_progress`.
 
     Returns:
@@ -147,6 +153,7 @@ def atlas(
             design=design,
             units=np.arange(first.n) if design.groups is None else coded(design.groups, first.n, "groups"),
             advance=lambda _: None,
+            keep=None if keep is None else as_path(keep, "keep"),
         )
         alignments, undefined = _every(plan, list(sides), show)
     return Atlas(
@@ -264,7 +271,7 @@ def _every(plan: Plan, names: Sequence[str], show: Show) -> tuple[dict[str, Mode
     total = sum(steps(metric, plan) for metric in metrics)
     found: dict[str, ModelAlignment] = {}
     undefined: dict[str, str] = {}
-    with progress(total, f"atlas of {plan.models} models", unit="permutations", show=show) as advance:
+    with progress(total, f"atlas of {plan.models} models", unit="steps", show=show) as advance:
         told = dataclasses.replace(plan, advance=advance)
         for metric in metrics:
             try:

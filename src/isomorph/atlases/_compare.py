@@ -8,12 +8,16 @@ searched, and on one half of the items for the other, so that a held-out score o
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._core.arrays import take_rows, to_numpy
+from .._core.files import write_target
 from .._core.progress import Advance
 from ..conditions import Side
 from ..design import Codes, Design
@@ -76,7 +80,8 @@ class Plan:
         orders: Re-pairings of the items.
         design: How items may change places.
         units: One number an item: what is drawn as one.
-        advance: Called with the number of re-pairings and halves done.
+        advance: Called with the number of steps done.
+        keep: Folder for the scores of all layers, or None.
     """
 
     sides: Sequence[Side]
@@ -87,6 +92,7 @@ class Plan:
     design: Design
     units: Codes
     advance: Advance
+    keep: Path | None = None
 
     @property
     def ends(self) -> list[int]:
@@ -101,7 +107,9 @@ def directed(pairs: Pairs, metric: Metric[Any]) -> Pairs:
 
 def steps(metric: Metric[Any], plan: Plan) -> int:
     """How often one metric calls `Plan.advance`."""
-    return len(plan.orders) * len(_tiles(plan, directed(plan.pairs, metric))) + plan.settings.splits
+    pairs = directed(plan.pairs, metric)
+    tiles = len(_tiles(plan, pairs))
+    return tiles * (len(plan.orders) + 2 * plan.settings.splits * (1 + CHANCE)) + len(pairs)
 
 
 def compare(metric: Metric[Any], plan: Plan) -> Found:
@@ -124,21 +132,44 @@ def compare(metric: Metric[Any], plan: Plan) -> Found:
     total, models = plan.ends[-1], len(plan.sides)
     profiles = np.full((total, models), np.nan)
     sign = -1.0 if metric.distance else 1.0
+    kept = _kept(metric, plan)
     for tile in _tiles(plan, pairs):
         scores = _scores(metric, states, tile)
         for k, rows, columns in tile.blocks():
             block = scores[rows, columns]
             i, j = pairs[k]
+            if kept is not None:
+                kept[plan.ends[i] : plan.ends[i + 1], plan.ends[j] : plan.ends[j + 1]] = block
+                if metric.symmetric:
+                    kept[plan.ends[j] : plan.ends[j + 1], plan.ends[i] : plan.ends[i + 1]] = block.T
             values[k], chosen[k] = _read(block, choose)
             profiles[plan.ends[i] : plan.ends[i + 1], j] = sign * (sign * block).max(axis=1)
             if metric.symmetric:
                 profiles[plan.ends[j] : plan.ends[j + 1], i] = sign * (sign * block).max(axis=0)
     own = tuple(_clipped(metric, metric.compare(s, s)) for s in states)
+    if kept is not None:
+        for k, block in enumerate(own):
+            kept[plan.ends[k] : plan.ends[k + 1], plan.ends[k] : plan.ends[k + 1]] = block
+        kept.flush()
+        del kept
     null = _null(metric, plan, pairs, states, choose)
     del states
     held, chance, layers = _halves(metric, plan, pairs, choose)
     deviations, degrees = _deviations(metric, plan, pairs, chosen, held)
     return Found(values, chosen, null, held, chance, layers, deviations, degrees, profiles, own)
+
+
+def _kept(metric: Metric[Any], plan: Plan) -> Any:
+    """The file for the scores of all layers with all layers, NaN where models are not compared; None for none."""
+    if plan.keep is None:
+        return None
+    plan.keep.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.=-]+", "-", metric.spec).strip("-")
+    names = [[side.name, layer] for side in plan.sides for layer in side.layers]
+    write_target(plan.keep / "layers.json", json.dumps(names, indent=0), "keep")
+    kept = np.lib.format.open_memmap(plan.keep / f"{name}.npy", mode="w+", dtype=np.float64, shape=(len(names),) * 2)
+    kept[:] = np.nan
+    return kept
 
 
 # ---- one score out of the scores of all layers ----------------------------------------------------------------------
@@ -293,7 +324,6 @@ def _halves(metric: Metric[Any], plan: Plan, pairs: Pairs, choose: Choose) -> tu
                 chance[2 * split + h, k] = read[1:].mean()
                 if len(i) == 1:
                     layers[2 * split + h, k] = int(i[0]), int(j[0])
-        plan.advance(1)
     return out, chance, layers
 
 
@@ -313,6 +343,7 @@ def _blocks(metric: Metric[Any], plan: Plan, pairs: Pairs, rows: Codes, seed: in
         scores = [_scores(metric, states, tile), *map(np.asarray, metric.compare_permuted(xs, ys, orders))]
         for k, some, others in tile.blocks():
             found[k] = np.stack([each[some, others] for each in scores])
+        plan.advance(len(scores))
     return found
 
 
@@ -343,6 +374,7 @@ def _deviations(metric: Metric[Any], plan: Plan, pairs: Pairs, chosen: Codes, he
     """
     by_halves = (held[0::2] - held[1::2]) / (2 * np.sqrt(len(held) / 2))
     if (chosen < 0).any() or plan.design.series:
+        plan.advance(len(pairs))
         return by_halves, float(len(by_halves))
     size = int(plan.units.max()) + 1
     blocks = min(size, max(100, UNITS // len(pairs)))
@@ -359,9 +391,11 @@ def _deviations(metric: Metric[Any], plan: Plan, pairs: Pairs, chosen: Codes, he
     for k, ((i, j), (a, b)) in enumerate(zip(pairs, chosen.tolist(), strict=True)):
         influence = metric.influence([state(i, a)], [state(j, b)])
         if influence is None or (influence.known is not None and not influence.known.all()):
+            plan.advance(len(pairs) - k)
             return by_halves, float(len(by_halves))
         moved = np.asarray(influence.left_out[:, 0, 0], dtype=np.float64)
         out[:, k] = np.bincount(place, weights=moved, minlength=blocks) / len(moved)
+        plan.advance(1)
     return out, float("inf")
 
 

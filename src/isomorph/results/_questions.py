@@ -144,11 +144,30 @@ class Answer(NamedTuple):
     lacking: str = ""
 
     @property
+    def asked(self) -> str:
+        """The question in a few words."""
+        q = self.question
+        if q["ask"] == "divergence":
+            return f"divergence of {models_told(q['specialists'])} from {models_told(q['pool'])}"
+        if q["ask"] == "factors":
+            return f"factors {', '.join(q['factors'])}"
+        words = f"{q['ask']} by {q['attribute']}" + (f" of {models_told(q['models'])}" if q.get("models") else "")
+        words += f" within {q['within']}" if q.get("within") else ""
+        return words + (f", to {models_told(q['reference'])}" if q.get("reference") else ", to all others")
+
+    @property
     def told(self) -> str:
         """The answer in words."""
         if self.found is None:
             return self.lacking
         return str(getattr(self.found, "verdict", None) or self.found.told)
+
+
+def models_told(named: Any) -> str:
+    """Models as a question names them, in words."""
+    if isinstance(named, Mapping):
+        return "models of " + ", ".join(f"{attribute} {value}" for attribute, value in named.items())
+    return named if isinstance(named, str) else ", ".join(named)
 
 
 def read_question(table: Any, where: str) -> dict[str, Any]:
@@ -207,7 +226,9 @@ def check_question(
     for name in kind.of_attributes:
         value = question.get(name, ())
         asked += [value] if isinstance(value, str) else value
-    for attribute in asked if attributes is not None else ():
+    if attributes is None:
+        return
+    for attribute in asked:
         if attribute not in attributes and attribute.removeprefix("log ") not in attributes:
             raise UnknownNameError(f"attribute in {where}", attribute, attributes)
 

@@ -10,6 +10,8 @@ from ._base import Result
 from ._numbers import format_p, listed
 from ._tables import frame
 
+ROUNDING = 1e-7
+"""Slopes that scores of float32 features do not tell from none."""
 LABELS = {
     "raw": "raw score",
     "calibrated": "calibrated score",
@@ -52,12 +54,12 @@ class Slope(Result):
     @property
     def rises(self) -> bool:
         """Whether it is shown to be above 0, of these models and other items."""
-        return self.items is not None and self.items[0] > 0
+        return self.items is not None and self.items[0] > ROUNDING
 
     @property
     def falls(self) -> bool:
         """Whether it is shown to be below 0, of these models and other items."""
-        return self.items is not None and self.items[1] < 0
+        return self.items is not None and self.items[1] < -ROUNDING
 
     @property
     def excludes_zero(self) -> bool:
