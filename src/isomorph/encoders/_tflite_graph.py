@@ -299,7 +299,7 @@ class TfliteGraph:
         rng = np.random.default_rng(seed)
         uses: dict[int, tuple[Operation, int]] = {}
         for op in self.operations:
-            for slot, i in enumerate(op.inputs):
+            for slot, i in enumerate(op.inputs if op.kind != "DEQUANTIZE" else ()):  # of weights in half precision
                 uses.setdefault(self._stored(i), (op, slot))
         done: set[int] = set()
         for i, tensor in enumerate(self.tensors):

@@ -166,7 +166,7 @@ class TfliteEncoder(GraphEncoder):
     @property
     def identity(self) -> dict[str, Any]:
         o = self._options
-        drawn = {"seed": o.seed, "scheme": 1} if o.init == "random" else {}
+        drawn = {"seed": o.seed, "scheme": 2} if o.init == "random" else {}
         return {
             "provider": self.provider, "model": self._path.name, "weights": self._weights, "pooling": o.pooling,
             "init": o.init, "layers": self._taps, "prefix": self._prefix, "features": _SCHEME,

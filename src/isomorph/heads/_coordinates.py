@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._linear import Scaled, eigenbasis
+from .._core.shared_space import Scaled, eigenbasis
 
 Matrix = np.ndarray[Any, Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special
 
-from .._core.linalg import require_variation
+from .._core.shared_space import LEAST, Scaled, eigenbasis
 from ..design import Codes
 from ._target import Target
 
@@ -31,38 +31,6 @@ FOLDS = 3
 _SOME_ROWS = 256  # on which weights are chosen: the choice of a decade needs no more
 _STEPS = 300
 _ROUGH, _EXACT = 1e-5, 1e-8  # relative change of the loss at which logistic regression ends
-LEAST = 1e-10  # of the largest eigenvalue: below it is rounding
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Scaled:
-    """How the rows of one space are brought to mean zero and total variance one.
-
-    Attributes:
-        mean: Mean of the rows fitted on (d,).
-        size: Root of their total variance.
-    """
-
-    mean: Matrix
-    size: float
-
-    @classmethod
-    def of(cls, rows: Matrix, name: str) -> tuple[Scaled, Matrix]:
-        """The scaling that rows ask for, and the scaled rows.
-
-        Raises:
-            InputError: if the rows do not vary.
-        """
-        mean = rows.mean(axis=0)
-        centered = rows - mean
-        require_variation(rows, centered, name)
-        largest = float(np.abs(centered).max())
-        size = largest * float(np.sqrt(np.sum((centered / largest) ** 2) / len(rows)))
-        return cls(mean, size), centered / size
-
-    def __call__(self, rows: Matrix) -> Matrix:
-        """Rows as those fitted on were scaled."""
-        return (rows - self.mean) / self.size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -173,21 +141,6 @@ def fit_linear(
         parts[name] = np.sqrt(weights[name]) * whole[begin : begin + width]
         begin += width
     return Linear(parts, intercept, target.kind, scaling, penalty, weights, unseen)
-
-
-def eigenbasis(spaces: Sequence[Matrix]) -> tuple[Matrix, Matrix]:
-    """Principal coordinates (n, r) of centred spaces side by side, and what takes features (D, r) to them."""
-    wide = np.hstack(spaces) if len(spaces) > 1 else spaces[0]
-    n, d = wide.shape
-    if d <= n:
-        values, vectors = linalg.eigh(wide.T @ wide, driver="evd")
-        kept = values > LEAST * max(values[-1], 0.0)
-        back = vectors[:, kept]
-        return wide @ back, back
-    values, vectors = linalg.eigh(wide @ wide.T, driver="evd")
-    kept = values > LEAST * max(values[-1], 0.0)
-    u, s = vectors[:, kept], np.sqrt(values[kept])
-    return u * s, (wide.T @ u) / s
 
 
 def reading_error(rows: Matrix, target: Target, name: str) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from scipy import linalg
 
 from .._core.checks import as_count
+from .._core.shared_space import generalized_cca
 from ..design import Codes
 from ..errors import InputError
 from ..maps import make_map
 from ._base import Head, Matrix, Spaces, Views, averaged
-from ._linear import Scaled, eigenbasis, fit_linear
+from ._linear import fit_linear
 from ._target import Target
 
 GENERALIZED = "gcca"
@@ -55,7 +55,7 @@ class Shared(Head):
 
     def _fit(self, spaces: Spaces, target: Target, folds: Codes, seed: int) -> None:
         if self.map == GENERALIZED:
-            self.scaling_, self.back_ = self._generalized(spaces)
+            self.scaling_, self.back_ = generalized_cca(spaces, self.dims, self.regularization)
         else:
             first = next(iter(spaces))
             self.maps_ = {s: make_map(self.map).fit(rows, spaces[first]) for s, rows in spaces.items() if s != first}
@@ -68,23 +68,6 @@ class Shared(Head):
             self.embed_first_ = next((m.embed_y for m in self.maps_.values() if not m.direct), None)
         placed = averaged([self._embedded(name, rows) for name, rows in spaces.items()])
         self.readout_ = fit_linear({"shared": placed}, target, folds=folds)
-
-    def _generalized(self, spaces: Spaces) -> tuple[dict[str, Scaled], dict[str, Matrix]]:
-        """Of each space, its scaling and what takes scaled rows to the shared space."""
-        scaling, sides = {}, {}
-        for name, rows in spaces.items():
-            scaling[name], scaled = Scaled.of(rows, name)
-            basis, axes = eigenbasis([scaled])
-            s = np.sqrt(np.einsum("ij,ij->j", basis, basis))
-            sides[name] = (basis / s, s, axes, s**2 / (s**2 + self.regularization * len(rows)))
-        n = len(rows)
-        kept = min(self.dims, max(1, n // 2), *(u.shape[1] for u, *_ in sides.values()))
-        agreed = sum((u * shrunk) @ u.T for u, _, _, shrunk in sides.values())
-        common = linalg.eigh(agreed, subset_by_index=(n - kept, n - 1))[1][:, ::-1] * np.sqrt(n)
-        back = {}
-        for name, (u, s, axes, shrunk) in sides.items():
-            back[name] = (axes * (shrunk / s)) @ (u.T @ common)
-        return scaling, back
 
     def _embedded(self, name: str, rows: Matrix) -> Matrix:
         if self.map == GENERALIZED:

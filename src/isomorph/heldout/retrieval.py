@@ -14,14 +14,12 @@ from scipy.special import gammaln
 
 from .._core import linalg
 from .._core.linalg import top_k
-from .._core.memory import block_bytes
 from ..design import Split
 from ..errors import InputError
 from ..maps import Map
-from ..maps.retrieval import csls, inverted_softmax
+from ..maps.retrieval import csls, inverted_softmax, products
 
 Matrix = np.ndarray[Any, Any]
-BLOCK_BYTES = 64 << 20
 TIE = 1e-9  # similarities this near are one: rounding must not break the ties of a map that knows nothing
 CORRECTIONS = (None, "csls", "inverted_softmax")
 
@@ -158,10 +156,7 @@ def similarities(queries: Matrix, gallery: Matrix, correction: str | None) -> It
             csls(whole, k=min(10, *whole.shape)) if correction == "csls" else inverted_softmax(whole),
         )
         return
-    step = max(1, block_bytes(BLOCK_BYTES) // (8 * len(g)))
-    for start in range(0, len(q), step):
-        rows = slice(start, min(start + step, len(q)))
-        yield rows, q[rows] @ g.T
+    yield from products(q, g)
 
 
 def _rank_block(s: Matrix, query_key: Matrix, gallery_key: Matrix) -> tuple[Matrix, ...]:

@@ -183,8 +183,8 @@ def _blocks(q: Matrix, g: Matrix, correction: str | None, neighbors: int) -> Ite
     hub = None
     if correction == "csls":
         _neighbors(neighbors, len(q), len(g))
-        hub = np.concatenate([_mean_largest(block, neighbors) for _, block in _products(g, q)])
-    for rows, block in _products(q, g):
+        hub = np.concatenate([_mean_largest(block, neighbors) for _, block in products(g, q)])
+    for rows, block in products(q, g):
         if hub is not None:
             own = _mean_largest(block, neighbors)
             np.multiply(block, 2, out=block)
@@ -193,7 +193,7 @@ def _blocks(q: Matrix, g: Matrix, correction: str | None, neighbors: int) -> Ite
         yield rows, block
 
 
-def _products(a: Matrix, b: Matrix) -> Iterator[tuple[slice, Matrix]]:
+def products(a: Matrix, b: Matrix) -> Iterator[tuple[slice, Matrix]]:
     """Blocks of rows of ``a b'``, each valid until the next one is asked for."""
     step = max(1, min(len(a), block_bytes(BLOCK_BYTES) // (len(b) * a.itemsize)))
     room = np.empty((step, len(b)), dtype=a.dtype)  # one room for all, since fresh memory costs as much as the product

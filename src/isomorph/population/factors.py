@@ -164,8 +164,8 @@ def explain(
     there = np.flatnonzero(~np.isnan(square[i, j]))
     if len(there) < len(factors) + 3:
         raise InputError(
-            f"matrix holds {len(there)} compared pairs, too few for {len(factors)} factors; compare more models or name "
-            "fewer factors."
+            f"matrix holds {len(there)} compared pairs, too few for {len(factors)} factors; compare more models or "
+            "name fewer factors."
         )
     if np.ptp(square[i, j][there]) <= _TIES * np.abs(square[i, j][there]).max():
         raise InputError(

@@ -51,7 +51,7 @@ class Tree:
         clades: All clades but the whole, the lowest first.
         newick: The tree in Newick's format: branch lengths are differences of height, and inner nodes are labeled with
             their support (0 to 1) where it is known.
-        linkage: SciPy's linkage matrix (models - 1, 4).
+        linkage: SciPy's linkage matrix (models - 1, 4); its heights are below zero where distances are.
         replicates: Number of replicates the support is counted in.
 
     Example:
@@ -114,7 +114,7 @@ def tree(distances: Any, names: Sequence[str] | None = None, replicates: Any = N
         Clade(tuple(called[i] for i in sorted(members)), float(row[2]), float(share))
         for members, row, share in zip(inner[:-1], linkage, support, strict=False)
     )
-    order = tuple(int(i) for i in hierarchy.leaves_list(linkage))
+    order = _leaves(linkage)
     return Tree(called, order, clades, _newick(linkage, called, support), linkage, draws)
 
 
@@ -150,6 +150,15 @@ def _members(linkage: Floats) -> list[frozenset[int]]:
     return found[m:]
 
 
+def _leaves(linkage: Floats) -> tuple[int, ...]:
+    """The order of the leaves; SciPy's own function takes no heights below zero."""
+    m = len(linkage) + 1
+    found: list[tuple[int, ...]] = [(i,) for i in range(m)]
+    for row in linkage:
+        found.append(found[int(row[0])] + found[int(row[1])])
+    return found[-1]
+
+
 def _newick(linkage: Floats, names: Sequence[str], support: Floats) -> str:
     m = len(names)
     quote = re.compile(r"[\s()\[\]':;,]")
@@ -175,7 +184,7 @@ class Embedding:
     Example:
         >>> points = np.array([0.0, 1.0, 5.0, 6.0])
         >>> found = embedding(np.abs(points[:, None] - points), dims=1)
-        >>> found.points.ravel().tolist(), round(found.stress, 6)
+        >>> found.points.ravel().round(6).tolist(), round(found.stress, 6)
         ([3.0, 2.0, -2.0, -3.0], 0.0)
     """
 
@@ -208,8 +217,9 @@ def embedding(distances: Any, dims: int = 2, *, names: Sequence[str] | None = No
     matrix, _ = _complete(distances, names, "an embedding")
     as_count(dims, "dims", most=len(matrix) - 1)
     values, vectors = _spectrum(matrix)
-    positive = np.maximum(values, 0.0)
-    points = np.round(vectors[:, :dims] * np.sqrt(positive[:dims]), 12) + 0.0
+    # what is below the rounding of the largest is no axis
+    positive = np.where(values > 1e-12 * np.abs(values).max(), values, 0.0)
+    points = vectors[:, :dims] * np.sqrt(positive[:dims])
     largest = np.abs(points).max(axis=0)
     # the first of those that are as far out but for rounding
     first = np.argmax(np.abs(points) >= largest * (1 - 1e-6), axis=0)

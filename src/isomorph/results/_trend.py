@@ -216,7 +216,7 @@ class Trend(Result):
             )
         if twins is not None and not shown(twins):
             return (
-                f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins as much: the "
+                f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins at least as much: the "
                 "architecture does it, not what was learnt."
             )
         over = [s.both for s in (held, twins) if s is not None and s.both is not None]

@@ -168,7 +168,7 @@ class Entry:
             n_parameters=journal.facts.get("n_parameters"),
             provenance={
                 **self.identity,
-                **{k: v for k, v in journal.facts.items() if k != "n_parameters"},
+                **journal.facts,
                 "collection": self.items,
                 **({"skipped": self.skipped} if self.skipped else {}),
             },
