@@ -111,9 +111,8 @@ def fit_line(
         items = _interval(value, over_items, math.inf, level)
     if degrees > 0:
         over_models = _interval(value, rss / degrees * exact, degrees, level)
-        own = max(rss - moved, 0.0) / degrees * exact  # of the models, beyond what the items do
-        total = own + over_items
-        both = _interval(value, total, degrees * (total / own) ** 2 if own > 0 else math.inf, level)
+        unseen = max(over_items - moved / degrees * exact, 0.0)  # of what items do, the scatter shows the rest
+        both = _interval(value, rss / degrees * exact + unseen, degrees, level)
     p, source = None, "too few rungs for a test"
     if len(np.unique(x)) >= LEAST_RUNGS or (families is not None and degrees >= LEAST_RUNGS):
         p, source = _permuted(centered, y, codes, permutations, seed)
