@@ -158,3 +158,14 @@ def test_numbers_and_rows_have_a_page_without_what_they_do_not_hold():
 def test_a_user_s_condition_is_named_by_what_was_given(fusion):
     named = dataclasses.replace(fusion, conditions=(Condition("control", "image untrained", given="<b>"),))
     assert "image untrained (&lt;b&gt;)" in str(block(named).html)
+
+
+def test_layers_chosen_together_are_said(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(2, 120, 4))
+    spaces, number = {"a": {"one": y, "two": x}, "b": {"one": x, "two": y}}, x[:, 0] + y[:, 0]
+    settings = {"heads": "concat", "controls": False, "repeats": 2, "show": False}
+    page = tmp_path / "page.html"
+    together = iso.report(iso.fuse(spaces, number, layers="together", **settings), to=page).read_text()
+    assert "Heads read the layers that tell most together: a " in together
+    assert "Of 4 pairs of layers" in together
+    assert "Heads read" not in iso.report(iso.fuse(spaces, number, **settings), to=page).read_text()

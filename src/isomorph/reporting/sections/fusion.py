@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...results import (
     BEYOND,
     CONTROL,
@@ -262,7 +264,24 @@ def _setting(result: Fusion, context: Context) -> str:
     return printable(
         f"Target {result.target}: {count}{result.target_kind}. Fitted on {range_of(result.n_train)} items, scored on "
         f"the {range_of(result.n_test)} held out by {result.by}, {splits} split{'s' if splits > 1 else ''}; layers and "
-        f"penalties chosen on the items fitted on. {'; '.join(layers)}."
+        f"penalties chosen on the items fitted on. {'; '.join(layers)}.{_together(result)}"
+    )
+
+
+def _together(result: Fusion) -> str:
+    """Which layers heads read where these were chosen together, and what all pairs of them tell."""
+    pairs = result.layer_pairs
+    alone = {name: single.layers for name, single in result.singles.items()}
+    if pairs is None and dict(result.layers) in ({}, alone):
+        return ""
+    read = ", ".join(f"{name} {Counter(layers).most_common(1)[0][0]}" for name, layers in result.layers.items())
+    words = f" Heads read the layers that tell most together: {read}."
+    if pairs is None:
+        return words
+    told = pairs["explained"]
+    return (
+        f"{words} Of {told.size:,} pairs of layers, these explain {number(float(told.max()))} of the target's variance "
+        f"in training items left out; the median pair {number(float(np.median(told)))}."
     )
 
 
