@@ -137,3 +137,13 @@ def test_rows_without_direction_become_zero() -> None:
     np.testing.assert_array_equal(la.directions(rows), [[0.6, 0.8], [0, 0], [1, 0]])
     np.testing.assert_array_equal(la.directions(rows, flat=1e-12), [[0.6, 0.8], [0, 0], [0, 0]])
     np.testing.assert_array_equal(la.directions(np.zeros((2, 3))), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [300, 512, 700])
+def test_products_of_rows_with_each_other_are_whole_and_symmetric(n: int, dtype: type) -> None:
+    rows = np.random.default_rng(0).standard_normal((n, 200)).astype(dtype)
+    found = la.self_products(rows)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found, rows @ rows.copy().T, rtol=0, atol=1e-4 if dtype == np.float32 else 1e-12)

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
+from isomorph._core.memory import working_memory
 from isomorph.errors import InputError
 from isomorph.metrics import metric
 from isomorph.metrics._engines.kernels import products as _products
+from isomorph.metrics._engines.kernels import triangles as _triangles
 from isomorph.metrics.kernels import Cka, Hsic
 
 
@@ -236,13 +239,67 @@ def test_the_route_is_chosen_by_cost() -> None:
     assert not _products._strips_are_cheaper([tall], [tall])
 
 
-@pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "cka(kernel='rbf')"])
-def test_the_size_of_the_blocks_does_not_change_the_score(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = data(50, 70, 60)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "cka(estimator='lange')", "cka(kernel='rbf')"])
+def test_the_size_of_the_blocks_does_not_change_the_score(
+    spec: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = np.asarray if library == "numpy" else pytest.importorskip("torch").asarray
+    x, y = (make(a) for a in data(150, 200, 160))
     whole = metric(spec)(x, y)
-    monkeypatch.setattr(_products, "STRIP_BYTES", 50 * 8 * 2 * 7)
-    monkeypatch.setattr(_products, "CHUNK", 13)
-    assert metric(spec)(x, y) == pytest.approx(whole, abs=1e-13)
+    monkeypatch.setattr(_products, "STRIP_BYTES", 150 * 8 * 2 * 7)
+    for module in (_products, _triangles):
+        monkeypatch.setattr(module, "CHUNK", 13)
+    for size in (1, 150 * 8 * 2 * 7, 150 * 8 * 2 * 90):  # tiles of one row; of seven; a table of some tiles
+        monkeypatch.setattr(_triangles, "TABLE_BYTES", size)
+        assert float(metric(spec)(x, y)) == pytest.approx(float(whole), abs=1e-13)
+
+
+@pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "hsic(estimator='lange')", "cka(kernel='rbf')"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_layers_that_are_on_both_sides_in_any_order_score_as_each_pair_alone(spec: str, threads: int) -> None:
+    m, layers = metric(spec), [a for seed in (0, 1, 2) for a in data(140, 150, 160, seed=seed)]
+    states = [m.prepare(x) for x in layers]
+    with threadpool_limits(threads, user_api="blas"):
+        for at_x, at_y in (([0, 1, 2], [2, 5, 5, 0]), ([3, 1], [1, 3]), ([4, 4], [0]), ([1], [0, 2, 3, 4, 5])):
+            found = m.compare([states[i] for i in at_x], [states[j] for j in at_y])
+            np.testing.assert_allclose(found, [[m(layers[i], layers[j]) for j in at_y] for i in at_x], rtol=1e-9)
+
+
+def test_an_atlas_compared_with_itself_is_symmetric() -> None:
+    m = metric("cka")
+    states = [m.prepare(a.astype("f4")) for seed in (0, 1, 2) for a in data(140, 150, 160, seed=seed)]
+    found = m.compare(states, states)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(np.diagonal(found), 1.0, rtol=1e-12)
+
+
+def test_single_precision_costs_an_atlas_and_its_permutations_less_than_a_millionth() -> None:
+    m, n = metric("cka"), 1024
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((n, 4))
+    layers = [shared @ rng.standard_normal((4, 24)) + c * rng.standard_normal((n, 24)) + 1 for c in (0.5, 1, 4)]
+    layers[1][7] *= 30
+    order = np.arange(n)
+    order[:40] = rng.permutation(40)  # a re-pairing that keeps the scores high
+    wide, narrow = ([m.prepare(x.astype("f4").astype(d)) for x in layers] for d in ("f8", "f4"))
+    np.testing.assert_allclose(m.compare(narrow, narrow), m.compare(wide, wide), rtol=0, atol=1e-6)
+    found, exact = (next(m.compare_permuted(s, s, order[None])) for s in (narrow, wide))
+    assert exact.max() > 0.5
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
+
+
+def test_triangles_keep_to_the_working_memory() -> None:
+    n, m = 1500, metric("cka")
+    states = [m.prepare(np.random.default_rng(i).standard_normal((n, 300), dtype=np.float32)) for i in range(12)]
+    m.compare(states, states)  # what the layers keep
+    with working_memory("40MB"):
+        tracemalloc.start()
+        found = m.compare(states, states)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 40e6 < 12 * n * n * 4 / 2  # in which the triangles do not fit
+    np.testing.assert_allclose(found, m.compare(states, states), atol=1e-8)
 
 
 def test_no_kernel_matrix_is_held_for_many_items() -> None:
@@ -263,6 +320,19 @@ def test_layers_of_mixed_precision_are_compared_in_the_wider_one() -> None:
     assert mixed == pytest.approx(m(x.astype("f4").astype("f8"), y), abs=1e-7)
 
 
+@pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "cka(kernel='rbf')"])
+def test_permutations_of_several_layers_are_those_of_each_pair(spec: str) -> None:
+    m, layers = metric(spec), [a for seed in (0, 1, 2) for a in data(70, 9, 5, seed=seed)]
+    states, layers[5] = [m.prepare(x) for x in layers], layers[5].astype("f4")
+    states[5] = m.prepare(layers[5])  # one in single precision among others
+    orders = np.stack([np.random.default_rng(i).permutation(70) for i in range(3)])
+    for at_x, at_y in (([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]), ([0, 5, 2], [1, 0]), ([2], [3, 4, 5])):
+        found = m.compare_permuted([states[i] for i in at_x], [states[j] for j in at_y], orders)
+        for scores, order in zip(found, orders, strict=True):
+            wanted = [[m(layers[i], layers[j][order]) for j in at_y] for i in at_x]
+            np.testing.assert_allclose(scores, wanted, atol=1e-7)
+
+
 @pytest.mark.parametrize("spec", ["unbiased_cka", "biased_cka", "cka(kernel='rbf')", "hsic"])
 def test_many_permutations_share_products_and_equal_single_ones(spec: str) -> None:
     x, y = data(30)
@@ -275,7 +345,7 @@ def test_many_permutations_share_products_and_equal_single_ones(spec: str) -> No
 def test_permutations_of_kernels_that_do_not_fit_are_computed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data(30)
     m = metric("cka")
-    monkeypatch.setattr("isomorph.metrics.kernels.TABLE_BYTES", 100)
+    monkeypatch.setattr("isomorph.metrics._engines.kernels.triangles.PAIR_BYTES", 100)
     orders = np.stack([np.random.default_rng(i).permutation(30) for i in range(3)])
     found = [float(s[0, 0]) for s in m.compare_permuted([m.prepare(x)], [m.prepare(y)], orders)]
     np.testing.assert_allclose(found, [m(x, y[p]) for p in orders], atol=1e-12)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
+from isomorph._core.memory import limited
+from isomorph.metrics import metric
 from isomorph.metrics._engines.neighbors import overlaps
+from isomorph.metrics._engines.neighbors.edges import EdgeTable, common, total_overlap
 from isomorph.metrics._engines.neighbors.graphs import Neighbors, nearest
 from isomorph.nulls.motifs import Moments, permutation_moments
 
@@ -97,3 +100,36 @@ def test_the_spacing_is_the_unit_of_few_values_and_vanishes_where_sums_are_dense
     assert overlaps.spacing(100, values("share", 10)) == pytest.approx(0.1)
     assert overlaps.spacing(100, values("jaccard", 10)) < 0.01 / 19
     assert 0.9 / 19 < overlaps.spacing(100_000, values("jaccard", 10)) < 1 / 19
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+@pytest.mark.parametrize("memory", [None, "16MB"])
+def test_many_graphs_overlap_as_each_pair_alone_however_their_tables_are_held(
+    tied: bool, shared: float, memory: str | None
+) -> None:
+    m, n, rng = metric("mutual_knn(k=3)"), 200, np.random.default_rng(0)
+    common = rng.standard_normal((n, 5))
+    layers = [shared * common + (0.05 if shared else 1.0) * rng.standard_normal((n, 5)) for _ in range(44)]
+    if tied:
+        layers = [np.round(x) + 0.1 for x in layers]
+    states, order = [m.prepare(x) for x in layers], rng.permutation(n)
+    xs, ys = states[:22], states[22:]
+    with limited(memory):
+        found, permuted = m.compare(xs, ys), next(m.compare_permuted(xs, ys, order[None]))
+    dense = [np.zeros((n, n)) for _ in states]
+    for table, graph in zip(dense, states, strict=True):
+        table[graph.source, graph.target] = graph.weights
+    wanted = [[np.sum(a * b) / (3 * n) for b in dense[22:]] for a in dense[:22]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    wanted = [[np.sum(a * b[order][:, order]) / (3 * n) for b in dense[22:]] for a in dense[:22]]
+    np.testing.assert_allclose(permuted, wanted, rtol=1e-12)
+
+
+def test_tables_are_sparse_where_graphs_share_few_edges() -> None:
+    rng = np.random.default_rng(0)
+    alike = [nearest(np.arange(900.0)[:, None] + np.zeros((1, 2)), 2, "euclidean")] * 40
+    unlike = [nearest(rng.standard_normal((900, 5)), 2, "euclidean") for _ in range(40)]
+    assert isinstance(EdgeTable.of(alike).weights, np.ndarray)
+    assert sparse.issparse(EdgeTable.of(unlike).weights)
+    assert np.array_equal(total_overlap(common(EdgeTable.of(unlike), EdgeTable.of(unlike))).diagonal(), [1800.0] * 40)

@@ -15,7 +15,9 @@ from array_api_compat import array_namespace, device, is_jax_array, is_torch_arr
 from ..errors import InputError
 from .arrays import Array, is_traced, to_numpy
 from .memory import block_bytes
+from .parallel import on_threads
 
+STRIP = 256  # rows of a product that stay in the cache, and are enough for its full speed
 _MOST_ROWS = 2048  # of a matrix of similarities held at once
 
 
@@ -63,11 +65,16 @@ def about_most(rows: Array) -> Array:
     return rows - (most @ rows)[None, :] / xp.sum(most)
 
 
-def has_far_item(rows: Array) -> bool:
-    """Whether an item of centred rows is so far away that the mean of all says little of the others."""
+def has_far_item(rows: Array, squares: Array | None = None) -> bool:
+    """Whether an item of centred rows is so far away that the mean of all says little of the others.
+
+    Args:
+        rows: Centred rows (n, d).
+        squares: Their squared norms, where they are known.
+    """
     if is_traced(rows):
         return False
-    squares = to_numpy(sum_squares(rows, axis=1))
+    squares = to_numpy(sum_squares(rows, axis=1) if squares is None else squares)
     # a far item draws the mean along: all others are then equally far from it, and at most n - 1 times nearer
     if squares.max() <= min(FAR, (len(squares) - 1) ** 2 / 4) * np.median(squares):
         return False
@@ -99,7 +106,8 @@ def sum_squares(x: Array, axis: int | None = None) -> Array:
     if axis == 0:
         wide = xp.astype(x, xp.float64, copy=False)
         return xp.sum(wide * wide, axis=0)
-    step = max(1, (1 << 18) // x.shape[1])  # rows whose float64 copy stays in the cache
+    # rows whose float64 copy stays in the cache, or keeps a device busy
+    step = max(1, (1 << (15 if isinstance(x, np.ndarray) else 18)) // x.shape[1])
     parts = []
     for s in range(0, x.shape[0], step):
         wide = xp.astype(x[s : min(x.shape[0], s + step), :], xp.float64, copy=False)
@@ -124,15 +132,17 @@ def scaled_and_size(x: Array, what: str = "x") -> tuple[Array, Array]:
         InputError: if `x` is zero (all items are the same after centring).
     """
     xp = array_namespace(x)
+    if x.dtype == xp.float32 and not is_traced(x):
+        squares = sum_squares(x, axis=1)
+        if 1e-30 * x.shape[1] ** 0.5 < number(xp.max(squares)) ** 0.5 < 1e30:  # so no feature is near a float's ends
+            size = (xp.sum(squares) / x.shape[0]) ** 0.5
+            return x / xp.astype(size, x.dtype), size
     largest = largest_magnitude(x)
     if not is_traced(x) and number(largest) == 0.0:
         raise InputError(
             f"{what} is constant: all its items have the same features, so nothing varies that could be alike. "
             "Leave this layer out."
         )
-    if x.dtype == xp.float32 and not is_traced(x) and 1e-30 < number(largest) < 1e30:
-        size = (sum_squares(x) / x.shape[0]) ** 0.5  # float64 holds these squares
-        return x / xp.astype(size, x.dtype), size
     x = x / largest  # first, so that the squares of very small or large features neither vanish nor overflow
     size = (sum_squares(x) / x.shape[0]) ** 0.5
     return x / xp.astype(size, x.dtype), size * xp.astype(largest, xp.float64)
@@ -296,7 +306,7 @@ def similarities(rows: Array, begin: int, end: int, offset: Array | None = None)
             that of Euclidean distances.
     """
     n, own = rows.shape[0], np.arange(begin, end)
-    s = (rows if end - begin == n else rows[begin:end, :]) @ rows.T
+    s = self_products(rows) if end - begin == n else rows[begin:end, :] @ rows.T
     if offset is not None:
         s = s - offset[None, :]
     xp = array_namespace(s)
@@ -309,6 +319,33 @@ def similarities(rows: Array, begin: int, end: int, offset: Array | None = None)
     at = xp.asarray(own[:, None] == np.arange(n)[None, :])
     at = at if is_jax_array(s) else to_device(at, device(s))
     return xp.where(at, xp.asarray(-xp.inf, dtype=s.dtype, device=device(s)), s)
+
+
+def upper_strip(rows: np.ndarray[Any, Any], begin: int, end: int, out: np.ndarray[Any, Any]) -> None:
+    """Inner products of rows begin:end with those from begin on, into `out`.
+
+    BLAS makes the square at the diagonal in half the work, and copies its halves fast where it is small.
+    """
+    part, square = rows[begin:end], end - begin
+    out[:, :square] = part @ part.T
+    if end < len(rows):
+        np.matmul(part, rows[end:].T, out=out[:, square:])
+
+
+def self_products(rows: Array) -> Array:
+    """Inner products of all rows (n, n), each pair of rows once where NumPy's BLAS makes them."""
+    n = rows.shape[0]
+    if not isinstance(rows, np.ndarray) or n < 2 * STRIP:
+        return rows @ rows.T
+    out = np.empty((n, n), dtype=rows.dtype)
+
+    def strip(begin: int) -> None:
+        end = min(n, begin + STRIP)
+        upper_strip(rows, begin, end, out[begin:end, begin:])
+        out[end:, begin:end] = out[begin:end, end:].T
+
+    on_threads(strip, range(0, n, STRIP), n * n * rows.shape[1] / 2)
+    return out
 
 
 def nearest_others(rows: Array, k: int, *, euclidean: bool = False) -> np.ndarray[Any, np.dtype[np.int64]]:

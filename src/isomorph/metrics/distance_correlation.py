@@ -14,7 +14,8 @@ from .._core.linalg import double_center, gathered, number, u_center
 from .._core.memory import ceiling, require
 from ..errors import InputError
 from ..nulls import Influence, Null
-from ..nulls.ucentered import invariants, moments, permuted_products, skewness
+from ..nulls.permuted import PairTable, pair_tables, permuted_products
+from ..nulls.ucentered import invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric, choice
 from ._engines.kernels.gram import MatrixKernel
 from ._engines.kernels.influence import kernel_influence
@@ -178,6 +179,10 @@ class DistanceCorrelation(Metric[MatrixKernel]):
             yield from super().compare_permuted(xs, ys, orders)
             return
         whole = self.estimator != "unbiased"
-        for scores in permuted_products([x.matrix for x in xs], [y.matrix for y in ys], orders, diagonal=whole):
+
+        def table(side: Sequence[MatrixKernel]) -> PairTable:
+            return PairTable.of((k.matrix for k in side), len(side), diagonal=whole)
+
+        for scores in permuted_products(*pair_tables(xs, ys, table), orders):
             clipped = np.clip(scores, self.range[0], 1.0)
             yield np.sqrt(clipped) if self.estimator == "biased" else clipped

@@ -21,20 +21,21 @@ from array_api_compat import array_namespace, device
 from .._core.arrays import Array, is_traced, to_numpy
 from .._core.checks import is_finite
 from .._core.linalg import unit_rows
-from .._core.memory import ceiling, fits, require
+from .._core.memory import fits, require
 from ..errors import InputError
 from ..nulls import Influence, Null
+from ..nulls.permuted import pair_tables, permuted_products
 from ..nulls.tails import leading_eigenvalues, leading_weights
-from ..nulls.ucentered import Invariants, invariants, moments, permuted_products, skewness
+from ..nulls.ucentered import Invariants, invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, choice
 from ._engines.kernels.gram import Kernel, LinearKernel, dense_kernel, linear_kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
 from ._engines.kernels.products import inner_products, item_products, normalizer, own_products
+from ._engines.kernels.triangles import pair_table, pairs_fit
 from ._engines.pairs import made_once
 
 KERNELS = ("linear", "cosine", "rbf", "polynomial")
-TABLE_BYTES = 2 << 30  # the most that whole kernels may take when permutations are sampled from them
 _NO_OTHER_FEATURES = dict.fromkeys(
     ("one feature", "uncorrelated features"), "no feature shares anything with another, which is all that counts"
 )
@@ -143,7 +144,7 @@ class KernelMetric(Metric[Kernel]):
     def compare(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Array:
         cross, own_x, own_y = inner_products(xs, ys)
         with _beyond_floats():
-            return cross * self._factors(xs, own_x)[:, None] * self._factors(ys, own_y)[None, :]
+            return cross * (self._factors(xs, own_x)[:, None] * self._factors(ys, own_y)[None, :])
 
     @property
     def contribution(self) -> str:
@@ -184,12 +185,11 @@ class KernelMetric(Metric[Kernel]):
     def compare_permuted(
         self, xs: Sequence[Kernel], ys: Sequence[Kernel], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:
-        if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > min(TABLE_BYTES, ceiling() // 2):
+        if not pairs_fit(xs, ys):
             yield from super().compare_permuted(xs, ys, orders)
             return
         factor = self._outer_factors(xs, ys)
-        matrices_x, matrices_y = ([k.whole() for k in side] for side in (xs, ys))
-        for products in permuted_products(matrices_x, matrices_y, orders, diagonal=self.estimator == "biased"):
+        for products in permuted_products(*pair_tables(xs, ys, pair_table), orders):
             yield products * factor
 
     def _mean_alone(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:

@@ -17,8 +17,9 @@ from .._core.linalg import double_center
 from ..errors import InputError
 from ..nulls import Influence, Null
 from ..nulls.null import LATE_TAIL_FROM, TAIL_FROM
+from ..nulls.permuted import PairTable, pair_tables, permuted_products
 from ..nulls.tails import leading_eigenvalues, leading_weights
-from ..nulls.ucentered import Invariants, invariants, moments, permuted_products, skewness
+from ..nulls.ucentered import Invariants, invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.graphs import Home
 from ._engines.pairs import over_pairs
@@ -217,8 +218,11 @@ class Rsa(Metric[Pattern]):
         if self.comparison == "kendall":
             yield from super().compare_permuted(xs, ys, orders)
             return
-        left, right = ([square(p.vector, p.n) for p in side] for side in (xs, ys))
-        for products in permuted_products(left, right, orders):
+
+        def table(side: Sequence[Pattern]) -> PairTable:
+            return PairTable.of((square(p.vector, p.n) for p in side), len(side))
+
+        for products in permuted_products(*pair_tables(xs, ys, table), orders):
             yield products / 2  # both triangles are in the products, one in the score
 
     def null_moments(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Null | None:

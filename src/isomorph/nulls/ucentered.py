@@ -24,10 +24,9 @@ from typing import Any, NamedTuple
 
 import array_api_extra as xpx
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
-from .._core.arrays import Array, to_numpy
-from .._core.linalg import long_product
+from .._core.arrays import Array
 
 Floats = np.ndarray[Any, Any]
 Signature = tuple[tuple[int, int], ...]  # of a connected multigraph: (edge ends, loops) of each vertex, sorted
@@ -179,61 +178,9 @@ def skewness(moment: Moments) -> Floats:
     return np.where(moment.variance > 0, moment.third / spread, 0.0)
 
 
-def permuted_products(
-    xs: Sequence[Array], ys: Sequence[Array], orders: np.ndarray[Any, Any], *, diagonal: bool = False
-) -> Iterator[Floats]:
-    """<A, B[order][:, order]> for every order, A of `xs` and B of `ys`: arrays (len(xs), len(ys)) in float64.
-
-    The side with fewer matrices is gathered, above the diagonal only, all its matrices at once, and several orders
-    share one product; sums over blocks are kept in float64.
-
-    Args:
-        xs: Symmetric matrices (n, n) of one namespace.
-        ys: The same; these are permuted.
-        orders: Permutations (n_orders, n).
-        diagonal: Whether the diagonals count; if not they are taken as zero.
-    """
-    if len(xs) < len(ys):  # <A, B[p][:, p]> == <A[q][:, q], B> with q the inverse of p
-        inverse = np.argsort(np.asarray(orders), axis=1)
-        for block in permuted_products(ys, xs, inverse, diagonal=diagonal):
-            yield block.T
-        return
-    xp = array_namespace(*xs, *ys)
-    dtype = xp.result_type(*(m.dtype for m in (*xs, *ys)))
-    n, few = ys[0].shape[0], len(ys)
-    table = xp.reshape(xp.stack([xp.astype(y, dtype) for y in ys], axis=-1), (n * n, few))
-    group = max(1, min(len(orders), 64 // few))
-    width = max(1, min(n, (1 << 20) // (n * few * group)))
-    strips = [_upper_strip(xs, s, min(n, s + width), dtype) for s in range(0, n, width)]
-    diag_x, diag_y = (np.stack([to_numpy(xp.linalg.diagonal(m)) for m in side]).astype(np.float64) for side in (xs, ys))
-    for start in range(0, len(orders), group):
-        chunk = np.asarray(orders[start : start + group], dtype=np.int64)
-        p = xp.asarray(np.ascontiguousarray(chunk.T), device=device(table))  # (n, group)
-        total = np.zeros((len(xs), len(chunk) * few))
-        for number, strip in enumerate(strips):
-            s = number * width
-            index = p[s : min(n, s + width), :][:, None, :] * n + p[s:, :][None, :, :]
-            gathered = xp.take(table, xp.reshape(index, (-1,)), axis=0)
-            total += to_numpy(long_product(strip, xp.reshape(gathered, (strip.shape[1], -1))))
-        products = 2.0 * total.reshape(len(xs), len(chunk), few)
-        for i, row in enumerate(chunk):
-            yield products[:, i, :] + diag_x @ diag_y[:, row].T if diagonal else products[:, i, :]
-
-
 def strict_upper(width: int, xp: Any, dtype: Any, where: Any) -> Array:
     """Ones above the diagonal, zeros on and below it: what a square block at the diagonal counts."""
     return xp.triu(xp.ones((width, width), dtype=dtype, device=where), k=1)
-
-
-def _upper_strip(matrices: Sequence[Array], s: int, e: int, dtype: Any) -> Array:
-    """Rows s:e of every matrix from column s on, zero on and below the diagonal: (len(matrices), (e - s)(n - s))."""
-    xp = array_namespace(*matrices)
-    mask = strict_upper(e - s, xp, dtype, device(matrices[0]))
-    rows = []
-    for m in matrices:
-        square = xp.astype(m[s:e, s:e], dtype) * mask
-        rows.append(xp.reshape(xp.concat([square, xp.astype(m[s:e, e:], dtype)], axis=1), (-1,)))
-    return xp.stack(rows)
 
 
 def _powers(matrix: Array, block: int = 512) -> tuple[float, float, float, float, float]:

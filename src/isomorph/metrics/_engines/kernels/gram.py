@@ -360,7 +360,7 @@ def _centered_kernel(x: Array, estimator: str, what: str = "x") -> FeatureKernel
     if xp.finfo(x.dtype).bits < 64 and not is_traced(x) and number(xp.max(kernel.diagonal)) > 0.4 * x.shape[0]:
         # one item is far from all others: what is left beside it needs more digits
         return _centered_kernel(xp.astype(x, xp.float64), estimator, what)
-    if estimator == "unbiased" and has_far_item(features):
+    if estimator == "unbiased" and has_far_item(features, kernel.diagonal):
         return FeatureKernel(estimator, gathered(features), size, True)
     return kernel
 

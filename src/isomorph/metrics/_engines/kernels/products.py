@@ -9,7 +9,7 @@ not even copied: see `streaming`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
 import array_api_extra as xpx
@@ -22,14 +22,13 @@ from ...._core.memory import block_bytes, fits
 from ....errors import InputError
 from ....nulls.ucentered import strict_upper
 from ..pairs import distinct, over_pairs
-from .gram import FeatureKernel, Kernel, LinearKernel, MatrixKernel, StreamedKernel, require_spread, without_diagonal
+from .gram import FeatureKernel, Kernel, LinearKernel, MatrixKernel, StreamedKernel, require_spread
 from .streaming import products
+from .triangles import CHUNK, triangle_products
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 STRIP_BYTES = 64 << 20  # working memory for the strips of all layers of a block
-WHOLE_BYTES = 256 << 20  # the same where whole matrices are made instead
-CHUNK = 1 << 13  # entries that one product sums in the features' dtype before float64 takes over
 
 
 def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = True) -> tuple[Array, Array, Array]:
@@ -63,9 +62,9 @@ def inner_products(xs: Sequence[Kernel], ys: Sequence[Kernel], *, check: bool = 
 
 def own_products(kernels: Sequence[Kernel]) -> Array:
     """The inner product of each kernel with itself, as `inner_products` gives it, without making any other."""
-    for k in kernels:
-        if k.own is None:
-            inner_products([k], [k])
+    missing = [k for k in distinct(kernels, [])[0] if k.own is None]
+    if missing:
+        inner_products(missing, missing[:1])
     values = [k.own for k in kernels]
     return array_namespace(*values).stack(values)
 
@@ -113,47 +112,51 @@ def _strip_products(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> tuple[Array, 
     kernels, rows_x, rows_y = distinct(xs, ys)
     every = [k.resident for k in kernels]
     xp = array_namespace(*(k.array for k in every))
-    dtype = xp.result_type(*(k.array.dtype for k in every))
     where = device(every[0].array)
-    n = every[0].n
-    item_bytes = xp.finfo(dtype).bits // 8
-    # BLAS makes a whole x x' in half the work through NumPy, so strips are for what would be too large
-    whole = is_numpy_array(every[0].array) and len(every) * n * n * item_bytes <= block_bytes(WHOLE_BYTES)
-    width = n if whole else max(1, min(n, 256, block_bytes(STRIP_BYTES) // (len(every) * n * item_bytes)))
-    cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
-    own = xp.zeros((len(every),), dtype=xp.float64, device=where)
-    index = [xp.asarray(r, device=where) for r in (rows_x, rows_y)]
-    for start in range(0, n, width):
-        strips = [_above_diagonal(k, start, min(n, start + width), dtype, whole) for k in every]
-        for c in range(0, strips[0].shape[0], CHUNK):
-            part = xp.stack([strip[c : min(strip.shape[0], c + CHUNK)] for strip in strips])
+    dtype = xp.result_type(*(k.array.dtype for k in every))
+    every = [_in_dtype(k, dtype) for k in every]
+    at_x, at_y = (xp.asarray(r, device=where) for r in (rows_x, rows_y))
+    if is_numpy_array(every[0].array):
+        cross, own = triangle_products(every, rows_x, rows_y)
+    else:
+        cross = xp.zeros((len(xs), len(ys)), dtype=xp.float64, device=where)
+        own = xp.zeros((len(every),), dtype=xp.float64, device=where)
+        for part in _strips(every):
             own = own + xp.astype(xp.vecdot(part, part), xp.float64)
-            left, right = xp.take(part, index[0], axis=0), xp.take(part, index[1], axis=0)
+            left, right = xp.take(part, at_x, axis=0), xp.take(part, at_y, axis=0)
             cross = cross + long_product(left, xp.matrix_transpose(right))
-    if not whole:
-        cross, own = 2 * cross, 2 * own
+    cross, own = 2 * cross, 2 * own  # of both triangles
     if xs[0].estimator == "biased":
         diagonals = xp.stack([k.diagonal for k in every])
-        dx, dy = (xp.take(diagonals, i, axis=0) for i in index)
-        cross = cross + dx @ dy.T
+        cross = cross + xp.take(diagonals, at_x, axis=0) @ xp.take(diagonals, at_y, axis=0).T
         own = own + xp.stack([xp.sum(k.diagonal**2) for k in every])
     return cross, [own[r] for r in (*rows_x, *rows_y)]
 
 
-def _above_diagonal(kernel: FeatureKernel | MatrixKernel, start: int, stop: int, dtype: Any, whole: bool) -> Array:
-    """A strip of the adjusted matrix, flat, zero on and below the diagonal; the whole of it: zero on the diagonal."""
-    if isinstance(kernel, FeatureKernel) and kernel.dtype != dtype:  # beside a layer that needs more digits
-        wider = array_namespace(kernel.features).astype(kernel.features, dtype)
-        kernel = FeatureKernel(kernel.estimator, wider)
-    strip = kernel.strip(start, stop)
-    xp = array_namespace(strip)
-    held = isinstance(kernel, MatrixKernel)  # never write into it
-    strip = xp.astype(strip, dtype, copy=held)
-    if whole:
-        strip = without_diagonal(strip)
-    else:
-        strip = xpx.at(strip)[:, : stop - start].multiply(strict_upper(stop - start, xp, dtype, device(strip)))
-    return xp.reshape(strip, (-1,))
+def _in_dtype(kernel: FeatureKernel | MatrixKernel, dtype: Any) -> FeatureKernel | MatrixKernel:
+    """The kernel in a dtype that is no narrower: beside a layer that needs more digits."""
+    if kernel.dtype == dtype:
+        return kernel
+    wider = array_namespace(kernel.array).astype(kernel.array, dtype)
+    if isinstance(kernel, FeatureKernel):
+        return FeatureKernel(kernel.estimator, wider)
+    return MatrixKernel(kernel.estimator, wider)
+
+
+def _strips(every: Sequence[FeatureKernel | MatrixKernel]) -> Iterator[Array]:
+    """What lies above the diagonal of every adjusted matrix, zero below it, a part of a strip of rows at a time."""
+    held = every[0].array
+    n, xp = every[0].n, array_namespace(held)
+    width = max(1, min(n, 256, block_bytes(STRIP_BYTES) // (len(every) * n * (xp.finfo(held.dtype).bits // 8))))
+    for start in range(0, n, width):
+        stop = min(n, start + width)
+        mask = strict_upper(stop - start, xp, held.dtype, device(held))
+        strips = []
+        for k in every:
+            strip = xp.astype(k.strip(start, stop), held.dtype, copy=isinstance(k, MatrixKernel))  # never into a matrix
+            strips.append(xp.reshape(xpx.at(strip)[:, : stop - start].multiply(mask), (-1,)))
+        for c in range(0, strips[0].shape[0], CHUNK):
+            yield xp.stack([strip[c : min(strip.shape[0], c + CHUNK)] for strip in strips])
 
 
 def _covariance_products(xs: Sequence[LinearKernel], ys: Sequence[LinearKernel]) -> tuple[Array, list[Array]]:

@@ -14,6 +14,7 @@ from ...._core.memory import block_bytes
 from .graphs import Floats, Ints, Neighbors
 
 _BLOCK = 1 << 24  # entries of a table held at once
+_SPARSE = 16  # entries of a dense table that cost as much as one of a sparse one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class EdgeTable:
     Attributes:
         n: Number of items.
         codes: Sorted edge numbers source × n + target (edges,).
-        weights: Weight of each edge in each graph (edges, graphs): dense where that fits, else sparse.
+        weights: Weight of each edge in each graph (edges, graphs): sparse where nearly all are zero or there are too
+            many, else dense.
         places: Place of each edge in each graph's lists, 0 where it is not there; None if not asked for.
     """
 
@@ -48,7 +50,8 @@ class EdgeTable:
 
         def table(values: list[Floats]) -> Any:
             out = sparse.coo_array((np.concatenate(values), (edge, layer)), shape=(len(codes), len(graphs))).tocsr()
-            return out.toarray() if len(codes) * len(graphs) <= block_bytes(32 * _BLOCK) // 8 else out
+            size = len(codes) * len(graphs)
+            return out.toarray() if size <= min(_SPARSE * out.nnz, block_bytes(32 * _BLOCK) // 8) else out
 
         ranks = table([g.ranks for g in graphs]) if places else None
         return cls(n, codes, table([g.weights for g in graphs]), ranks)
@@ -120,8 +123,41 @@ def common_permuted(tx: EdgeTable, ty: EdgeTable, orders: np.ndarray[Any, Any]) 
 
 def total_overlap(hits: Hits) -> Floats:
     """Σ over edges of w_x w_y for all pairs of graphs."""
-    product = hits.x.T @ hits.y
-    return np.asarray(product.toarray() if sparse.issparse(product) else product)
+    x, y, (graphs_x, graphs_y) = hits.x, hits.y, (hits.x.shape[1], hits.y.shape[1])
+    if not (sparse.issparse(x) or sparse.issparse(y)):
+        return np.asarray(x.T @ y)
+    if sparse.issparse(x) and sparse.issparse(y):
+        terms = np.diff(x.indptr).astype(np.int64) * np.diff(y.indptr)  # of every edge
+        if _SPARSE * int(terms.sum()) <= len(hits.row) * graphs_x * graphs_y:
+            return _scattered(x, y, terms)
+    # graphs that share most edges: their zeros cost less than their places
+    out = np.zeros((graphs_x, graphs_y))
+    step = max(1, block_bytes(8 * _BLOCK) // (8 * (graphs_x + graphs_y)))
+    for s in range(0, len(hits.row), step):
+        out += _dense(x, slice(s, s + step)).T @ _dense(y, slice(s, s + step))
+    return out
+
+
+def _scattered(x: Any, y: Any, terms: Ints) -> Floats:
+    """The product x' y of sparse tables (edges, graphs) by places alone; `terms` is how many terms each edge gives."""
+    shape = (x.shape[1], y.shape[1])
+    out, ends = np.zeros(shape[0] * shape[1]), np.cumsum(terms)
+    plain = bool(np.all(x.data == 1.0) and np.all(y.data == 1.0))  # no ties: terms need only be counted
+    most, begin = block_bytes(8 * _BLOCK) // 64, 0
+    while begin < len(terms):
+        done = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + most, side="right")))
+        left, right = x[begin:end], y[begin:end]
+        size = np.diff(right.indptr).astype(np.int64)
+        edge = np.repeat(np.arange(end - begin), np.diff(left.indptr))  # of each entry of x
+        times = size[edge]  # which meets all entries of y there
+        skipped = np.cumsum(times) - times - right.indptr[edge]
+        at = np.arange(int(times.sum())) - np.repeat(skipped, times)
+        place = np.repeat(left.indices.astype(np.int64) * shape[1], times) + right.indices[at]
+        weight = None if plain else np.repeat(left.data, times) * right.data[at]
+        out += np.bincount(place, weight, minlength=len(out))
+        begin = end
+    return out.reshape(shape)
 
 
 def row_sums(hits: Hits, term: Callable[..., Floats] | None = None) -> Iterator[tuple[Ints, Floats]]:
@@ -163,6 +199,6 @@ def _padded_products(x: Floats, y: Floats, first: Ints) -> Floats:
     return np.asarray(left.transpose(0, 2, 1) @ right)
 
 
-def _dense(table: Any, rows: Ints) -> Floats:
+def _dense(table: Any, rows: Ints | slice) -> Floats:
     some = table[rows]
     return np.asarray(some.toarray() if sparse.issparse(some) else some)

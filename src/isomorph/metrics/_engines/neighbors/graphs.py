@@ -38,6 +38,7 @@ from ...._core.linalg import (
     centered_scaled,
     gathered,
     has_far_item,
+    largest_magnitude,
     number,
     scaled,
     similarities,
@@ -268,13 +269,16 @@ def _tell_offset(x: Array, similarity: str) -> None:
         return
     xp = array_namespace(x)
     some = x[:: max(1, x.shape[0] // _SOME), :]
-    largest = number(xp.max(xp.abs(some)))
+    largest = number(largest_magnitude(some))
     if largest == 0.0:
         return
-    rows = xp.astype(some, xp.float64) / largest
-    size, spread = (number(xp.sum(v * v)) ** 0.5 for v in (rows, center(rows)))
     exact = _FEW_DIGITS * float(xp.finfo(xp.float64).eps)
     least = max(_FEW_DIGITS * float(xp.finfo(x.dtype).eps), exact**0.5 if similarity == "cosine" else exact)
+    few = center(xp.astype(some[:_SOME_ROWS, :], xp.float64) / largest)
+    if number(xp.sum(few * few)) > 4 * least**2 * some.shape[0] * some.shape[1]:
+        return  # these rows alone differ by more than what would be too little among all, were each value the largest
+    rows = xp.astype(some, xp.float64) / largest
+    size, spread = (number(xp.sum(v * v)) ** 0.5 for v in (rows, center(rows)))
     if spread <= least * size:
         few = f"{size / spread:.0e} times as large as" if spread > 0 else "all that there is beside"
         notice(

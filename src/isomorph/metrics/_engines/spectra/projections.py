@@ -16,7 +16,8 @@ from array_api_compat import array_namespace
 from ...._core.arrays import Array
 from ...._core.memory import ceiling
 from ....nulls.null import Null
-from ....nulls.ucentered import invariants, moments, permuted_products, skewness
+from ....nulls.permuted import PairTable, pair_tables, permuted_products
+from ....nulls.ucentered import invariants, moments, skewness
 from ..pairs import made_once
 from .axes import Axes
 
@@ -61,5 +62,8 @@ def projection_permuted(
     if (len(xs) + len(ys)) * xs[0].n ** 2 * 8 > min(SHARED_BYTES, ceiling() // 2):
         return None
     norms = np.array([[norm(x, y) for y in ys] for x in xs])
-    gx, gy = ([projection(a, weigh(a)) for a in side] for side in (xs, ys))
-    return (block / norms for block in permuted_products(gx, gy, orders, diagonal=True))
+
+    def table(side: Sequence[Axes]) -> PairTable:
+        return PairTable.of((projection(a, weigh(a)) for a in side), len(side), diagonal=True)
+
+    return (block / norms for block in permuted_products(*pair_tables(xs, ys, table), orders))
