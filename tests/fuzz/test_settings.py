@@ -44,6 +44,16 @@ def _networks():
     return {"bottom": nets[0], "top": nets[1], "data": x, "labels": labels, "cuts": ["1"]}
 
 
+ATLAS = iso.atlas(
+    {name: X[:, ::-1] * k + Y for k, name in enumerate("abcde", start=1)},
+    "cka",
+    attributes={"size": [1, 2, 3, 4, 5], "kind": list("ppqqq")},
+    permutations=19,
+    splits=1,
+    show=False,
+)
+
+
 VERBS = {
     "scan": (
         lambda **s: iso.scan(X, Y, **s),
@@ -63,6 +73,23 @@ VERBS = {
         {"heads": ["concat"], "repeats": 2, "draws": 100, "controls": False, "show": False, "target": LABELS},
         150,
     ),
+    "atlas": (
+        lambda **s: iso.atlas(**({"models": {"x": X, "y": Y, "z": X[::-1]}} | s)),
+        _parameters(iso.atlas, "keep"),
+        {"metrics": ["cka"], "permutations": 19, "splits": 1, "show": False, "attributes": {"size": [1, 2, 3]}},
+        150,
+    ),
+    "atlas.trend": (ATLAS.trend, _parameters(ATLAS.trend), {"attribute": "size", "reference": None}, 150),
+    "atlas.threshold": (ATLAS.threshold, _parameters(ATLAS.threshold), {"attribute": "size", "draws": 20}, 100),
+    "atlas.divergence": (
+        ATLAS.divergence,
+        _parameters(ATLAS.divergence),
+        {"specialists": ["a"], "pool": ["b", "c", "d"], "permutations": 20},
+        150,
+    ),
+    "atlas.factors": (ATLAS.factors, _parameters(ATLAS.factors), {"factors": ["size"], "permutations": 20}, 100),
+    "atlas.tree": (ATLAS.tree, _parameters(ATLAS.tree), {"draws": 5}, 60),
+    "atlas.embedding": (ATLAS.embedding, _parameters(ATLAS.embedding), {"dims": 2}, 60),
     "diagnose": (
         lambda **s: iso.diagnose(**({"x": X, "y": Y} | s)),
         _parameters(iso.diagnose),

@@ -22,7 +22,7 @@ from ..store import Layers
 
 Value = str | float | None
 _NAMES = ("model", "name", "id")
-_FACTS = {"n_parameters": "parameters", "family": "family", "objective": "objective"}
+_FACTS = {"n_parameters": "parameters"} | {k: k for k in ("family", "objective", "data", "confounds")}
 
 
 def attributes_of(models: Mapping[str, Any], sides: Mapping[str, Side], given: Any) -> dict[str, tuple[Value, ...]]:

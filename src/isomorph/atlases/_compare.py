@@ -291,8 +291,8 @@ def _null(metric: Metric[Any], plan: Plan, pairs: Pairs, states: Sequence[Sequen
         for start in range(0, len(plan.orders), 64):
             for scores in metric.compare_permuted(xs, ys, plan.orders[start : start + 64]):
                 if best:  # the best of every block at once
-                    rows = np.maximum.reduceat(sign * np.asarray(scores), tile.row_ends[:-1], axis=0)
-                    out[done, ks] = sign * np.maximum.reduceat(rows, tile.column_ends[:-1], axis=1)[at, to]
+                    tops = np.maximum.reduceat(sign * np.asarray(scores), tile.row_ends[:-1], axis=0)
+                    out[done, ks] = sign * np.maximum.reduceat(tops, tile.column_ends[:-1], axis=1)[at, to]
                 else:
                     for k, rows, columns in tile.blocks():
                         out[done, k] = _read(np.asarray(scores)[rows, columns], choose)[0]

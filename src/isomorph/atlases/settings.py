@@ -65,6 +65,8 @@ class AtlasSettings(Settings):
         check_choice(self.layers, "layers", LAYERS)
         check_choice(self.pairs, "pairs", PAIRS)
         given = self.reference
+        if given is not None and not isinstance(given, (str, list, tuple)):
+            raise InputError(f"reference={quoted(given)} must be the name of a model, or several.")
         names = (given,) if isinstance(given, str) else tuple(given or ())
         if not all(isinstance(name, str) for name in names):
             raise InputError(f"reference={quoted(given)} must be the name of a model, or several.")

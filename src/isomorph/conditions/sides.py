@@ -167,7 +167,7 @@ def all_joined(sides: Mapping[str, Side]) -> tuple[dict[str, Side], list[str]]:
         sides: Name -> side.
 
     Raises:
-        InputError: as `joined`.
+        InputError: as `joined`, with the names of the two.
 
     Example:
         >>> layers = {name: Layers.from_arrays({"last": np.eye(3)}, ids=name) for name in ("abc", "cbd", "xbc")}
@@ -175,7 +175,12 @@ def all_joined(sides: Mapping[str, Side]) -> tuple[dict[str, Side], list[str]]:
         >>> found["abc"].ids, lost[0][:47]
         (('b', 'c'), '1 of the 3 items of abc, 1 of the 3 items of cb')
     """
-    common = functools.reduce(lambda one, other: joined(one, other)[0], sides.values())
+    (first, common), *others = sides.items()
+    for name, side in others:
+        try:
+            common = joined(common, side)[0]
+        except InputError as error:
+            raise InputError(f"{first} (x) and {name} (y): {error}") from error
     lost = [f"{s.n - common.n:,} of the {s.n:,} items of {name}" for name, s in sides.items() if s.n > common.n]
     told = [f"{listed(lost)} are not there for all by id, and were left out."] if lost else []
     return {name: joined(common, side)[1] for name, side in sides.items()}, told

@@ -215,7 +215,9 @@ def embedding(distances: Any, dims: int = 2, *, names: Sequence[str] | None = No
         ((6, 2), 0.0, 1.0)
     """
     matrix, _ = _complete(distances, names, "an embedding")
-    as_count(dims, "dims", most=len(matrix) - 1)
+    as_count(dims, "dims")
+    if dims >= len(matrix):
+        raise InputError(f"dims={dims}: {len(matrix)} models span at most {len(matrix) - 1} axes.")
     values, vectors = _spectrum(matrix)
     # what is below the rounding of the largest is no axis
     positive = np.where(values > 1e-12 * np.abs(values).max(), values, 0.0)

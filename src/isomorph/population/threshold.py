@@ -45,7 +45,13 @@ class Leaving(NamedTuple):
 
 
 def leaving(
-    differences: Sequence[float] | Floats, deviations: Floats, *, alpha: float = 0.05, draws: int = 2_000, seed: int = 0
+    differences: Sequence[float] | Floats,
+    deviations: Floats,
+    *,
+    degrees: float = math.inf,
+    alpha: float = 0.05,
+    draws: int = 2_000,
+    seed: int = 0,
 ) -> Leaving:
     """The least rung from which on every rung lies above its reference.
 
@@ -56,6 +62,7 @@ def leaving(
     Args:
         differences: Score less its reference, one a rung, by rising attribute; higher is more alike.
         deviations: How they move with items, (units, rungs).
+        degrees: Degrees of freedom of these.
         alpha: One-sided level of every test; the interval covers 1 - alpha.
         draws: How often scores are drawn anew.
         seed: Seed of these.
@@ -72,7 +79,7 @@ def leaving(
     if len(gap) < 2:
         raise InputError(f"A threshold needs at least two rungs, found {len(gap)}.")
     error = np.sqrt(np.sum(deviations**2, axis=0))
-    quantile = float(stats.norm.ppf(1 - alpha))
+    quantile = float(stats.norm.ppf(1 - alpha) if math.isinf(degrees) else stats.t.ppf(1 - alpha, degrees))
     lower = gap - quantile * error
     rung = _first(lower > 0)
     rng = np.random.default_rng([seed, 31])
@@ -121,7 +128,13 @@ class Saturation(NamedTuple):
 
 
 def saturation(
-    scores: Sequence[float] | Floats, deviations: Floats, *, alpha: float = 0.05, draws: int = 500, seed: int = 0
+    scores: Sequence[float] | Floats,
+    deviations: Floats,
+    *,
+    degrees: float = math.inf,
+    alpha: float = 0.05,
+    draws: int = 500,
+    seed: int = 0,
 ) -> Saturation:
     """The least rung above which no further growth is shown, on the isotonic fit.
 
@@ -131,6 +144,7 @@ def saturation(
     Args:
         scores: One a rung, by rising attribute.
         deviations: How they move with items, (units, rungs).
+        degrees: Degrees of freedom of these.
         alpha: One-sided level.
         draws: How often scores are drawn anew, for the support.
         seed: Seed of these.
@@ -149,7 +163,7 @@ def saturation(
     fitted = isotonic(y)
     rest = deviations[:, -1:] - deviations
     error = np.sqrt(np.sum(rest**2, axis=0))
-    quantile = float(stats.norm.ppf(1 - alpha))
+    quantile = float(stats.norm.ppf(1 - alpha) if math.isinf(degrees) else stats.t.ppf(1 - alpha, degrees))
 
     def ends(values: Floats) -> int | None:
         level = np.flatnonzero(~(values[-1] - values > quantile * error))

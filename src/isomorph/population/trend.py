@@ -61,6 +61,7 @@ def fit_line(
     *,
     deviations: Floats | None = None,
     families: Sequence[int] | Any | None = None,
+    degrees_of_items: float = math.inf,
     level: float = 0.95,
     permutations: int = 9_999,
     seed: int = 0,
@@ -73,6 +74,7 @@ def fit_line(
         deviations: How the scores move with items, (units, models): the covariance of the scores over samples of items
             is the product of this with itself.
         families: One number a model; slopes are then within families.
+        degrees_of_items: Degrees of freedom of `deviations`.
         level: Coverage of the intervals.
         permutations: Orders of the models that are sampled where there are more than 20,000.
         seed: Seed of these.
@@ -108,7 +110,7 @@ def fit_line(
     if deviations is not None:
         over_items = float(np.sum((deviations @ weights) ** 2))
         moved = float(sum(np.sum(_residual(row, codes, centered) ** 2) for row in deviations))
-        items = _interval(value, over_items, math.inf, level)
+        items = _interval(value, over_items, degrees_of_items, level)
     if degrees > 0:
         over_models = _interval(value, rss / degrees * exact, degrees, level)
         unseen = max(over_items - moved / degrees * exact, 0.0)  # of what items do, the scatter shows the rest

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from scipy import stats
 
+from .._core.checks import as_count
 from ..errors import InputError, UnknownNameError, quoted
 from ..population import (
     Direction,
@@ -159,6 +160,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         """
         if metric is None:
             return next(iter(self.alignments.values()))
+        if not isinstance(metric, str):
+            raise InputError(f"metric={quoted(metric)} must be the name of a metric of this atlas, or None.")
         try:
             return self[metric]
         except KeyError as error:
@@ -173,6 +176,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
             UnknownNameError: if there is no such attribute.
             InputError: if a logarithm is asked for of what is no positive number.
         """
+        if not isinstance(name, str):
+            raise InputError(f"{quoted(name)} is no attribute; one is a name, such as {next(iter(self.attributes))!r}.")
         if name in self.attributes:
             return self.attributes[name]
         base = name.removeprefix("log ")
@@ -206,11 +211,25 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
                 told = ", ".join(f"{a}={v!r}" for a, v in reference.items())
                 raise InputError(f"reference: no model has {told}.")
             return tuple(kept)
+        if not isinstance(reference, (str, list, tuple, set, frozenset)):
+            raise InputError(
+                f"{quoted(reference)} names no models: give a name, several, or an attribute and its value."
+            )
         names = (reference,) if isinstance(reference, str) else tuple(reference)
         for name in names:
-            if name not in self.models:
+            if not isinstance(name, str) or name not in self.models:
                 raise UnknownNameError("model of this atlas", str(name), self.models)
-        return names
+        return tuple(sorted(names, key=self.models.index)) if isinstance(reference, (set, frozenset)) else names
+
+    def _one(self, model: Any) -> str:
+        """The name of a model.
+
+        Raises:
+            UnknownNameError: if there is none of that name.
+        """
+        if not isinstance(model, str) or model not in self.models:
+            raise UnknownNameError("model of this atlas", str(model), self.models)
+        return model
 
     # ---- questions --------------------------------------------------------------------------------------------------
 
@@ -362,6 +381,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         known = pool not in self.models if isinstance(pool, str) else False
         inner = self.chosen({"role": pool} if known and "role" in self.attributes else pool)
         outer = self.chosen(specialists)
+        if not inner or not outer:
+            raise InputError("specialists and pool are both needed: names, or an attribute and its value.")
         inner = tuple(m for m in inner if m not in outer)
         rows = [alignment.models.index(m) for m in (*outer, *inner)]
         count = len(outer)
@@ -394,7 +415,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
                 "Which way one model tells of another is asked of a metric that is not symmetric; add "
                 "\"ridge_predictivity(direction='x_to_y')\" to the metrics of the atlas."
             )
-        own = self.models.index(self.chosen(specialist)[0])
+        own = self.models.index(self._one(specialist))
         inner = [self.models.index(m) for m in self.chosen(pool) if m != specialist]
         values, chance = alignment.held_out, alignment.chance
         return directions(
@@ -420,6 +441,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
             UnknownNameError: if there is no such attribute or metric.
             InputError: if there are fewer than five models, or an attribute is missing for one or does not vary.
         """
+        if not isinstance(factors, (str, list, tuple)):
+            raise InputError(f"factors={quoted(factors)} must be the names of attributes.")
         given = {name: self.attribute(name) for name in ([factors] if isinstance(factors, str) else factors)}
         values = -self.distances(metric, of)
         np.fill_diagonal(values, 0.0)
@@ -437,7 +460,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
             UnknownNameError: if there is no such model or metric.
         """
         alignment = self._metric(metric)
-        (name,) = self.chosen(model)
+        name = self._one(model)
         k = self.models.index(name)
         rows = [j for j in range(len(self.models)) if j != k and not math.isnan(alignment.values[k, j])]
         sign = 1 if alignment.distance else -1
@@ -482,6 +505,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         return clusters(self.distances(metric, of), names=self.models)
 
     def _replicates(self, metric: str | None, of: str, draws: int) -> Matrix | None:
+        as_count(draws, "draws")
         alignment = self._metric(metric)
         influence = alignment.influence(range(len(self.models)), of)
         if influence is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from .._core.checks import as_count, check_flag
 from ..errors import InputError, quoted
 from ..population import fit_line, leaving, saturation
 from ._model_alignment import KINDS, Combined, ModelAlignment
@@ -62,12 +63,20 @@ class Ladder:
         return np.unique([family for _, _, family in self.rows], return_inverse=True)[1] if self.within else None
 
     @property
+    def degrees(self) -> float:
+        """Degrees of freedom of how scores move with items."""
+        found = self.alignment.degrees
+        return math.inf if found is None else found
+
+    @property
     def doubles(self) -> bool:
         """Whether slopes are per doubling.
 
         Raises:
             InputError: if logarithms are asked for of what is not positive.
         """
+        if self.logarithmic is not None:
+            check_flag(self.logarithmic, "logarithmic")
         lowest = float(self.numbers.min())
         if self.logarithmic and lowest <= 0:
             raise InputError(f"logarithmic=True: {self.attribute} has the value {lowest:g}, which has no logarithm.")
@@ -141,6 +150,7 @@ def trend_of(ladder: Ladder, *, permutations: int) -> Trend:
     Raises:
         InputError: if models were not compared with the references, or the attribute does not vary.
     """
+    as_count(permutations, "permutations")
     x = np.log2(ladder.numbers) if ladder.doubles else ladder.numbers
     codes = ladder.families
     parts: dict[str, Combined] = {}
@@ -167,6 +177,7 @@ def trend_of(ladder: Ladder, *, permutations: int) -> Trend:
             part.values,
             deviations=part.deviations,
             families=codes,
+            degrees_of_items=ladder.degrees,
             level=1 - ladder.alpha,
             permutations=permutations,
             seed=ladder.seed,
@@ -258,6 +269,7 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
     Raises:
         InputError: if there are fewer than three rungs, or models were not compared with the references.
     """
+    as_count(draws, "draws")
     a = ladder.alignment
     numbers, place = np.unique(ladder.numbers, return_inverse=True)
     if len(numbers) < 3:
@@ -284,8 +296,8 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
             for m in map(a.position, ladder.names)
         ]
         gap, moved, against = sign * (values - mean @ np.array(level)), moves, "chance"
-    found = leaving(gap, moved, alpha=ladder.alpha, draws=draws, seed=ladder.seed)
-    rest = saturation(sign * values, moves, alpha=ladder.alpha, seed=ladder.seed)
+    found = leaving(gap, moved, degrees=ladder.degrees, alpha=ladder.alpha, draws=draws, seed=ladder.seed)
+    rest = saturation(sign * values, moves, degrees=ladder.degrees, alpha=ladder.alpha, seed=ladder.seed)
     rungs = [[m for m, n, _ in ladder.rows if n == number] for number in numbers]
     names = [
         some[0] if len(some) == 1 else f"{ladder.attribute} {number:g}"

@@ -263,7 +263,7 @@ class ModelAlignment(Result):
         Raises:
             InputError: if there are no such scores.
         """
-        if of not in KINDS:
+        if not isinstance(of, str) or of not in KINDS:
             raise InputError(f"of={quoted(of)} must be one of {', '.join(KINDS)}.")
         whole = self.matrix(self.kinds(of)[0], 0.0)
         if not self.symmetric:
@@ -278,9 +278,12 @@ class ModelAlignment(Result):
     def influence(self, rows: Sequence[int], of: str = "raw") -> Matrix | None:
         """Influence of items on the distance of every pair of some models, in the order of the upper triangle.
 
-        None if some were not compared. Rows are items or blocks of items (units, pairs).
+        None if some were not compared, or a single cut of the items tells how scores move. Rows are items or blocks of
+        items (units, pairs).
         """
         columns, moves = [], self.deviations * self.kinds(of)[1]
+        if len(moves) < 2:
+            return None
         for one in range(len(rows)):
             for other in range(one + 1, len(rows)):
                 both = ((rows[one], rows[other]), (rows[other], rows[one]))

@@ -194,7 +194,7 @@ class Trend(Result):
         unit = "a doubling of " if self.logarithmic else "a unit of "
         raw, held, own = (self.slopes[k] for k in ("raw", "held_out", "calibrated"))
         twins = self.slopes.get("above_untrained")
-        said = f"{raw.value:+.4f} for {unit}{self.attribute}"
+        said = f"{raw.value:+.4f}{' (a distance)' if self.distance else ''} for {unit}{self.attribute}"
         if len({r.attribute for r in self.rungs}) < 4:
             steps = listed(
                 [f"{s.lower} to {s.upper} {s.value:+.4f} ({s.low:+.4f} to {s.high:+.4f})" for s in self.steps]
@@ -216,8 +216,8 @@ class Trend(Result):
             )
         if twins is not None and not shown(twins):
             return (
-                f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins at least as much: the "
-                "architecture does it, not what was learnt."
+                f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins at least as much: "
+                "the architecture does it, not what was learnt."
             )
         over = [s.both for s in (held, twins) if s is not None and s.both is not None]
         general = bool(over) and all(low > 0 or high < 0 for low, high in over)
