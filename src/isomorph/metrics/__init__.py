@@ -47,11 +47,8 @@ def read_metrics(metrics: Any) -> tuple[Metric[Any], ...]:
         InputError: if there is none, or one cannot be made.
         UnknownNameError: if one is not known.
     """
-    if (
-        not isinstance(metrics, str | Metric | Iterable)
-        or isinstance(metrics, bytes | dict)
-        or hasattr(metrics, "ndim")
-    ):
+    of_none = isinstance(metrics, bytes | dict) or getattr(metrics, "ndim", 1) == 0
+    if not isinstance(metrics, str | Metric | Iterable) or of_none:
         raise InputError(f"metrics must be specs such as 'mutual_knn(k=10)', or metrics, found {quoted(metrics)}.")
     given = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
     if not given:

@@ -157,6 +157,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
 
         Raises:
             UnknownNameError: if it was not computed.
+            InputError: if it is no name.
         """
         if metric is None:
             return next(iter(self.alignments.values()))
@@ -174,7 +175,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
 
         Raises:
             UnknownNameError: if there is no such attribute.
-            InputError: if a logarithm is asked for of what is no positive number.
+            InputError: if it is no name, or a logarithm is asked for of what is no positive number.
         """
         if not isinstance(name, str):
             raise InputError(f"{quoted(name)} is no attribute; one is a name, such as {next(iter(self.attributes))!r}.")
@@ -212,9 +213,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
                 raise InputError(f"reference: no model has {told}.")
             return tuple(kept)
         if not isinstance(reference, (str, list, tuple, set, frozenset)):
-            raise InputError(
-                f"{quoted(reference)} names no models: give a name, several, or an attribute and its value."
-            )
+            raise InputError(f"{quoted(reference)} names no model: give a name, several, or an attribute's value.")
         names = (reference,) if isinstance(reference, str) else tuple(reference)
         for name in names:
             if not isinstance(name, str) or name not in self.models:

@@ -282,7 +282,7 @@ class ModelAlignment(Result):
         items (units, pairs).
         """
         columns, moves = [], self.deviations * self.kinds(of)[1]
-        if len(moves) < 2:
+        if len(moves) < 2 or len(rows) < 2:
             return None
         for one in range(len(rows)):
             for other in range(one + 1, len(rows)):

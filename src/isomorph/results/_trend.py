@@ -216,8 +216,8 @@ class Trend(Result):
             )
         if twins is not None and not shown(twins):
             return (
-                f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins at least as much: "
-                "the architecture does it, not what was learnt."
+                f"The raw score {word} with {self.attribute} ({said}), and that of the untrained twins at least as "
+                "much: the architecture does it, not what was learnt."
             )
         over = [s.both for s in (held, twins) if s is not None and s.both is not None]
         general = bool(over) and all(low > 0 or high < 0 for low, high in over)
