@@ -14,8 +14,8 @@ What is expected was written down before the first run:
 4. predictivity both ways says whether what they hold is nested, overlapping or disjoint.
 
 Run it with ``python examples/capacity.py``; it needs scikit-learn and takes some minutes on two cores. With
-``--images FILE`` it takes other images: an ``.npz`` with ``x`` (n, …) and ``y`` (n,), such as Fashion-MNIST; ``--quick`` a smaller grid;
-``--to FOLDER`` keeps the results.
+``--images FILE`` it takes other images: an ``.npz`` with ``x`` (n, …) and ``y`` (n,), such as Fashion-MNIST;
+``--quick`` takes a smaller grid; ``--to FOLDER`` keeps the results.
 """
 
 from __future__ import annotations
