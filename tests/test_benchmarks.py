@@ -133,3 +133,16 @@ def test_every_signature_has_built_cases_with_the_answer_known_and_rates_count_w
     assert "| hubs | 0.000 |" in signatures.page(rates, 1)
     monkeypatch.setitem(signatures.FAMILIES, "hubs", (*signatures.FAMILIES["hubs"][1::-1], ""))
     assert signatures.measure(1)["hubs"] == (1.0, 1.0), "swapped families are all wrong"
+
+
+def test_every_ladder_is_planted_and_its_questions_answered() -> None:
+    ladders = load("ladders")
+    for k, (kind, made) in enumerate(ladders.KINDS.items()):
+        found = made(np.random.default_rng([k, 0]), 100, 0)
+        assert {(kind, name) for name in found} >= {key for key in ladders.CLAIMS if key[0] == kind}
+    x = ladders.ladder(np.random.default_rng(0), 20_000, [0.1, 0.5], [1, 1])
+    scores = [metric("cka")(x[name][0], x["reference"]) for name in ("m0", "m1")]
+    assert scores == pytest.approx([0.1, 0.5], abs=0.01), "the population's score is what is planted"
+    low, high = ladders.band(0.0, 0.05, 400)
+    assert low == 0
+    assert 0.05 < high < 0.09
