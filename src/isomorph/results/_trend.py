@@ -221,6 +221,7 @@ class Trend(Result):
             )
         over = [s.both for s in (held, twins) if s is not None and s.both is not None]
         general = bool(over) and all(low > 0 or high < 0 for low, high in over)
+        general = general and (raw.p_value is None or raw.p_value <= 1 - self.level + 1e-12)
         rest = "" if general else ", of these models; other models of such sizes may differ"
         return f"Alignment {word} with {self.attribute}: {said}{self._p(raw)}{rest}."
 
