@@ -203,6 +203,7 @@ def make_files() -> None:
         iso.Layers.from_arrays({"early": other, "late": rows}, ids=ids).save(f"{name}.npz")
     iso.Layers.from_arrays({"last": x[:8]}).save("classes-vision.npz")
     iso.Layers.from_arrays({"last": x[7::-1]}).save("classes-text.npz")
+    Path("m.csv").write_text("model,size\na,4\nb,1\nt,2\n", encoding="utf-8")
     Path("nets.py").write_text(NETS, encoding="utf-8")
     inputs = rng.normal(size=(200, 4)).astype(np.float32)
     Path("labels.csv").write_text(

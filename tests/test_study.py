@@ -9,6 +9,7 @@ import pytest
 from isomorph.diagnosis import diagnose
 from isomorph.encoders import Encoder
 from isomorph.errors import InputError
+from isomorph.results import load_result
 from isomorph.study import _run as study_module
 from isomorph.study import load_study, plan, run
 
@@ -416,4 +417,133 @@ def test_a_target_that_the_items_do_not_have_is_answered_before_anything_is_enco
     for act in (run, plan):
         with pytest.raises(InputError, match=r"Unknown target of the fusion of a \+ b 'labl'.*'label'"):
             act(load_study(path))
+    assert LetterEncoder.encoded == 0
+
+
+ATLAS = """
+[encoders.rung]
+model = "letters-{c,dd,eee,ffff}"
+untrained = true
+attributes = {family = "rungs", size = [1, 2, 4, 8]}
+[[atlases]]
+models = ["*"]
+exclude = "b"
+metrics = ["cka"]
+permutations = 39
+splits = 2
+layers = "last"
+trends = [{attribute = "size", reference = "a", models = ["rung-*"]}]
+thresholds = [{attribute = "size", models = ["rung-*"], reference = "a"}]
+divergence = {specialists = ["a"], pool = "rung-*"}
+factors = ["size"]
+"""
+
+
+def with_atlas(folder, text=ATLAS):
+    path = write(folder)
+    path.write_text(path.read_text() + text)
+    return path
+
+
+def test_braces_make_one_encoder_for_each_thing_that_they_hold(folder):
+    study = load_study(with_atlas(folder))
+    assert [*study.encoders] == ["a", "b", "rung-c", "rung-dd", "rung-eee", "rung-ffff"]
+    assert [e.model for e in study.encoders.values()][2:] == [f"letters-{k}" for k in ("c", "dd", "eee", "ffff")]
+    assert study.encoders["rung-eee"].attributes == {"family": "rungs", "size": 4.0}
+    assert all(study.encoders[name].untrained for name in study.encoders if name != "b")
+    product = load_study(with_atlas(folder, "[encoders.p]\nmodel = '{x/y,z}-{1,2}'\nattributes = {k = [1, 2, 3, 4]}\n"))
+    assert {n: (e.model, e.attributes["k"]) for n, e in product.encoders.items() if n.startswith("p")} == {
+        "p-x-y-1": ("x/y-1", 1), "p-x-y-2": ("x/y-2", 2), "p-z-1": ("z-1", 3), "p-z-2": ("z-2", 4),
+    }  # fmt: skip
+
+
+def test_an_atlas_of_a_study_is_made_once_and_asked_anew_without_computing(folder, monkeypatch):
+    path = with_atlas(folder)
+    steps = {s.name: s for s in plan(load_study(path))}
+    assert "5 models of 10 layers and their untrained twins of 10, cka" in steps["atlas"].size
+    outcome = run(load_study(path), say=lambda text: None)
+    (found,) = outcome.atlases
+    assert found.models == ("a", "rung-c", "rung-dd", "rung-eee", "rung-ffff")
+    assert set(found.twins) == set(found.models)
+    assert found.attributes["size"] == (None, 1.0, 2.0, 4.0, 8.0)
+    assert found.attributes["parameters"] == (312.0,) * 5  # what the encoder says itself
+    assert [q["ask"] for q in found.questions] == ["trend", "threshold", "divergence", "factors"]
+    assert found.questions[0]["models"] == found.questions[2]["pool"] == found.models[1:]
+    trend = found.answers[0].found
+    assert [r.attribute for r in trend.rungs] == [1.0, 2.0, 4.0, 8.0]
+    assert "is missing for a" in found.answers[3].lacking
+    page = outcome.page.read_text()
+    assert "How alike are 5 models?" in page
+    monkeypatch.setattr(study_module, "atlas", None)  # calling it would fail
+    said = []
+    again = run(load_study(path), say=said.append)
+    assert again.atlases[0].to_json() == found.to_json()
+    assert any("atlas" in line and "there and current" in line for line in said)
+    text = path.read_text()
+    path.write_text(text.replace('factors = ["size"]', 'factors = ["width", "parameters"]'))
+    asked = run(load_study(path), say=lambda text: None).atlases[0]
+    assert asked.questions[3]["factors"] == ("width", "parameters")
+    assert load_result(folder / "out" / "atlas.json").questions == asked.questions
+    assert asked.answers[0].found.to_json() == found.answers[0].found.to_json()
+    path.write_text(text.replace('factors = ["size"]', 'factors = ["widht"]'))
+    with pytest.raises(InputError, match="Did you mean 'width'"):
+        run(load_study(path), say=lambda text: None)
+    plain = text.split("trends = ")[0]
+    path.write_text(plain)
+    assert run(load_study(path), say=lambda text: None).atlases[0].questions == ()
+    for old, new in (
+        ("splits = 2", "splits = 3"),
+        ('exclude = "b"', 'exclude = "a"'),
+        ("size = [1, 2, 4, 8]", "size = [1, 2, 4, 9]"),
+        ('models = ["*"]', 'models = ["*"]\nbaselines = false'),
+    ):
+        path.write_text(plain.replace(old, new, 1))
+        with pytest.raises(TypeError):  # another setting is another key
+            run(load_study(path), say=lambda text: None)
+
+
+def test_a_study_of_an_atlas_alone_needs_no_scans(folder):
+    path = write(folder)
+    path.write_text(path.read_text().split("[[scans]]")[0] + ATLAS)
+    outcome = run(load_study(path), say=lambda text: None)
+    assert outcome.scans == ()
+    assert outcome.page.exists()
+    path.write_text(path.read_text().split("[[atlases]]")[0])
+    with pytest.raises(InputError, match=r"has no 'scans'; .* \(or atlases\)"):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("{c,dd,eee,ffff}", "{c}", "braces hold two different texts"),
+        ("{c,dd,eee,ffff}", "{c,,d}", "braces hold two different texts"),
+        ("{c,dd,eee,ffff}", "{c,c}", "braces hold two different texts"),
+        ("[1, 2, 4, 8]", "[1, 2, 4]", "size has 3 values for 4 encoders"),
+        ("[1, 2, 4, 8]", "[1, 2, 4, true]", "size=True must be a text or a number"),
+        ('{family = "rungs", size = [1, 2, 4, 8]}', "3", "attributes=3 must be a table"),
+        ("[encoders.rung]", "[encoders.rung-c]\nmodel = 'x'\n[encoders.rung]", "two encoders would be called 'rung-c'"),
+        ('models = ["*"]', 'models = ["a", "d"]', "Unknown encoder .* 'd'"),
+        ('models = ["*"]', 'models = ["a", "q*"]', r"no encoder fits 'q\*'"),
+        ('models = ["*"]', "models = 3", "models"),
+        ('models = ["*"]', 'models = ["a"]', "two encoders or more"),
+        ('exclude = "b"', 'exclude = ["c"]', "Unknown encoder"),
+        ("splits = 2", "split = 2", "Did you mean 'splits'"),
+        ("splits = 2", "splits = 0", "splits"),
+        ("permutations = 39", "permutations = 3", "permutations=3"),
+        ('metrics = ["cka"]', 'metrics = ["ckaa"]', "cka"),
+        ('{attribute = "size", reference = "a", models = ["rung-*"]}', '{reference = "a"}', "needs 'attribute'"),
+        ('reference = "a", models', 'reference = "b", models', "Unknown model .*reference 'b'"),
+        ('reference = "a", models', 'refrence = "a", models', "Did you mean 'reference'"),
+        ('pool = "rung-*"', 'pol = "rung-*"', "'pool'"),
+        ('divergence = {specialists = ["a"], pool = "rung-*"}', "divergence = 3", "divergence"),
+        ('factors = ["size"]', "factors = 3", "factors"),
+        ("[[atlases]]", "[atlases]", r"\[\[atlases\]\]"),
+        ('factors = ["size"]', "[[atlases]]", "give each a name"),
+    ],
+)
+def test_a_wrong_table_of_atlases_is_answered_before_anything_runs(folder, old, new, says):
+    assert old in ATLAS
+    with pytest.raises(InputError, match=says):
+        load_study(with_atlas(folder, ATLAS.replace(old, new, 1)))
     assert LetterEncoder.encoded == 0

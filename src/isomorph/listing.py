@@ -36,15 +36,26 @@ def list_models() -> Rows:
     """The models known by name, and how any other is named."""
     from .encoders import known_models, providers
 
-    rows = [
-        (f.spec, f.modality, f.summary, f"{f.megabytes} MB" if f.megabytes else "", f.license) for f in known_models()
+    rows: list[tuple[str, ...]] = [
+        (
+            f.spec,
+            f.modality,
+            f"{f.parameters / 1e6:.1f} M" if f.parameters else "",
+            f.family,
+            ": ".join(filter(None, (f.objective, f.data))),
+            f"{f.megabytes} MB" if f.megabytes else "",
+            f.license,
+            f"{f.summary}. Confounded with size: {f.confounds}." if f.confounds else f.summary,
+        )
+        for f in known_models()
     ]
-    rows += [
-        ("org/name@revision#side", "any", "a Hugging Face model, or one side of it", "", ""),
-        ("./folder", "any", "a local checkpoint", "", ""),
+    more = [
+        ("org/name@revision#side", "any", "a Hugging Face model, or one side of it"),
+        ("./folder", "any", "a local checkpoint"),
+        *((p.spec, p.reads, first_line(p)) for p in providers.classes.values() if not p().models()),
     ]
-    rows += [(p.spec, p.reads, first_line(p), "", "") for p in providers.classes.values() if not p().models()]
-    return ("model", "modality", "what it is", "download", "licence"), rows
+    rows += [(spec, reads, *[""] * 5, what) for spec, reads, what in more]
+    return ("model", "modality", "parameters", "family", "trained for", "download", "licence", "what it is"), rows
 
 
 def list_providers() -> Rows:

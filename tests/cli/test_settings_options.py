@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import isomorph as iso
+from isomorph.atlases import AtlasSettings
 from isomorph.cli import COMMANDS, app
 from isomorph.diagnosis import DiagnoseSettings
 from isomorph.extraction import ExtractSettings
@@ -23,6 +24,7 @@ SETTINGS = {
     "stitch": StitchSettings,
     "stitch-networks": NetworkSettings,
     "fuse": FuseSettings,
+    "atlas": AtlasSettings,
     "match": MatchSettings,
     "diagnose": DiagnoseSettings,
     "extract": ExtractSettings,

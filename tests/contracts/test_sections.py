@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import isomorph
+from isomorph.atlases import atlas
 from isomorph.diagnosis import diagnose
 from isomorph.reporting._section import Section
 from isomorph.reporting.sections import sections
@@ -62,7 +63,41 @@ def _diagnosis(text: str) -> Result:
     return diagnose(x, y, scan=_scan(text), stitch=_stitch(text), x_baselines={text: twin})  # type: ignore[arg-type]
 
 
-MAKERS: dict[str, Callable[[str], Result]] = {"scan": _scan, "stitch": _stitch, "diagnosis": _diagnosis}
+@functools.cache
+def _atlas(text: str) -> Result:
+    """Five models in two families, with twins, and every question; one metric leaves nothing out, one is a distance."""
+    rng = np.random.default_rng(0)
+    x, y, twin = sides(text)
+    more = {f"{text}{k}": {n: v + k * rng.standard_normal(v.shape) for n, v in x.items()} for k in range(1, 4)}
+    models = {f"{text}x": x, f"{text}y": y} | {
+        name: Layers.from_arrays(arrays, x.ids, encoder=name, view=text) for name, arrays in more.items()
+    }
+    first, second, *rest = models
+    size = {name: 2.0**k for k, name in enumerate(models)}
+    attributes = {"size": size, text: dict.fromkeys(models, text), "family": dict.fromkeys(rest, text)}
+    return atlas(
+        models,
+        ["cka", "procrustes_distance"],
+        attributes=attributes,
+        baselines=dict.fromkeys(models, twin),
+        questions=[
+            {"ask": "trend", "attribute": "size", "reference": first},
+            {"ask": "trend", "attribute": text},
+            {"ask": "threshold", "attribute": "size", "reference": {text: text}},
+            {"ask": "divergence", "specialists": [second], "pool": rest},
+            {"ask": "factors", "factors": ["size", "width"]},
+        ],
+        permutations=39,
+        splits=2,
+    )
+
+
+MAKERS: dict[str, Callable[[str], Result]] = {
+    "scan": _scan,
+    "stitch": _stitch,
+    "diagnosis": _diagnosis,
+    "atlas": _atlas,
+}
 """Results of a verb with all names given."""
 AWAITED: set[str] = set()
 """Kinds whose section is being written."""

@@ -208,3 +208,50 @@ def test_a_study_of_real_models_gives_a_page_and_a_second_run_computes_nothing(t
     assert second.stderr.count("all features are there") == 4
     assert second.stderr.count("there and current") == 5
     assert second.stdout == first.stdout
+
+
+ATLAS = """
+items = "emoji(n=40, seed=0)"
+output = "out"
+
+[encoders.lite]
+model = "bundled:efficientnet-lite{0,1,2}"
+untrained = true
+
+[encoders.text]
+model = "bundled:minilm-l6"
+
+[[atlases]]
+permutations = 99
+splits = 2
+trends = [{attribute = "parameters", reference = "text"}]
+"""
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.usefixtures("bundled_packages")
+def test_an_atlas_of_real_models_knows_their_sizes_and_what_else_differs(tmp_path):
+    try:
+        for k in range(3):
+            load_encoder(f"bundled:efficientnet-lite{k}")
+    except (FetchError, MissingExtraError) as error:
+        pytest.skip(str(error))
+    (tmp_path / "study.toml").write_text(ATLAS)
+    first = isomorph("run", "study.toml", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "No trend can be tested over 3 rungs" in first.stdout
+    found = json.loads((tmp_path / "out" / "atlas.json").read_text())
+    sizes = found["attributes"]["parameters"][:3]
+    assert sizes == sorted(sizes)
+    assert found["attributes"]["family"][:3] == ["efficientnet-lite"] * 3
+    assert set(found["twins"]) == {"lite-0", "lite-1", "lite-2"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Along efficientnet-lite, confounded with size: input size" in page
+    second = isomorph("run", "study.toml", cwd=tmp_path)
+    assert second.stderr.count("all features are there") == 7
+    assert second.stderr.count("there and current") == 1
+    assert second.stdout == first.stdout
+    alone = isomorph("report", "out/atlas.json", "--to", "again.html", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    assert "No trend can be tested over 3 rungs" in (tmp_path / "again.html").read_text(encoding="utf-8")

@@ -1,8 +1,11 @@
+import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
+from isomorph.atlases import atlas
 from isomorph.reporting import report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -50,3 +53,34 @@ def test_a_browser_opens_the_page_without_an_error_and_the_heat_maps_are_there(
     assert 'data-probe="layer_4 × layer_3 | layer_3 × layer_3"' in done.stdout
     assert 'data-reachable="2"' in done.stdout
     assert '<html lang="en" class="js">' in done.stdout
+
+
+@pytest.mark.real
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_browser_sorts_the_table_of_an_atlas_and_tells_what_a_blank_cell_is(tmp_path):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 3))
+    models = {name: z + s * rng.normal(size=z.shape) for name, s in zip("abcd", (0.2, 1, 2, 4), strict=True)}
+    page = report(atlas(models, "cka", permutations=39, splits=2), tmp_path / "r.html", figures=False)
+    probe = """<script>
+      const table = document.querySelector("table.sorts");
+      const heads = [...table.tHead.rows[0].cells];
+      const at = heads.findIndex((head) => head.textContent === "value");
+      const column = () => [...table.tBodies[0].rows].map((row) => row.cells[at].textContent);
+      const shown = [column()];
+      for (let k = 0; k < 2; k++) { heads[at].querySelector("button").click(); shown.push(column()); }
+      const down = (list) => list.every((v, k) => !k || Number(list[k - 1]) >= Number(v));
+      document.body.dataset.probe = [down(shown[0]), down(shown[1]), down(shown[2].reverse()), shown[0].length,
+        heads[at].getAttribute("aria-sort")].join(" ");
+      const blank = document.querySelector(".cells .blank");
+      blank.dispatchEvent(new PointerEvent("pointerover", {bubbles: true}));
+      document.body.dataset.blank = document.querySelector(".readout b").textContent;
+    </script></body>"""
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
+    done = subprocess.run(
+        [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    assert 'data-probe="true true true 6 ascending"' in done.stdout
+    assert re.search(r'data-blank="[abcd] with itself"', done.stdout)

@@ -26,6 +26,7 @@ COMMANDS = {
     "stitch-networks": "Join the bottom of one frozen network to the top of another, beside every control.",
     "match": "Match the rows of X and Y without knowing any pair, and say whether the match can be believed.",
     "fuse": "Say what several spaces tell of a target together, beside each alone and beside every control.",
+    "atlas": "Compare many models, all with all, each pair with its chance, and say what goes with their alignment.",
     "diagnose": "Look for known ways in which similarity misleads, each with its evidence and what to do.",
     "power": "The smallest alignment that N items can show, before anything is encoded.",
     "report": "Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.",

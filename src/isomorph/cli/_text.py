@@ -20,6 +20,31 @@ def plain_table(*columns: str) -> Any:
     return Table(*columns, box=None, pad_edge=False, header_style="bold")
 
 
+def show_atlas(atlas: Any, most: int = 12) -> None:
+    """Print an atlas: its verdict, the pairs that are most alike by each metric, and the answers to its questions."""
+    from ..results import format_p
+
+    print(atlas.verdict)
+    for metric, alignment in atlas.items():
+        pairs = [r for r in atlas.to_records() if r["metric"] == metric]
+        pairs.sort(key=lambda r: r["value"] if alignment.distance else -r["value"])
+        table = plain_table("x", "y")
+        for column in ("score", "chance", "held out", "p(max)", "q"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for r in pairs[:most]:
+            scores = [f"{r[k]:.3f}" for k in ("value", "chance", "held_out")]
+            table.add_row(r["x"], r["y"], *scores, format_p(r["p_maximum"]), format_p(r["q"]))
+        part = f", the {most} most alike of {len(pairs)} pairs" if len(pairs) > most else ""
+        print(f"\n{metric}{part}")
+        console().print(table)
+    if atlas.answers:
+        print()
+    for answer in atlas.answers:
+        print(f"{answer.asked} ({answer.metric}): {answer.told}")
+    for note in atlas.notes:
+        print(note)
+
+
 def console(**options: Any) -> Any:
     """Where tables and errors are printed."""
     from rich.console import Console

@@ -13,7 +13,12 @@ from .run import run_study
 
 
 def command(
-    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/demo"),
+    atlas: Annotated[
+        bool, typer.Option("--atlas", help="Many models at once: 23 of them, three modalities, ladders, specialists.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the results; runs/demo, or runs/atlas with --atlas.")
+    ] = None,
 ) -> None:
     """The first experiments of the survey on real pretrained models: image, text and speech of the same emoji.
 
@@ -21,6 +26,8 @@ def command(
     """
     from ..study import load_study
 
-    source = (files("isomorph") / "demo.toml").read_text(encoding="utf-8")
-    path = write_target(output / "study.toml", source, "output")
-    run_study(load_study(path, output=output), force=False)
+    name = "atlas" if atlas else "demo"
+    folder = output or Path("runs") / name
+    source = (files("isomorph") / f"{name}.toml").read_text(encoding="utf-8")
+    path = write_target(folder / "study.toml", source, "output")
+    run_study(load_study(path, output=folder), force=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._text import LEGEND, console, plain_table
+from ._text import LEGEND, console, plain_table, show_atlas
 
 
 def command(
@@ -34,13 +34,17 @@ def run_study(study: Any, *, force: bool) -> None:
     from ..study import run
 
     outcome = run(study, force=force)
-    print("\n\n".join(map(str, outcome.scans)))
-    print(f"\n{LEGEND}")
+    if outcome.scans:
+        print("\n\n".join(map(str, outcome.scans)))
+        print(f"\n{LEGEND}")
     if sum(map(len, outcome.scans)) > 1:
         _show_discoveries(outcome.scans)
     results = (*outcome.stitches, *outcome.matches, *outcome.networks, *outcome.fusions, *outcome.diagnoses)
     for result in results:
         print(f"\n{result}")
+    for found in outcome.atlases:
+        print()
+        show_atlas(found)
     print(f"\nThe page: {outcome.page}")
 
 

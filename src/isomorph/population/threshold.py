@@ -27,8 +27,8 @@ class Leaving(NamedTuple):
         high: Highest.
         found: Share of the draws in which there is such a rung.
         lower: Lower bounds of the differences, for all rungs at once.
-        factor: Where there is none: how many times the items would be needed to show the largest difference seen, or
-            None where it is not above 0.
+        factor: Where there is none: how many times the items would be needed to show the last rung's difference, without
+            which there is none, or None where it is not above 0.
 
     Example:
         >>> found = leaving([-0.01, 0.02, 0.03], 0.02 * np.eye(3))
@@ -92,10 +92,8 @@ def leaving(
         low = some[math.floor(tail * (len(some) - 1))]
         high = some[math.ceil((1 - tail) * (len(some) - 1))]
     factor = None
-    if rung is None and gap.max() > 0:
-        k = int(np.argmax(gap / np.where(error > 0, error, np.inf)))
-        if gap[k] > 0 and error[k] > 0:
-            factor = max(1.0, float(((quantile + stats.norm.ppf(POWER)) * error[k] / gap[k]) ** 2))
+    if rung is None and gap[-1] > 0 and error[-1] > 0:  # the last rung must be shown first
+        factor = max(1.0, float(((quantile + stats.norm.ppf(POWER)) * error[-1] / gap[-1]) ** 2))
     return Leaving(rung, low, high, len(some) / draws, lower, factor)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
+from xml.sax.saxutils import escape
 
 from ._svg import Figure, fit, line, path, tag, text, text_width, tick_text, ticks
+from ._text import printable
 
 STYLES = 15
 _WIDTH, _PLOT_H, _LEFT, _RIGHT = 330.0, 190.0, 46.0, 14.0
@@ -24,6 +26,9 @@ class Series:
         style: ``"chance"`` or the number of a line style, 0 to `STYLES` - 1.
         filled: Which markers are filled; none are drawn for chance.
         band: Lower and upper bounds, NaN where a point has none, or None.
+        whiskers: Bounds are a line through each point, not a band along them.
+        names: What each point is, told where it is pointed at.
+        tip: A text at the last point.
     """
 
     label: str
@@ -32,6 +37,9 @@ class Series:
     style: int | str = 0
     filled: Sequence[bool] = ()
     band: tuple[Sequence[float], Sequence[float]] | None = None
+    whiskers: bool = False
+    names: Sequence[str] = ()
+    tip: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +106,7 @@ def dot_plot(
     rows: Sequence[Row],
     what: str = "best pair of layers",
     span: tuple[float, float] | None = None,
+    tick: str = "chance",
 ) -> Figure:
     """Rows of a score (disc) with its chance level (bar) and baselines (squares, triangles, diamonds).
 
@@ -108,6 +117,7 @@ def dot_plot(
         rows: The rows, from the top.
         what: What the disc is, in the legend.
         span: What the axis must show at least, such as all of [0, 1] for shares; None fits it to the scores.
+        tick: What the bar is, in the legend.
     """
     names = list(dict.fromkeys(b[0] for row in rows for b in row.baselines))
     styles = {b[0]: b[2] if len(b) > 2 else 1 + names.index(b[0]) % 5 for row in rows for b in row.baselines}
@@ -133,7 +143,7 @@ def dot_plot(
         for label, value, *_ in row.baselines:
             body.append(_marker(px(value), y, styles[label], True))
         body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
-    entries: list[tuple[str, int | str]] = [(what, 0), ("chance", "tick")]
+    entries: list[tuple[str, int | str]] = [(what, 0), (tick, "tick")]
     entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
     entries += [(label, styles[label]) for label in names]
     legend, height = _legend(entries, bottom + 34, lines=False)
@@ -157,15 +167,35 @@ def _draw(series: Series, xs: list[float], ys: list[float], py: object) -> str:
         bounds = [(x, py(a), py(b)) for x, a, b in zip(xs, *series.band, strict=True)]
         for known, run in groupby(bounds, key=lambda b: math.isfinite(b[1]) and math.isfinite(b[2])):
             part = list(run)
-            if known and len(part) == 1:
-                parts.append(line(part[0][0], part[0][1], part[0][0], part[0][2], "whisker"))
+            if known and (len(part) == 1 or series.whiskers):
+                parts += [line(x, a, x, b, "whisker") for x, a, b in part]
             elif known:  # points without bounds part the band
                 outline = [*((x, b) for x, _, b in part), *((x, a) for x, a, _ in reversed(part))]
                 parts.append(tag("path", d=path(outline) + "z", class_="band"))
     parts.append(tag("path", d=path(points), class_=style))
     if series.style != "chance":
         filled = series.filled or [True] * len(points)
-        parts += [_marker(x, y, int(series.style), bool(f)) for (x, y), f in zip(points, filled, strict=True)]
+        drawn = [_marker(x, y, int(series.style), bool(f)) for (x, y), f in zip(points, filled, strict=True)]
+        if series.names:
+            told = (tag("title", escape(printable(name))) for name in series.names)
+            drawn = [tag("g", title + marker) for title, marker in zip(told, drawn, strict=True)]
+        parts += drawn
+    return "".join(parts)
+
+
+def _tips(series: Sequence[Series], px: Callable[[float], float], py: Callable[[float], float]) -> str:
+    """The texts at last points, each above its bounds and moved up until it touches none that is there."""
+    taken: list[tuple[float, float, float]] = []  # left, right, baseline
+    parts = []
+    tipped = [s for s in series if s.tip]
+    for s in sorted(tipped, key=lambda s: -py(s.y[-1])):
+        width = text_width(s.tip, 10)
+        left = min(max(px(s.x[-1]) - width / 2, 4.0), _WIDTH - width - 2)
+        y = py(s.band[1][-1] if s.band else s.y[-1]) - 5
+        while any(left < b + 3 and left + width > a - 3 and abs(y - at) < 11 for a, b, at in taken):
+            y -= 2
+        taken.append((left, left + width, y))
+        parts.append(text(left, y, s.tip, class_="small tip"))
     return "".join(parts)
 
 
@@ -197,7 +227,7 @@ def _legend(entries: Sequence[tuple[str, int | str]], y: float, *, lines: bool =
     """Entries from left to right, wrapped, and where they end."""
     parts, x = [], 6.0
     key = 26.0 if lines else 12.0
-    for whole, style in entries:
+    for whole, style in dict.fromkeys(entries):
         label = fit(whole, _WIDTH - key - 30, 10)
         width = key + 6 + text_width(label, 10) + 16
         if x > 6 and x + width - 16 > _WIDTH:

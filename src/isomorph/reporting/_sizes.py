@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from ._charts import Series, _domain, _draw, _legend, _marker
+from ._charts import Series, _domain, _draw, _legend, _marker, _tips
 from ._svg import Figure, fit, line, tag, text, tick_text, ticks
 
 _WIDTH, _PLOT_H, _LEFT, _RIGHT, _TOP = 330.0, 190.0, 46.0, 14.0, 26.0
 
 
-def size_chart(name: str, title: str, heading: str, series: Sequence[Series], axis: str) -> Figure:
-    """Lines over a size, logarithmic from the smallest to the largest.
+def size_chart(
+    name: str,
+    title: str,
+    heading: str,
+    series: Sequence[Series],
+    axis: str,
+    *,
+    logarithmic: bool = True,
+    words: Callable[[float], str] = "{:,.0f}".format,
+) -> Figure:
+    """Lines over a size, from the smallest to the largest.
 
     Args:
         name: Stem of the figure's files.
@@ -21,13 +30,16 @@ def size_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
         heading: A line of text above the plot.
         series: The lines; their positions are sizes.
         axis: Name of the horizontal axis.
+        logarithmic: Whether the axis is.
+        words: A size as text.
     """
     at = sorted({x for s in series for x in s.x})
-    first, last = math.log(at[0]), math.log(at[-1])
+    scaled: Callable[[float], float] = math.log if logarithmic else float
+    first, last = scaled(at[0]), scaled(at[-1])
     low, high = _domain([v for s in series for v in [*s.y, *(b for side in s.band or () for b in side)]])
 
     def px(x: float) -> float:
-        return _LEFT + (math.log(x) - first) / ((last - first) or 1.0) * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (scaled(x) - first) / ((last - first) or 1.0) * (_WIDTH - _LEFT - _RIGHT)
 
     def py(y: float) -> float:
         return _TOP + _PLOT_H * (high - y) / (high - low)
@@ -44,11 +56,12 @@ def size_chart(name: str, title: str, heading: str, series: Sequence[Series], ax
     for x in _apart([float(v) for v in at], px):
         body += [
             line(px(x), bottom, px(x), bottom + 4, "axis"),
-            text(px(x), bottom + 16, f"{x:,.0f}", class_="middle soft"),
+            text(px(x), bottom + 16, words(x), class_="middle soft"),
         ]
     body.append(text((_LEFT + _WIDTH - _RIGHT) / 2, bottom + 32, fit(axis, _WIDTH - 20), class_="middle"))
     for s in reversed(series):
         body.append(_draw(s, [px(v) for v in s.x], [py(v) for v in s.y], py))
+    body.append(_tips(series, px, py))
     legend, height = _legend([(s.label, s.style) for s in series], bottom + 52)
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
 

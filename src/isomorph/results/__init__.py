@@ -29,6 +29,7 @@ from ._numbers import LEAST_P, format_p, listed, stands_on_floor
 from ._questions import QUESTIONS, Answer, check_question, read_question
 from ._scan import Neighborhoods, Scan
 from ._stitch import BestMap, Stitch
+from ._trend import LABELS as TREND_LABELS
 from ._trend import Rung, Slope, Step, Threshold, Trend
 from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_words, reading, short_metrics
 
@@ -49,6 +50,7 @@ __all__ = [
     "OPEN",
     "QUESTIONS",
     "RETRIEVAL",
+    "TREND_LABELS",
     "UNTESTED",
     "Alignment",
     "Answer",

@@ -11,6 +11,7 @@ from .._core.settings import Settings
 from ..errors import InputError, UnknownNameError, quoted
 from ._model_alignment import KINDS
 
+_FEW = 4  # models that a sentence names one by one
 Named = str | tuple[str, ...] | dict[str, str | float]
 """Models: one, several, or those of an attribute's value."""
 
@@ -167,7 +168,9 @@ def models_told(named: Any) -> str:
     """Models as a question names them, in words."""
     if isinstance(named, Mapping):
         return "models of " + ", ".join(f"{attribute} {value}" for attribute, value in named.items())
-    return named if isinstance(named, str) else ", ".join(named)
+    if isinstance(named, str):
+        return named
+    return ", ".join(named) if len(named) <= _FEW else f"{len(named)} models, {named[0]} to {named[-1]}"
 
 
 def read_question(table: Any, where: str) -> dict[str, Any]:
@@ -213,6 +216,13 @@ def check_question(
 
     Raises:
         UnknownNameError: if it names another.
+
+    Example:
+        >>> trend = {"ask": "trend", "attribute": "size", "reference": "a"}
+        >>> check_question(trend, "questions[0]", models=["a", "b", "c"], attributes=["size"])
+        >>> check_question(trend, "questions[0]", models=["a1", "b", "c"])
+        Traceback (most recent call last):
+        isomorph.errors.UnknownNameError: Unknown model in questions[0]: reference 'a'. Did you mean 'a1'?
     """
     kind = QUESTIONS[question["ask"]]
     named = {name: question[name] for name in kind.of_models if name in question}

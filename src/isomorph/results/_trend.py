@@ -263,8 +263,8 @@ class Threshold(Result):
         low: Lowest rung of its interval, or None.
         high: Highest.
         found: Share of redrawn scores in which there is a threshold.
-        items_needed: Where there is none: with how many items the largest difference seen would be shown in 80 of 100
-            samples, or None where no difference is above 0.
+        items_needed: Where there is none: with how many items the difference seen of the last rung would be shown in 80
+            of 100 samples, or None where it is not above 0.
         ends: The rung above which no growth is shown, or None where it goes on to the last or there is none.
         ends_support: Share of redrawn scores that end there.
         alpha: Level.
@@ -310,10 +310,10 @@ class Threshold(Result):
         """The threshold in words, or that there is none."""
         if self.model is None:
             if self.items_needed is None:
-                return f"No threshold: no rung lies above {self.against}."
+                return f"No threshold: the last rung, {self.models[-1]}, does not lie above {self.against}."
             return (
-                f"No threshold found: with its {self.n:,} items no rung is shown to be above {self.against} together "
-                f"with all after it; the largest difference seen would need about {self.items_needed:,} items."
+                f"No threshold found: with {self.n:,} items the last rung, {self.models[-1]}, is not shown to be above "
+                f"{self.against}; a difference as large as that seen would need about {self.items_needed:,} items."
             )
         span = f" (interval {self.low} to {self.high})" if self.low != self.high else ""
         ends = f"; growth beyond {self.ends} is not shown" if self.ends is not None else ""

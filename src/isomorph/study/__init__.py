@@ -35,6 +35,20 @@ by = "item"                     # or "label": classes never seen
 spaces = ["vision", "text"]     # or {image = "vision", text = "text"}
 target = "label"                # a label set, several of them, "group", or an encoder whose rows are to be found
 heads = ["concat", "late", "shared"]
+
+[encoders.lite]                 # a ladder in one line: the encoders lite-0, lite-1 and lite-2
+model = "bundled:efficientnet-lite{0,1,2}"
+untrained = true
+attributes = {family = "lite", pixels = [224, 240, 260]}  # told to atlases, beside what the encoder says itself
+
+[[atlases]]
+models = ["*"]                  # all encoders, or names and patterns; exclude = [...] leaves some out
+metrics = ["mutual_knn(k=10)", "cka"]
+baselines = true                # the untrained twins of the encoders that have one
+trends = [{attribute = "parameters", reference = "text", models = ["lite-*"]}]
+thresholds = [{attribute = "parameters", reference = "text"}]
+divergence = {specialists = ["vision"], pool = ["lite-*"]}
+factors = ["family", "modality"]
 ```
 
 `diagnose = true` at the top also looks for failure signatures in every pair that is scanned, by its scan, its first
@@ -43,11 +57,13 @@ stitch and the first fusion of both its encoders.
 
 from __future__ import annotations
 
-from ._entries import EncoderEntry, FusionEntry, ScanEntry, StitchEntry
+from ._entries import AtlasEntry, EncoderEntry, FusionEntry, ScanEntry, StitchEntry
 from ._file import Study, load_study
-from ._run import Outcome, Step, plan, run
+from ._plan import Step, plan
+from ._run import Outcome, run
 
 __all__ = [
+    "AtlasEntry",
     "EncoderEntry",
     "FusionEntry",
     "Outcome",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..atlases import AtlasSettings
 from ..extraction import ExtractSettings
 from ..fusion import FuseSettings
 from ..matching import MatchSettings
@@ -25,6 +26,7 @@ class EncoderEntry:
         settings: How it is run over the items.
         untrained: Whether the untrained twin is a baseline of every scan.
         inputs: Whether statistics of the inputs (pixels, bag of words, spectrum) are a baseline of every scan.
+        attributes: What an atlas is told of the model beside what the encoder says, such as its family.
         options: Everything else, passed to `load_encoder`.
 
     Example:
@@ -38,6 +40,7 @@ class EncoderEntry:
     settings: ExtractSettings = dataclasses.field(default_factory=ExtractSettings)
     untrained: bool = False
     inputs: bool = False
+    attributes: Mapping[str, str | float] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -190,3 +193,31 @@ class FusionEntry:
         """Name of the result file."""
         words = [*self.spaces, *self.target, *([self.target_layer] if self.target_layer else [])]
         return re.sub(r"[/\\\0]", "-", f"fusion-{'-'.join(words)}-by-{self.settings.by}.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class AtlasEntry:
+    """One ``[[atlases]]`` table.
+
+    Attributes:
+        models: Names of encoders.
+        settings: How they are compared.
+        baselines: Whether the untrained twins of those that have one are compared as well.
+        questions: What else is asked, as `Atlas.questions` keeps it.
+        name: Tells the atlases of a study apart.
+
+    Example:
+        >>> AtlasEntry(("vision", "text", "speech"), name="small").file
+        'atlas-small.json'
+    """
+
+    models: tuple[str, ...]
+    settings: AtlasSettings = dataclasses.field(default_factory=AtlasSettings)
+    baselines: bool = True
+    questions: tuple[Mapping[str, Any], ...] = ()
+    name: str = ""
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        return re.sub(r"[/\\\0]", "-", f"atlas{f'-{self.name}' if self.name else ''}.json")

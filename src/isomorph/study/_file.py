@@ -24,7 +24,9 @@ from ..networks import NetworkSettings
 from ..scanning import ScanSettings
 from ..stitching import StitchSettings
 from ..store import FeatureStore
-from ._entries import EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._atlas_table import read_atlas
+from ._braces import expanded
+from ._entries import AtlasEntry, EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
 
 S = TypeVar("S", bound=Settings)
 Own = TypeVar("Own", bound=Settings)
@@ -44,6 +46,7 @@ class Study:
         matches: In order.
         networks: In order.
         fusions: In order.
+        atlases: In order.
         diagnose: How every scanned pair is searched for failure signatures, or None if it is not.
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
@@ -64,6 +67,7 @@ class Study:
     matches: tuple[MatchEntry, ...] = ()
     networks: tuple[NetworksEntry, ...] = ()
     fusions: tuple[FusionEntry, ...] = ()
+    atlases: tuple[AtlasEntry, ...] = ()
     diagnose: DiagnoseSettings | None = None
     seed: int = 0
     skip_bad: bool = False
@@ -75,9 +79,9 @@ class Study:
         return FeatureStore(self.output / "features")
 
     @property
-    def steps(self) -> tuple[ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry, ...]:
+    def steps(self) -> tuple[ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry | AtlasEntry, ...]:
         """All tables that give a result."""
-        return (*self.scans, *self.stitches, *self.matches, *self.networks, *self.fusions)
+        return (*self.scans, *self.stitches, *self.matches, *self.networks, *self.fusions, *self.atlases)
 
     @property
     def page(self) -> Path:
@@ -91,13 +95,14 @@ class _Top(Settings):
 
     items: str
     encoders: dict[str, Any]
-    scans: list[dict[str, Any]]
+    scans: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     title: str | None = None
     output: str | None = None
     stitches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     matches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     networks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     fusions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    atlases: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     diagnose: bool | dict[str, Any] = False
     seed: int = 0
     skip_bad: bool = False
@@ -180,16 +185,16 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """
     path = as_path(path)
     text, data = _read(path)
-    for key in ("scans", "stitches", "fusions"):
+    for key in ("scans", "stitches", "fusions", "atlases"):
         if isinstance(data.get(key), dict):
             raise InputError(f"{path}: {key} must be a list of tables; write [[{key}]] in place of [{key}].")
     for key in ("items", "encoders", "scans"):
-        if not data.get(key):
+        if not data.get(key) and not (key == "scans" and data.get("atlases")):
             _Top.read({"items": "", "encoders": {}, "scans": []} | data, str(path))  # what else is wrong comes first
-            raise InputError(f"{path} has no {key!r}; a study needs items, encoders and scans.")
+            raise InputError(f"{path} has no {key!r}; a study needs items, encoders and scans (or atlases).")
     top = _Top.read(data, str(path))
     DATASETS.make(top.items)
-    encoders = {name: _encoder(name, table, path, top.skip_bad) for name, table in top.encoders.items()}
+    encoders = _encoders(top, path)
     scans = [_step(ScanSettings, t, encoders, f"{path}, [[scans]]", top.seed) for t in top.scans]
     stitches = [_step(StitchSettings, t, encoders, f"{path}, [[stitches]]", top.seed) for t in top.stitches]
     study = Study(
@@ -202,6 +207,7 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         matches=tuple(_match(t, encoders, f"{path}, [[matches]]", top.seed) for t in top.matches),
         networks=tuple(_networks(t, path, top.seed) for t in top.networks),
         fusions=tuple(_fusion(t, encoders, f"{path}, [[fusions]]", top.seed) for t in top.fusions),
+        atlases=tuple(read_atlas(t, [*encoders], f"{path}, [[atlases]]", top.seed) for t in top.atlases),
         diagnose=_diagnose(top, path),
         seed=top.seed,
         skip_bad=top.skip_bad,
@@ -210,7 +216,8 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     files = [e.file for e in study.steps]
     for file in files:
         if files.count(file) > 1:
-            raise InputError(f"{path}: two tables would write {file}; put the metrics or maps of one pair into one.")
+            mend = "give each a name" if file.startswith("atlas") else "put the metrics or maps of one pair into one"
+            raise InputError(f"{path}: two tables would write {file}; {mend}.")
     return study
 
 
@@ -229,12 +236,28 @@ def _diagnose(top: _Top, path: Path) -> DiagnoseSettings | None:
     return DiagnoseSettings.read({"seed": top.seed} | table, f"{path}, [diagnose]")
 
 
-def _encoder(name: str, table: Any, path: Path, skip_bad: bool) -> EncoderEntry:
+def _encoders(top: _Top, path: Path) -> dict[str, EncoderEntry]:
+    """All encoders by name; a table whose model has braces is several.
+
+    Raises:
+        InputError: if two have one name, or a table does not fit.
+    """
+    found: dict[str, EncoderEntry] = {}
+    for name, table in top.encoders.items():
+        where = f"{path}, encoders.{name}"
+        if not isinstance(table, dict):
+            raise InputError(f"{where} must be a table ([encoders.{name}]), found {quoted(table)}.")
+        for called, one in expanded(name, table, where).items():
+            if called in found:
+                raise InputError(f"{path}: two encoders would be called {quoted(called)}; rename {name}.")
+            found[called] = _encoder(called, one, path, top.skip_bad)
+    return found
+
+
+def _encoder(name: str, table: dict[str, Any], path: Path, skip_bad: bool) -> EncoderEntry:
     if not name or name.startswith(".") or set(name) & set("/\\\0"):
         raise InputError(f"{path}: encoders.{name!r}: a name is part of file names; use letters, digits and dashes.")
     where = f"{path}, encoders.{name}"
-    if not isinstance(table, dict):
-        raise InputError(f"{where} must be a table ([encoders.{name}]), found {quoted(table)}.")
     table = dict(table)
     if "module" in table and "model" not in table:  # module = "file.py:function", beside the study file
         given = str(table.pop("module"))
@@ -245,8 +268,9 @@ def _encoder(name: str, table: Any, path: Path, skip_bad: bool) -> EncoderEntry:
         raise InputError(f"{path}: encoders.{name} has no 'model'.")
     own = read_table(_Encoder, {k: table.pop(k) for k in _Encoder.names() if k in table}, where)
     extraction = {k: table.pop(k) for k in ExtractSettings.names() if k in table}
+    attributes = table.pop("attributes", {})
     settings = ExtractSettings.read({"skip_bad": skip_bad} | extraction, where)
-    return EncoderEntry(name, own.model, settings, own.untrained, own.inputs, table)
+    return EncoderEntry(name, own.model, settings, own.untrained, own.inputs, attributes, table)
 
 
 def _step(

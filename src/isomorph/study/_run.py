@@ -13,6 +13,7 @@ from .._core.checks import check_flag
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
 from .._core.settings import Settings
+from ..atlases import atlas
 from ..conditions import check_shifts, design_of
 from ..datasets import GROUPS, PairedItems, load_dataset
 from ..design import named
@@ -25,40 +26,17 @@ from ..fusion import fuse
 from ..matching import blind_match, one_layer, truth_by_id
 from ..networks import read_data, read_network, stitch_networks
 from ..reporting import report as write_report
-from ..results import BlindMatch, Diagnosis, Fusion, NetworkStitch, Scan, Stitch, load_result
+from ..results import Atlas, BlindMatch, Diagnosis, Fusion, NetworkStitch, Scan, Stitch, check_question, load_result
 from ..scanning import scan
 from ..stitching import stitch
 from ..store import Layers, choose_view
-from ._entries import EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._entries import AtlasEntry, EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
 from ._file import Study
 
 TWIN = "untrained"
 INPUTS = "inputs"
-R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion)
+R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion, Atlas)
 _Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One step of a plan.
-
-    Attributes:
-        name: What is done.
-        state: ``"done"`` if its result is there and current, else ``"to do"``.
-        size: How much, in words.
-        seconds: Estimated seconds, or None if it cannot be told before the first batch.
-
-    Example:
-        >>> # after the example of `load_study`
-        >>> step = plan(study)[-1]
-        >>> step.name, step.state
-        ('report', 'to do')
-    """
-
-    name: str
-    state: str
-    size: str
-    seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +51,7 @@ class Outcome:
         matches: In the order of the study.
         networks: In the order of the study.
         fusions: In the order of the study.
+        atlases: In the order of the study.
 
     Example:
         >>> # after the example of `load_study`
@@ -88,62 +67,7 @@ class Outcome:
     matches: tuple[BlindMatch, ...] = ()
     networks: tuple[NetworkStitch, ...] = ()
     fusions: tuple[Fusion, ...] = ()
-
-
-def plan(study: Study) -> list[Step]:
-    """What a run would do, with sizes and estimated times; nothing is computed but the items.
-
-    Raises:
-        InputError: if the items or a model do not fit, or the items cannot be permuted as a scan asks for.
-        FetchError: if a package or hub that they come from cannot be reached.
-
-    Example:
-        >>> # after the example of `load_study`
-        >>> [(step.name.split(" ")[0], step.state) for step in plan(study)]
-        [('items', 'done'), ('extract', 'to do'), ('extract', 'to do'), ('scan', 'to do'), ('report', 'to do')]
-    """
-    items = _items(study)
-    steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
-    rate, current = _rate(), True
-    depth: dict[tuple[str, str], int] = {}
-    for encoder_entry, init in _runs(study):
-        encoder = _load(study, encoder_entry, init)
-        view = choose_view(encoder, items, encoder_entry.settings.view)
-        missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.settings.storage))
-        depth[encoder_entry.name, init] = len(encoder.layers)
-        label = f"extract {encoder_entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
-        weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
-        size = f"{missing} of {len(items)} items, {len(encoder.layers)} layers, {weights}"
-        seconds = missing * 2.0 * encoder.n_parameters * _TOKENS.get(encoder.modality, 1) / rate
-        steps.append(Step(label, "to do" if missing else "done", size, seconds))
-        current = current and not missing
-    entries: list[ScanEntry | StitchEntry] = [*study.scans, *study.stitches]
-    for entry in entries:
-        done = current and (study.output / entry.file).exists()
-        pairs, variants = _pairs(study, entry, depth)
-        if isinstance(entry, ScanEntry):
-            name = f"scan {entry.x} × {entry.y}"
-            size = f"{pairs} layer pairs, {_specs(entry.settings.metrics)}, {entry.settings.permutations} permutations"
-            products = pairs * variants * len(entry.settings.metrics) * (entry.settings.permutations + 1)
-            seconds = products * 2.0 * len(items) ** 2 * _PASSES / rate
-        else:
-            name = f"stitch {entry.x} → {entry.y}"
-            s = entry.settings
-            size = f"{pairs} layer pairs, {_specs(s.maps)}, {s.repeats} splits by {s.by}"
-            seconds = pairs * variants * s.repeats * len(s.maps) * len(items) ** 3 * _PASSES / rate
-        steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
-    others: list[MatchEntry | NetworksEntry | FusionEntry] = [*study.matches, *study.networks, *study.fusions]
-    for other in others:
-        done = current and (study.output / other.file).exists()
-        label, size = other.file.removesuffix(".json"), ""
-        if isinstance(other, FusionEntry):
-            heads = ", ".join(h.spec for h in other.settings.heads)
-            label, size = f"fuse {other.name}", f"{heads}; {other.settings.repeats} splits by {other.settings.by}"
-        steps.append(Step(label, "done if unchanged" if done else "to do", size, None))
-    if study.diagnose is not None:
-        steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
-    steps.append(Step("report", "to do", str(study.page)))
-    return steps
+    atlases: tuple[Atlas, ...] = ()
 
 
 def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notice) -> Outcome:
@@ -173,11 +97,11 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     if not isinstance(study, Study):
         raise InputError(f"study= takes what iso.load_study(…) gives, found {type(study).__name__}.")
     check_flag(force, "force")
-    items = _items(study)
+    items = items_of(study)
     say(f"{len(items)} items of {study.items}")
     features: _Features = {}
-    for entry, init in _runs(study):
-        encoder = _load(study, entry, init)
+    for entry, init in runs(study):
+        encoder = load(study, entry, init)
         view = choose_view(encoder, items, entry.settings.view)
         missing = len(study.store.missing(encoder, items, view=view, storage=entry.settings.storage))
         state = f"{missing} of {len(items)} items to encode" if missing else "all features are there"
@@ -201,10 +125,11 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     )
     matches = tuple(work.match(entry) for entry in study.matches)
     networks = tuple(work.networks(entry) for entry in study.networks)
+    atlases = tuple(work.atlas(entry) for entry in study.atlases)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks]
+    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks, *atlases]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
-    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions)
+    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions, atlases)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +144,7 @@ class _Work:
 
     def scan(self, entry: ScanEntry) -> Scan:
         x, y, baselines = self._sides(entry)
-        label = f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {_specs(entry.settings.metrics)}"
+        label = f"{entry.x} × {entry.y}: {len(x)} × {len(y)} layers, {specs(entry.settings.metrics)}"
 
         def make() -> Scan:
             result = scan(
@@ -238,7 +163,7 @@ class _Work:
 
     def stitch(self, entry: StitchEntry) -> Stitch:
         x, y, baselines = self._sides(entry)
-        label = f"{entry.x} → {entry.y}: {_specs(entry.settings.maps)}, held out by {entry.settings.by}"
+        label = f"{entry.x} → {entry.y}: {specs(entry.settings.maps)}, held out by {entry.settings.by}"
 
         def make() -> Stitch:
             untrained = [{k: v for k, v in b.items() if k == TWIN} for b in baselines]
@@ -362,7 +287,7 @@ class _Work:
                 **_given(entry.settings),
             )
 
-        label = f"fuse {entry.name}: {_specs(entry.settings.heads)}, held out by {entry.settings.by}"
+        label = f"fuse {entry.name}: {specs(entry.settings.heads)}, held out by {entry.settings.by}"
         return self._kept(Fusion, entry.file, facts, label, make)
 
     def _rows(self, entry: FusionEntry, spaces: Mapping[str, Layers]) -> tuple[dict[str, Layers], Layers]:
@@ -372,6 +297,42 @@ class _Work:
         for space in spaces.values():
             goal, _ = goal.join(space)
         return {name: goal.join(space)[1] for name, space in spaces.items()}, goal
+
+    def atlas(self, entry: AtlasEntry) -> Atlas:
+        """All its models with each other; other questions of the same atlas are asked of the one that is there."""
+        models = {name: self.features[name, "pretrained"] for name in entry.models}
+        wanted = entry.models if entry.baselines else ()
+        twins = {name: self.features[name, "random"] for name in wanted if (name, "random") in self.features}
+        told: dict[str, dict[str, Any]] = {}
+        for name in entry.models:
+            for attribute, value in self.study.encoders[name].attributes.items():
+                told.setdefault(attribute, {})[name] = value
+        facts = [
+            [{k: [v.provenance, [*v]] for k, v in some.items()} for some in (models, twins)],
+            [told, entry.settings.facts()],
+            [self.items.groups, self.items.labels],
+        ]
+
+        def make() -> Atlas:
+            return atlas(
+                models,
+                attributes=told or None,
+                baselines=twins or None,
+                questions=entry.questions,
+                items=self.items,
+                **_given(entry.settings),
+            )
+
+        count = f"{len(models)} models" + (f" and {len(twins)} untrained twins" if twins else "")
+        label = f"atlas {entry.name}".rstrip() + f": {count}, {specs(entry.settings.metrics)}"
+        found = self._kept(Atlas, entry.file, facts, label, make)
+        if found.questions == entry.questions:
+            return found
+        for k, question in enumerate(entry.questions):
+            check_question(question, f"questions[{k}]", models=found.models, attributes=[*found.attributes])
+        asked = dataclasses.replace(found, questions=entry.questions)
+        asked.save(self.study.output / entry.file)
+        return asked
 
     def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
         return {name: self.features[name, "pretrained"] for name in names}
@@ -427,11 +388,11 @@ def _given(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in settings.names()}
 
 
-def _specs(kinds: Sequence[Any]) -> str:
+def specs(kinds: Sequence[Any]) -> str:
     return ", ".join(kind.spec for kind in kinds)
 
 
-def _items(study: Study) -> PairedItems:
+def items_of(study: Study) -> PairedItems:
     """The items, once every scan can permute them as it asks for and every target is there: before any is encoded.
 
     Raises:
@@ -439,16 +400,18 @@ def _items(study: Study) -> PairedItems:
         UnknownNameError: if a fusion's target is neither a label set nor an encoder.
     """
     items = load_dataset(study.items, skip_bad=study.skip_bad)
-    for entry in study.scans:
+    permuted: list[ScanEntry | AtlasEntry] = [*study.scans, *study.atlases]
+    for entry in permuted:
+        s = entry.settings
         try:
-            s = entry.settings
             design = design_of(
                 items, None, len(items), groups=s.groups, strata=s.strata, circular=s.circular, within=s.within
             )
             check_shifts(design, len(items), s.alpha)
             design.orders(len(items), min(s.permutations, len(items)), 0)
         except InputError as error:
-            raise InputError(f"The scan {entry.x} × {entry.y}: {error}") from error
+            what = f"scan {entry.x} × {entry.y}" if isinstance(entry, ScanEntry) else f"atlas {entry.name}".rstrip()
+            raise InputError(f"The {what}: {error}") from error
     for fusion in study.fusions:
         known = [*items.labels, *(["group"] if items.groups is not None else []), *study.encoders]
         for name in fusion.target:
@@ -463,38 +426,14 @@ def _labels_of(items: PairedItems, names: Sequence[str]) -> bool:
     return all(name in items.labels or name in grouped for name in names)
 
 
-def _runs(study: Study) -> list[tuple[EncoderEntry, str]]:
+def runs(study: Study) -> list[tuple[EncoderEntry, str]]:
     """Every extraction: each encoder, followed by its untrained twin where asked for."""
     return [(e, init) for e in study.encoders.values() for init in ["pretrained", *(["random"] if e.untrained else [])]]
 
 
-def _load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
+def load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
     extra = {"init": init, "seed": study.seed} if init == "random" else {}
     try:
         return load_encoder(entry.model, store=study.store.root, **{**entry.options, **extra})
     except TypeError as error:
         raise InputError(f"encoders.{entry.name}: {error}.") from error
-
-
-_TOKENS = {"text": 16, "image": 257, "audio": 1500}  # typical tokens of an item
-_PASSES = 8.0  # how much slower than a plain product gathering, ranking and decomposing are, roughly
-
-
-def _pairs(study: Study, entry: ScanEntry | StitchEntry, depth: Mapping[tuple[str, str], int]) -> tuple[int, int]:
-    """Number of layer pairs, and of scans: the one asked for and those of the baselines and ceilings."""
-    pairs = depth[entry.x, "pretrained"] * depth[entry.y, "pretrained"]
-    sides = [study.encoders[n] for n in (entry.x, entry.y)]
-    ceilings = len(entry.x_ceilings) + len(entry.y_ceilings)
-    return pairs, 1 + sum(e.untrained + e.inputs for e in sides) + ceilings
-
-
-def _rate() -> float:
-    """Operations a second of a plain float32 product, measured here and now."""
-    import time
-
-    a = np.ones((1024, 1024), dtype=np.float32)
-    a @ a  # the first product wakes the threads
-    start = time.perf_counter()
-    for _ in range(3):
-        a @ a
-    return 3 * 2 * 1024**3 / (time.perf_counter() - start)

@@ -25,10 +25,11 @@ document.documentElement.classList.add("js");
     }
     const tell = (cell, ...more) => {
       const all = words.get(cell);
-      const cut = all.lastIndexOf(": ", all.indexOf(", chance "));
+      const told = all.indexOf(", chance "); // a cell without a score has a name only
+      const cut = told < 0 ? all.length : all.lastIndexOf(": ", told);
       const head = document.createElement("b");
       head.textContent = all.slice(0, cut);
-      readout.replaceChildren(head, `${all.slice(cut + 2)}.`, ...more);
+      readout.replaceChildren(head, told < 0 ? "" : `${all.slice(cut + 2)}.`, ...more);
     };
     const show = (cell) => {
       for (const mark of marks) {
@@ -92,6 +93,33 @@ document.documentElement.classList.add("js");
           ...COLUMNS.map((name) => (a[name] ? a[name][i][j] : null)), a.permutations])));
     return lines;
   };
+  // Tables that sort: a click on a heading sorts by its column, another turns the order round; blanks stay last.
+  for (const table of document.querySelectorAll("table.sorts")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = head.textContent;
+      head.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending" ||
+          (!head.hasAttribute("aria-sort") && head.hasAttribute("data-numeric"));
+        const body = table.tBodies[0];
+        const key = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent;
+        const numeric = head.hasAttribute("data-numeric");
+        const order = (a, b) => {
+          const [x, y] = [key(a), key(b)];
+          if (!numeric) return down ? y.localeCompare(x) : x.localeCompare(y);
+          if (x === "" || y === "") return (x === "") - (y === "");
+          return down ? y - x : x - y;
+        };
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        body.append(...[...body.rows].sort(order));
+      });
+    });
+  }
+
   for (const button of document.querySelectorAll("button.csv"))
     button.addEventListener("click", () => {
       const section = button.closest("section");
