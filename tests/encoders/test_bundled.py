@@ -254,7 +254,8 @@ def test_a_twin_of_every_model_needs_no_weights(name, monkeypatch, tmp_path):
     assert encoder.name == f"{facts.spec}?init=random"
     assert encoder.modality == facts.modality
     assert encoder.n_parameters == facts.parameters
-    assert encoder.traits == {"family": facts.family, "objective": facts.objective, "data": facts.data}
+    told = {name: getattr(facts, name) for name in ("family", "objective", "data", "confounds")}
+    assert encoder.traits == {name: what for name, what in told.items() if what}
     if name.startswith("whisper"):
         return
     items = {

@@ -46,6 +46,10 @@ def read_metrics(metrics: Any) -> tuple[Metric[Any], ...]:
     Raises:
         InputError: if there is none, or one cannot be made.
         UnknownNameError: if one is not known.
+
+    Example:
+        >>> [m.spec for m in read_metrics(["cka", "unbiased_cka", "mutual_knn(k=5)"])]  # two names of one metric
+        ["cka(estimator='unbiased')", 'mutual_knn(k=5)']
     """
     of_none = isinstance(metrics, bytes | dict) or getattr(metrics, "ndim", 1) == 0
     if not isinstance(metrics, str | Metric | Iterable) or of_none:

@@ -27,8 +27,8 @@ class Leaving(NamedTuple):
         high: Highest.
         found: Share of the draws in which there is such a rung.
         lower: Lower bounds of the differences, for all rungs at once.
-        factor: Where there is none: how many times the items would be needed to show the last rung's difference, without
-            which there is none, or None where it is not above 0.
+        factor: Where there is none: how many times the items would be needed to show the last rung's difference,
+            without which there is none, or None where it is not above 0.
 
     Example:
         >>> found = leaving([-0.01, 0.02, 0.03], 0.02 * np.eye(3))
