@@ -252,6 +252,28 @@ def test_three_spaces_choose_their_layers_one_after_the_other():
     assert found.layer_pairs is None
 
 
+def test_tokens_are_read_by_the_head_that_takes_them_and_pooled_for_all_else():
+    rng = np.random.default_rng(9)
+    tokens, x = rng.normal(size=(200, 3, 4)), rng.normal(size=(200, 5))
+    classes = (tokens[:, 1, 0] > 0).astype(int)  # the second token holds it; the mean tells some
+    twins = {"y": rng.normal(size=(200, 3, 4))}
+    quick = QUICK | {"repeats": 1}
+    plain = quick | {"controls": False}
+    found = fuse({"x": x, "y": tokens}, classes, heads=["attention", "concat"], **plain)
+    pooled = fuse({"x": x, "y": tokens.mean(axis=1)}, classes, heads=["concat"], **plain)
+    assert found["attention"].score.value > found["concat"].score.value + 0.1
+    assert found["concat"].score.value == pytest.approx(pooled["concat"].score.value, abs=0.02)
+    assert found.singles["y"].score.value == pytest.approx(pooled.singles["y"].score.value, abs=1e-9)
+    assert found.widths == {"x": 5, "y": 4}
+    assert found.notes[0] == "y has several tokens an item: attention reads them, all else reads their mean."
+    layered = fuse({"x": x, "y": {"tokens": tokens, "flat": x}}, classes, heads=["concat"], layers="together", **plain)
+    assert layered.layers["y"] == ("tokens",)
+    controlled = fuse({"x": x, "y": tokens}, classes, heads=["concat"], baselines=twins, **quick)
+    assert {"y untrained", "y permuted"} <= set(controlled["concat"].controls)
+    with pytest.raises(InputError, match=r"4|shape"):
+        fuse({"x": x, "y": tokens[..., None]}, classes, **QUICK)
+
+
 def test_classes_of_one_item_are_left_out_or_joined():
     rng = np.random.default_rng(7)
     classes = np.array(["a", "b"] * 30 + ["rare", "rarer", "rarest"])

@@ -20,7 +20,8 @@ from ..errors import InputError, quoted
 from ..heads import Head, Target
 from ..heldout.bootstrap import Bootstrap
 from ..heldout.holdout import splits_of
-from ..results import CONTROL, Condition, Fusion, LayerPairs
+from ..results import CONTROL, Condition, Fusion, LayerPairs, listed
+from ..store import Layers
 from ._result import conflicts, head_scores, interactions, single_scores, usual
 from ._runs import Found, Work, control_names, run_splits
 from ._scores import DECIDES, NAMES
@@ -64,7 +65,8 @@ def fuse(
     untrained twin, or a second model of the same modality. Layers and penalties are chosen inside the training part.
 
     Args:
-        spaces: Space -> features (n, d), layers by name, or `Layers`; two to six spaces. Joined by id where they have
+        spaces: Space -> features (n, d), layers by name, or `Layers`; two to six spaces. Arrays may hold several tokens
+            an item (n, tokens, d), which ``attention`` reads; all else reads their mean. Joined by id where they have
             ids. Of several layers, the one that tells most of the target of the training items is taken.
         target: What is to be told of each item: the name of a label set of `items` or several of them; one class or
             number an item; labels of each item; numbers (n, k); or `Layers` of a space whose rows are to be found.
@@ -135,7 +137,8 @@ def fuse(
     check_name(target_name, "target_name")
     for argument, beside in (("baselines", baselines), ("seconds", seconds)):
         check_type(beside, argument, Mapping, "a mapping from space to features")
-    sides, left_out = _sides(spaces, names)
+    tokens = _Tokens()
+    sides, left_out = _sides(spaces, names, tokens)
     first = next(iter(sides.values()))
     ids = next((s.ids for s in sides.values() if s.ids is not None), None)
     goal, rows, called, told = read_target(target, target_kind, items, ids, first.n, rare)
@@ -155,15 +158,17 @@ def fuse(
         test=test,
         ids=shown,
     )
-    twins = {name: _beside(sides, name, f, "baselines") for name, f in (baselines or {}).items()}
-    others = {name: _beside(sides, name, f, "seconds") for name, f in (seconds or {}).items()}
+    twins, others = (
+        {name: _beside(sides, name, tokens.flat(f, argument, name), argument) for name, f in (given or {}).items()}
+        for argument, given in (("baselines", baselines), ("seconds", seconds))
+    )
     with limited(memory):
         work = Work(
-            {name: _arrays(side, rows) for name, side in sides.items()},
+            {name: tokens.arrays(side, rows, "spaces", name) for name, side in sides.items()},
             goal,
             settings.heads,
-            {name: _arrays(side, rows) for name, side in twins.items()},
-            {name: _arrays(side, rows) for name, side in others.items()},
+            {name: tokens.arrays(side, rows, "baselines", name) for name, side in twins.items()},
+            {name: tokens.arrays(side, rows, "seconds", name) for name, side in others.items()},
             group,
             decided_by,
             settings.controls,
@@ -179,7 +184,7 @@ def fuse(
     return dataclasses.replace(
         result,
         target=target_name or called,
-        notes=(*left_out, *told, *result.notes),
+        notes=(*left_out, *told, *tokens.notes(settings.heads), *result.notes),
         by=by,
         test_fraction=float(test_fraction),
         models={name: side.name for name, side in sides.items()},
@@ -211,7 +216,7 @@ def _assembled(
         names=work.target.names,
         decided_by=decided_by,
         n=work.target.n,
-        widths={name: int(work.spaces[name][usual(s.layers)].shape[1]) for name, s in singles.items()},
+        widths={name: int(work.spaces[name][usual(s.layers)].shape[-1]) for name, s in singles.items()},
         n_train=tuple(len(s.train) for s in splits),
         n_test=tuple(len(s.test) for s in splits),
         by="item",
@@ -235,7 +240,46 @@ def _layer_pairs(work: Work, found: Sequence[Found]) -> LayerPairs | None:
     return {"x": x, "y": y, "x_layers": tuple(xs), "y_layers": tuple(ys), "explained": np.mean(each, axis=0)}
 
 
-def _sides(spaces: Any, names: Mapping[str, str] | None) -> tuple[dict[str, Side], list[str]]:
+class _Tokens:
+    """Which layers were given as several tokens an item, and how many: they pass the gate as long rows."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[tuple[str, ...], tuple[int, ...]] = {}
+
+    def flat(self, given: Any, *where: str) -> Any:
+        """What a user gave, with tokens (n, tokens, d) as rows (n, tokens * d)."""
+        if isinstance(given, Mapping) and not isinstance(given, Layers):
+            return {layer: self._flat(array, (*where, str(layer))) for layer, array in given.items()}
+        return self._flat(given, where)
+
+    def _flat(self, array: Any, where: tuple[str, ...]) -> Any:
+        shape: tuple[int, ...] = tuple(getattr(array, "shape", ()))
+        if len(shape) != 3 or 0 in shape:
+            return array
+        self._shapes[where] = tuple(map(int, shape[1:]))
+        return array.reshape(shape[0], -1)
+
+    def arrays(self, side: Side, rows: Codes, *where: str) -> dict[str, Matrix]:
+        """The layers of a side, of some of the items, with their tokens."""
+        found = {}
+        for layer in side.layers:
+            array = np.asarray(to_numpy(side.features(layer)), dtype=np.float64)
+            array = array if len(rows) == side.n else array[rows]
+            shape = self._shapes.get((*where, layer)) or self._shapes.get(where)
+            found[layer] = array if shape is None else array.reshape(len(array), *shape)
+        return found
+
+    def notes(self, heads: Sequence[Head]) -> list[str]:
+        """What is read of tokens, in words."""
+        spaces = sorted({where[1] for where in self._shapes if where[0] == "spaces"})
+        if not spaces:
+            return []
+        readers = listed([head.spec for head in heads if head.tokens]) or "no head here"
+        has = f"{listed(spaces)} {'has' if len(spaces) == 1 else 'have'} several tokens an item"
+        return [f"{has}: {readers} reads them, all else reads their mean."]
+
+
+def _sides(spaces: Any, names: Mapping[str, str] | None, tokens: _Tokens) -> tuple[dict[str, Side], list[str]]:
     """The spaces with the same items in the same order, and how many items of each were left out.
 
     Raises:
@@ -250,7 +294,8 @@ def _sides(spaces: Any, names: Mapping[str, str] | None) -> tuple[dict[str, Side
     check_type(names, "names", Mapping, "a mapping from space to what its model is called")
     if names is not None and (odd := sorted(set(map(str, names)) - set(spaces))):
         raise InputError(f"names={quoted(odd[0])} is no space; there are {', '.join(spaces)}.")
-    sides = {name: as_side(given, name, (names or {}).get(name)) for name, given in spaces.items()}
+    given = {name: tokens.flat(layers, "spaces", name) for name, layers in spaces.items()}
+    sides = {name: as_side(layers, name, (names or {}).get(name)) for name, layers in given.items()}
     return all_joined(sides)
 
 
@@ -267,11 +312,6 @@ def _beside(sides: Mapping[str, Side], name: str, given: Any, argument: str) -> 
     if own.n != space.n:
         raise InputError(f"{argument}[{name!r}] lacks {space.n - own.n} of the {space.n} items that {name} has.")
     return found
-
-
-def _arrays(side: Side, rows: Codes) -> dict[str, Matrix]:
-    found = {layer: np.asarray(to_numpy(side.features(layer)), dtype=np.float64) for layer in side.layers}
-    return found if len(rows) == side.n else {layer: array[rows] for layer, array in found.items()}
 
 
 def _taken(codes: Codes | None, rows: Codes) -> Codes | None:

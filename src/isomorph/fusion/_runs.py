@@ -23,7 +23,12 @@ from ._scores import information, scored
 Matrix = np.ndarray[Any, Any]
 Spaces = dict[str, Matrix]
 Layered = Mapping[str, Mapping[str, Matrix]]
-"""Space -> layer -> rows (n, d)."""
+"""Space -> layer -> rows (n, d), or several tokens an item (n, tokens, d)."""
+
+
+def pooled(rows: Matrix) -> Matrix:
+    """One row an item: the mean of its tokens, where it has several."""
+    return rows.mean(axis=1) if rows.ndim == 3 else rows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,19 +139,19 @@ class _Part:
         if len(layers) == 1:
             return next(iter(layers))
         train = self.split.train
-        return min(layers, key=lambda k: reading_error(layers[k][train], self.fitted, f"layer {k!r} of {name}"))
+        return min(layers, key=lambda k: reading_error(pooled(layers[k][train]), self.fitted, f"layer {k!r} of {name}"))
 
     def linear(self, name: str, key: str, rows: Matrix) -> Linear:
         """The linear model of one space, fitted once for each key and called by `name` within."""
         if key not in self.linears:
-            self.linears[key] = fit_linear({name: rows[self.split.train]}, self.fitted, folds=self.folds)
+            self.linears[key] = fit_linear({name: pooled(rows[self.split.train])}, self.fitted, folds=self.folds)
         found = self.linears[key]
         return found if name in found.coef else _renamed(found, name)
 
     def chosen_together(self) -> tuple[dict[str, str], Matrix | None]:
         """The layers that tell most of the target of the training part together."""
         train = self.split.train
-        spaces = {n: {k: rows[train] for k, rows in layers.items()} for n, layers in self.work.spaces.items()}
+        spaces = {n: {k: pooled(rows[train]) for k, rows in layers.items()} for n, layers in self.work.spaces.items()}
         return chosen_together(spaces, self.fitted)
 
     def read(self, predicted: Matrix) -> Read:
@@ -165,14 +170,14 @@ class _Part:
             keys: Space -> under which key its own linear model is kept.
         """
         singles = {s: self.linear(s, keys[s], rows) for s, rows in spaces.items()} if head.separate else None
-        train = {name: rows[self.split.train] for name, rows in spaces.items()}
+        train = {name: _read_by(head, rows[self.split.train]) for name, rows in spaces.items()}
         made = type(head)(**head.get_params())
         made.fit(train, self.fitted, groups=self.inner_groups, seed=self.work.seed, singles=singles)
         self.work.advance(1)
         return made
 
     def held_out(self, head: Head, spaces: Spaces) -> Matrix:
-        return head.predict({name: rows[self.split.test] for name, rows in spaces.items()})
+        return head.predict({name: _read_by(head, rows[self.split.test]) for name, rows in spaces.items()})
 
 
 def run_splits(work: Work, splits: Sequence[Split], advance: Callable[[int], object]) -> list[Found]:
@@ -219,7 +224,7 @@ def run_split(work: Work, split: Split, repeat: int) -> Found:
     for name, layer in alone.items():
         rows = work.spaces[name][layer]
         linear = part.linear(name, name, rows)
-        single = singles[name] = part.read(linear.predict({name: rows[split.test]}))
+        single = singles[name] = part.read(linear.predict({name: pooled(rows[split.test])}))
         single.layer = layer
         inner = scored(linear.unseen, part.fitted, part.fitted)[work.decided_by].value
         single.inner = -inner if work.decided_by in FUSION_DESCENDING else inner
@@ -246,7 +251,8 @@ def _head(
     fitted = part.head(head, spaces, own)
     found = part.read(part.held_out(fitted, spaces))
     for label, views in _broken(part, spaces).items():
-        found.missing[label] = scored(fitted.predict(views), part.truth, part.fitted)[decides]
+        seen = {name: None if rows is None else _read_by(head, rows) for name, rows in views.items()}
+        found.missing[label] = scored(fitted.predict(seen), part.truth, part.fitted)[decides]
     found.subsets = {(name,): single for name, single in singles.items()}
     for names in _subsets(list(spaces)):
         some = {name: spaces[name] for name in names}
@@ -260,6 +266,11 @@ def _head(
         held = part.held_out(made, spaces if label.endswith(BEYOND) else given)
         found.controls[label] = scored(held, part.truth, part.fitted)[decides]
     return found
+
+
+def _read_by(head: Head, rows: Matrix) -> Matrix:
+    """Rows as a head reads them: tokens only where it takes them."""
+    return rows if head.tokens else pooled(rows)
 
 
 def _subsets(names: list[str]) -> Sequence[tuple[str, ...]]:
