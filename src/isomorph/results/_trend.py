@@ -171,7 +171,7 @@ class Trend(Result):
         """Rungs and steps of a file, which are lists there."""
         made = dict(fields)
         for name, kind in (("rungs", Rung), ("steps", Step)):
-            made[name] = tuple(kind(*row) for row in made.get(name, ()))  # type: ignore[attr-defined]
+            made[name] = tuple(kind(*row) for row in made.get(name, ()))  # type: ignore[attr-defined]  # a list of rows
         return made
 
     def contradictions(self) -> Iterator[str]:
