@@ -1,12 +1,17 @@
 """Many models at once: scores against scan's, planted ladders, bad input."""
 
+import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import isomorph as iso
+from isomorph.design import Design
 from isomorph.errors import InputError, UnknownNameError
+from isomorph.population import consensus
 
 PREDICT = "ridge_predictivity(direction='x_to_y')"
 QUICK = {"permutations": 39, "splits": 2, "show": False}
@@ -309,6 +314,203 @@ def test_specialists_factors_tree_and_embedding():
     assert frozenset(f"g{k}" for k in range(5)) in clades
     assert a.embedding().points.shape == (8, 2)
     assert len(set(a.clusters().labels)) == 2
+
+
+# ---- kinds of items, and one space for all ---------------------------------------------------------------------------
+
+KIND = np.repeat(["music", "speech"], [110, 90])
+POOL, ODD = [f"g{k}" for k in range(6)], ["s0", "s1", "s2"]
+
+
+def on_two_kinds(seed=0, n=200):
+    """A pool that shares z, and specialists that share it on speech alone and another space on music."""
+    rng = np.random.default_rng(seed)
+    z, w = rng.normal(size=(2, n, 6))
+    own = np.where((KIND == "music")[:, None], w, z)
+    models = {name: z + 0.7 * rng.normal(size=(n, 6)) for name in POOL}
+    return models | {name: own + 0.7 * rng.normal(size=(n, 6)) for name in ODD}
+
+
+@pytest.fixture(scope="module")
+def apart():
+    questions = [{"ask": "domain_divergence", "specialists": ODD, "pool": POOL}]
+    return iso.atlas(on_two_kinds(), ["cka", "mutual_knn(k=5)"], domains=KIND, questions=questions, **QUICK)
+
+
+def test_an_atlas_by_domain_is_the_atlas_of_the_items_of_each(apart):
+    assert list(apart.domains) == ["music", "speech"]
+    for domain, part in apart.domains.items():
+        rows = np.flatnonzero(domain == KIND)
+        alone = iso.atlas({k: v[rows] for k, v in on_two_kinds().items()}, ["cka", "mutual_knn(k=5)"], **QUICK)
+        assert part.n == len(rows)
+        assert part.models == apart.models
+        for metric in apart:
+            for name in ("scores", "chances", "p_values", "excess", "halves", "halves_chance", "deviations", "rates"):
+                mine, theirs = getattr(part[metric], name), getattr(alone[metric], name)
+                assert np.allclose(mine, theirs, rtol=1e-3, atol=1e-6, equal_nan=True), name
+    whole = iso.atlas(on_two_kinds(), ["cka", "mutual_knn(k=5)"], **QUICK)
+    for metric in apart:
+        assert whole[metric].to_json() == apart[metric].to_json()  # all items together are what they were
+
+
+def test_specialists_lie_outside_on_items_of_their_kind_alone(apart, tmp_path):
+    found = apart.domain_divergence(ODD, POOL)
+    assert found.domains == ("music", "speech")
+    assert found.inside.diverges
+    assert found.inside.difference > 0.4
+    assert abs(found.outside.difference) < 0.1
+    assert found.inside.difference == pytest.approx(apart.domains["music"].divergence(ODD, POOL).difference)
+    assert found.difference == pytest.approx(found.inside.difference - found.outside.difference)
+    assert found.over_both.low > 0
+    assert found.differs
+    other = apart.domain_divergence(ODD, POOL, inside="speech", metric="mutual_knn(k=5)")
+    assert other.domains == ("speech", "music")
+    assert other.difference < 0
+    again = iso.load_result(apart.save(tmp_path / "a.json"))
+    assert again.to_json() == apart.to_json()
+    assert [a.told for a in again.answers] == [a.told for a in apart.answers]
+    assert found.told == apart.answers[0].told
+    assert "by domain, both" in apart.answers[0].asked
+    assert any("110 of music, 90 of speech" in note for note in apart.notes)
+
+
+def test_domains_are_a_label_set_or_one_value_of_it_against_all_others(tmp_path):
+    rng = np.random.default_rng(3)
+    ids = tuple(f"i{k}" for k in range(60))
+    kinds = tuple(("cat", "dog", "cow")[k % 3] for k in range(60))
+    items = iso.PairedItems("pets", ids, {"text": ids}, {"kind": kinds})
+    models = {k: iso.Layers.from_arrays({"l": rng.normal(size=(60, 4))}, ids=ids) for k in "abcde"}
+    three = iso.atlas(models, "cka", items=items, domains="kind", **QUICK)
+    assert list(three.domains) == ["cat", "dog", "cow"]
+    two = iso.atlas(models, "cka", items=items, domains="kind=dog", **QUICK)
+    assert {name: part.n for name, part in two.domains.items()} == {"dog": 20, "not dog": 40}
+    assert [*two.domains] == ["dog", "not dog"]
+    one = three.domain_divergence(["a"], ["b", "c", "d"], inside="dog", outside="cat")
+    assert one.domains == ("dog", "cat")
+    with pytest.raises(InputError, match=r"must be two of the domains cat, dog, cow; with more than two give both"):
+        three.domain_divergence(["a"], ["b", "c", "d"])
+    with pytest.raises(InputError, match="must be two of the domains"):
+        three.domain_divergence(["a"], ["b", "c", "d"], inside="dog", outside="dog")
+    with pytest.raises(UnknownNameError, match="dog"):
+        three.domain_divergence(["a"], ["b", "c", "d"], inside="dig", outside="cat")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"domains": ["a"] * 120}, "all items are 'a'"),
+        ({"domains": ["a"] * 119 + ["b"]}, "'b' has 1 items"),
+        ({"domains": ["a", "b"]}, "2 labels for 120 items"),
+        ({"domains": "kind"}, "names a label set of items="),
+        ({"domains": ["a", "b"] * 60, "groups": np.arange(120) // 2}, "a group of items is in"),
+        ({"domains": ["a", "b"] * 60, "circular": True}, "no single stretch"),
+        ({"questions": [{"ask": "domain_divergence", "specialists": ["m0"], "pool": ["m1", "m2", "m3"]}]}, "domains="),
+        ({"consensus": -1}, "consensus"),
+        ({"consensus": True}, "consensus"),
+    ],
+)
+def test_wrong_kinds_of_items_are_answered_in_words_before_anything_is_computed(models, monkeypatch, changed, message):
+    monkeypatch.setattr("isomorph.atlases._atlas.compare", None)  # calling it would fail
+    with pytest.raises(InputError, match=message):
+        iso.atlas(models, "cka", **QUICK | changed)
+
+
+def test_an_atlas_without_domains_or_space_says_how_to_have_them(found):
+    with pytest.raises(InputError, match=r"domains="):
+        found.domain_divergence(["m0"], ["m1", "m2", "m3"])
+    with pytest.raises(InputError, match=r"consensus=16"):
+        found.consensus()
+
+
+def test_groups_keep_to_their_domain_and_move_as_a_whole():
+    groups = np.arange(200) // 2  # two items each, all of one kind
+    a = iso.atlas(on_two_kinds(), "cka", domains=KIND, groups=groups, **QUICK)
+    for part in a.domains.values():
+        assert "whole groups" in part.design
+        assert len(part["cka"].deviations) == part.n // 2
+
+
+def test_one_space_is_fitted_on_half_of_the_items_by_layers_that_this_half_chose(tmp_path):
+    models = made(n=160)
+    a = iso.atlas(models | {"noise": np.random.default_rng(9).normal(size=(160, 6))}, "cka", consensus=4, **QUICK)
+    space = a.consensus()
+    assert space.models == a.models
+    assert (space.axes, space.n_train, space.n_test) == (4, 80, 80)
+    assert space.layers[3:5] == ("l2", "last")
+    assert space.cca[3:5].min() > 0.5
+    assert abs(space.cca[5]) < 0.2
+    assert space.cca_p[3:5].max() <= 0.05 < space.cca_p[5]
+    assert np.abs(space.cca_chance).max() < 0.1
+    again = iso.load_result(a.save(tmp_path / "a.json"))
+    assert again.consensus().to_records() == space.to_records()
+    # by hand: the first half of the first split is fitted on
+    part = Design().part(160, 0.5, 0)
+    chosen = {m: np.asarray((models | {"noise": {"noise": None}})[m][layer]) for m, layer in
+              zip(space.models[:5], space.layers[:5], strict=True)}  # fmt: skip
+    rows = np.flatnonzero(part), np.flatnonzero(~part)
+    without = iso.atlas(models, "cka", consensus=4, **QUICK).consensus()
+    assert without.layers == space.layers[:5]
+    assert np.allclose(without.procrustes, consensus(chosen, *rows, rank=4, seed=0).procrustes.values)
+
+
+def test_a_layer_of_the_space_is_not_chosen_by_the_items_it_is_judged_on():
+    """A layer that is alike on the held-out half alone is not taken."""
+    rng = np.random.default_rng(4)
+    z, part = rng.normal(size=(200, 5)), Design().part(200, 0.5, 0)
+
+    def on(rows, noise):
+        return np.where(rows[:, None], z, rng.normal(size=z.shape)) + noise * rng.normal(size=z.shape)
+
+    models = {k: [on(part, 0.5), on(~part, 0.1)] for k in "abc"} | {"whole": [z, z + rng.normal(size=z.shape)]}
+    space = iso.atlas(models, "cka", consensus=3, **QUICK).consensus()
+    assert space.layers[:3] == ("layer_00",) * 3
+
+
+def test_files_of_earlier_versions_have_no_domains_and_no_space(found, tmp_path):
+    data = json.loads(found.to_json())
+    for name in ("domains", "space"):
+        del data[name]
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    old = iso.load_result(tmp_path / "old.json")
+    assert (old.domains, old.space) == ({}, None)
+    threshold = found.threshold("size", reference="reference")
+    data = json.loads(threshold.to_json())
+    for name in ("rungs_needed", "rungs_lacking"):
+        del data[name]
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    assert iso.load_result(tmp_path / "old.json").rungs_needed is None
+
+
+def test_where_no_threshold_is_found_the_words_say_how_many_rungs_would_be_needed_or_why_not():
+    models, twins, sizes = ladder([1e-9] * 5, seed=5)
+    flat = iso.atlas(models, "cka", attributes={"size": sizes}, baselines=twins, **QUICK).threshold("size", "reference")
+    assert flat.model is None
+    assert flat.rungs_needed is None
+    assert "rungs would be needed cannot be said: the differences are not shown to rise" in flat.verdict
+    rises = dataclasses.replace(flat, rungs_needed=8, rungs_lacking="")
+    assert "about 8 rungs would be needed, 3 more than these" in rises.verdict
+    # twins that come as near as the models but for a rising rest: the last rung is just not shown
+    models, _, sizes = ladder([0.02, 0.05, 0.1, 0.17, 0.25], n=400)
+    twins, _, _ = ladder([0.25] * 5, n=400, own=1)
+    del twins["reference"]
+    a = iso.atlas(models, "cka", attributes={"size": sizes}, baselines=twins, **QUICK)
+    near = a.threshold("size", "reference")
+    assert near.model is None
+    assert 5 < near.rungs_needed <= 9
+    assert f"about {near.rungs_needed} rungs would be needed" in near.verdict
+
+
+def test_the_code_of_the_docs_runs_and_shows_what_it_says(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "atlas.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        space: dict[str, object] = {}
+        exec(block, space)
+        found = space["found"]
+        assert found.inside.diverges
+        assert not found.outside.diverges
+        assert "they lie farther out on music" in capsys.readouterr().out
 
 
 # ---- bad input ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from isomorph import show_progress
-from isomorph.datasets._base import FileView, PairedItems
+from isomorph.datasets import FileView, PairedItems
 from isomorph.encoders._base import Encoder
 from isomorph.errors import InputError, StoreError
 from isomorph.extraction import extract

@@ -778,3 +778,36 @@ def test_features_are_read_from_regular_files_and_written_over_no_other(tmp_path
         with pytest.raises(InputError, match="must be the path"):
             Layers.from_arrays({"a": np.eye(3)}).save(bad)
     assert [p.name for p in tmp_path.iterdir()] == ["p.npz"]
+
+
+def test_exemplars_are_averaged_by_group():
+    rows = np.arange(10.0).reshape(5, 2)
+    x = Layers.from_arrays({"a": rows, "b": rows**2}, list("vwxyz"), encoder="e", provenance={"seed": 1})
+    found = x.average_by(["cow", "cat", "cow", "cat", "cow"])
+    assert found.ids == ("cow", "cat")
+    assert np.array_equal(found["a"], [rows[[0, 2, 4]].mean(axis=0), rows[[1, 3]].mean(axis=0)])
+    assert np.array_equal(found["b"], [(rows**2)[[0, 2, 4]].mean(axis=0), (rows**2)[[1, 3]].mean(axis=0)])
+    facts = found.provenance["averaged"]
+    assert (facts["groups"], facts["items"], facts["fewest"], facts["most"]) == (2, 5, 2, 3)
+    assert found.provenance["seed"] == 1
+    assert "averaged" not in x.provenance
+    other = x.average_by(["cow", "cat", "cow", "cow", "cat"])
+    assert other.provenance["averaged"]["fingerprint"] != facts["fingerprint"]  # unlike features, unlike results
+
+
+def test_averages_of_both_sides_are_joined_by_the_names_of_groups():
+    x = Layers.from_arrays({"a": np.eye(4)}, list("abcd")).average_by({"a": "cat", "b": "cow", "c": "cat"})
+    y = Layers.from_arrays({"a": np.eye(3)}, list("pqr")).average_by(["cow", "ant", "cow"])
+    assert x.ids == ("cat", "cow")  # d has none
+    assert np.array_equal(x["a"][0], [0.5, 0, 0.5, 0])
+    left, right = x.join(y)
+    assert left.ids == right.ids == ("cow",)
+    assert np.array_equal(right["a"], [[0.5, 0, 0.5]])
+
+
+def test_averages_need_a_group_for_each_item():
+    x = Layers.from_arrays({"a": np.eye(3)}, list("abc"))
+    with pytest.raises(InputError, match="groups has 2 labels for 3 items"):
+        x.average_by(["u", "v"])
+    with pytest.raises(InputError, match="none of the items has a group"):
+        x.average_by({"z": "u"})

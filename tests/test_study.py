@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -502,6 +503,79 @@ def test_an_atlas_of_a_study_is_made_once_and_asked_anew_without_computing(folde
             run(load_study(path), say=lambda text: None)
 
 
+DOORS = ATLAS.replace(
+    'factors = ["size"]',
+    """factors = ["made"]
+attributes = "models.csv"
+keep = "layers/kept"
+domains = "label=kind-1"
+domain_divergence = {specialists = "a", pool = "rung-*"}
+consensus = 2""",
+)
+
+
+def with_doors(folder, text=DOORS):
+    """A study of an atlas with labels of items and a table of models beside it."""
+    (folder / "models.csv").write_text("model,size,made\na,3,2019\nrung-c,16,2020\nrung-dd,,2021\nelsewhere,1,1\n")
+    path = write(folder, items=labelled(folder))
+    path.write_text(path.read_text() + text)
+    return path
+
+
+def test_an_atlas_of_a_study_has_a_table_of_models_kinds_of_items_a_space_and_a_folder_of_scores(folder, monkeypatch):
+    path = with_doors(folder)
+    monkeypatch.chdir("/")  # the table lies beside the study, the folder in its output
+    (found,) = run(load_study(path), say=lambda text: None).atlases
+    assert found.attributes["made"] == (2019.0, 2020.0, 2021.0, None, None)
+    assert found.attributes["size"] == (3.0, 16.0, None, 4.0, 8.0)  # the table goes first, and says of rung-dd: nothing
+    assert found.attributes["family"] == (None, *["rungs"] * 4)
+    assert {name: part.n for name, part in found.domains.items()} == {"kind-1": 10, "not kind-1": 30}
+    assert [q["ask"] for q in found.questions] == ["trend", "threshold", "divergence", "domain_divergence", "factors"]
+    assert found.answers[3].question["pool"] == found.models[1:]
+    assert found.answers[3].found.domains == ("kind-1", "not kind-1")
+    assert found.consensus().axes == 2
+    assert {p.name for p in (folder / "out" / "layers" / "kept").iterdir()} == {
+        "layers.json", "cka-estimator=-unbiased.npy",
+    }  # fmt: skip
+    said = []
+    run(load_study(path), say=said.append)
+    assert any("atlas" in line and "there and current" in line for line in said)
+    shutil.rmtree(folder / "out" / "layers")
+    again = run(load_study(path), say=lambda text: None).atlases[0]
+    assert (folder / "out" / "layers" / "kept" / "layers.json").exists()
+    assert again.to_json() == found.to_json()
+    text = (folder / "models.csv").read_text()
+    (folder / "models.csv").write_text(text.replace("2020", "2022"))
+    assert run(load_study(path), say=lambda text: None).atlases[0].attributes["made"][1] == 2022.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"models.csv"', '"none.csv"', r"attributes='none\.csv'.*none\.csv"),
+        ('"models.csv"', "3", "attributes must be a text"),
+        ('"layers/kept"', "true", "keep must be a text"),
+        ("consensus = 2", 'consensus = "2"', "consensus"),
+        ('specialists = "a"', 'specialists = "b"', "Unknown model .*specialists 'b'"),
+        ('pool = "rung-*"}\nconsensus', 'pool = "rung-*", insde = "kind-1"}\nconsensus', "Did you mean 'inside'"),
+    ],
+)
+def test_a_wrong_table_of_such_an_atlas_is_answered_before_anything_runs(folder, old, new, says):
+    assert old in DOORS
+    with pytest.raises(InputError, match=says):
+        load_study(with_doors(folder, DOORS.replace(old, new, 1)))
+    assert LetterEncoder.encoded == 0
+
+
+def test_kinds_of_items_that_there_are_not_are_answered_before_anything_is_encoded(folder):
+    for domains, says in (("labl", "labl"), ("label=q", "Unknown value of label in domains 'q'")):
+        path = with_doors(folder, DOORS.replace("label=kind-1", domains))
+        for act in (run, plan):
+            with pytest.raises(InputError, match=f"The atlas: .*{says}"):
+                act(load_study(path))
+    assert LetterEncoder.encoded == 0
+
+
 def test_a_study_of_an_atlas_alone_needs_no_scans(folder):
     path = write(folder)
     path.write_text(path.read_text().split("[[scans]]")[0] + ATLAS)
@@ -509,7 +583,7 @@ def test_a_study_of_an_atlas_alone_needs_no_scans(folder):
     assert outcome.scans == ()
     assert outcome.page.exists()
     path.write_text(path.read_text().split("[[atlases]]")[0])
-    with pytest.raises(InputError, match=r"has no 'scans'; .* \(or atlases\)"):
+    with pytest.raises(InputError, match=r"has no 'scans'; .* \(or atlases or concepts\)"):
         load_study(path)
 
 
@@ -547,3 +621,124 @@ def test_a_wrong_table_of_atlases_is_answered_before_anything_runs(folder, old, 
     with pytest.raises(InputError, match=says):
         load_study(with_atlas(folder, ATLAS.replace(old, new, 1)))
     assert LetterEncoder.encoded == 0
+
+
+CONCEPTS = """
+[encoders.c]
+model = "letters-c"
+[encoders.dd]
+model = "letters-dd"
+[[concepts]]
+x = "a"
+y = "b"
+x_ceilings = "c"
+y_ceilings = ["dd"]
+labels = ["label", "words"]
+metric = "cka"
+permutations = 39
+folds = 2
+"""
+
+
+def with_concepts(folder, text=CONCEPTS, scans=False):
+    path = write(folder, items=labelled(folder))
+    told = path.read_text()
+    path.write_text((told if scans else told.split("[[scans]]")[0]) + text)
+    return path
+
+
+def test_a_map_of_concepts_of_a_study_is_made_once_and_is_on_the_page(folder, monkeypatch):
+    path = with_concepts(folder)  # and needs no scans beside it
+    (step,) = (s for s in plan(load_study(path)) if s.name.startswith("concepts"))
+    assert step.name == "concepts a × b"
+    assert "4 layer pairs, cka(estimator='unbiased'), 39 permutations, 2 ceilings" in step.size
+    assert step.seconds > 0
+    outcome = run(load_study(path), say=lambda text: None)
+    (found,) = outcome.concepts
+    assert [*found.label_sets] == ["label", "words"]
+    assert found.labels.names == tuple(f"kind-{k}" for k in range(4))
+    assert found.of("words")["apple"]["n"] == 5
+    assert (found.x_ceilings, found.y_ceilings) == (("c",), ("dd",))
+    assert (len(found.x_layers), found.seed, found.permutations) == (2, 0, 39)
+    assert found.items.ids[:2] == ("i0", "i1")
+    assert (folder / "out" / "concepts-a-b.json").exists()
+    assert "kind-3" in outcome.page.read_text()
+    monkeypatch.setattr(study_module, "concepts", None)  # calling it would fail
+    said = []
+    again = run(load_study(path), say=said.append)
+    assert again.concepts[0].to_json() == found.to_json()
+    assert any(line.startswith("concepts") and "there and current" in line for line in said)
+    text = path.read_text()
+    for old, new in (
+        ("folds = 2", "folds = 3"),
+        ('"label", "words"', '"label"'),
+        ('x_ceilings = "c"', 'x_ceilings = ["c", "dd"]'),
+        ("permutations = 39", "permutations = 39\nshared = 0.4"),
+    ):
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(TypeError):  # another setting is another key
+            run(load_study(path), say=lambda text: None)
+
+
+def test_a_map_is_made_anew_where_labels_changed_and_the_features_did_not(folder):
+    path = with_concepts(folder)
+    first = run(load_study(path), say=lambda text: None).concepts[0]
+    encoded = LetterEncoder.encoded
+    table = folder / "labelled.csv"
+    table.write_text(table.read_text().replace("kind-3", "kind-2"))
+    second = run(load_study(path), say=lambda text: None).concepts[0]
+    assert LetterEncoder.encoded == encoded
+    assert (len(first.labels), len(second.labels)) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('x = "a"', "", "no 'x'; it needs x and y"),
+        ('x = "a"', 'x = "b"', "x and y are both 'b'"),
+        ('x = "a"', 'x = "d"', "Unknown encoder .*: x 'd'"),
+        ('x_ceilings = "c"', 'x_ceilings = "q"', "Unknown encoder .*: x_ceilings 'q'"),
+        ('x_ceilings = "c"', 'x_ceilings = "a"', "x_ceilings names 'a', which is compared itself.*modality of x"),
+        ('y_ceilings = ["dd"]', 'y_ceilings = ["dd", "a"]', "y_ceilings names 'a'"),
+        ('metric = "cka"', 'metrics = ["cka"]', "Did you mean 'metric'"),
+        ('metric = "cka"', 'metric = "ckaa"', "Did you mean 'cka'"),
+        ("permutations = 39", "permutations = 3", "permutations=3 cannot give a p"),
+        ("folds = 2", "folds = 1", "folds"),
+        ("folds = 2", "shared = 2", "shared=2"),
+        ('labels = ["label", "words"]', "labels = 3", "labels must be"),
+        ("[[concepts]]", "[concepts]", r"\[\[concepts\]\]"),
+        ("folds = 2", 'folds = 2\n[[concepts]]\nx = "a"\ny = "b"', "give each a name"),
+    ],
+)
+def test_a_wrong_table_of_concepts_is_answered_before_anything_runs(folder, old, new, says):
+    assert old in CONCEPTS
+    with pytest.raises(InputError, match=says):
+        load_study(with_concepts(folder, CONCEPTS.replace(old, new, 1)))
+    assert LetterEncoder.encoded == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"label", "words"', '"labl"', "map of concepts a × b: labels='labl': items has no such labels; it has label"),
+        ("folds = 2", 'groups = "labl"', "map of concepts a × b: groups='labl'"),
+        ('"label", "words"', '"text"', "map of concepts a × b"),
+    ],
+)
+def test_labels_that_the_items_lack_are_answered_before_anything_is_encoded(folder, old, new, says):
+    path = with_concepts(folder, CONCEPTS.replace(old, new, 1))
+    for act in (run, plan):
+        with pytest.raises(InputError, match=says):
+            act(load_study(path))
+    assert LetterEncoder.encoded == 0
+
+
+def test_a_view_is_spelled_with_its_change_in_a_study(folder):
+    """A perturbed view gives features of its own, over the same items."""
+    extra = '[encoders.c]\n    model = "letters-a"\n    view = "text | first_words(n=1)"'
+    study = load_study(write(folder, encoder=extra, y="c"))
+    assert any("'text | first_words(n=1)'" in step.name for step in plan(study))
+    run(study, say=lambda text: None)
+    scan = load_result(study.output / "scan-a-c.json")
+    assert (scan.provenance["x"]["view"], scan.provenance["y"]["view"]) == ("text", "text | first_words(n=1)")
+    assert scan["cka"].values[0, 0] < 0.999  # the same encoder, and not the same features

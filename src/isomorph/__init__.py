@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._core.progress import show_progress
     from .atlases import atlas
+    from .concept_maps import concepts
     from .datasets import Audio, PairedItems, load_dataset
     from .diagnosis import diagnose
     from .encoders import Encoder, load_encoder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Alignment,
         Atlas,
         BlindMatch,
+        ConceptMap,
         Diagnosis,
         Fusion,
         Neighborhoods,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_core.progress": ("show_progress",),
     "atlases": ("atlas",),
+    "concept_maps": ("concepts",),
     "datasets": ("Audio", "PairedItems", "load_dataset"),
     "diagnosis": ("diagnose",),
     "encoders": ("Encoder", "load_encoder"),
@@ -62,6 +65,7 @@ _HOMES = {
         "Alignment",
         "Atlas",
         "BlindMatch",
+        "ConceptMap",
         "Diagnosis",
         "Fusion",
         "Neighborhoods",

@@ -15,7 +15,8 @@ from ._core.memory import parse_bytes
 from ._core.progress import Show, notice, progress
 from ._core.provenance import versions
 from ._core.settings import Settings
-from .datasets._base import PairedItems, View, as_names
+from .datasets import View
+from .datasets._base import PairedItems, as_names
 from .encoders._base import Encoder
 from .encoders.statistics import statistics
 from .errors import InputError, UnknownNameError, quoted

@@ -82,9 +82,30 @@ def test_a_question_that_these_models_cannot_answer_says_why_and_the_atlas_is_ke
     assert (tmp_path / "a.json").exists()
 
 
+def test_kinds_of_items_a_space_and_the_scores_of_all_layers_have_their_doors(files, made, tmp_path):
+    table = tmp_path / "items.csv"
+    table.write_text("id,text,label\n" + "".join(f"i{k},word {k},{'ab'[k % 2]}\n" for k in range(N)))
+    got = run(*files, *QUICK, "--attributes", "models.csv", "--items", f"table(path={str(table)!r})",
+              "--domains", "label=b", "--specialist", "odd", "--pool", "plain", "--consensus", 3,
+              "--keep", tmp_path / "kept", "--to", tmp_path / "a.json")  # fmt: skip
+    assert got.exit_code == 0, got.output
+    found = iso.load_result(tmp_path / "a.json")
+    assert {name: part.n for name, part in found.domains.items()} == {"b": 40, "not b": 40}
+    assert [q["ask"] for q in found.questions] == ["divergence", "domain_divergence"]
+    assert found.answers[1].found.domains == ("b", "not b")
+    assert found.answers[1].told in got.output
+    assert found.consensus().axes == 3
+    assert found.consensus().told in got.output
+    kept = np.load(tmp_path / "kept" / "cka-estimator=-unbiased.npy")
+    assert kept.shape == (2 * len(NOISE), 2 * len(NOISE))
+    assert kept[1, 3] == pytest.approx(found["cka"].values[0, 1])
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
+        (("--domains", "label"), "names a label set of items="),
+        (("--consensus", "-1"), "consensus"),
         (("--baseline", "tiny=small-twin.npz"), "Unknown model in baselines 'tiny'"),
         (("--trend", "milions", "--attributes", "models.csv"), "Did you mean 'millions'"),
         (("--trend", "width", "--trend-reference", "txt"), "Did you mean 'text'"),

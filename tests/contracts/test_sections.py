@@ -15,6 +15,7 @@ import pytest
 
 import isomorph
 from isomorph.atlases import atlas
+from isomorph.concept_maps import concepts
 from isomorph.diagnosis import diagnose
 from isomorph.reporting._section import Section
 from isomorph.reporting.sections import sections
@@ -68,7 +69,8 @@ def _atlas(text: str) -> Result:
     """Five models in two families, with twins, and every question; one metric leaves nothing out, one is a distance."""
     rng = np.random.default_rng(0)
     x, y, twin = sides(text)
-    more = {f"{text}{k}": {n: v + k * rng.standard_normal(v.shape) for n, v in x.items()} for k in range(1, 4)}
+    more = {f"{text}{k}": {n: v + k * rng.standard_normal(v.shape) for n, v in (*x.items(), *y.items())}
+            for k in range(1, 4)}  # fmt: skip
     models = {f"{text}x": x, f"{text}y": y} | {
         name: Layers.from_arrays(arrays, x.ids, encoder=name, view=text) for name, arrays in more.items()
     }
@@ -85,10 +87,33 @@ def _atlas(text: str) -> Result:
             {"ask": "trend", "attribute": text},
             {"ask": "threshold", "attribute": "size", "reference": {text: text}},
             {"ask": "divergence", "specialists": [second], "pool": rest},
+            {"ask": "domain_divergence", "specialists": [second], "pool": rest},
             {"ask": "factors", "factors": ["size", "width"]},
         ],
+        domains=[text, "other"] * (x.n // 2),
+        consensus=2,
         permutations=39,
         splits=2,
+    )
+
+
+@functools.cache
+def _concepts(text: str) -> Result:
+    """A map with ceilings on both sides and two label sets, one of which has a concept of a single item."""
+    x, y, twin = sides(text)
+    rng = np.random.default_rng(1)
+    again = {n: v + 0.3 * rng.standard_normal(v.shape) for n, v in x.items()}
+    ceilings = {text: Layers.from_arrays(again, x.ids, encoder=text, view=text)}
+    kinds = [f"{text}{i % 5}" for i in range(59)] + [f"{text}alone"]
+    return concepts(
+        x,
+        y,
+        labels={text: kinds, "half": ["a", "b"] * 30},
+        metric="mutual_knn(k=5)",
+        x_ceilings=ceilings,
+        y_ceilings={text: y, "twin": twin},
+        permutations=39,
+        folds=2,
     )
 
 
@@ -97,6 +122,7 @@ MAKERS: dict[str, Callable[[str], Result]] = {
     "stitch": _stitch,
     "diagnosis": _diagnosis,
     "atlas": _atlas,
+    "concept_map": _concepts,
 }
 """Results of a verb with all names given."""
 AWAITED: set[str] = set()

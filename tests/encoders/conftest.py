@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 
 WORDS = [
     "<pad>",

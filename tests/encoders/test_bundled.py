@@ -7,7 +7,7 @@ import torch
 
 import isomorph as iso
 from isomorph._core import packages
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders import known_models, load_encoder
 from isomorph.encoders._converted import converted
 from isomorph.encoders._efficientnet import (

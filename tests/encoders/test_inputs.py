@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from scipy.signal import resample_poly
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders._inputs import ImagePreprocessing, as_pil, as_samples, as_text
 from isomorph.errors import InputError
 

@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders import load_encoder
 from isomorph.errors import InputError, MissingExtraError, UnknownNameError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders import load_encoder, sides_of
 from isomorph.encoders._inputs import ImagePreprocessing
 from isomorph.errors import InputError, UnknownNameError

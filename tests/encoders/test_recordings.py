@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders._check import check_encoder
 from isomorph.encoders._provider import Options
 from isomorph.encoders._recordings import (

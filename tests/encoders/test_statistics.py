@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isomorph.datasets._base import Audio, PairedItems
+from isomorph.datasets import Audio, PairedItems
 from isomorph.encoders import load_encoder
 from isomorph.errors import InputError, UnknownNameError
 from isomorph.extraction import extract, input_statistics

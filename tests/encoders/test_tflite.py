@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders import load_encoder
 from isomorph.errors import InputError, MissingExtraError, UnknownNameError
 

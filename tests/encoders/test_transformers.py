@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 from isomorph.encoders import load_encoder
 from isomorph.errors import FetchError, InputError, MissingExtraError, UnknownNameError
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from scipy.linalg import orthogonal_procrustes
 
+from isomorph.design import Design
 from isomorph.errors import InputError
 from isomorph.population import consensus
 from isomorph.population.consensus import _procrustes
@@ -140,3 +141,19 @@ def test_what_does_not_fit_is_named(change, told):
     good = {"spaces": {"a": x[0], "b": x[1]}, "train": range(20), "test": range(20, 40)}
     with pytest.raises(InputError, match=told):
         consensus(**good | change)
+
+
+def test_a_design_says_which_orders_the_control_may_take():
+    rng = np.random.default_rng(5)
+    labels = np.repeat(["a", "b"], 80)[np.random.default_rng(6).permutation(160)]
+    level = np.where(labels == "a", 3.0, -3.0)[:, None]  # all that the models share is the label
+    spaces = {k: np.hstack([level, rng.normal(size=(160, 3))]) for k in "xyz"}
+    free = consensus(spaces, TRAIN, TEST, rank=1, seed=2)
+    inside = consensus(spaces, TRAIN, TEST, rank=1, seed=2, groups=Design(strata=labels.tolist()))
+    assert free.cca.values == pytest.approx(inside.cca.values)
+    assert abs(free.cca.control).max() < 0.1
+    assert inside.cca.control.min() > 0.9  # beyond the label there is nothing
+    assert inside.cca.p_value.min() > 0.05
+    groups = (np.arange(160) // 4).tolist()
+    named, given = (consensus(spaces, TRAIN, TEST, groups=g, seed=2) for g in (groups, Design(groups)))
+    assert np.array_equal(named.cca.control, given.cca.control)

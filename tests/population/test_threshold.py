@@ -5,7 +5,7 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 
 from isomorph.errors import InputError
-from isomorph.population import isotonic, leaving, saturation
+from isomorph.population import further, isotonic, leaving, saturation
 
 ERROR = 0.05
 
@@ -43,6 +43,32 @@ def test_items_that_would_be_needed_show_the_difference_in_four_of_five_samples(
     assert leaving([-0.1, -0.2], ERROR * np.eye(2)).factor is None
 
 
+def test_rungs_that_would_be_needed_reach_a_difference_that_four_of_five_samples_show():
+    slope, start = 0.03, -0.06
+    gaps = start + slope * np.arange(5)  # -0.06 to 0.06, each with an error of 0.05
+    assert leaving(gaps, ERROR * np.eye(5)).rung is None
+    found = further(range(5), gaps, ERROR * np.eye(5))
+    assert found.lacking == ""
+
+    def shown(steps):
+        at = gaps[-1] + slope * steps
+        return np.mean(at + ERROR * np.random.default_rng(0).normal(size=20_000) > 1.645 * ERROR)
+
+    assert shown(found.steps) >= 0.8 > shown(found.steps - 1)
+    # a mean step is as long as the ladder's places say
+    assert further([0, 2, 4, 6, 8], gaps, ERROR * np.eye(5)) == found
+
+
+def test_rungs_are_not_promised_where_nothing_rises_or_the_end_is_too_far():
+    flat = further(range(5), [0.01, 0.0, 0.02, 0.0, 0.01], ERROR * np.eye(5))
+    assert (flat.steps, flat.lacking) == (None, "the differences are not shown to rise along these rungs")
+    deep = further(range(5), np.arange(-0.9, -0.4, 0.1), ERROR * np.eye(5))
+    assert deep.steps is None
+    assert "farther beyond the last rung than this ladder is long" in deep.lacking
+    falling = further(range(4), [0.4, 0.3, 0.2, 0.1], 0.001 * np.eye(4))
+    assert falling.steps is None
+
+
 def test_growth_ends_where_it_does():
     found = saturation([0.1, 0.3, 0.6, 0.6, 0.6], 0.02 * np.eye(5))
     assert (found.rung, found.grows) == (2, True)
@@ -62,3 +88,5 @@ def test_too_few_rungs_are_refused():
         leaving([1.0], np.eye(1))
     with pytest.raises(InputError, match="three rungs"):
         saturation([1.0, 2.0], np.eye(2))
+    with pytest.raises(InputError, match="three rungs"):
+        further([0, 1], [1.0, 2.0], np.eye(2))

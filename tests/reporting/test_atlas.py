@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 import isomorph as iso
+from isomorph.reporting._block_maps import AT_ONCE
+from isomorph.reporting._block_maps import describe as describe_blocks
+from isomorph.reporting._color import scale
 from isomorph.reporting._model_map import describe
 from isomorph.reporting._pictures import Pictures
 from isomorph.reporting._section import Context
 from isomorph.reporting._svg import text_width
+from isomorph.reporting._text import number
 from isomorph.reporting.sections._atlas_figures import size
 from isomorph.reporting.sections.atlas import AtlasSection
 
@@ -208,6 +212,89 @@ def test_specialists_are_drawn_at_their_distance_from_the_pool(atlas, block):
     assert ">two models of the pool<" in drawn
     assert ">chance<" not in drawn  # the bar is none here
     assert len(elements(found, "path", class_="whisker")) == 3 + 1
+
+
+def test_the_layers_of_each_model_among_themselves_are_small_maps_of_their_scores(atlas, block):
+    alignment = atlas["cka"]
+    found = figure(block, "atlas-01-01-blocks-1")
+    assert "atlas-01-01-blocks-2" not in [f.name for f in block.figures]
+    shown = [k for k, names in enumerate(alignment.layer_names[: len(NAMES)]) if len(names) > 2]
+    assert [atlas.models[k] for k in shown] == list(NAMES[1:])  # the first has two layers
+    own = [alignment.own[k] for k in shown]
+    low, high = min(o.min() for o in own), max(o.max() for o in own)
+    order = [k for k in atlas.tree(metric="cka").order if k in shown]
+    order.sort(key=lambda k: -len(alignment.own[k]))  # the deepest first
+    tiles = [g for g in elements(found, "g") if g.find("{*}title") is not None]
+    assert [t.find("{*}title").text for t in tiles] == [describe_blocks(alignment, k) for k in order]
+    frames = elements(found, "rect", class_="axis")
+    assert len(frames) == len(shown)
+    for tile, k in zip(tiles, order, strict=True):
+        frame = next(e for e in tile.iter() if e.get("class") == "axis")
+        x, bottom = float(frame.get("x")), float(frame.get("y")) + float(frame.get("height"))
+        values = alignment.own[k]
+        side = float(frame.get("width")) / len(values)
+        colors = {}
+        for piece in (e for e in tile.iter() if e.get("fill", "").startswith("#")):
+            for left, top, wide in re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)v[\d.]+h-[\d.]+z", piece.get("d")):
+                row, start = round((bottom - float(top)) / side) - 1, round((float(left) - x) / side)
+                colors |= {(row, start + c): piece.get("fill") for c in range(round(float(wide) / side))}
+        shares = (values - low) / (high - low)
+        assert len(colors) == values.size
+        assert all(color == scale(round(shares[at] * 40) / 40) for at, color in colors.items())
+    told = describe_blocks(alignment, order[0])
+    assert told.endswith(f"first and last {number(float(alignment.own[order[0]][0, -1]))}")
+    assert told in found.title
+    assert words(block.html).count("Layers of each model among themselves") == len(atlas)
+
+
+def test_of_many_models_the_rest_of_the_small_maps_is_folded_away_and_models_of_few_layers_have_none():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 3))
+    many = {f"m{k:02d}": [z + rng.normal(size=z.shape) for _ in range(3)] for k in range(AT_ONCE + 3)}
+    made = show(iso.atlas(many, "cka", permutations=39, splits=1))
+    first, rest = (figure(made, f"atlas-01-01-blocks-{k}") for k in (1, 2))
+    assert len(elements(first, "rect", class_="axis")) == AT_ONCE
+    assert len(elements(rest, "rect", class_="axis")) == 3
+    folded = str(made.html).partition("<details><summary>The other models</summary>")[2].partition("</details>")[0]
+    assert folded.count("<svg") == 1
+    few = show(iso.atlas({k: v[:2] for k, v in many.items()}, "cka", permutations=39, splits=1))
+    assert not [f for f in few.figures if "blocks" in f.name]
+    assert "among themselves" not in words(few.html)
+
+
+def test_of_a_distance_the_small_maps_are_bright_where_it_is_low():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 3))
+    layers = [z, z + 0.1 * rng.normal(size=z.shape), rng.normal(size=z.shape)]
+    made = show(iso.atlas({"a": layers, "b": layers[::-1]}, "procrustes_distance", permutations=39, splits=1))
+    found = figure(made, "atlas-01-01-blocks-1")
+    tile = next(g for g in elements(found, "g") if g.find("{*}title") is not None)
+    first = next(e for e in tile.iter() if e.get("fill", "").startswith("#"))  # the first layer with itself
+    assert first.get("fill") == scale(1.0)
+    assert scale(0.0) in {e.get("fill") for e in tile.iter()}
+
+
+def test_domains_and_one_space_are_on_the_page_and_in_its_tables(atlas):
+    questions = [{"ask": "domain_divergence", "specialists": ["odd", "old"], "pool": GROWN}]
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(N, 5))
+    models = {name: z + k * rng.normal(size=z.shape) for k, name in enumerate(NAMES)}
+    given = iso.atlas(models, "cka", domains=["here"] * 50 + ["there"] * 40, consensus=3, questions=questions,
+                      permutations=39, splits=2)  # fmt: skip
+    made = show(given)
+    text = html.unescape(words(made.html))
+    (answer,) = given.answers
+    assert re.sub(r"\s+", " ", answer.told) in text
+    assert given.consensus().told in text
+    assert "here (50 items), there (40 items)" in text
+    found = figure(made, "atlas-01-01-domains-1")
+    for domain, one in (("here", answer.found.inside), ("there", answer.found.outside)):
+        assert f"on {domain}, p {one.p_value:.2g} {one.specialist_pool:.3f}" in found.title
+        assert f"two models of the pool {one.pool_pool:.3f}" in found.title
+    table = text.partition("Agreement of each model with one space for all, held out")[2]
+    for record in given.consensus().to_records():
+        value = f"{record['cca']:.3f}".replace("-", "−")
+        assert f"{record['model']} {record['layer']} {value}" in table
 
 
 def test_every_pair_is_in_the_table_that_sorts_and_in_the_download(atlas, block):

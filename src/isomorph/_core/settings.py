@@ -32,8 +32,8 @@ class Settings:
 
     @classmethod
     def help(cls) -> Mapping[str, str]:
-        """Setting -> what it means, as the class's documentation says under ``Attributes``."""
-        return _documented(cls.__doc__ or "")
+        """Setting -> what it means, as the class and its bases say under ``Attributes``."""
+        return {k: v for kind in reversed(cls.__mro__) for k, v in _documented(kind.__doc__ or "").items()}
 
     @classmethod
     def read(cls, table: Mapping[str, Any], where: str) -> Self:

@@ -17,13 +17,15 @@ from .._core.progress import Show, notice, progress
 from .._core.provenance import provenance
 from ..conditions import Side, all_joined, as_side, check_shifts, design_of, joined
 from ..datasets import PairedItems
-from ..design import coded
+from ..design import Codes, coded
 from ..errors import InputError, UnknownNameError, quoted
 from ..metrics import DEFAULT_METRICS, Metric
 from ..results import BASELINE, Atlas, Condition, ModelAlignment, about, check_question, read_question
 from ..significance import benjamini_hochberg, calibrate, orders_for, sampled_p
 from ._attributes import attributes_of
+from ._common_space import common_space
 from ._compare import Found, Plan, compare, directed, last, stacked, steps
+from ._domains import domains_of, restricted
 from .settings import AtlasSettings
 
 TWIN = "untrained "
@@ -49,6 +51,8 @@ def atlas(
     strata: Sequence[Any] | str | None = None,
     circular: bool = False,
     within: bool = True,
+    domains: Sequence[Any] | str | None = None,
+    consensus: int = 0,
     memory: str | int | None = None,
     keep: str | os.PathLike[str] | None = None,
     show: Show = None,
@@ -77,12 +81,18 @@ def atlas(
         alpha: Level of thresholds; intervals cover 1 - alpha.
         questions: What else is asked, kept with the result and answered by `Atlas.answers` and on its page: tables
             such as ``{"ask": "trend", "attribute": "parameters", "reference": "minilm"}``; ``ask`` is ``"trend"``,
-            ``"threshold"``, ``"divergence"`` or ``"factors"``, the rest are arguments of that method.
+            ``"threshold"``, ``"divergence"``, ``"domain_divergence"`` or ``"factors"``, the rest are arguments of that
+            method.
         items: Where labels and groups come from, by id.
         groups: As in `scan`.
         strata: As in `scan`.
         circular: As in `scan`.
         within: As in `scan`.
+        domains: Kinds of items, on each of which the models are compared by themselves as well (`Atlas.domains`): one
+            label an item, the name of a label set of `items`, or ``"LABELSET=VALUE"`` for the items of that value
+            against all others.
+        consensus: Axes of one space for all models, fitted on half of the items and judged on the other half
+            (`Atlas.consensus`); 0 makes none.
         memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes.
         keep: Folder for the scores of all layers with all layers: ``METRIC.npy`` (layers, layers), NaN where two models
             were not compared, whose order ``layers.json`` gives. None keeps of them what the result holds: the chosen
@@ -91,7 +101,7 @@ def atlas(
 
     Returns:
         An `Atlas`: a mapping from metric to `ModelAlignment`, which answers `trend`, `threshold`, `divergence`,
-        `factors`, `neighbors`, `tree` and `embedding`.
+        `domain_divergence`, `factors`, `neighbors`, `tree`, `embedding` and `consensus`.
 
     Raises:
         InputError: if there are fewer than two models, they have no items in common, or a setting makes no sense.
@@ -123,6 +133,8 @@ def atlas(
         strata=strata if isinstance(strata, str) else None,
         circular=circular,
         within=within,
+        domains=domains if isinstance(domains, str) else None,
+        consensus=consensus,
         memory=memory,
     )
     given, twins = _given(models), _twins(models, baselines)
@@ -138,9 +150,12 @@ def atlas(
     first = next(iter(sides.values()))
     design = design_of(items, first.ids, first.n, groups=groups, strata=strata, circular=circular, within=within)
     check_shifts(design, first.n, alpha)
+    parts = domains_of(
+        domains, items, first.ids, first.n, design=design, metrics=settings.metrics, alpha=settings.alpha
+    )
     known = attributes_of(models, {name: sides[name] for name in given}, attributes)
     for k, question in enumerate(asked):
-        check_question(question, f"questions[{k}]", models=list(given), attributes=list(known))
+        check_question(question, f"questions[{k}]", models=list(given), attributes=list(known), domains=list(parts))
     compared = _pairs(settings, list(given), twins, known)
     with limited(memory):
         reduced = {"stacked": stacked, "last": last}.get(layers)
@@ -155,31 +170,72 @@ def atlas(
             advance=lambda _: None,
             keep=None if keep is None else as_path(keep, "keep"),
         )
-        alignments, undefined = _every(plan, list(sides), show)
-    return Atlas(
-        alignments=alignments,
-        models=tuple(given),
-        attributes=known,
-        twins={name.removeprefix(TWIN): name for name in twins},
-        n=first.n,
-        layers=layers,
-        compared=pairs,
-        seed=settings.seed,
-        alpha=alpha,
-        design="" if design.free else str(design),
-        conditions=tuple(Condition(BASELINE, name, given=side.name) for name, side in twins.items()),
-        undefined=undefined,
-        notes=tuple(notes),
-        dataset=items.name if items is not None else str(first.facts.get("dataset", "")),
+        alignments, undefined = _every(plan, list(sides), f"atlas of {len(given)} models", show)
+        whole = Atlas(
+            alignments=alignments,
+            models=tuple(given),
+            attributes=known,
+            twins={name.removeprefix(TWIN): name for name in twins},
+            n=first.n,
+            layers=layers,
+            compared=pairs,
+            seed=settings.seed,
+            alpha=alpha,
+            design="" if design.free else str(design),
+            conditions=tuple(Condition(BASELINE, name, given=side.name) for name, side in twins.items()),
+            undefined=undefined,
+            dataset=items.name if items is not None else str(first.facts.get("dataset", "")),
+        )
+        by_domain = {domain: _on(rows, domain, whole, plan, list(sides), show) for domain, rows in parts.items()}
+        common = common_space(plan, next(iter(alignments.values()))) if settings.consensus else None
+    return dataclasses.replace(
+        whole,
+        notes=(*notes, *_sizes_told(parts)),
         questions=asked,
+        domains=by_domain,
+        space=common,
         provenance=provenance(
             call="atlas",
             models={name: dict(side.facts) for name, side in sides.items()},
             attributes={a: list(values) for a, values in known.items()},
             grouped=design.groups is not None,
+            by_domain=bool(parts),
             **settings.facts(),
         ),
     )
+
+
+def _on(rows: Codes, domain: str, whole: Atlas, plan: Plan, names: Sequence[str], show: Show) -> Atlas:
+    """The same models on the items of one domain.
+
+    Raises:
+        InputError: if no metric is defined there.
+    """
+    some = restricted(plan, rows)
+    try:
+        alignments, undefined = _every(some, names, f"the same on {len(rows)} items of {domain}", show)
+    except InputError as error:
+        raise InputError(f"domains: {quoted(domain)}: {error}") from error
+    return dataclasses.replace(
+        whole,
+        alignments=alignments,
+        undefined=undefined,
+        n=len(rows),
+        design="" if some.design.free else str(some.design),
+        dataset=f"{whole.dataset}, {domain}".removeprefix(", "),
+    )
+
+
+def _sizes_told(parts: Mapping[str, Codes]) -> list[str]:
+    """How many items each domain has, if that makes a difference."""
+    sizes = {domain: len(rows) for domain, rows in parts.items()}
+    if not sizes or max(sizes.values()) <= 1.2 * min(sizes.values()):
+        return []
+    told = ", ".join(f"{n:,} of {domain}" for domain, n in sizes.items())
+    return [
+        f"The domains have unlike numbers of items ({told}). Scores of neighbors (mutual_knn) fall as items are added, "
+        "so that part of a difference between them may be that of their sizes; cka does not depend on it."
+    ]
 
 
 def _given(models: Any) -> dict[str, Side]:
@@ -261,7 +317,9 @@ def _pairs(
     return found
 
 
-def _every(plan: Plan, names: Sequence[str], show: Show) -> tuple[dict[str, ModelAlignment], dict[str, str]]:
+def _every(
+    plan: Plan, names: Sequence[str], label: str, show: Show
+) -> tuple[dict[str, ModelAlignment], dict[str, str]]:
     """What each metric gives, and why those that are not defined here are not.
 
     Raises:
@@ -271,7 +329,7 @@ def _every(plan: Plan, names: Sequence[str], show: Show) -> tuple[dict[str, Mode
     total = sum(steps(metric, plan) for metric in metrics)
     found: dict[str, ModelAlignment] = {}
     undefined: dict[str, str] = {}
-    with progress(total, f"atlas of {plan.models} models", unit="steps", show=show) as advance:
+    with progress(total, label, unit="steps", show=show) as advance:
         told = dataclasses.replace(plan, advance=advance)
         for metric in metrics:
             try:

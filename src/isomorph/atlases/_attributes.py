@@ -69,7 +69,7 @@ def _read(given: Any, models: Sequence[str]) -> dict[str, dict[str, Value]]:
     if given is None:
         return {}
     if isinstance(given, (str, os.PathLike)):
-        return _table(Path(given), models)
+        return read_attributes(Path(given), models)
     if hasattr(given, "to_dict") and hasattr(given, "index"):  # a data frame, a model a row
         return _by_attribute({str(k): dict(v) for k, v in given.to_dict().items()}, models)
     if not isinstance(given, Mapping) or not given:
@@ -121,11 +121,20 @@ def _value(value: Any, attribute: str, model: str) -> Value:
     return None if math.isnan(number) else number
 
 
-def _table(path: Path, models: Sequence[str]) -> dict[str, dict[str, Value]]:
-    """A table with a row for each model.
+def read_attributes(path: Path, models: Sequence[str]) -> dict[str, dict[str, Value]]:
+    r"""Attribute -> model -> value, out of a table (.csv, .tsv) with a column of models.
+
+    Args:
+        path: The table; rows of other models are passed over.
+        models: Names of the models.
 
     Raises:
-        InputError: if it has no column of models, or a model twice.
+        InputError: if it cannot be read, has no column of models, a model twice, or none of these models.
+
+    Example:
+        >>> _ = Path("models.csv").write_text("model,size,family\nvit-s,22,vit\n")
+        >>> read_attributes(Path("models.csv"), ["vit-s", "minilm"])
+        {'size': {'vit-s': 22.0}, 'family': {'vit-s': 'vit'}}
     """
     text = read_text(path, "the attributes of the models")
     rows = list(csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ","))

@@ -30,6 +30,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Pairs = Sequence[tuple[int, int]]
 Choose = Callable[[Floats], tuple[Codes, Codes]]
 
+LAYERS_FILE = "layers.json"
+"""The order of the layers in what `atlas(keep=…)` writes."""
 TILE = 320
 """Layers of one tile: all pairs of so many are compared at once."""
 CHANCE = 4
@@ -166,7 +168,7 @@ def _kept(metric: Metric[Any], plan: Plan) -> Any:
     plan.keep.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^\w.=-]+", "-", metric.spec).strip("-")
     names = [[side.name, layer] for side in plan.sides for layer in side.layers]
-    write_target(plan.keep / "layers.json", json.dumps(names, indent=0), "keep")
+    write_target(plan.keep / LAYERS_FILE, json.dumps(names, indent=0), "keep")
     kept = np.lib.format.open_memmap(plan.keep / f"{name}.npy", mode="w+", dtype=np.float64, shape=(len(names),) * 2)
     kept[:] = np.nan
     return kept

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
-from .._core.checks import as_count, as_seed, check_choice, check_flag, is_share
+from .._core.checks import as_count, check_choice
 from .._core.memory import parse_bytes
-from .._core.settings import Settings
+from ..conditions import ComparisonSettings
 from ..errors import InputError, quoted
-from ..metrics import DEFAULT_METRICS, read_metrics
 
 LAYERS = ("best", "last", "row maxima", "matching", "stacked")
 """How the layers of two models become one score."""
@@ -19,11 +17,10 @@ PAIRS = ("all", "across modality", "to reference")
 
 
 @dataclasses.dataclass(frozen=True)
-class AtlasSettings(Settings):
+class AtlasSettings(ComparisonSettings):
     """How many models are compared with each other, whatever they are.
 
     Attributes:
-        metrics: Specs such as ``"mutual_knn(k=10)"``, or metrics.
         layers: How the layers of two models become one score: ``"best"`` pair, ``"last"`` of both, ``"row maxima"``
             (the mean over the layers of both of each one's best partner), ``"matching"`` (the mean over the best
             one-to-one matching) or ``"stacked"`` (all layers side by side, each of variance one).
@@ -31,12 +28,10 @@ class AtlasSettings(Settings):
         reference: Models that all are compared with under ``pairs="to reference"``.
         permutations: Random re-pairings of the items, the same for all models and metrics.
         splits: Cuts of the items into halves: layers chosen on one half are scored on the other, both ways.
-        seed: Seed of permutations and halves.
-        alpha: Level of thresholds; intervals cover 1 - alpha.
-        groups: Label set of the items that changes places as a whole.
-        strata: Label set of the items, or ``"groups"``, inside which items change places.
-        circular: Items are one time series, shifted in a circle instead of shuffled.
-        within: Items inside a group are shuffled as well.
+        domains: Label set of the items, or ``"LABELSET=VALUE"`` for that value against all others: the models are
+            compared on the items of each label by themselves as well.
+        consensus: Axes of one space for all models, fitted on half of the items and judged on the other half; 0 makes
+            none.
         memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes.
 
     Example:
@@ -46,22 +41,16 @@ class AtlasSettings(Settings):
         2
     """
 
-    metrics: Any = DEFAULT_METRICS
     layers: str = "best"
     pairs: str = "all"
     reference: tuple[str, ...] = ()
-    permutations: int = 200
     splits: int = 5
-    seed: int = 0
-    alpha: float = 0.05
-    groups: str | None = None
-    strata: str | None = None
-    circular: bool = False
-    within: bool = True
+    domains: str | None = None
+    consensus: int = 0
     memory: str | int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", read_metrics(self.metrics))
+        super().__post_init__()
         check_choice(self.layers, "layers", LAYERS)
         check_choice(self.pairs, "pairs", PAIRS)
         given = self.reference
@@ -77,9 +66,6 @@ class AtlasSettings(Settings):
                 if names
                 else "pairs='to reference' needs reference=, the models that all are compared with."
             )
-        object.__setattr__(self, "seed", as_seed(self.seed))
-        if not is_share(self.alpha):
-            raise InputError(f"alpha={quoted(self.alpha)}: a level between 0 and 1 is needed.")
         least = math.ceil(1 / self.alpha - 1e-9) - 1
         as_count(self.permutations, "permutations", 1)
         if self.permutations < least:
@@ -87,12 +73,6 @@ class AtlasSettings(Settings):
                 f"permutations={self.permutations} cannot give a p of alpha={self.alpha} or less; use at least {least}."
             )
         as_count(self.splits, "splits", 1)
-        for name in ("circular", "within"):
-            check_flag(getattr(self, name), name)
-        if self.strata is not None and self.circular:
-            raise InputError(
-                "circular=True and strata exclude each other: a shift takes items out of their label. Give each series "
-                "as a group."
-            )
+        as_count(self.consensus, "consensus", 0)
         if self.memory is not None:
             parse_bytes(self.memory)

@@ -27,6 +27,7 @@ COMMANDS = {
     "match": "Match the rows of X and Y without knowing any pair, and say whether the match can be believed.",
     "fuse": "Say what several spaces tell of a target together, beside each alone and beside every control.",
     "atlas": "Compare many models, all with all, each pair with its chance, and say what goes with their alignment.",
+    "concepts": "Map which items and concepts X and Y see alike, each with its chance, and what is bound to either.",
     "diagnose": "Look for known ways in which similarity misleads, each with its evidence and what to do.",
     "power": "The smallest alignment that N items can show, before anything is encoded.",
     "report": "Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.",

@@ -41,7 +41,16 @@ def show_atlas(atlas: Any, most: int = 12) -> None:
         print()
     for answer in atlas.answers:
         print(f"{answer.asked} ({answer.metric}): {answer.told}")
+    if atlas.space is not None:
+        print(atlas.space.told)
     for note in atlas.notes:
+        print(note)
+
+
+def show_concepts(found: Any) -> None:
+    """Print a map of concepts, and what readers must know of it."""
+    print(found)
+    for note in found.notes:
         print(note)
 
 

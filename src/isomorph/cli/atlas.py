@@ -47,6 +47,9 @@ def command(
         list[str] | None, typer.Option(help="Attribute that may explain which models are alike; repeatable.")
     ] = None,
     items: Annotated[str | None, typer.Option(help="Dataset spec, for labels and groups of the items.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for the scores of all layers with all layers, one .npy file a metric.")
+    ] = None,
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("atlas.json"),
     *,
     settings: dict[str, Any],
@@ -70,7 +73,10 @@ def command(
         if present:
             raise InputError(f"{option} is given without {needed}, which it goes with; add {needed}, or leave it out.")
     if specialist:
-        asked.append({"ask": "divergence", "specialists": specialist, "pool": _named(pool, given, "--pool")})
+        roles = {"specialists": specialist, "pool": _named(pool, given, "--pool")}
+        asked.append({"ask": "divergence"} | roles)
+        if settings.get("domains"):
+            asked.append({"ask": "domain_divergence"} | roles)
     if factor:
         asked.append({"ask": "factors", "factors": factor})
     found = atlas(
@@ -79,6 +85,7 @@ def command(
         baselines=given_files(baseline) or None,
         questions=[{k: v for k, v in q.items() if v is not None} for q in asked],
         items=load_dataset(items) if items else None,
+        keep=keep,
         **settings,
     )
     show_atlas(found)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._text import LEGEND, console, plain_table, show_atlas
+from ._text import LEGEND, console, plain_table, show_atlas, show_concepts
 
 
 def command(
@@ -45,6 +45,9 @@ def run_study(study: Any, *, force: bool) -> None:
     for found in outcome.atlases:
         print()
         show_atlas(found)
+    for drawn in outcome.concepts:
+        print()
+        show_concepts(drawn)
     print(f"\nThe page: {outcome.page}")
 
 

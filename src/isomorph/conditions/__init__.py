@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..results import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._comparisons import Comparison, comparisons
 from ._design import check_shifts, design_of
+from .settings import ComparisonSettings
 from .sides import Side, all_joined, as_side, joined
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CONTROL",
     "MAIN",
     "Comparison",
+    "ComparisonSettings",
     "Condition",
     "Side",
     "all_joined",

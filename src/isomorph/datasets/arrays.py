@@ -15,7 +15,8 @@ from .._core.checks import as_ids
 from .._core.files import parse_json, read_text
 from .._core.registry import format_spec
 from ..errors import InputError
-from ._base import Dataset, MemoryView, PairedItems, as_names
+from ._base import Dataset, PairedItems, as_names
+from ._views import MemoryView
 
 
 @dataclasses.dataclass(frozen=True)

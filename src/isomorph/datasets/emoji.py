@@ -14,9 +14,10 @@ from .._core import packages as _packages
 from .._core.packages import Package
 from .._core.registry import format_spec
 from ..errors import InputError, UnknownNameError
-from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
+from ._base import Dataset, PairedItems, as_names
 from ._media import read_image
 from ._speech import VOICE, speak
+from ._views import FileView, MemoryView, View
 
 NAMES = Package(
     "emoji", "2.16.0", "c4230d80640def9071599ff56b1b5950fe13a2a94c0da98c5deab12431b24330", "names: Unicode-3.0 (CLDR)"

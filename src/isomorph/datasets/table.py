@@ -18,9 +18,10 @@ from .._core.checks import as_ids, is_text
 from .._core.files import parse_json, reason, regular
 from .._core.registry import format_spec
 from ..errors import InputError, MissingExtraError, UnknownNameError, quoted
-from ._base import Dataset, FileView, MemoryView, PairedItems, View, as_names
+from ._base import Dataset, PairedItems, as_names
 from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
 from ._video import VIDEO_SUFFIXES, read_video
+from ._views import FileView, MemoryView, View
 
 _log = logging.getLogger(__name__)
 _READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio, "video": read_video}
@@ -215,6 +216,41 @@ def read_column(path: str | os.PathLike[str], column: str | None = None, id: str
         if value is None or (isinstance(value, str) and not value.strip()):
             raise InputError(f"{path}: item {item!r} has nothing in column {column!r}; every item needs a value there.")
     return column, values
+
+
+def read_columns(path: str | os.PathLike[str], id: str = "id") -> dict[str, dict[str, Any]]:
+    r"""All columns of a table: column -> id -> value, None where an item has none.
+
+    Columns of a text file whose values are all numbers become numbers.
+
+    Args:
+        path: A file as `Table` reads it.
+        id: Column of unique ids.
+
+    Raises:
+        InputError: if the file cannot be read, or ids are missing or repeat.
+        UnknownNameError: if there is no column of ids.
+        MissingExtraError: if a Parquet file is given and pyarrow is not installed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from isomorph.datasets import read_columns
+        >>> _ = Path("norms.csv").write_text("id,concreteness,kind\n1,4.5,pet\n2,,farm\n")
+        >>> read_columns("norms.csv")
+        {'concreteness': {'1': 4.5, '2': None}, 'kind': {'1': 'pet', '2': 'farm'}}
+    """
+    path = Path(path).expanduser()
+    columns = _read(path)
+    _require(id, columns, path)
+    ids = _ids(columns.pop(id), path, id)
+    found = {}
+    for name, values in columns.items():
+        cells = [None if v is None or (isinstance(v, str) and not v.strip()) else v for v in values]
+        there = [v for v in cells if v is not None]
+        if there and all(isinstance(v, str) and _is_number(v) for v in there):
+            cells = [None if v is None else float(v) for v in cells]
+        found[name] = dict(zip(ids, cells, strict=True))
+    return found
 
 
 # ---------------------------------------------------------------- reading the file

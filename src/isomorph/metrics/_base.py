@@ -18,7 +18,7 @@ from .._core.linalg import center, require_variation
 from .._core.progress import notice
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
-from ..nulls import Influence, Null
+from ..nulls import Influence, ItemScores, Null
 from ..nulls.judge import FEW, every_order
 from ._engines.rdms.stacks import is_square_rdm
 
@@ -206,6 +206,30 @@ class Metric(ABC, Generic[State]):
         None, for all data, where an item's part has no meaning.
         """
         return None
+
+    @property
+    def item_score(self) -> str:
+        """What the score of a single item is, in words; empty where there is none (`item_scores`)."""
+        return self.contribution
+
+    def item_scores(self, x: State, y: State) -> ItemScores | None:
+        """How alike both sides are at each item, with its chance where that is known; None where it has no meaning.
+
+        By default what the item gives to the score, `contributions`. Metrics of kernels and RDMs, whose terms grow with
+        an item's distance from the others, give the correlation of the item's similarities instead.
+        """
+        found = self.contributions([x], [y])
+        if found is None:
+            return None
+
+        def permuted(orders: Any) -> Iterator[Floats]:
+            for order in np.asarray(orders, dtype=np.int64):
+                again = self.contributions([x], [self.permute(y, order)])
+                assert again is not None  # as for the items in their own order
+                yield sign * again[:, 0, 0]
+
+        sign = -1.0 if self.distance else 1.0
+        return ItemScores(sign * found[:, 0, 0], permuted)
 
     def neighbors(self, state: State, count: int) -> Ints | None:
         """The neighbours that the metric reads of a layer: host array (n_items, min(count, k)), nearest first.

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._core.arrays import Array
+from .._core.arrays import Array, to_numpy
 from .._core.linalg import double_center, gathered, number, u_center
 from .._core.memory import ceiling, require
 from ..errors import InputError
-from ..nulls import Influence, Null
+from ..nulls import Influence, ItemScores, Null
 from ..nulls.permuted import PairTable, pair_tables, permuted_products
+from ..nulls.rows import row_scores
 from ..nulls.ucentered import invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NOTHING_VARIES, Metric, choice
 from ._engines.kernels.gram import MatrixKernel
@@ -154,6 +155,13 @@ class DistanceCorrelation(Metric[MatrixKernel]):
         n = xs[0].n
         source = "exact moments over all re-pairings"
         return Null(exact.mean, np.sqrt(exact.variance), skewness(exact), True, n, source, scale=exact.scale)
+
+    @property
+    def item_score(self) -> str:
+        return "correlation of the item's centred distances to all others, on one side with the other"
+
+    def item_scores(self, x: MatrixKernel, y: MatrixKernel) -> ItemScores:
+        return row_scores(to_numpy(x.matrix), to_numpy(y.matrix))
 
     @property
     def contribution(self) -> str:

@@ -23,8 +23,9 @@ from .._core.checks import is_finite
 from .._core.linalg import unit_rows
 from .._core.memory import fits, require
 from ..errors import InputError
-from ..nulls import Influence, Null
+from ..nulls import Influence, ItemScores, Null
 from ..nulls.permuted import pair_tables, permuted_products
+from ..nulls.rows import row_scores
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentered import Invariants, invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, choice
@@ -152,6 +153,13 @@ class KernelMetric(Metric[Kernel]):
 
     def contributions(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> np.ndarray[Any, Any]:
         return np.asarray(item_products(xs, ys) * (xs[0].n * self._outer_factors(xs, ys)))
+
+    @property
+    def item_score(self) -> str:
+        return "correlation of the item's similarities to all others, on one side with the other"
+
+    def item_scores(self, x: Kernel, y: Kernel) -> ItemScores:
+        return row_scores(to_numpy(x.whole()), to_numpy(y.whole()))
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
         """Exact mean, standard deviation and skewness under re-pairing; see `isomorph.nulls.ucentered`."""

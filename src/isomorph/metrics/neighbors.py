@@ -17,12 +17,13 @@ import numpy as np
 from scipy import special, stats
 
 from .._core.arrays import Array, as_features
-from ..nulls import Influence, Null
+from ..nulls import Influence, ItemScores, Null
 from ..nulls.motifs import Moments, permutation_moments
 from ._base import NO_NEIGHBORS, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.edges import EdgeTable, Hits, common, common_permuted, row_sums, total_overlap
 from ._engines.neighbors.graphs import INDEXES, SIMILARITIES, Neighbors, check_k, count_duplicates, nearest, recall_of
 from ._engines.neighbors.influence import overlap_influence
+from ._engines.neighbors.items import overlap_scores
 from ._engines.neighbors.lists import found_again
 from ._engines.neighbors.overlaps import overlap_moments, pair_histogram, spacing
 from ._engines.pairs import over_pairs
@@ -216,6 +217,9 @@ class MutualKnn(EdgeMetric):
     def influence(self, xs: Graphs, ys: Graphs) -> Influence:
         return overlap_influence(xs, ys, lambda o: o / self.k, lambda o: 1 / self.k)
 
+    def item_scores(self, x: Neighbors, y: Neighbors) -> ItemScores:
+        return overlap_scores(x, y, lambda o: o / self.k, lambda o: 1 / self.k)
+
     def _score(self, hits: Hits, n: int) -> Floats:
         return total_overlap(hits) / (n * self.k)  # without the sums of single items, which take longer
 
@@ -302,6 +306,10 @@ class JaccardKnn(EdgeMetric):
     def influence(self, xs: Graphs, ys: Graphs) -> Influence:
         union = 2 * self.k
         return overlap_influence(xs, ys, lambda o: o / (union - o), lambda o: union / (union - o) ** 2)
+
+    def item_scores(self, x: Neighbors, y: Neighbors) -> ItemScores:
+        union = 2 * self.k
+        return overlap_scores(x, y, lambda o: o / (union - o), lambda o: union / (union - o) ** 2)
 
     def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
         for items, overlap in row_sums(hits):

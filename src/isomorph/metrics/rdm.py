@@ -15,9 +15,10 @@ from scipy import stats
 from .._core.arrays import Array, as_features, is_traced, to_numpy
 from .._core.linalg import double_center
 from ..errors import InputError
-from ..nulls import Influence, Null
+from ..nulls import Influence, ItemScores, Null
 from ..nulls.null import LATE_TAIL_FROM, TAIL_FROM
 from ..nulls.permuted import PairTable, pair_tables, permuted_products
+from ..nulls.rows import row_scores
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentered import Invariants, invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
@@ -258,6 +259,13 @@ class Rsa(Metric[Pattern]):
             return np.asarray(n / 2 * item_sums(np.multiply(a, b, dtype=np.float64), n))
 
         return over_pairs(pair, xs, ys)
+
+    @property
+    def item_score(self) -> str:
+        return "correlation of the item's dissimilarities to all others, as they are compared, on both sides"
+
+    def item_scores(self, x: Pattern, y: Pattern) -> ItemScores:
+        return row_scores(*(square(np.asarray(to_numpy(p.vector)), p.n) for p in (x, y)))
 
     def influence(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Influence | None:
         if self.comparison in ("kendall", "whitened_cosine", "whitened_pearson") or self.dissimilarity == "mahalanobis":

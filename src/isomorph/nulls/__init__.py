@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .influence import Influence
+from .items import Exact, ItemScores, Moves, mixed
 from .judge import Judgment, Sample, judge
 from .null import Null
 
-__all__ = ["Influence", "Judgment", "Null", "Sample", "judge"]
+__all__ = ["Exact", "Influence", "ItemScores", "Judgment", "Moves", "Null", "Sample", "judge", "mixed"]

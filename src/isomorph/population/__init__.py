@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from ._dyads import Interval, as_matrices
+from ._collinear import basis_of, exact_groups
+from ._dyads import Interval, as_alpha, as_matrices
 from .consensus import Agreement, Consensus, consensus
 from .divergence import Divergence, diverging
+from .domains import DomainDivergence, diverging_by_domain
 from .factors import Effect, Factors, explain
 from .predictivity import Direction, directions
 from .structure import Clade, Clusters, Embedding, Tree, clusters, embedding, replicates_of, tree
-from .threshold import Leaving, Saturation, isotonic, leaving, saturation
+from .threshold import Further, Leaving, Saturation, further, isotonic, leaving, saturation
 from .trend import Line, fit_line
 
 __all__ = [
@@ -18,22 +20,29 @@ __all__ = [
     "Consensus",
     "Direction",
     "Divergence",
+    "DomainDivergence",
     "Effect",
     "Embedding",
     "Factors",
+    "Further",
     "Interval",
     "Leaving",
     "Line",
     "Saturation",
     "Tree",
+    "as_alpha",
     "as_matrices",
+    "basis_of",
     "clusters",
     "consensus",
     "directions",
     "diverging",
+    "diverging_by_domain",
     "embedding",
+    "exact_groups",
     "explain",
     "fit_line",
+    "further",
     "isotonic",
     "leaving",
     "replicates_of",

@@ -47,6 +47,10 @@ def as_alpha(alpha: Any) -> float:
 
     Raises:
         InputError: if it is no number between 0 and 1.
+
+    Example:
+        >>> as_alpha(0.05)
+        0.05
     """
     if not is_share(alpha):
         raise InputError(f"alpha={quoted(alpha)} must be a number between 0 and 1, such as alpha=0.05.")

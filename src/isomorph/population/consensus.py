@@ -11,8 +11,7 @@ import numpy as np
 from .._core.arrays import as_features, to_numpy
 from .._core.checks import as_count, as_seed, is_finite
 from .._core.shared_space import Scaled, eigenbasis, generalized_cca
-from ..design import Labels, coded
-from ..design import permutations as drawn_orders
+from ..design import Design, Labels, coded
 from ..errors import InputError, quoted
 
 Floats = np.ndarray[Any, Any]
@@ -96,7 +95,7 @@ def consensus(
     rank: int | None = None,
     regularization: float = 1e-2,
     permutations: int = 99,
-    groups: Labels | None = None,
+    groups: Labels | Design | None = None,
     seed: int = 0,
 ) -> Consensus:
     """One space for all models, by regularized multi-set CCA and by generalized Procrustes, judged on held-out items.
@@ -115,7 +114,8 @@ def consensus(
             narrowest space in any case.
         regularization: Ridge share of each space's total variance in CCA.
         permutations: Orders of the held-out items in the control.
-        groups: One group an item: whole groups are permuted, and may not be on both sides.
+        groups: One group an item: whole groups are permuted, and may not be on both sides. Or the design of the items,
+            which says what may change places.
         seed: Seed of the orders.
 
     Raises:
@@ -133,16 +133,15 @@ def consensus(
     features = _checked(spaces)
     n = len(next(iter(features.values())))
     fitted, held = _rows(train, "train", n), _rows(test, "test", n)
-    group = None if groups is None else coded(groups, n, "groups")
+    design = groups if isinstance(groups, Design) else Design(groups)
+    group = None if design.groups is None else coded(design.groups, n, "groups")
     _check_apart(fitted, held, group)
     if not (is_finite(regularization) and regularization > 0):
         raise InputError(f"regularization={quoted(regularization)} must be a number above 0, such as 0.01.")
     as_count(permutations, "permutations")
     most = as_count(RANK if rank is None else rank, "rank")
     inside, outside = ({name: rows[at] for name, rows in features.items()} for at in (fitted, held))
-    orders = drawn_orders(
-        len(held), permutations, as_seed(seed), groups=None if group is None else group[held].tolist()
-    )
+    orders = design.take(held).orders(len(held), permutations, as_seed(seed))
     scaling, back = generalized_cca(inside, most, regularization)
     by_cca = [scaling[name](rows) @ back[name] for name, rows in outside.items()]
     axes = by_cca[0].shape[1]

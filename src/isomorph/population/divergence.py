@@ -18,7 +18,8 @@ Floats = np.ndarray[Any, Any]
 
 _ENUMERATED = 10_000  # assignments up to which all are gone through
 _BLOCK = 1 << 22  # entries of the work arrays of one block of assignments
-_TIES = 1e-9  # relative to the largest distance: differences below are rounding
+TIES = 1e-9
+"""Relative to the largest distance: differences below are rounding."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,15 +147,16 @@ def diverging(
     alpha = as_alpha(alpha)
     require_compared(matrix, [*s, *p], "distances", called)
     few = matrix[np.ix_([*s, *p], [*s, *p])]
-    inner = _Roles(few, len(s))
+    inner = Roles(few, len(s))
     each = few[: len(s), len(s) :].mean(axis=1)
     value = inner.value()
-    orders, exact = _assignments(len(few), len(s), permutations, as_seed(seed))
+    orders, exact = assignments_of(len(few), len(s), permutations, as_seed(seed))
     gaps, precision = inner.reassigned(orders)
-    slack = _TIES * float(np.abs(few).max())
+    slack = TIES * float(np.abs(few).max())
     reached = int(np.sum(gaps >= value - slack))
     own = inner.reassigned(np.arange(len(s))[None, :])[1][0]
-    over_items, over_models, over_both = _intervals(inner, value, _taken(influence, matrix, [*s, *p], called), alpha)
+    moves = influence_of(influence, matrix, [*s, *p], called)
+    over_items, over_models, over_both = intervals_of(inner, value, None if moves is None else [moves], alpha)
     return Divergence(
         names=tuple(called[i] for i in s),
         pool_pool=inner.within_pool(),
@@ -199,10 +201,15 @@ def _check_roles(specialists: list[int], pool: list[int], names: Sequence[str]) 
         )
 
 
-class _Roles:
+class Roles:
     """Distances of the models in play, the first `count` of which are specialists.
 
     The statistic is linear in the distances, so it is kept as one weight a pair.
+
+    Example:
+        >>> roles = Roles(np.array([[0.0, 3, 3], [3, 0, 1], [3, 1, 0]]), 1)
+        >>> roles.value(), roles.weights().tolist()
+        (2.0, [0.5, 0.5, -1.0])
     """
 
     def __init__(self, few: Floats, count: int) -> None:
@@ -220,9 +227,11 @@ class _Roles:
         return np.asarray(across / across.sum() - within / within.sum())
 
     def value(self) -> float:
+        """Mean distance of a specialist to the pool less that of two of the pool."""
         return float(self.weights() @ self.flat)
 
     def within_pool(self) -> float:
+        """Mean distance of two models of the pool."""
         part = self.few[self.count :, self.count :]
         return float(part.sum() / (len(part) * (len(part) - 1)))
 
@@ -252,13 +261,13 @@ class _Roles:
 
 def _average_precision(scores: Floats, positive: Floats) -> Floats:
     """Average precision of each row (rows,): of every positive, the share of positives among what scores as high."""
-    slack = _TIES * np.abs(scores).max()
+    slack = TIES * np.abs(scores).max()
     above = scores[:, None, :] >= scores[:, :, None] - slack
     share = np.sum(above & positive[:, None, :], axis=2) / above.sum(axis=2)
     return np.asarray(np.sum(share * positive, axis=1) / positive.sum(axis=1))
 
 
-def _assignments(models: int, count: int, permutations: int, seed: int) -> tuple[Floats, bool]:
+def assignments_of(models: int, count: int, permutations: int, seed: int) -> tuple[Floats, bool]:
     """Which models are called specialists (assignments, count), and whether these are all that there are."""
     if math.comb(models, count) <= _ENUMERATED:
         return np.array(list(itertools.combinations(range(models), count))), True
@@ -269,12 +278,12 @@ def _assignments(models: int, count: int, permutations: int, seed: int) -> tuple
 def _alone(few: Floats, one: int, count: int, slack: float) -> float:
     """The p of one specialist against the pool: in how many of the places its difference would be as large."""
     at = [one, *range(count, len(few))]
-    roles = _Roles(few[np.ix_(at, at)], 1)
+    roles = Roles(few[np.ix_(at, at)], 1)
     gaps, _ = roles.reassigned(np.arange(len(at))[:, None])
     return float(np.mean(gaps >= gaps[0] - slack))
 
 
-def _taken(influence: Any, matrix: Floats, at: list[int], names: Sequence[str]) -> Floats | None:
+def influence_of(influence: Any, matrix: Floats, at: list[int], names: Sequence[str]) -> Floats | None:
     """Influence on the pairs of the models in play (items, pairs), or None.
 
     Raises:
@@ -298,24 +307,28 @@ def _taken(influence: Any, matrix: Floats, at: list[int], names: Sequence[str]) 
     return np.asarray(found)
 
 
-def _intervals(
-    roles: _Roles, value: float, influence: Floats | None, alpha: float
+def intervals_of(
+    roles: Roles, value: float, influences: Sequence[Floats] | None, alpha: float
 ) -> tuple[Interval | None, Interval, Interval | None]:
-    """Over items, over models, over both."""
+    """Over items, over models, over both; items may be of several samples that are independent of each other."""
     sides = roles.jackknifed()
     parts = [_jackknife(weights @ roles.flat[:, None])[0] for weights in sides]
     models, degrees = _pooled(parts, [len(w) - 1 for w in sides])
     over_models = Interval.of(value, math.sqrt(models), degrees, alpha)
-    if influence is None:
+    if influences is None:
         return None, over_models, None
-    n = len(influence)
-    items = float(np.sum((influence @ roles.weights()) ** 2)) / n**2
+    by_sample = [float(np.sum((moves @ roles.weights()) ** 2)) / len(moves) ** 2 for moves in influences]
+    items, own = by_sample[0], float(len(influences[0]) - 1)
+    if len(by_sample) > 1:
+        items, own = _pooled(by_sample, [len(moves) - 1 for moves in influences])
     # what the jackknife over models holds of the items' own noise, which the variance over items holds too
-    twice = sum(float(_jackknife(weights @ influence.T).sum()) / n**2 for weights in sides)
+    twice = sum(
+        float(_jackknife(weights @ moves.T).sum()) / len(moves) ** 2 for weights in sides for moves in influences
+    )
     both = max(items + models - twice, items, models)
-    _, joint = _pooled([items, models], [n - 1, degrees])
+    _, joint = _pooled([items, models], [own, degrees])
     return (
-        Interval.of(value, math.sqrt(items), n - 1, alpha),
+        Interval.of(value, math.sqrt(items), own, alpha),
         over_models,
         Interval.of(value, math.sqrt(both), joint, alpha),
     )

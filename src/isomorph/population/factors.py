@@ -14,6 +14,7 @@ import numpy as np
 from .._core.checks import as_count, as_seed
 from ..design import permutations as drawn_orders
 from ..errors import InputError, quoted
+from ._collinear import basis_of, exact_groups
 from ._dyads import as_names, as_square, listed, pairs_of
 
 Floats = np.ndarray[Any, Any]
@@ -179,7 +180,8 @@ def explain(
     work = _Regression(square[i, j][there], (i[there], j[there]), wide)
     r2, chance, p_all = work.together(orders)
     effects = {name: work.partial(name, kinds[name], orders) for name in factors}
-    groups = work.collinear([name for name, e in effects.items() if math.isnan(e.coefficient)])
+    blocks = {name: w[work.at][:, None] for name, w in wide.items()}
+    groups = exact_groups(blocks, [name for name, e in effects.items() if math.isnan(e.coefficient)])
     inside = {name for group in groups for name in group}
     nearly = {name: work.nearest(name) for name, e in effects.items() if e.shared > NEARLY and name not in inside}
     return Factors(effects, r2, chance, p_all, groups, nearly, len(there), m, len(orders), exact)
@@ -249,14 +251,16 @@ class _Regression:
 
     def _others(self, name: str) -> Floats:
         """Orthonormal basis of the intercept and all predictors but one."""
-        return _basis([np.ones(len(self.y)), *(w[self.at] for other, w in self.wide.items() if other != name)])
+        return basis_of(
+            np.column_stack([np.ones(len(self.y)), *(w[self.at] for other, w in self.wide.items() if other != name)])
+        )
 
     def together(self, orders: Floats) -> tuple[float, float, float]:
         """R² of all predictors, its mean over the other orders of the models, and its p."""
         centered, (i, j) = self.y - self.y.mean(), self.at
         found = np.empty(len(orders))
         for k, order in enumerate(orders):
-            basis = _basis([np.ones(len(i)), *(w[order[i], order[j]] for w in self.wide.values())])
+            basis = basis_of(np.column_stack([np.ones(len(i)), *(w[order[i], order[j]] for w in self.wide.values())]))
             found[k] = np.sum((basis.T @ centered) ** 2)
         found /= centered @ centered
         return float(found[0]), float(found[1:].mean()), float(np.mean(found >= found[0] - _TIES))
@@ -303,31 +307,10 @@ class _Regression:
             out[start : start + step] = (moved @ y) / (np.where(norm > 0, norm, 1.0) * size)
         return out
 
-    def collinear(self, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """Factors that the others give exactly, in groups that depend on each other."""
-        groups: list[set[str]] = []
-        for name in names:
-            rest = [n for n in names if n != name]
-            columns = np.column_stack([np.ones(len(self.y)), *(self.wide[n][self.at] for n in rest)])
-            columns /= np.linalg.norm(columns, axis=0)
-            weights = np.linalg.lstsq(columns, self.wide[name][self.at], rcond=1e-10)[0][1:]
-            tied = {name, *(n for n, w in zip(rest, weights, strict=True) if abs(w) > 1e-6 * np.abs(weights).max())}
-            apart = [g for g in groups if not g & tied]
-            groups = [*apart, tied.union(*(g for g in groups if g & tied))]
-        return tuple(tuple(n for n in self.wide if n in group) for group in groups)
-
     def nearest(self, name: str) -> str:
         """The other factor whose predictor goes most with this one's."""
         others = [n for n in self.wide if n != name]
         return max(others, key=lambda n: abs(np.corrcoef(self.wide[n][self.at], self.wide[name][self.at])[0, 1]))
-
-
-def _basis(columns: Sequence[Floats]) -> Floats:
-    """Orthonormal basis of some columns, without directions that are rounding."""
-    # unit columns, so that what counts as rounding does not depend on anybody's units
-    unit = [c / (np.linalg.norm(c) or 1.0) for c in columns]
-    u, s, _ = np.linalg.svd(np.column_stack(unit), full_matrices=False)
-    return np.asarray(u[:, s > 1e-10 * s[0]])
 
 
 def _residual(values: Floats, basis: Floats) -> Floats:

@@ -49,12 +49,13 @@ class Pictures:
     def __contains__(self, id_: str) -> bool:
         return id_ in self._where
 
-    def show(self, id_: str, *, prefer: tuple[str, ...] = ()) -> Shown:
+    def show(self, id_: str, *, prefer: tuple[str, ...] = (), picture: bool = True) -> Shown:
         """One item.
 
         Args:
             id_: Its id; one that the items do not hold is shown by that id.
             prefer: Views to take picture and text from, before others.
+            picture: Whether its picture is wanted, which the page then holds.
 
         Raises:
             InputError: if a file of the items cannot be read.
@@ -62,7 +63,8 @@ class Pictures:
         """
         if self._items is None or id_ not in self._where:
             return Shown(printable(id_))
-        text_view, picture_view = self._view("text", prefer), self._view("image", prefer) or self._view("audio", prefer)
+        text_view = self._view("text", prefer)
+        picture_view = (self._view("image", prefer) or self._view("audio", prefer)) if picture else None
         key = (id_, f"{text_view} {picture_view}")
         if key not in self._shown:
             i = self._where[id_]
@@ -79,6 +81,10 @@ class Pictures:
         return Markup(  # built by `tag`, which escapes
             tag("svg", defs, width=0, height=0, class_="sprites", aria_hidden="true", focusable="false")
         )
+
+    def symbol(self, item: Shown) -> str:
+        """The picture of an item that was shown, as a definition for ``<use>``; empty where it has none."""
+        return "" if item.ref is None else self._sprites[int(item.ref[1:])]
 
     def _view(self, modality: str, prefer: tuple[str, ...]) -> str | None:
         views = {} if self._items is None else self._items.views

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -80,6 +80,21 @@ class Table:
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+class Cell(NamedTuple):
+    """A cell of a table that sorts: what is read, and what it is sorted by."""
+
+    text: str
+    value: str
+
+
+class Sorted(NamedTuple):
+    """A table that sorts by a click on a heading; columns are a name and whether they are numbers."""
+
+    title: str
+    columns: list[tuple[str, bool]]
+    rows: list[list[Cell]]
 
 
 class Section(ABC):

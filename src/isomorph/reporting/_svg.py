@@ -29,6 +29,7 @@ class Figure:
         height: Height in CSS pixels.
         body: The SVG elements inside.
         interactive: Whether there are parts to reach by keyboard.
+        defs: Symbols that the body uses and the page holds by itself: pictures, for the files.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Figure:
     height: float
     body: str
     interactive: bool = False
+    defs: str = ""
 
     def inline(self) -> Markup:
         """The figure for the page, which brings the style rules."""
@@ -50,11 +52,12 @@ class Figure:
         style = tag("style", escape(resolve(style_rules())))
         title = tag("title", escape(printable(self.title)))
         page = tag("rect", width=self.width, height=self.height, class_="page")
+        defs = tag("defs", self.defs) if self.defs else ""
         return (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             + tag(
                 "svg",
-                title + style + page + self.body,
+                title + style + defs + page + self.body,
                 xmlns="http://www.w3.org/2000/svg",
                 **self._size,
                 class_="figure",

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from ._about import about
 from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Tested
-from ._atlas import Atlas, Depth, Neighbor
+from ._atlas import Atlas, Neighbor
 from ._base import Result, load_result
+from ._common_space import CommonSpace
+from ._concept_map import ConceptMap, Example, WholeScore
+from ._concept_tables import (
+    BOUND_TO_BOTH,
+    BOUND_TO_X,
+    BOUND_TO_Y,
+    SHARED,
+    UNDECIDED,
+    UNSTABLE,
+    VERDICTS,
+    ConceptItems,
+    ConceptLabels,
+    chance_corrected,
+)
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
+from ._covariates import CategoryEffect, CovariateEffect, Covariates, PairedDifference, PairedScores
+from ._depths import Depth
 from ._diagnosis import Diagnosis, Finding
 from ._fusion import BestHead, Fusion
 from ._head_scores import (
@@ -21,8 +37,20 @@ from ._head_scores import (
     LayerPairs,
     Single,
 )
+from ._limits import STRUCTURES, CeilingShare, Extrapolation, Limit, Limits, Reading, Redundancy
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
+from ._modalities import (
+    SHARED_BY_ALL,
+    SHARED_BY_NONE,
+    SHARED_THROUGH,
+    MapItems,
+    MapLabels,
+    Modalities,
+    Transfer,
+    TransferLoss,
+    TransferPath,
+)
 from ._model_alignment import Combined, ModelAlignment
 from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
 from ._numbers import LEAST_P, format_p, listed, stands_on_floor
@@ -36,6 +64,9 @@ from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_
 __all__ = [
     "BASELINE",
     "BEYOND",
+    "BOUND_TO_BOTH",
+    "BOUND_TO_X",
+    "BOUND_TO_Y",
     "CEILING",
     "CONTROL",
     "DESCENDING",
@@ -50,8 +81,16 @@ __all__ = [
     "OPEN",
     "QUESTIONS",
     "RETRIEVAL",
+    "SHARED",
+    "SHARED_BY_ALL",
+    "SHARED_BY_NONE",
+    "SHARED_THROUGH",
+    "STRUCTURES",
     "TREND_LABELS",
+    "UNDECIDED",
+    "UNSTABLE",
     "UNTESTED",
+    "VERDICTS",
     "Alignment",
     "Answer",
     "Atlas",
@@ -60,16 +99,26 @@ __all__ = [
     "BestMap",
     "BlindMatch",
     "Calibration",
+    "CategoryEffect",
     "Ceiling",
+    "CeilingShare",
     "Combined",
+    "CommonSpace",
+    "ConceptItems",
+    "ConceptLabels",
+    "ConceptMap",
     "Condition",
     "Conflict",
+    "CovariateEffect",
+    "Covariates",
     "Curve",
     "CutStitch",
     "Depth",
     "Diagnosis",
     "Dominance",
+    "Example",
     "Examples",
+    "Extrapolation",
     "Finding",
     "Fusion",
     "Gain",
@@ -78,13 +127,22 @@ __all__ = [
     "HeldOut",
     "Interaction",
     "LayerPairs",
+    "Limit",
+    "Limits",
+    "MapItems",
+    "MapLabels",
     "MapScores",
     "Margin",
+    "Modalities",
     "ModelAlignment",
     "Neighbor",
     "Neighborhoods",
     "NetworkStitch",
+    "PairedDifference",
+    "PairedScores",
     "Permuted",
+    "Reading",
+    "Redundancy",
     "Result",
     "Rung",
     "Scan",
@@ -95,10 +153,15 @@ __all__ = [
     "Stitch",
     "Tested",
     "Threshold",
+    "Transfer",
+    "TransferLoss",
+    "TransferPath",
     "Trend",
     "Verdict",
+    "WholeScore",
     "about",
     "baseline_words",
+    "chance_corrected",
     "check_question",
     "format_p",
     "listed",

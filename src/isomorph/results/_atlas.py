@@ -8,38 +8,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from .._core.checks import as_count
 from ..errors import InputError, UnknownNameError, quoted
 from ..population import (
     Direction,
     Divergence,
+    DomainDivergence,
     Embedding,
     Factors,
     Tree,
     as_matrices,
     clusters,
-    directions,
-    diverging,
     embedding,
     explain,
-    fit_line,
     replicates_of,
     tree,
 )
 from ._base import Result
+from ._common_space import CommonSpace
 from ._conditions import Condition
+from ._depths import Depth, depth_trend_of, depths_of
 from ._ladders import Ladder, ladder_of, threshold_of, trend_of
 from ._model_alignment import ModelAlignment
+from ._named_models import NamedModels, Value
 from ._numbers import format_p
 from ._questions import Answer, answers_of, read_question
-from ._spellings import find_spelled
+from ._specialists import directions_of, divergence_of, domain_divergence_of, two_domains
+from ._spellings import spelled
 from ._tables import frame
 from ._trend import Slope, Threshold, Trend
 
 Matrix = np.ndarray[Any, Any]
-Value = str | float | None
 
 
 class Neighbor(NamedTuple):
@@ -57,22 +57,8 @@ class Neighbor(NamedTuple):
     q: float
 
 
-class Depth(NamedTuple):
-    """Relative depth of a model's best layer, with its interval over halves of the items.
-
-    Example:
-        >>> Depth(0.8, 0.7, 0.9, 0.05).value
-        0.8
-    """
-
-    value: float
-    low: float
-    high: float
-    standard_error: float
-
-
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Atlas(Result, Mapping[str, ModelAlignment]):
+class Atlas(NamedModels, Result, Mapping[str, ModelAlignment]):
     """How alike many models are, all with all, and what goes with it; a mapping from metric to `ModelAlignment`.
 
     Attributes:
@@ -91,6 +77,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         notes: What was left out, and other things that readers must know.
         dataset: What the items are.
         questions: What is asked of it beside the scores, as plain data (`answers` answers).
+        domains: Kind of items -> the same models on the items of that kind alone; empty unless asked for.
+        space: One space for all models (see `consensus`), or None.
         provenance: How to make it again.
 
     Example:
@@ -120,6 +108,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
     notes: tuple[str, ...] = ()
     dataset: str = ""
     questions: tuple[Mapping[str, Any], ...] = ()
+    domains: Mapping[str, Atlas] = dataclasses.field(default_factory=dict)
+    space: CommonSpace | None = None
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def contradictions(self) -> Iterator[str]:
@@ -129,6 +119,11 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         for alignment in self.alignments.values():
             if alignment.names != self.models:
                 yield f"{alignment.metric} is of other models"
+        for domain, part in self.domains.items():
+            if part.models != self.models or not part.n <= self.n:
+                yield f"the domain {domain} is of other models or more items"
+        if self.space is not None and self.space.models != self.models:
+            yield "its common space is of other models"
         for k, question in enumerate(self.questions):
             try:
                 read_question(question, f"questions[{k}]")
@@ -136,15 +131,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
                 yield str(error)
 
     def __getitem__(self, metric: str) -> ModelAlignment:
-        if metric in self.alignments:
-            return self.alignments[metric]
-        try:
-            found = find_spelled(metric, self.alignments.values())
-        except InputError as error:
-            raise KeyError(str(error)) from error
-        if found is not None:
-            return found  # type: ignore[no-any-return]  # an alignment, being one of them
-        raise KeyError(f"{metric} was not computed; this atlas has {', '.join(self.alignments)}.")
+        return spelled(metric, self.alignments, "was not computed; this atlas has", self.undefined)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.alignments)
@@ -167,68 +154,6 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
             return self[metric]
         except KeyError as error:
             raise UnknownNameError("metric of this atlas", metric, self.alignments) from error
-
-    # ---- attributes -------------------------------------------------------------------------------------------------
-
-    def attribute(self, name: str) -> tuple[Value, ...]:
-        """One value a model, None where it is not known; ``"log NAME"`` is the logarithm to base 2 of a number.
-
-        Raises:
-            UnknownNameError: if there is no such attribute.
-            InputError: if it is no name, or a logarithm is asked for of what is no positive number.
-        """
-        if not isinstance(name, str):
-            raise InputError(f"{quoted(name)} is no attribute; one is a name, such as {next(iter(self.attributes))!r}.")
-        if name in self.attributes:
-            return self.attributes[name]
-        base = name.removeprefix("log ")
-        if base == name or base not in self.attributes:
-            raise UnknownNameError("attribute", name, self.attributes)
-        values = self.attributes[base]
-        odd = next((v for v in values if v is not None and (isinstance(v, str) or not v > 0)), None)
-        if odd is not None:
-            raise InputError(f"{name}: {base}={quoted(odd)} has no logarithm; only positive numbers have.")
-        return tuple(None if v is None else math.log2(float(v)) for v in values)
-
-    def chosen(self, reference: Any) -> tuple[str, ...]:
-        """The models that a reference names: one, several, or those of an attribute's value; empty for None.
-
-        Args:
-            reference: A name, several, or a mapping from attribute to value, such as ``{"modality": "text"}``.
-
-        Raises:
-            UnknownNameError: if there is no such model or attribute.
-            InputError: if no model has that value.
-        """
-        if reference is None:
-            return ()
-        if isinstance(reference, Mapping):
-            kept = [
-                m
-                for k, m in enumerate(self.models)
-                if all(self.attribute(a)[k] == value for a, value in reference.items())
-            ]
-            if not kept:
-                told = ", ".join(f"{a}={v!r}" for a, v in reference.items())
-                raise InputError(f"reference: no model has {told}.")
-            return tuple(kept)
-        if not isinstance(reference, (str, list, tuple, set, frozenset)):
-            raise InputError(f"{quoted(reference)} names no model: give a name, several, or an attribute's value.")
-        names = (reference,) if isinstance(reference, str) else tuple(reference)
-        for name in names:
-            if not isinstance(name, str) or name not in self.models:
-                raise UnknownNameError("model of this atlas", str(name), self.models)
-        return tuple(sorted(names, key=self.models.index)) if isinstance(reference, (set, frozenset)) else names
-
-    def _one(self, model: Any) -> str:
-        """The name of a model.
-
-        Raises:
-            UnknownNameError: if there is none of that name.
-        """
-        if not isinstance(model, str) or model not in self.models:
-            raise UnknownNameError("model of this atlas", str(model), self.models)
-        return model
 
     # ---- questions --------------------------------------------------------------------------------------------------
 
@@ -276,16 +201,8 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         Raises:
             UnknownNameError: if there is no such model or metric.
         """
-        alignment = self._metric(metric)
-        references = self.chosen(reference)
-        rows = [alignment.position(r) for r in references] or list(range(alignment.n_models))
-        found = {}
-        for model in self.models if models is None else self.chosen(models):
-            at = None if model in references else alignment.depths(alignment.position(model), rows)
-            if at is not None:
-                half = float(stats.t.ppf(1 - self.alpha / 2, len(alignment.halves) // 2)) * at[1]
-                found[model] = Depth(at[0], max(0.0, at[0] - half), min(1.0, at[0] + half), at[1])
-        return found
+        wanted = self.models if models is None else self.chosen(models)
+        return depths_of(self._metric(metric), wanted, self.chosen(reference), self.alpha)
 
     def depth_trend(
         self, attribute: str, reference: Any = None, *, within: str | None = None, metric: str | None = None
@@ -298,18 +215,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         """
         depths = self.depths(reference, metric=metric)
         ladder = self._ladder(attribute, reference, within, metric, [*depths], None)
-        x = np.log2(ladder.numbers) if ladder.doubles else ladder.numbers
-        found = [depths[name] for name in ladder.names]
-        errors = np.diag([d.standard_error for d in found])
-        line = fit_line(
-            x,
-            [d.value for d in found],
-            deviations=errors,
-            families=ladder.families,
-            level=1 - self.alpha,
-            seed=self.seed,
-        )
-        return Slope(**line._asdict())
+        return depth_trend_of(ladder, depths)
 
     def threshold(
         self,
@@ -376,25 +282,43 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
             UnknownNameError: if there is no such model or metric.
             InputError: if the pool has fewer than three models, or a pair that is needed was not compared.
         """
-        alignment = self._metric(metric)
-        known = pool not in self.models if isinstance(pool, str) else False
-        inner = self.chosen({"role": pool} if known and "role" in self.attributes else pool)
-        outer = self.chosen(specialists)
-        if not inner or not outer:
-            raise InputError("specialists and pool are both needed: names, or an attribute and its value.")
-        inner = tuple(m for m in inner if m not in outer)
-        rows = [alignment.models.index(m) for m in (*outer, *inner)]
-        count = len(outer)
-        return diverging(
-            self.distances(metric, of)[np.ix_(rows, rows)],
-            range(count),
-            range(count, len(rows)),
-            influence=alignment.influence(rows, of),
-            names=[*outer, *inner],
-            permutations=permutations,
-            seed=self.seed,
-            alpha=self.alpha,
-        )
+        roles, alignment = self._roles(specialists, pool), self._metric(metric)
+        return divergence_of(alignment, roles, of, permutations=permutations, seed=self.seed, alpha=self.alpha)
+
+    def domain_divergence(
+        self,
+        specialists: Sequence[str],
+        pool: Any,
+        *,
+        inside: str | None = None,
+        outside: str | None = None,
+        metric: str | None = None,
+        of: str = "held_out",
+        permutations: int = 9_999,
+    ) -> DomainDivergence:
+        """Whether specialists lie farther outside a pool on items of their own kind than on others.
+
+        Args:
+            specialists: As in `divergence`.
+            pool: As in `divergence`.
+            inside: The domain that comes first, by default the first of two.
+            outside: The one that it is compared with, by default the other.
+            metric: As in `divergence`.
+            of: As in `divergence`. Held-out scores are from their own chance (0) to the best (1); raw scores of metrics
+                that depend on the number of items are alike on two domains of as many items alone.
+            permutations: As in `divergence`.
+
+        Raises:
+            UnknownNameError: if there is no such model, metric or domain.
+            InputError: if the atlas has no domains (`atlas(..., domains=…)`), or as `divergence`.
+        """
+        roles, wanted = self._roles(specialists, pool), self._metric(metric).metric
+        alignments = {}
+        for domain in two_domains([*self.domains], inside, outside):
+            if wanted in self.domains[domain].undefined:
+                raise InputError(f"{wanted} is not defined on {domain}: {self.domains[domain].undefined[wanted]}")
+            alignments[domain] = self.domains[domain].alignments[wanted]
+        return domain_divergence_of(alignments, roles, of, permutations=permutations, seed=self.seed, alpha=self.alpha)
 
     def directions(self, specialist: str, pool: Any, *, metric: str | None = None) -> Direction:
         """What a specialist and a pool tell of each other, by a metric that is not symmetric, such as predictivity.
@@ -409,20 +333,19 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
         """
         found = [a for a in self.alignments.values() if not a.symmetric]
         alignment = self._metric(metric) if metric is not None else found[0] if found else None
-        if alignment is None or alignment.symmetric:
+        return directions_of(alignment, self._one(specialist), self.chosen(pool), self.alpha)
+
+    def consensus(self) -> CommonSpace:
+        """One space for all models, fitted on half of the items and judged on the other half.
+
+        Raises:
+            InputError: if the atlas was made without one (`atlas(..., consensus=16)` makes one of 16 axes).
+        """
+        if self.space is None:
             raise InputError(
-                "Which way one model tells of another is asked of a metric that is not symmetric; add "
-                "\"ridge_predictivity(direction='x_to_y')\" to the metrics of the atlas."
+                "This atlas holds no space for all models; make it with atlas(..., consensus=16), which takes 16 axes."
             )
-        own = self.models.index(self._one(specialist))
-        inner = [self.models.index(m) for m in self.chosen(pool) if m != specialist]
-        values, chance = alignment.held_out, alignment.chance
-        return directions(
-            values[inner, own],
-            values[own, inner],
-            chance=(float(np.nanmean(chance[inner, own])), float(np.nanmean(chance[own, inner]))),
-            alpha=self.alpha,
-        )
+        return self.space
 
     def factors(
         self, factors: Sequence[str], *, metric: str | None = None, of: str = "held_out", permutations: int = 999
@@ -517,33 +440,7 @@ class Atlas(Result, Mapping[str, ModelAlignment]):
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary for each metric and pair of models that was compared."""
-        found = []
-        for a in self.alignments.values():
-            halves = a.halves.mean(axis=0)
-            spread = np.sqrt(np.sum(a.deviations**2, axis=0))
-            for k, (i, j) in enumerate(a.pairs.tolist()):
-                if max(i, j) >= a.n_models:
-                    continue
-                one, other = a.chosen[k].tolist()
-                found.append(
-                    {
-                        "metric": a.metric,
-                        "x": a.models[i],
-                        "y": a.models[j],
-                        "x_layer": a.layer_names[i][one] if one >= 0 else None,
-                        "y_layer": a.layer_names[j][other] if other >= 0 else None,
-                        "value": float(a.scores[k]),
-                        "chance": float(a.chances[k]),
-                        "calibrated": float(a.excess[k]),
-                        "held_out": float(halves[k]),
-                        "standard_error": float(spread[k]),
-                        "p_maximum": float(a.p_values[k]),
-                        "q": float(a.rates[k]),
-                        "n": a.n,
-                        "permutations": a.permutations,
-                    }
-                )
-        return found
+        return [record for a in self.alignments.values() for record in a.to_records()]
 
     def to_frame(self) -> Any:
         """The records as a pandas data frame.

@@ -8,13 +8,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
 from ._base import Result
 from ._conditions import CONTROL, Condition, condition_of
 from ._head_scores import FUSION_DESCENDING, Conflict, Gain, HeadScores, Interaction, LayerPairs, Single
 from ._map_scores import Score
 from ._numbers import format_p, listed
-from ._spellings import find_spelled
+from ._spellings import spelled
 from ._tables import frame
 
 
@@ -108,15 +107,7 @@ class Fusion(Result, Mapping[str, HeadScores]):
     layer_pairs: LayerPairs | None = None
 
     def __getitem__(self, head: str) -> HeadScores:
-        if head in self.heads:
-            return self.heads[head]
-        try:
-            found = find_spelled(head, self.heads.values())
-        except InputError as error:
-            raise KeyError(str(error)) from error
-        if found is not None:
-            return found  # type: ignore[no-any-return]  # scores of a head, being some of them
-        raise KeyError(f"{head} was not fitted; this fusion has {', '.join(self.heads)}.")
+        return spelled(head, self.heads, "was not fitted; this fusion has")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.heads)

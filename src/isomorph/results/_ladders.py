@@ -12,7 +12,7 @@ from scipy import stats
 
 from .._core.checks import as_count, check_flag
 from ..errors import InputError, quoted
-from ..population import fit_line, leaving, saturation
+from ..population import Further, fit_line, further, leaving, saturation
 from ._model_alignment import KINDS, Combined, ModelAlignment
 from ._trend import Rung, Slope, Step, Threshold, Trend
 
@@ -297,6 +297,10 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
         ]
         gap, moved, against = sign * (values - mean @ np.array(level)), moves, "chance"
     found = leaving(gap, moved, degrees=ladder.degrees, alpha=ladder.alpha, draws=draws, seed=ladder.seed)
+    more = Further(None)
+    if found.rung is None:
+        places = np.log2(numbers) if ladder.doubles else numbers
+        more = further(places, gap, moved, degrees=ladder.degrees, alpha=ladder.alpha)
     rest = saturation(sign * values, moves, degrees=ladder.degrees, alpha=ladder.alpha, seed=ladder.seed)
     rungs = [[m for m, n, _ in ladder.rows if n == number] for number in numbers]
     names = [
@@ -325,4 +329,6 @@ def threshold_of(ladder: Ladder, twins: Mapping[str, str], *, draws: int) -> Thr
         ends_support=rest.support,
         alpha=ladder.alpha,
         n=a.n,
+        rungs_needed=None if more.steps is None else len(numbers) + more.steps,
+        rungs_lacking=more.lacking,
     )

@@ -318,6 +318,34 @@ class ModelAlignment(Result):
         there = ~np.isnan(block).any(axis=0)
         return np.asarray(block[:, there].mean(axis=1)) if there.any() else None
 
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dictionary for each pair of models that was compared; twins are left out."""
+        halves, spread = self.halves.mean(axis=0), np.sqrt(np.sum(self.deviations**2, axis=0))
+        found = []
+        for k, (i, j) in enumerate(self.pairs.tolist()):
+            if max(i, j) >= self.n_models:
+                continue
+            one, other = self.chosen[k].tolist()
+            found.append(
+                {
+                    "metric": self.metric,
+                    "x": self.models[i],
+                    "y": self.models[j],
+                    "x_layer": self.layer_names[i][one] if one >= 0 else None,
+                    "y_layer": self.layer_names[j][other] if other >= 0 else None,
+                    "value": float(self.scores[k]),
+                    "chance": float(self.chances[k]),
+                    "calibrated": float(self.excess[k]),
+                    "held_out": float(halves[k]),
+                    "standard_error": float(spread[k]),
+                    "p_maximum": float(self.p_values[k]),
+                    "q": float(self.rates[k]),
+                    "n": self.n,
+                    "permutations": self.permutations,
+                }
+            )
+        return found
+
     def __repr__(self) -> str:
         return f"ModelAlignment({self.metric}, {self.n_models} models, {len(self.pairs)} pairs, n={self.n})"
 

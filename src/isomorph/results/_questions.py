@@ -10,6 +10,7 @@ from .._core.checks import check_choice
 from .._core.settings import Settings
 from ..errors import InputError, UnknownNameError, quoted
 from ._model_alignment import KINDS
+from ._specialists import two_domains
 
 _FEW = 4  # models that a sentence names one by one
 Named = str | tuple[str, ...] | dict[str, str | float]
@@ -102,6 +103,25 @@ class DivergenceQuestion(Question):
 
 
 @dataclasses.dataclass(frozen=True)
+class DomainDivergenceQuestion(DivergenceQuestion):
+    """Whether specialists lie farther outside a pool on one domain than on another; see `Atlas.domain_divergence`.
+
+    Attributes:
+        specialists: Names of models.
+        pool: Names of models, a value of the attribute ``role``, or a table of attribute and value.
+        metric: One metric; every one of the atlas if it is left out.
+        of: Which scores: ``"held_out"``, ``"raw"`` or ``"calibrated"``.
+        inside: The domain that comes first; the first of two if it is left out.
+        outside: The one that it is compared with; the other if it is left out.
+    """
+
+    asks: ClassVar[str] = "domain_divergence"
+
+    inside: str | None = None
+    outside: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class FactorsQuestion(Question):
     """What explains which models are alike; see `Atlas.factors`.
 
@@ -120,7 +140,8 @@ class FactorsQuestion(Question):
 
 
 QUESTIONS: Mapping[str, type[Question]] = {
-    kind.asks: kind for kind in (TrendQuestion, ThresholdQuestion, DivergenceQuestion, FactorsQuestion)
+    kind.asks: kind
+    for kind in (TrendQuestion, ThresholdQuestion, DivergenceQuestion, DomainDivergenceQuestion, FactorsQuestion)
 }
 """Ask -> the question, whose fields are what may be given."""
 
@@ -131,7 +152,7 @@ class Answer(NamedTuple):
     Attributes:
         question: As `Atlas.questions` keeps it.
         metric: Spec of the metric.
-        found: A `Trend`, `Threshold`, `Divergence` or `Factors`; None if there is none.
+        found: A `Trend`, `Threshold`, `Divergence`, `DomainDivergence` or `Factors`; None if there is none.
         lacking: Why there is none.
 
     Example:
@@ -150,6 +171,9 @@ class Answer(NamedTuple):
         q = self.question
         if q["ask"] == "divergence":
             return f"divergence of {models_told(q['specialists'])} from {models_told(q['pool'])}"
+        if q["ask"] == "domain_divergence":
+            domains = " against ".join(q[k] for k in ("inside", "outside") if k in q) or "both"
+            return f"divergence of {models_told(q['specialists'])} from {models_told(q['pool'])} by domain, {domains}"
         if q["ask"] == "factors":
             return f"factors {', '.join(q['factors'])}"
         words = f"{q['ask']} by {q['attribute']}" + (f" of {models_told(q['models'])}" if q.get("models") else "")
@@ -177,7 +201,8 @@ def read_question(table: Any, where: str) -> dict[str, Any]:
     """A question as plain data, checked as far as it can be without an atlas.
 
     Args:
-        table: ``ask`` (``"trend"``, ``"threshold"``, ``"divergence"`` or ``"factors"``) and the arguments.
+        table: ``ask``, the name of a question (``"trend"``, ``"threshold"``, ``"divergence"``, ``"domain_divergence"``
+            or ``"factors"``), and its arguments.
         where: What it is called in messages.
 
     Raises:
@@ -204,18 +229,25 @@ def read_question(table: Any, where: str) -> dict[str, Any]:
 
 
 def check_question(
-    question: Mapping[str, Any], where: str, *, models: Sequence[str], attributes: Sequence[str] | None = None
+    question: Mapping[str, Any],
+    where: str,
+    *,
+    models: Sequence[str],
+    attributes: Sequence[str] | None = None,
+    domains: Sequence[str] | None = None,
 ) -> None:
-    """See that a question names models and attributes that there are.
+    """See that a question names models, attributes and domains that there are.
 
     Args:
         question: Of `read_question`.
         where: What it is called in messages.
         models: Names of the models.
         attributes: Names of the attributes; None if they are not known yet.
+        domains: Names of the domains; None if they are not known yet.
 
     Raises:
         UnknownNameError: if it names another.
+        InputError: if it is of two domains and it is not clear of which.
 
     Example:
         >>> trend = {"ask": "trend", "attribute": "size", "reference": "a"}
@@ -236,6 +268,8 @@ def check_question(
     for name in kind.of_attributes:
         value = question.get(name, ())
         asked += [value] if isinstance(value, str) else value
+    if domains is not None and kind is DomainDivergenceQuestion:
+        two_domains(domains, question.get("inside"), question.get("outside"), where)
     if attributes is None:
         return
     for attribute in asked:

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ._alignment import Alignment
 from ._base import Result
 from ._conditions import BASELINE, CEILING, Condition, condition_of
-from ._spellings import find_spelled
+from ._spellings import spelled
 from ._summary import summary
 from ._tables import frame
 from ._verdict import Verdict, verdict_of
@@ -138,17 +138,7 @@ class Scan(Result, Mapping[str, Alignment]):
             yield "its provenance does not list the metrics"
 
     def __getitem__(self, metric: str) -> Alignment:
-        if metric in self.alignments:
-            return self.alignments[metric]
-        try:
-            found = find_spelled(metric, self.alignments.values())
-        except InputError as error:
-            raise KeyError(str(error)) from error
-        if found is not None:
-            return found  # type: ignore[no-any-return]  # an alignment, being one of them
-        if metric in self.undefined:
-            raise KeyError(f"{metric} is not defined on these items: {self.undefined[metric]}")
-        raise KeyError(f"{metric} was not scanned; this scan has {', '.join(self.alignments)}.")
+        return spelled(metric, self.alignments, "was not scanned; this scan has", self.undefined)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.alignments)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, quoted
+from ..errors import quoted
 from ._base import Result
 from ._conditions import BASELINE, CONTROL, Condition, condition_of
 from ._map_scores import DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Score
-from ._spellings import find_spelled
+from ._spellings import spelled
 from ._tables import frame
 
 Matrix = np.ndarray[Any, Any]
@@ -153,15 +153,7 @@ class Stitch(Result, Mapping[str, MapScores]):
                 yield f"{name} has no score {missing[0]}"
 
     def __getitem__(self, map: str) -> MapScores:
-        if map in self.maps:
-            return self.maps[map]
-        try:
-            found = find_spelled(map, self.maps.values())
-        except InputError as error:
-            raise KeyError(str(error)) from error
-        if found is not None:
-            return found  # type: ignore[no-any-return]  # scores of a map, being some of them
-        raise KeyError(f"{map} was not fitted; this stitch has {', '.join(self.maps)}.")
+        return spelled(map, self.maps, "was not fitted; this stitch has")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.maps)

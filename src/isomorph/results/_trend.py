@@ -265,6 +265,9 @@ class Threshold(Result):
         found: Share of redrawn scores in which there is a threshold.
         items_needed: Where there is none: with how many items the difference seen of the last rung would be shown in 80
             of 100 samples, or None where it is not above 0.
+        rungs_needed: Where there is none: with how many rungs in all the last would be shown in 80 of 100 samples, if
+            differences went on along their line; None where it cannot be said.
+        rungs_lacking: Why it cannot be said; empty in older files.
         ends: The rung above which no growth is shown, or None where it goes on to the last or there is none.
         ends_support: Share of redrawn scores that end there.
         alpha: Level.
@@ -304,22 +307,36 @@ class Threshold(Result):
     ends_support: float
     alpha: float
     n: int
+    rungs_needed: int | None = None
+    rungs_lacking: str = ""
 
     @property
     def verdict(self) -> str:
         """The threshold in words, or that there is none."""
         if self.model is None:
             if self.items_needed is None:
-                return f"No threshold: the last rung, {self.models[-1]}, does not lie above {self.against}."
+                return (
+                    f"No threshold: the last rung, {self.models[-1]}, does not lie above {self.against}.{self._rungs()}"
+                )
             return (
                 f"No threshold found: with {self.n:,} items the last rung, {self.models[-1]}, is not shown to be above "
                 f"{self.against}; a difference as large as that seen would need about {self.items_needed:,} items."
+                f"{self._rungs()}"
             )
         span = f" (interval {self.low} to {self.high})" if self.low != self.high else ""
         ends = f"; growth beyond {self.ends} is not shown" if self.ends is not None else ""
         if self.model == self.models[0]:
             return f"Every rung lies above {self.against}, from {self.model} on: a threshold would lie below{ends}."
         return f"From {self.model} on{span}, alignment lies above {self.against}{ends}."
+
+    def _rungs(self) -> str:
+        """How many rungs would be needed, or why that cannot be said."""
+        if self.rungs_needed is not None:
+            return (
+                f" If differences went on along their line, about {self.rungs_needed} rungs would be needed, "
+                f"{self.rungs_needed - len(self.models)} more than these."
+            )
+        return f" How many rungs would be needed cannot be said: {self.rungs_lacking}." if self.rungs_lacking else ""
 
     def __repr__(self) -> str:
         return f"Threshold({self.metric} by {self.attribute}: {self.verdict})"

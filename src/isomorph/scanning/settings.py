@@ -8,28 +8,21 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.checks import as_count, as_seed, check_budget, check_choice, check_flag, is_finite, is_share
+from .._core.checks import as_count, check_budget, check_choice, check_flag, is_finite
 from .._core.memory import parse_bytes
-from .._core.settings import Settings
+from ..conditions import ComparisonSettings
 from ..errors import InputError, quoted
-from ..metrics import DEFAULT_METRICS, read_metrics
 
 SELECTIONS = ("all", "split")
 
 
 @dataclasses.dataclass(frozen=True)
-class ScanSettings(Settings):
+class ScanSettings(ComparisonSettings):
     """How a scan is made, whatever is scanned.
 
     Attributes:
-        metrics: Specs such as ``"mutual_knn(k=10)"``, or metrics.
         permutations: Random re-pairings of the items, shared by all metrics and layers. 0 samples none.
         seed: Seed of the permutations and of the split.
-        alpha: Level of the calibrated score's threshold; intervals cover 1 - alpha.
-        groups: Label set of the items that changes places as a whole.
-        strata: Label set of the items, or ``"groups"``, inside which items change places.
-        circular: Items are one time series, shifted in a circle instead of shuffled.
-        within: Items inside a group are shuffled as well.
         selection: ``"all"``, or ``"split"`` to choose layers on one half of the items and score them on the other.
         intervals: Give confidence intervals over items, where the metric has influence functions.
         gallery: Score the best pair with fewer items as well; or the numbers of items.
@@ -46,14 +39,6 @@ class ScanSettings(Settings):
         True
     """
 
-    metrics: Any = DEFAULT_METRICS
-    permutations: int = 200
-    seed: int = 0
-    alpha: float = 0.05
-    groups: str | None = None
-    strata: str | None = None
-    circular: bool = False
-    within: bool = True
     selection: str = "all"
     intervals: bool = True
     gallery: bool | tuple[int, ...] = False
@@ -63,20 +48,15 @@ class ScanSettings(Settings):
     equivalence: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", read_metrics(self.metrics))
         as_count(self.permutations, "permutations", 0)
-        object.__setattr__(self, "seed", as_seed(self.seed))
-        if not is_share(self.alpha):
-            raise InputError(f"alpha={quoted(self.alpha)}: a level between 0 and 1 is needed.")
+        super().__post_init__()
         if self.permutations and self.alpha * (self.permutations + 1) < 1.0 - 1e-9:  # before anything is computed
             raise InputError(
                 f"permutations={self.permutations} cannot give a p of alpha={self.alpha} or less; use at least "
                 f"{math.ceil(1 / max(self.alpha, 1e-300)) - 1:.9g}, or 0 for the exact nulls alone."
             )
-        for name in ("circular", "within", "intervals"):
-            check_flag(getattr(self, name), name)
+        check_flag(self.intervals, "intervals")
         check_choice(self.selection, "selection", SELECTIONS)
-        self.check_design(strata=self.strata is not None)
         object.__setattr__(self, "gallery", _sizes(self.gallery))
         check_budget(self.budget)
         if self.memory is not None:
@@ -97,19 +77,7 @@ class ScanSettings(Settings):
             )
 
     def check_design(self, *, strata: bool) -> None:
-        """Check what says how items may change places.
-
-        Args:
-            strata: Whether there are labels inside which they do.
-
-        Raises:
-            InputError: if settings exclude each other.
-        """
-        if strata and self.circular:
-            raise InputError(
-                "circular=True and strata exclude each other: a shift takes items out of their label. Give each series "
-                "as a group."
-            )
+        super().check_design(strata=strata)
         if not self.permutations and (strata or self.circular):
             how = "shifted in a circle" if self.circular else "permuted within labels"
             raise InputError(f"permutations=0: exact nulls are not known for items {how}; sample some, such as 199.")

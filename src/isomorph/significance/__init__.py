@@ -29,6 +29,7 @@ from ._intervals import (
     model_interval,
     query_interval,
     subsample_interval,
+    within_range,
 )
 from ._items import Duplicates, duplicates
 from ._judge import Judged, chance_level, judge_block, orders_for
@@ -84,4 +85,5 @@ __all__ = [
     "step_down_p",
     "studentize",
     "subsample_interval",
+    "within_range",
 ]

@@ -138,7 +138,7 @@ def interval(
         error = np.where(none_found, 0.0 if null is None or null.std is None else null.std, error)
     if influence.known is not None:
         error = np.where(influence.known, error, np.nan)
-    low, high = _bounds(values, error, stats.t.ppf((1 + level) / 2, degrees), metric.range)
+    low, high = within_range(values, error, stats.t.ppf((1 + level) / 2, degrees), metric.range)
     return Interval(values, low, high, error, level, "items", "infinitesimal jackknife")
 
 
@@ -242,7 +242,7 @@ def subsample_interval(
             sample.append(_scores(metric, [take_rows(x, rows) for x in left], [take_rows(y, rows) for y in right]))
             told(1)
     error, degrees = _subset_spread(np.array(sample), fraction)
-    low, high = _bounds(values, error, np.full(values.shape, stats.t.ppf((1 + level) / 2, degrees)), metric.range)
+    low, high = within_range(values, error, np.full(values.shape, stats.t.ppf((1 + level) / 2, degrees)), metric.range)
     method = _subset_method(len(subsets), fraction)
     return Interval(values, low, high, error, level, "items", method)
 
@@ -393,10 +393,21 @@ def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats
     return np.sqrt(variance), np.clip(degrees, 1.0, units - 1.0)
 
 
-def _bounds(values: Floats, error: Floats, reach: Floats, span: tuple[float, float]) -> tuple[Floats, Floats]:
+def within_range(values: Floats, error: Floats, reach: Floats, span: tuple[float, float]) -> tuple[Floats, Floats]:
     """Bounds on the logit of a finite range, so that they stay inside it; plain where the score is at its end.
 
     Near an end the logit is so steep that an error of the size of what is left would reach across the whole range.
+
+    Args:
+        values: The scores.
+        error: Their standard errors.
+        reach: How many errors the bounds are away.
+        span: Lowest and highest possible score.
+
+    Example:
+        >>> low, high = within_range(np.array([0.9]), np.array([0.1]), np.array([1.96]), (0.0, 1.0))
+        >>> low.round(2).tolist(), high.round(2).tolist()
+        ([0.5], [0.99])
     """
     low, high = span
     if not (np.isfinite(low) and np.isfinite(high)):

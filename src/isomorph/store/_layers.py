@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from .._core.arrays import Array, as_features, detached, take_rows
+from .._core.arrays import Array, as_features, detached, take_rows, to_numpy
 from .._core.checks import as_count, as_ids, check_name
 from .._core.files import as_path
 from .._core.frames import Labeled, common_rows, unlabeled
+from ..design import Labels
+from ..design import named as numbered
 from ..errors import InputError, UnknownNameError, quoted
 from ._exchange import load, save
 
@@ -282,6 +285,55 @@ class Layers(Mapping[str, Any]):
             provenance=self.provenance,
             rows=self._rows,
             ids_given=self.ids_given,
+        )
+
+    def average_by(self, groups: Labels | Mapping[str, Any]) -> Layers:
+        """The mean features of each group, such as of several captions of a picture or several pictures of a concept.
+
+        Averaging exemplars takes away what is particular to each and raises alignment: compare with as many single
+        exemplars, one a group. Both sides averaged by the same groups are joined by the groups' names.
+
+        Args:
+            groups: One group an item, in the order of the rows, or a mapping from id to group (items without one are
+                left out).
+
+        Returns:
+            Layers whose ids are the groups, in the order in which they first occur; features are averaged when a layer
+            is used. Their provenance says what was averaged.
+
+        Raises:
+            InputError: if they are no groups, not one an item, or none of the items has one.
+
+        Example:
+            >>> x = Layers.from_arrays({"last": np.array([[1.0], [3.0], [5.0]])}, ids=["cat 1", "cat 2", "cow 1"])
+            >>> y = x.average_by(["cat", "cat", "cow"])
+            >>> y.ids, y["last"].tolist()
+            (('cat', 'cow'), [[2.0], [5.0]])
+        """
+        if isinstance(groups, Mapping):
+            whole = self.subset([i for i in self.ids if i in groups])
+            if not whole.n:
+                raise InputError(f"{self._label}: average_by: none of the items has a group.")
+            return whole.average_by([groups[i] for i in whole.ids])
+        codes, names = numbered(groups, self.n, "groups", "seen", self.ids if self.ids_given else None)
+        sizes = np.bincount(codes).tolist()
+        which = hashlib.sha256(repr((self.ids, codes.tolist(), names)).encode("utf-8", "surrogatepass")).hexdigest()
+        facts = {"groups": len(names), "items": self.n, "fewest": min(sizes), "most": max(sizes), "fingerprint": which}
+
+        def mean(layer: str) -> Array:
+            rows = np.asarray(to_numpy(self[layer]), dtype=np.float64)
+            sums = np.zeros((len(names), rows.shape[1]))
+            np.add.at(sums, codes, rows)
+            return sums / np.array(sizes)[:, None]
+
+        return Layers(
+            {name: functools.partial(mean, name) for name in self},
+            names,
+            encoder=self.encoder,
+            view=self.view,
+            modality=self.modality,
+            n_parameters=self.n_parameters,
+            provenance={**self.provenance, "averaged": facts},
         )
 
     @property

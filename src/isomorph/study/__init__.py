@@ -49,6 +49,13 @@ trends = [{attribute = "parameters", reference = "text", models = ["lite-*"]}]
 thresholds = [{attribute = "parameters", reference = "text"}]
 divergence = {specialists = ["vision"], pool = ["lite-*"]}
 factors = ["family", "modality"]
+
+[[concepts]]
+x = "vision"
+y = "text"
+labels = ["group", "words"]     # label sets of the items, or the words of their texts; by default the first label set
+x_ceilings = ["other-vision"]   # other encoders of its modality, without which there are no verdicts
+y_ceilings = ["other-text"]
 ```
 
 `diagnose = true` at the top also looks for failure signatures in every pair that is scanned, by its scan, its first
@@ -57,13 +64,14 @@ stitch and the first fusion of both its encoders.
 
 from __future__ import annotations
 
-from ._entries import AtlasEntry, EncoderEntry, FusionEntry, ScanEntry, StitchEntry
+from ._entries import AtlasEntry, ConceptEntry, EncoderEntry, FusionEntry, ScanEntry, StitchEntry
 from ._file import Study, load_study
 from ._plan import Step, plan
 from ._run import Outcome, run
 
 __all__ = [
     "AtlasEntry",
+    "ConceptEntry",
     "EncoderEntry",
     "FusionEntry",
     "Outcome",

@@ -5,15 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from .._core.settings import Settings, read_table
-from ..atlases import AtlasSettings
+from ..atlases import AtlasSettings, read_attributes
 from ..errors import InputError, UnknownNameError, quoted
 from ..results import check_question, read_question
 from ._entries import AtlasEntry
 
-_LISTS = {"trends": "trend", "thresholds": "threshold", "divergence": "divergence"}
+_LISTS = {
+    "trends": "trend",
+    "thresholds": "threshold",
+    "divergence": "divergence",
+    "domain_divergence": "domain_divergence",
+}
 _NAMED = ("reference", "models", "specialists", "pool")  # arguments of questions that name models
 
 
@@ -25,13 +31,16 @@ class _Asked(Settings):
     exclude: str | tuple[str, ...] = ()
     baselines: bool = True
     name: str = ""
+    attributes: str | None = None
+    keep: str = ""
     trends: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     thresholds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     divergence: dict[str, Any] | list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    domain_divergence: dict[str, Any] | list[dict[str, Any]] = dataclasses.field(default_factory=list)
     factors: list[str] = dataclasses.field(default_factory=list)
 
 
-def read_atlas(table: Mapping[str, Any], encoders: Sequence[str], where: str, seed: int) -> AtlasEntry:
+def read_atlas(table: Mapping[str, Any], encoders: Sequence[str], where: str, seed: int, folder: Path) -> AtlasEntry:
     """What one table of ``[[atlases]]`` says.
 
     Args:
@@ -39,9 +48,10 @@ def read_atlas(table: Mapping[str, Any], encoders: Sequence[str], where: str, se
         encoders: Names of the encoders of the study, which patterns such as ``"whisper-*"`` choose from.
         where: What it is called in messages.
         seed: Seed of the study, where the table has none.
+        folder: Where a table of attributes lies that is given by a relative path.
 
     Raises:
-        InputError: if fewer than two models are named, or a value does not fit.
+        InputError: if fewer than two models are named, a value does not fit, or the table of attributes cannot be read.
         UnknownNameError: if there is no such setting, encoder or question.
     """
     known = [*_Asked.names(), *AtlasSettings.names()]
@@ -60,7 +70,13 @@ def read_atlas(table: Mapping[str, Any], encoders: Sequence[str], where: str, se
     if "reference" in rest:
         rest["reference"] = list(chosen(rest["reference"], models, f"{where}: reference"))
     settings = AtlasSettings.read({"seed": seed} | rest, where)
-    return AtlasEntry(models, settings, own.baselines, tuple(_questions(own, models, where)), own.name)
+    questions, attributes = tuple(_questions(own, models, where)), {}
+    if own.attributes is not None:
+        try:
+            attributes = read_attributes(folder / own.attributes, models)
+        except InputError as error:
+            raise InputError(f"{where}: attributes={quoted(own.attributes)}: {error}") from error
+    return AtlasEntry(models, settings, own.baselines, questions, own.name, attributes, own.keep)
 
 
 def chosen(given: Any, names: Sequence[str], where: str) -> tuple[str, ...]:

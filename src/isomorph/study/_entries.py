@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..atlases import AtlasSettings
+from ..concept_maps import ConceptSettings
 from ..extraction import ExtractSettings
 from ..fusion import FuseSettings
 from ..matching import MatchSettings
@@ -196,6 +197,38 @@ class FusionEntry:
 
 
 @dataclasses.dataclass(frozen=True)
+class ConceptEntry:
+    """One ``[[concepts]]`` table.
+
+    Attributes:
+        x: Name of an encoder.
+        y: Name of an encoder of another modality.
+        settings: How the map is made.
+        x_ceilings: Names of other encoders of the modality of `x`.
+        y_ceilings: Names of other encoders of the modality of `y`.
+        labels: Label sets of the items, ``"words"`` of their texts; empty for the first label set.
+        name: Tells the maps of one pair apart.
+
+    Example:
+        >>> ConceptEntry("vision", "text", x_ceilings=("lite",), y_ceilings=("lm",), labels=("group",)).file
+        'concepts-vision-text.json'
+    """
+
+    x: str
+    y: str
+    settings: ConceptSettings = dataclasses.field(default_factory=ConceptSettings)
+    x_ceilings: tuple[str, ...] = ()
+    y_ceilings: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        return re.sub(r"[/\\\0]", "-", f"concepts-{self.x}-{self.y}{f'-{self.name}' if self.name else ''}.json")
+
+
+@dataclasses.dataclass(frozen=True)
 class AtlasEntry:
     """One ``[[atlases]]`` table.
 
@@ -205,6 +238,8 @@ class AtlasEntry:
         baselines: Whether the untrained twins of those that have one are compared as well.
         questions: What else is asked, as `Atlas.questions` keeps it.
         name: Tells the atlases of a study apart.
+        attributes: Attribute -> model -> value, of a table beside the study; they go before those of the encoders.
+        keep: Folder for the scores of all layers with all layers, inside the study's output; empty for none.
 
     Example:
         >>> AtlasEntry(("vision", "text", "speech"), name="small").file
@@ -216,6 +251,8 @@ class AtlasEntry:
     baselines: bool = True
     questions: tuple[Mapping[str, Any], ...] = ()
     name: str = ""
+    attributes: Mapping[str, Mapping[str, str | float | None]] = dataclasses.field(default_factory=dict)
+    keep: str = ""
 
     @property
     def file(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,8 +26,19 @@ from ..stitching import StitchSettings
 from ..store import FeatureStore
 from ._atlas_table import read_atlas
 from ._braces import expanded
-from ._entries import AtlasEntry, EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._concept_table import read_concepts
+from ._entries import (
+    AtlasEntry,
+    ConceptEntry,
+    EncoderEntry,
+    FusionEntry,
+    MatchEntry,
+    NetworksEntry,
+    ScanEntry,
+    StitchEntry,
+)
 
+StepEntry = ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry | AtlasEntry | ConceptEntry
 S = TypeVar("S", bound=Settings)
 Own = TypeVar("Own", bound=Settings)
 
@@ -47,6 +58,7 @@ class Study:
         networks: In order.
         fusions: In order.
         atlases: In order.
+        concepts: In order.
         diagnose: How every scanned pair is searched for failure signatures, or None if it is not.
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
@@ -68,6 +80,7 @@ class Study:
     networks: tuple[NetworksEntry, ...] = ()
     fusions: tuple[FusionEntry, ...] = ()
     atlases: tuple[AtlasEntry, ...] = ()
+    concepts: tuple[ConceptEntry, ...] = ()
     diagnose: DiagnoseSettings | None = None
     seed: int = 0
     skip_bad: bool = False
@@ -79,9 +92,11 @@ class Study:
         return FeatureStore(self.output / "features")
 
     @property
-    def steps(self) -> tuple[ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry | AtlasEntry, ...]:
+    def steps(self) -> tuple[StepEntry, ...]:
         """All tables that give a result."""
-        return (*self.scans, *self.stitches, *self.matches, *self.networks, *self.fusions, *self.atlases)
+        parts: tuple[Sequence[StepEntry], ...]
+        parts = (self.scans, self.stitches, self.matches, self.networks, self.fusions, self.atlases, self.concepts)
+        return tuple(entry for part in parts for entry in part)
 
     @property
     def page(self) -> Path:
@@ -103,6 +118,7 @@ class _Top(Settings):
     networks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     fusions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     atlases: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    concepts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     diagnose: bool | dict[str, Any] = False
     seed: int = 0
     skip_bad: bool = False
@@ -185,13 +201,15 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """
     path = as_path(path)
     text, data = _read(path)
-    for key in ("scans", "stitches", "fusions", "atlases"):
+    for key in ("scans", "stitches", "fusions", "atlases", "concepts"):
         if isinstance(data.get(key), dict):
             raise InputError(f"{path}: {key} must be a list of tables; write [[{key}]] in place of [{key}].")
     for key in ("items", "encoders", "scans"):
-        if not data.get(key) and not (key == "scans" and data.get("atlases")):
+        if not data.get(key) and not (key == "scans" and (data.get("atlases") or data.get("concepts"))):
             _Top.read({"items": "", "encoders": {}, "scans": []} | data, str(path))  # what else is wrong comes first
-            raise InputError(f"{path} has no {key!r}; a study needs items, encoders and scans (or atlases).")
+            raise InputError(
+                f"{path} has no {key!r}; a study needs items, encoders and scans (or atlases or concepts)."
+            )
     top = _Top.read(data, str(path))
     DATASETS.make(top.items)
     encoders = _encoders(top, path)
@@ -207,7 +225,8 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         matches=tuple(_match(t, encoders, f"{path}, [[matches]]", top.seed) for t in top.matches),
         networks=tuple(_networks(t, path, top.seed) for t in top.networks),
         fusions=tuple(_fusion(t, encoders, f"{path}, [[fusions]]", top.seed) for t in top.fusions),
-        atlases=tuple(read_atlas(t, [*encoders], f"{path}, [[atlases]]", top.seed) for t in top.atlases),
+        atlases=tuple(read_atlas(t, [*encoders], f"{path}, [[atlases]]", top.seed, path.parent) for t in top.atlases),
+        concepts=tuple(read_concepts(t, [*encoders], f"{path}, [[concepts]]", top.seed) for t in top.concepts),
         diagnose=_diagnose(top, path),
         seed=top.seed,
         skip_bad=top.skip_bad,
@@ -216,7 +235,11 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     files = [e.file for e in study.steps]
     for file in files:
         if files.count(file) > 1:
-            mend = "give each a name" if file.startswith("atlas") else "put the metrics or maps of one pair into one"
+            mend = (
+                "give each a name"
+                if file.startswith(("atlas", "concepts"))
+                else "put the metrics or maps of one pair into one"
+            )
             raise InputError(f"{path}: two tables would write {file}; {mend}.")
     return study
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..store import choose_view
-from ._entries import AtlasEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._entries import AtlasEntry, ConceptEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
 from ._file import Study
-from ._run import TWIN, items_of, load, runs, specs
+from ._items import items_of
+from ._run import TWIN, load, runs, specs
 
 _TOKENS = {"text": 16, "image": 257, "audio": 1500}  # typical tokens of an item
 _PASSES = 8.0  # how much slower than a plain product gathering, ranking and decomposing are, roughly
@@ -81,8 +82,8 @@ def plan(study: Study) -> list[Step]:
             size = f"{pairs} layer pairs, {specs(s.maps)}, {s.repeats} splits by {s.by}"
             seconds = pairs * variants * s.repeats * len(s.maps) * len(items) ** 3 * _PASSES / rate
         steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
-    others: list[MatchEntry | NetworksEntry | FusionEntry | AtlasEntry]
-    others = [*study.matches, *study.networks, *study.fusions, *study.atlases]
+    others: list[MatchEntry | NetworksEntry | FusionEntry | AtlasEntry | ConceptEntry]
+    others = [*study.matches, *study.networks, *study.fusions, *study.atlases, *study.concepts]
     for other in others:
         done = current and (study.output / other.file).exists()
         label, size = other.file.removesuffix(".json"), ""
@@ -92,6 +93,8 @@ def plan(study: Study) -> list[Step]:
             label, size = f"fuse {other.name}", f"{heads}; {other.settings.repeats} splits by {other.settings.by}"
         if isinstance(other, AtlasEntry):
             size, effort = _atlas_size(other, depth, len(items), rate)
+        if isinstance(other, ConceptEntry):
+            label, (size, effort) = f"concepts {other.x} × {other.y}", _concepts_size(other, depth, len(items), rate)
         steps.append(Step(label, "done if unchanged" if done else "to do", size, 0.0 if done else effort))
     if study.diagnose is not None:
         steps.append(Step("diagnose", "to do", f"{len(study.scans)} pairs"))
@@ -117,6 +120,16 @@ def _atlas_size(entry: AtlasEntry, depth: Mapping[tuple[str, str], int], n: int,
     size += f", {specs(s.metrics)}, {s.permutations} permutations"
     rounds = s.permutations + 1 + 2 * s.splits * (1 + 50 / 4)  # halves have a quarter of the pairs of items
     return size, len(s.metrics) * rounds * own * (own + twins) * float(n) ** 2 / rate
+
+
+def _concepts_size(entry: ConceptEntry, depth: Mapping[tuple[str, str], int], n: int, rate: float) -> tuple[str, float]:
+    """How much a map of concepts compares, in words, and about how many seconds that takes."""
+    own, other = (depth[name, "pretrained"] for name in (entry.x, entry.y))
+    s = entry.settings
+    ceilings = len(entry.x_ceilings) + len(entry.y_ceilings)
+    size = f"{own * other} layer pairs, {s.metric.spec}, {s.permutations} permutations, {ceilings} ceilings"
+    pairs = own * other + sum(depth[name, "pretrained"] for name in (*entry.x_ceilings, *entry.y_ceilings))
+    return size, (s.folds * pairs + s.permutations + 100 * ceilings) * 2.0 * float(n) ** 2 * _PASSES / rate
 
 
 def _rate() -> float:

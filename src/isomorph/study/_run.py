@@ -13,9 +13,9 @@ from .._core.checks import check_flag
 from .._core.progress import notice
 from .._core.provenance import fingerprint, versions
 from .._core.settings import Settings
-from ..atlases import atlas
-from ..conditions import check_shifts, design_of
-from ..datasets import GROUPS, PairedItems, load_dataset
+from ..atlases import LAYERS_FILE, atlas
+from ..concept_maps import concepts
+from ..datasets import PairedItems
 from ..design import named
 from ..diagnosis import diagnose
 from ..encoders import Encoder, load_encoder
@@ -26,16 +26,37 @@ from ..fusion import fuse
 from ..matching import blind_match, one_layer, truth_by_id
 from ..networks import read_data, read_network, stitch_networks
 from ..reporting import report as write_report
-from ..results import Atlas, BlindMatch, Diagnosis, Fusion, NetworkStitch, Scan, Stitch, check_question, load_result
+from ..results import (
+    Atlas,
+    BlindMatch,
+    ConceptMap,
+    Diagnosis,
+    Fusion,
+    NetworkStitch,
+    Scan,
+    Stitch,
+    check_question,
+    load_result,
+)
 from ..scanning import scan
 from ..stitching import stitch
 from ..store import Layers, choose_view
-from ._entries import AtlasEntry, EncoderEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._entries import (
+    AtlasEntry,
+    ConceptEntry,
+    EncoderEntry,
+    FusionEntry,
+    MatchEntry,
+    NetworksEntry,
+    ScanEntry,
+    StitchEntry,
+)
 from ._file import Study
+from ._items import has_labels, items_of
 
 TWIN = "untrained"
 INPUTS = "inputs"
-R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion, Atlas)
+R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion, Atlas, ConceptMap)
 _Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
 
 
@@ -52,6 +73,7 @@ class Outcome:
         networks: In the order of the study.
         fusions: In the order of the study.
         atlases: In the order of the study.
+        concepts: In the order of the study.
 
     Example:
         >>> # after the example of `load_study`
@@ -68,6 +90,7 @@ class Outcome:
     networks: tuple[NetworkStitch, ...] = ()
     fusions: tuple[Fusion, ...] = ()
     atlases: tuple[Atlas, ...] = ()
+    concepts: tuple[ConceptMap, ...] = ()
 
 
 def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notice) -> Outcome:
@@ -126,10 +149,11 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     matches = tuple(work.match(entry) for entry in study.matches)
     networks = tuple(work.networks(entry) for entry in study.networks)
     atlases = tuple(work.atlas(entry) for entry in study.atlases)
+    maps = tuple(work.concepts(entry) for entry in study.concepts)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks, *atlases]
+    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks, *atlases, *maps]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
-    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions, atlases)
+    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions, atlases, maps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,7 +291,7 @@ class _Work:
                  if (name, "random") in self.features}  # fmt: skip
         wanted: Any = entry.target if len(entry.target) > 1 else entry.target[0]
         sources = [spaces, seconds, twins]
-        if not _labels_of(self.items, entry.target):  # an encoder, then
+        if not has_labels(self.items, entry.target):  # an encoder, then
             spaces, wanted = self._rows(entry, spaces)
             sources.append({"target": wanted})
         facts = [
@@ -307,11 +331,15 @@ class _Work:
         for name in entry.models:
             for attribute, value in self.study.encoders[name].attributes.items():
                 told.setdefault(attribute, {})[name] = value
+        for attribute, values in entry.attributes.items():
+            told.setdefault(attribute, {}).update(values)
         facts = [
             [{k: [v.provenance, [*v]] for k, v in some.items()} for some in (models, twins)],
             [told, entry.settings.facts()],
             [self.items.groups, self.items.labels],
         ]
+
+        keep = self.study.output / entry.keep if entry.keep else None
 
         def make() -> Atlas:
             return atlas(
@@ -320,19 +348,50 @@ class _Work:
                 baselines=twins or None,
                 questions=entry.questions,
                 items=self.items,
+                keep=keep,
                 **_given(entry.settings),
             )
 
         count = f"{len(models)} models" + (f" and {len(twins)} untrained twins" if twins else "")
         label = f"atlas {entry.name}".rstrip() + f": {count}, {specs(entry.settings.metrics)}"
-        found = self._kept(Atlas, entry.file, facts, label, make)
+        lost = keep is not None and not (keep / LAYERS_FILE).exists()  # the scores of all layers are made with the rest
+        found = self._kept(Atlas, entry.file, facts, label, make, force=lost)
         if found.questions == entry.questions:
             return found
         for k, question in enumerate(entry.questions):
-            check_question(question, f"questions[{k}]", models=found.models, attributes=[*found.attributes])
+            check_question(
+                question,
+                f"questions[{k}]",
+                models=found.models,
+                attributes=[*found.attributes],
+                domains=[*found.domains],
+            )
         asked = dataclasses.replace(found, questions=entry.questions)
         asked.save(self.study.output / entry.file)
         return asked
+
+    def concepts(self, entry: ConceptEntry) -> ConceptMap:
+        """The map of one pair, with what its label sets and texts say of the items."""
+        facts: list[Any] = [
+            {name: layers.provenance for name, layers in self._ceilings(names).items()}
+            for names in ((entry.x,), (entry.y,), entry.x_ceilings, entry.y_ceilings)
+        ]
+        facts += [entry.settings.facts(), entry.labels, self.items.fingerprint]
+
+        def make() -> ConceptMap:
+            found = concepts(
+                self.features[entry.x, "pretrained"],
+                self.features[entry.y, "pretrained"],
+                items=self.items,
+                labels=list(entry.labels) or None,
+                x_ceilings=self._ceilings(entry.x_ceilings) or None,
+                y_ceilings=self._ceilings(entry.y_ceilings) or None,
+                **_given(entry.settings),
+            )
+            return dataclasses.replace(found, dataset=self.study.items)
+
+        label = f"concepts {entry.name}".rstrip() + f": {entry.x} × {entry.y}, {entry.settings.metric.spec}"
+        return self._kept(ConceptMap, entry.file, facts, label, make)
 
     def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
         return {name: self.features[name, "pretrained"] for name in names}
@@ -362,12 +421,14 @@ class _Work:
             [self.items.groups, self.items.labels],
         ]
 
-    def _kept(self, kind: type[R], file: str, facts: Sequence[Any], label: str, make: Callable[[], R]) -> R:
+    def _kept(
+        self, kind: type[R], file: str, facts: Sequence[Any], label: str, make: Callable[[], R], *, force: bool = False
+    ) -> R:
         """The saved result if it was made from the same facts by the same versions, else a new one, saved."""
         made_by = {k: v for k, v in versions().items() if k in ("isomorph", "numpy", "scipy", "scikit-learn")}
         key = fingerprint([list(facts), made_by])
         path = self.study.output / file
-        if path.exists() and not self.force:
+        if path.exists() and not (self.force or force):
             try:
                 old = load_result(path)
             except InputError:  # damaged, or of another version: it is made again below
@@ -390,40 +451,6 @@ def _given(settings: Settings) -> dict[str, Any]:
 
 def specs(kinds: Sequence[Any]) -> str:
     return ", ".join(kind.spec for kind in kinds)
-
-
-def items_of(study: Study) -> PairedItems:
-    """The items, once every scan can permute them as it asks for and every target is there: before any is encoded.
-
-    Raises:
-        InputError: if one cannot.
-        UnknownNameError: if a fusion's target is neither a label set nor an encoder.
-    """
-    items = load_dataset(study.items, skip_bad=study.skip_bad)
-    permuted: list[ScanEntry | AtlasEntry] = [*study.scans, *study.atlases]
-    for entry in permuted:
-        s = entry.settings
-        try:
-            design = design_of(
-                items, None, len(items), groups=s.groups, strata=s.strata, circular=s.circular, within=s.within
-            )
-            check_shifts(design, len(items), s.alpha)
-            design.orders(len(items), min(s.permutations, len(items)), 0)
-        except InputError as error:
-            what = f"scan {entry.x} × {entry.y}" if isinstance(entry, ScanEntry) else f"atlas {entry.name}".rstrip()
-            raise InputError(f"The {what}: {error}") from error
-    for fusion in study.fusions:
-        known = [*items.labels, *(["group"] if items.groups is not None else []), *study.encoders]
-        for name in fusion.target:
-            if not _labels_of(items, (name,)) and (name not in study.encoders or len(fusion.target) > 1):
-                raise UnknownNameError(f"target of the fusion of {' + '.join(fusion.spaces)}", name, known)
-    return items
-
-
-def _labels_of(items: PairedItems, names: Sequence[str]) -> bool:
-    """Whether the items have label sets of these names, or groups where these are meant."""
-    grouped = ("group", GROUPS) if items.groups is not None and len(names) == 1 else ()
-    return all(name in items.labels or name in grouped for name in names)
 
 
 def runs(study: Study) -> list[tuple[EncoderEntry, str]]:

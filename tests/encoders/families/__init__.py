@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 
 WORDS = ["<pad>", "<s>", "</s>", "<unk>", "<cls>", "<sep>", "<mask>"]
 WORDS += ["a", "cat", "sat", "on", "the", "red", "mat", "dog", "runs", "home", "now", "small"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 
 from .language import mask_reads
 from .speech import DIMS, IDS, sound, stack, text_stack

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isomorph.datasets._base import Audio
+from isomorph.datasets import Audio
 
 from . import WORDS, Family, Rows, Side, model_of, register, rows, watch
 from .language import t5_reads

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...population import Divergence, Tree
+from ...population import Divergence, DomainDivergence, Tree
 from ...results import Answer, Atlas, ModelAlignment, Rung, Trend
 from .._charts import Row, Series, dot_plot, line_chart
 from .._model_map import STABLE, model_map
@@ -176,6 +176,22 @@ def distances(atlas: Atlas, answer: Answer, stem: str) -> Figure:
         stem,
         printable(f"{answer.metric}, {answer.asked}. Two models of the pool {number(whole.pool_pool)}; {told}."),
         f"distance to the pool by {short_metric(answer.metric)}",
+        rows,
+        "mean distance to the pool",
+        tick="two models of the pool",
+    )
+
+
+def by_domain(atlas: Atlas, answer: Answer, stem: str) -> Figure:
+    """The specialists' mean distance to the pool on each of two domains, beside that of two models of the pool."""
+    found: DomainDivergence = answer.found
+    both = zip(found.domains, (found.inside, found.outside), strict=True)
+    rows = [_distance(f"on {domain}", one, atlas.alpha) for domain, one in both]
+    told = "; ".join(f"{r.label} {number(r.value)}, two models of the pool {number(r.chance)}" for r in rows)
+    return dot_plot(
+        stem,
+        printable(f"{answer.metric}, {answer.asked}. {told}. {found.told}"),
+        f"distance to the pool by {short_metric(answer.metric)}, by domain",
         rows,
         "mean distance to the pool",
         tick="two models of the pool",

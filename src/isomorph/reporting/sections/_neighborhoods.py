@@ -25,11 +25,10 @@ class Neighbor:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One item with its neighbours in both models."""
+    """One item with its neighbours in both models, and what is said of it."""
 
     item: Shown
-    share: int
-    k: int
+    told: str
     sides: tuple[tuple[str, tuple[Neighbor, ...]], ...]
 
 
@@ -69,14 +68,24 @@ def _various(order: Sequence[int], found: Neighborhoods) -> list[int]:
 
 def _case(found: Neighborhoods, i: int, x: str, y: str, scan: Scan, context: Context) -> Case:
     prefer = (scan.x_view, scan.y_view)
+    near = (found.x_neighbors[i], found.y_neighbors[i])
+    told = f"{len(set(near[0]) & set(near[1]))} of {found.k} shared"
+    return case_of(found.ids[i], told, (x, y), near, context, prefer)
+
+
+def case_of(
+    item: str,
+    told: str,
+    names: tuple[str, str],
+    near: tuple[Sequence[str], Sequence[str]],
+    context: Context,
+    prefer: tuple[str, ...] = (),
+) -> Case:
+    """One item with its neighbours by id in both models."""
     sides = []
-    for name, mine, others in (
-        (x, found.x_neighbors[i], found.y_neighbors[i]),
-        (y, found.y_neighbors[i], found.x_neighbors[i]),
-    ):
+    for name, mine, others in ((names[0], near[0], near[1]), (names[1], near[1], near[0])):
         sides.append((name, tuple(Neighbor(context.pictures.show(n, prefer=prefer), n in others) for n in mine)))
-    common = len(set(found.x_neighbors[i]) & set(found.y_neighbors[i]))
-    return Case(context.pictures.show(found.ids[i], prefer=prefer), common, found.k, tuple(sides))
+    return Case(context.pictures.show(item, prefer=prefer), told, tuple(sides))
 
 
 def _note(found: Neighborhoods, context: Context, listed: int) -> str:

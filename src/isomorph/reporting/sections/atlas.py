@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...results import TREND_LABELS, Answer, Atlas, Slope, Trend
-from .._section import Block, Context, Section, Shown, Table, render
+from .._block_maps import block_maps
+from .._section import Block, Cell, Context, Section, Shown, Sorted, Table, render
 from .._svg import Figure
 from .._text import DASH, csv_table, flatten, number, p_text, printable, signed, slug
-from ._atlas_figures import STABLE_WORDS, depth_curves, distances, ladder, map_of, size, tree_of
+from ._atlas_figures import STABLE_WORDS, by_domain, depth_curves, distances, ladder, map_of, size, tree_of
 from ._verdict import span
 
 _LAYERS = {
@@ -47,21 +48,6 @@ class AtlasSection(Section):
         return Shown(question, None, blocks, tuple(_facts(r) for r in results))
 
 
-class Cell(NamedTuple):
-    """A cell of a table that sorts: what is read, and what it is sorted by."""
-
-    text: str
-    value: str
-
-
-class Sorted(NamedTuple):
-    """A table that sorts by a click on a heading; columns are a name and whether they are numbers."""
-
-    title: str
-    columns: list[tuple[str, bool]]
-    rows: list[list[Cell]]
-
-
 class Panel(NamedTuple):
     """What is shown of one metric."""
 
@@ -72,11 +58,12 @@ class Panel(NamedTuple):
     distances: list[Figure]
     ladders: list[Figure]
     depths: list[Figure]
+    blocks: list[Figure]
 
     @property
     def figures(self) -> list[Figure]:
         """All of them."""
-        return [self.map, *self.distances, *self.ladders, *self.depths]
+        return [self.map, *self.distances, *self.ladders, *self.depths, *self.blocks]
 
 
 def _block(result: Atlas, k: int) -> Block:
@@ -88,7 +75,7 @@ def _block(result: Atlas, k: int) -> Block:
         answers=_told(answers),
         setting=_setting(result),
         panels=panels,
-        tables=[t for t in (_slopes(answers), _rungs(answers), _effects(answers)) if t is not None],
+        tables=[t for t in (_slopes(answers), _rungs(answers), _effects(answers), _space(result)) if t is not None],
         sorted=[_pairs(result), _models(result)],
         notes=_notes(result, answers),
         csv=csv_table(result.to_records()),
@@ -101,8 +88,11 @@ def _panel(result: Atlas, metric: str, answers: Sequence[Answer], stem: str) -> 
     tree = tree_of(result, metric)
     mine = [a for a in answers if result[a.metric] is result[metric] and a.found is not None]
     asked: Mapping[str, list[Answer]] = {
-        kind: [a for a in mine if a.question["ask"] == kind] for kind in ("trend", "divergence")
+        kind: [a for a in mine if a.question["ask"] == kind] for kind in ("trend", "divergence", "domain_divergence")
     }
+    apart = [distances(result, a, f"{stem}-{slug('divergence', str(i))}") for i, a in enumerate(asked["divergence"], 1)]
+    apart += [by_domain(result, a, f"{stem}-domains-{i}") for i, a in enumerate(asked["domain_divergence"], 1)]
+    order = range(len(result.models)) if tree is None else tree.order
     alignment = result[metric]
     caption = f"{number(alignment.chances.mean())} is the mean chance level, that of searching the layers included. "
     caption += STABLE_WORDS if tree is not None else "Models are in the order given, by modality."
@@ -111,9 +101,10 @@ def _panel(result: Atlas, metric: str, answers: Sequence[Answer], stem: str) -> 
         printable(alignment.meaning),
         map_of(result, metric, tree, stem),
         caption,
-        [distances(result, a, f"{stem}-{slug('divergence', str(i))}") for i, a in enumerate(asked["divergence"], 1)],
+        apart,
         [ladder(result, a, f"{stem}-{slug('trend', str(i))}") for i, a in enumerate(asked["trend"], 1)],
         list(depth_curves(result, metric, stem)),
+        block_maps(alignment, order, f"{stem}-blocks"),
     )
 
 
@@ -138,6 +129,11 @@ def _setting(result: Atlas) -> str:
     ]
     if result.design:
         words.append(f"Items are {result.design}.")
+    if result.domains:
+        kinds = ", ".join(f"{domain} ({part.n:,} items)" for domain, part in result.domains.items())
+        words.append(f"The same models are compared by themselves on {kinds} as well.")
+    if result.space is not None:
+        words.append(result.space.told)
     if result.twins:
         words.append(f"Untrained twins of {len(result.twins)} models are compared with the others as well.")
     return printable(" ".join(words))
@@ -210,6 +206,24 @@ def _effects(answers: Sequence[Answer]) -> Table | None:
                 )
     columns = ["factor", "metric", "of two models", "effect on likeness", "partial R²", "p", "R² by the others"]
     return Table("What explains which models are alike", columns, rows) if rows else None
+
+
+def _space(result: Atlas) -> Table | None:
+    """How each model agrees with one space for all."""
+    if result.space is None:
+        return None
+    rows = [
+        [
+            *(printable(r[k]) for k in ("model", "layer")),
+            *(number(r[k]) for k in ("cca", "cca_chance")),
+            p_text(r["cca_p"]),
+            *(number(r[k]) for k in ("procrustes", "procrustes_chance")),
+            p_text(r["procrustes_p"]),
+        ]
+        for r in result.space.to_records()
+    ]
+    ways = [f"{word} ({way})" for way in ("CCA", "Procrustes") for word in ("agreement", "permuted items", "p")]
+    return Table("Agreement of each model with one space for all, held out", ["model", "layer", *ways], rows)
 
 
 _COLUMNS = {"standard_error": "standard error", "p_maximum": "p(max)", "held_out": "held out", "x_layer": "layer of x",

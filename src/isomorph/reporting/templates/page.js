@@ -120,10 +120,30 @@ document.documentElement.classList.add("js");
     });
   }
 
+  // Tables that are searched: rows that hold every word stay.
+  for (const field of document.querySelectorAll(".find input")) {
+    const rows = [...field.closest(".find").nextElementSibling.querySelector("tbody").rows];
+    const held = rows.map((row) => row.textContent.toLowerCase());
+    const told = field.closest(".find").querySelector("[aria-live]");
+    field.addEventListener("input", () => {
+      const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let left = 0;
+      rows.forEach((row, k) => {
+        row.hidden = !wanted.every((word) => held[k].includes(word));
+        left += row.hidden ? 0 : 1;
+      });
+      told.textContent = wanted.length ? `${left.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows` : "";
+    });
+  }
+
   for (const button of document.querySelectorAll("button.csv"))
     button.addEventListener("click", () => {
       const section = button.closest("section");
-      if (button.dataset.table) return save("summary", JSON.parse(section.querySelector("script.summary-data").textContent));
+      const name = button.dataset.table;
+      if (name) {
+        const held = [...section.querySelectorAll("script.summary-data")].find((s) => (s.dataset.of ?? "summary") === name);
+        return save(name, JSON.parse(held.textContent));
+      }
       save(button.dataset.alignments, pairs(JSON.parse(section.querySelector("script.alignments").textContent)));
     });
 })();

@@ -124,10 +124,21 @@ class _Lists(NamedTuple):
         return np.asarray(np.clip(local / mean * behind, 0.0, 1.0))
 
 
-def _overlap_terms(
-    a: _Lists, b: _Lists, score: Callable[[Floats], Floats], slope: Callable[[Floats], Any]
-) -> tuple[Floats, Any]:
-    """Influences on the overlap of two graphs, and what pairs of items add together (`Influence.pairs`)."""
+def shared_edges(x: Neighbors, y: Neighbors, slope: Callable[[Floats], Any]) -> tuple[Floats, Any]:
+    """Overlap of each item's two lists (n,), and what edges add to a mean score of the items that they start from.
+
+    Args:
+        x: One graph.
+        y: The other.
+        slope: As in `overlap_influence`.
+
+    Returns:
+        The overlaps, and the sparse matrix of e_ij of `overlap_influence`, rows times their slopes.
+    """
+    return _edges(_Lists.of(x), _Lists.of(y), slope)
+
+
+def _edges(a: _Lists, b: _Lists, slope: Callable[[Floats], Any]) -> tuple[Floats, Any]:
     n, k = a.graph.shape[0], a.k
     shared = a.graph.multiply(b.graph).tocsr()
     overlaps = shared.sum(axis=1)
@@ -139,6 +150,13 @@ def _overlap_terms(
         fills.append(sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=shared.shape))
     twice = sparse.diags_array(1 / (k + 1 - overlaps)) @ fills[0].minimum(fills[1])
     edges = shared - fills[0] - fills[1] + twice
-    edges = sparse.diags_array(np.broadcast_to(slope(overlaps), n)) @ edges
+    return overlaps, sparse.diags_array(np.broadcast_to(slope(overlaps), n)) @ edges
+
+
+def _overlap_terms(
+    a: _Lists, b: _Lists, score: Callable[[Floats], Floats], slope: Callable[[Floats], Any]
+) -> tuple[Floats, Any]:
+    """Influences on the overlap of two graphs, and what pairs of items add together (`Influence.pairs`)."""
+    overlaps, edges = _edges(a, b, slope)
     own, others = score(overlaps), edges.sum(axis=0)
-    return own - own.mean() + others - others.mean(), (edges + edges.T).tocsr() / n
+    return own - own.mean() + others - others.mean(), (edges + edges.T).tocsr() / len(overlaps)

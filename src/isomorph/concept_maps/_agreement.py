@@ -1,0 +1,140 @@
+"""How alike two sides see each item, in layers that the item had no part in choosing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._core.arrays import take_rows, to_numpy
+from ..conditions import Side
+from ..errors import InputError
+from ..metrics import Metric
+from ..nulls import ItemScores, mixed
+
+Codes = np.ndarray[Any, np.dtype[np.int64]]
+Chosen = tuple[tuple[str, str], ...]
+"""The layers of both sides, for each fold of the items."""
+
+
+def check_has_items(metric: Metric[Any]) -> None:
+    """Check that a metric has scores per item.
+
+    Raises:
+        InputError: if it has none; those that have are named.
+    """
+    from ..metrics import REGISTRY
+
+    if not metric.item_score:
+        able = [name for name in REGISTRY.classes if REGISTRY.make(name).item_score]
+        raise InputError(
+            f"metric={metric.spec!r} has no score per item, so it cannot tell which items are seen alike. Use one that "
+            f"has: {', '.join(able)}."
+        )
+
+
+def choose(
+    metric: Metric[Any],
+    left: Mapping[str, Any],
+    right: Mapping[str, Any],
+    fold: Codes,
+    *,
+    lefts: Sequence[Sequence[str]],
+    rights: Sequence[Sequence[str]],
+) -> Chosen:
+    """The best pair of layers for each fold, by the items of the other folds.
+
+    Args:
+        metric: What is best by.
+        left: Layer -> features (n, d).
+        right: The same of the other side.
+        fold: The fold of each item.
+        lefts: For each fold, the layers of `left` that may be chosen.
+        rights: The same of `right`.
+
+    Raises:
+        InputError: if the items of the other folds are too few for the metric.
+    """
+    chosen = []
+    for f in range(len(lefts)):
+        names = list(lefts[f]), list(rights[f])
+        if len(names[0]) == len(names[1]) == 1:
+            chosen.append((names[0][0], names[1][0]))
+            continue
+        rows = np.flatnonzero(fold != f)
+        if len(rows) < metric.min_items:
+            raise InputError(
+                f"{metric.spec} needs {metric.min_items} items to choose layers by, and {len(rows)} are left where a "
+                "fold is held out. Give more items, or x_layer= and y_layer=."
+            )
+        states = [
+            [metric.prepare(take_rows(side[name], rows)) for name in some]
+            for side, some in zip((left, right), names, strict=True)
+        ]
+        scores = np.asarray(to_numpy(metric.compare(*states)), dtype=np.float64)
+        best = int(np.argmin(scores) if metric.distance else np.argmax(scores))
+        i, j = np.unravel_index(best, scores.shape)
+        chosen.append((names[0][int(i)], names[1][int(j)]))
+    return tuple(chosen)
+
+
+def agreement(
+    metric: Metric[Any], left: Mapping[str, Any], right: Mapping[str, Any], fold: Codes, chosen: Chosen
+) -> ItemScores:
+    """Scores of all items, each among all others, in the layers of its fold.
+
+    Raises:
+        InputError: if the metric has no score per item on these features.
+    """
+    states: dict[tuple[int, str], Any] = {}
+
+    def state(which: int, layer: str) -> Any:
+        if (which, layer) not in states:
+            states[which, layer] = metric.prepare((left, right)[which][layer])
+        return states[which, layer]
+
+    parts = []
+    for pair in dict.fromkeys(chosen):
+        folds = [f for f, found in enumerate(chosen) if found == pair]
+        scores = metric.item_scores(state(0, pair[0]), state(1, pair[1]))
+        if scores is None:
+            raise InputError(f"metric={metric.spec!r} has no score per item on these features.")
+        parts.append((np.isin(fold, folds).astype(np.float64), scores))
+    return mixed(parts)
+
+
+def ceiling(
+    metric: Metric[Any],
+    own: Mapping[str, Any],
+    own_layers: Sequence[str],
+    others: Sequence[Side],
+    fold: Codes,
+) -> tuple[ItemScores, list[Chosen]]:
+    """Scores of a side with other models of its modality: their mean over these models.
+
+    Args:
+        metric: The metric.
+        own: Layer -> features of the side.
+        own_layers: The layer of the side for each fold, as it was chosen against the other modality.
+        others: The other models, over the same items.
+        fold: The fold of each item.
+
+    Returns:
+        The scores, and which layers were used for each model.
+    """
+    found, layers = [], []
+    for other in others:
+        features = {name: other.features(name) for name in other.layers}
+        chosen = choose(
+            metric,
+            own,
+            features,
+            fold,
+            lefts=[(name,) for name in own_layers],
+            rights=[list(features)] * len(own_layers),
+        )
+        found.append(agreement(metric, own, features, fold, chosen))
+        layers.append(chosen)
+    share = np.full(len(fold), 1 / len(found))
+    return mixed([(share, scores) for scores in found]), layers
