@@ -9,11 +9,12 @@ another in y) and *unstable* (every model in a way of its own). Two kinds of way
 - ``fine``: all concepts have places of their own in all models, and ways differ in the order inside the concept. Read
   with items re-paired inside their concept (``strata``), which takes the place out of chance.
 
-Claims, for neighbour metrics: of the concepts that get a verdict, at least 95 % get the right one; in cells where the power, computed from the
-mean margins and errors over the trials, is 95 % or more, at least 90 % are right; where it is below a half, at least
-half are undecided. And where nothing is alike: the share of p at most 0.05, by item and by concept, is not above the
-99 % band of 0.05, and some item (some concept) passes a false discovery rate of 0.05 in no more than that share of the
-maps.
+Claims, for neighbour metrics: of the concepts that get a verdict, at least 95 % get the right one; in cells where the
+power, computed from the mean margins and errors over the trials, is 95 % or more, at least 90 % are right; where it is
+below a half, at least half are undecided. CKA is shown beside: its score of an item reads the similarities to all
+items, so that a concept among others that are stable looks stable. And where nothing is alike: the share of p at most
+0.05, by item and by concept, is not above the 99 % band of 0.05, and some item (some concept) passes a false discovery
+rate of 0.05 in no more than that share of the maps.
 
 `python benchmarks/concepts.py --write` measures 400 maps a row of the rates and 60 a cell of the verdicts, some ten
 minutes on two cores, and puts the tables into docs/calibration.md.
@@ -104,15 +105,15 @@ def verdicts(maps: int) -> list[dict]:
         *(("places", m, s, 0.0) for m in METRICS for s in (20, 60)),
         *(("fine", m, s, e) for m in METRICS for s in (20, 60, 150) for e in (0.2, 0.5)),
     ):
-        if metric.startswith("mutual") and size <= 20 and way == "fine":
-            metric = "mutual_knn(k=5)"  # ten of nineteen would be half the concept
-        tables = [mapped(way, metric, size, noise, seed).labels for seed in range(maps)]
+        few = metric.startswith("mutual") and size <= 20 and way == "fine"
+        spec = "mutual_knn(k=5)" if few else metric  # ten of nineteen would be half the concept
+        tables = [mapped(way, spec, size, noise, seed).labels for seed in range(maps)]
         for kind in tables[0]:
             given = [t[kind]["verdict"] for t in tables]
             right, left_open = given.count(kind), given.count("undecided")
             row = {
                 "way": way,
-                "metric": metric,
+                "metric": spec,
                 "size": size,
                 "noise": noise,
                 "kind": kind,
@@ -207,13 +208,13 @@ def page(shown: list[dict], null: list[dict], maps: int, null_maps: int) -> str:
         BEGIN,
         f"By `python benchmarks/concepts.py --write`; {maps} planted maps a row. Of all verdicts passed by mutual "
         f"k-nearest neighbours {kept(local):.1%} are right. In the {len(able)} rows whose power is 95 % or more, the "
-        f"least share of right verdicts is {min(able):.2f} and the mean {np.mean(able):.2f}; in the {len(weak)} rows of "
-        f"a power below a half, {np.mean(weak):.2f} stay undecided. Of those passed by CKA {kept(far):.1%} are right: "
-        "an item's similarities to others that are stable are stable, whatever becomes of the item, and the map says so "
-        "in a note.",
+        f"least share of right verdicts is {min(able):.2f} and the mean {np.mean(able):.2f}; in the {len(weak)} rows "
+        f"of a power below a half, {np.mean(weak):.2f} stay undecided. Of those passed by CKA {kept(far):.1%} are "
+        "right: an item's similarities to others that are stable are stable, whatever becomes of the item, and the "
+        "map says so in a note.",
         "",
-        "Ways: `places`, a concept's items have a place of their own in the models that see it, and are scattered in the "
-        "others; `fine`, all have places and the order inside differs, read with re-pairing inside the concepts.",
+        "Ways: `places`, a concept's items have a place of their own in the models that see it, and are scattered in "
+        "the others; `fine`, all have places and the order inside differs, read with re-pairing inside the concepts.",
         "",
         *_table(shown, ("way", "metric", "size", "noise", "kind", "power", "right", "wrong", "open")),
         "",

@@ -149,3 +149,41 @@ def test_noise_scores_what_the_docs_say_that_it_scores(spec: str, n: int, d: int
     assert metric(spec)(rng.standard_normal((n, d)), rng.standard_normal((n, d))) == pytest.approx(
         float(figure), abs=give
     )
+
+
+def test_the_code_of_the_page_on_concepts_runs_and_gives_the_verdicts_it_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    pytest.importorskip("pandas")
+    space: dict[str, object] = {}
+    exec(block, space)
+    verdicts = {
+        "shared": ("shared",),
+        "bound to x": ("seen by x",),
+        "bound to y": ("seen by y",),
+        "unstable": ("noise",),
+    }
+    assert capsys.readouterr().out.startswith(f"{verdicts}\n")
+
+
+def test_the_page_on_concepts_names_every_setting_that_asks_for_more_and_its_tables_are_read(tmp_path: Path) -> None:
+    from isomorph.concept_maps import ConceptSettings
+    from isomorph.results import VERDICTS
+    from isomorph.study import load_study
+
+    page = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    for verdict in VERDICTS:
+        assert f"**{verdict}**" in page
+    for name in ("limits", "redundancy", "map", "missing", "shared", "stable", "folds", "permutations"):
+        assert name in ConceptSettings.names()
+        assert f"`{name}" in page
+        assert f"{name}=" in page or f"`{name}`" in page
+    (table,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "norms.csv").write_text("id,age\n1,2\n")
+    encoders = "".join(f"[encoders.{n}]\nmodel = 'm'\n" for n in ("vision", "text", "lite", "language-model", "speech"))
+    (tmp_path / "study.toml").write_text(f"items = 'emoji(n=30)'\n{encoders}{table}")
+    (entry,) = load_study(tmp_path / "study.toml").concepts
+    assert entry.file == "concepts-vision-text-fine.json"
+    assert [*entry.covariates] == ["word_count", "hubness", "age"]

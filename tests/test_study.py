@@ -628,12 +628,17 @@ CONCEPTS = """
 model = "letters-c"
 [encoders.dd]
 model = "letters-dd"
+[encoders.eee]
+model = "letters-eee"
 [[concepts]]
 x = "a"
-y = "b"
+y = "dd"
+x_layer = "two"
+y_layer = "two"
 x_ceilings = "c"
-y_ceilings = ["dd"]
+y_ceilings = ["eee"]
 labels = ["label", "words"]
+covariates = ["character_count", "hubness", "norms.csv"]
 metric = "cka"
 permutations = 39
 folds = 2
@@ -642,6 +647,8 @@ folds = 2
 
 def with_concepts(folder, text=CONCEPTS, scans=False):
     path = write(folder, items=labelled(folder))
+    ages = "".join(f"i{k},{k * k % 17}\n" for k in range(len(WORDS)))
+    (folder / "norms.csv").write_text("id,age\n" + ages)  # beside the study
     told = path.read_text()
     path.write_text((told if scans else told.split("[[scans]]")[0]) + text)
     return path
@@ -650,7 +657,7 @@ def with_concepts(folder, text=CONCEPTS, scans=False):
 def test_a_map_of_concepts_of_a_study_is_made_once_and_is_on_the_page(folder, monkeypatch):
     path = with_concepts(folder)  # and needs no scans beside it
     (step,) = (s for s in plan(load_study(path)) if s.name.startswith("concepts"))
-    assert step.name == "concepts a × b"
+    assert step.name == "concepts a × dd"
     assert "4 layer pairs, cka(estimator='unbiased'), 39 permutations, 2 ceilings" in step.size
     assert step.seconds > 0
     outcome = run(load_study(path), say=lambda text: None)
@@ -658,10 +665,11 @@ def test_a_map_of_concepts_of_a_study_is_made_once_and_is_on_the_page(folder, mo
     assert [*found.label_sets] == ["label", "words"]
     assert found.labels.names == tuple(f"kind-{k}" for k in range(4))
     assert found.of("words")["apple"]["n"] == 5
-    assert (found.x_ceilings, found.y_ceilings) == (("c",), ("dd",))
-    assert (len(found.x_layers), found.seed, found.permutations) == (2, 0, 39)
+    assert (found.x_ceilings, found.y_ceilings) == (("c",), ("eee",))
+    assert (found.x_layers, found.seed, found.permutations) == (("two", "two"), 0, 39)
     assert found.items.ids[:2] == ("i0", "i1")
-    assert (folder / "out" / "concepts-a-b.json").exists()
+    assert [*found.covariates] == ["character_count", "hubness in x", "hubness in y", "age"]
+    assert (folder / "out" / "concepts-a-dd.json").exists()
     assert "kind-3" in outcome.page.read_text()
     monkeypatch.setattr(study_module, "concepts", None)  # calling it would fail
     said = []
@@ -672,8 +680,10 @@ def test_a_map_of_concepts_of_a_study_is_made_once_and_is_on_the_page(folder, mo
     for old, new in (
         ("folds = 2", "folds = 3"),
         ('"label", "words"', '"label"'),
-        ('x_ceilings = "c"', 'x_ceilings = ["c", "dd"]'),
+        ('x_ceilings = "c"', 'x_ceilings = ["c", "eee"]'),
         ("permutations = 39", "permutations = 39\nshared = 0.4"),
+        ('"character_count", ', ""),
+        ("permutations = 39", 'permutations = 39\nothers = "c"'),
     ):
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(TypeError):  # another setting is another key
@@ -687,27 +697,35 @@ def test_a_map_is_made_anew_where_labels_changed_and_the_features_did_not(folder
     table = folder / "labelled.csv"
     table.write_text(table.read_text().replace("kind-3", "kind-2"))
     second = run(load_study(path), say=lambda text: None).concepts[0]
-    assert LetterEncoder.encoded == encoded
     assert (len(first.labels), len(second.labels)) == (4, 3)
+    norms = folder / "norms.csv"
+    norms.write_text(norms.read_text().replace("i3,9", "i3,90"))
+    third = run(load_study(path), say=lambda text: None).concepts[0]
+    assert third.covariates["age"].mean > second.covariates["age"].mean
+    assert LetterEncoder.encoded == encoded
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ('x = "a"', "", "no 'x'; it needs x and y"),
-        ('x = "a"', 'x = "b"', "x and y are both 'b'"),
+        ('x = "a"', 'x = "dd"', "x and y are both 'dd'"),
         ('x = "a"', 'x = "d"', "Unknown encoder .*: x 'd'"),
         ('x_ceilings = "c"', 'x_ceilings = "q"', "Unknown encoder .*: x_ceilings 'q'"),
         ('x_ceilings = "c"', 'x_ceilings = "a"', "x_ceilings names 'a', which is compared itself.*modality of x"),
-        ('y_ceilings = ["dd"]', 'y_ceilings = ["dd", "a"]', "y_ceilings names 'a'"),
+        ('y_ceilings = ["eee"]', 'y_ceilings = ["eee", "a"]', "y_ceilings names 'a'"),
         ('metric = "cka"', 'metrics = ["cka"]', "Did you mean 'metric'"),
         ('metric = "cka"', 'metric = "ckaa"', "Did you mean 'cka'"),
         ("permutations = 39", "permutations = 3", "permutations=3 cannot give a p"),
         ("folds = 2", "folds = 1", "folds"),
         ("folds = 2", "shared = 2", "shared=2"),
+        ("folds = 2", 'others = "a"', "others='a' is x or y already"),
+        ("folds = 2", 'others = "q"', "Unknown encoder .*: others 'q'"),
+        ('"norms.csv"', '"nroms.csv"', r"covariates: .*nroms\.csv"),
+        ('"norms.csv"', '"hubness"', "covariates: 'hubness' is given twice"),
         ('labels = ["label", "words"]', "labels = 3", "labels must be"),
         ("[[concepts]]", "[concepts]", r"\[\[concepts\]\]"),
-        ("folds = 2", 'folds = 2\n[[concepts]]\nx = "a"\ny = "b"', "give each a name"),
+        ("folds = 2", 'folds = 2\n[[concepts]]\nx = "a"\ny = "dd"', "give each a name"),
     ],
 )
 def test_a_wrong_table_of_concepts_is_answered_before_anything_runs(folder, old, new, says):
@@ -720,9 +738,11 @@ def test_a_wrong_table_of_concepts_is_answered_before_anything_runs(folder, old,
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('"label", "words"', '"labl"', "map of concepts a × b: labels='labl': items has no such labels; it has label"),
-        ("folds = 2", 'groups = "labl"', "map of concepts a × b: groups='labl'"),
-        ('"label", "words"', '"text"', "map of concepts a × b"),
+        ('"label", "words"', '"labl"', "map of concepts a × dd: labels='labl': items has no such labels; it has label"),
+        ("folds = 2", 'groups = "labl"', "map of concepts a × dd: groups='labl'"),
+        ('"label", "words"', '"text"', "map of concepts a × dd"),
+        ('"character_count"', '"word_cuont"', "a × dd: Unknown covariate 'word_cuont'. Did you mean 'word_count'"),
+        ('"character_count"', '"word_count"', "a × dd: covariate 'word_count' is constant: all 40 items have 3"),
     ],
 )
 def test_labels_that_the_items_lack_are_answered_before_anything_is_encoded(folder, old, new, says):

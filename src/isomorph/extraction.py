@@ -32,7 +32,8 @@ class ExtractSettings(Settings):
     """How an encoder is run over the items, whichever they are.
 
     Attributes:
-        view: View of the items, or None for the one of the encoder's modality.
+        view: View of the items, or None for the one of the encoder's modality; ``"text | shuffle_words(seed=1)"`` is a
+            view with its items changed, as a control.
         batch_size: Items a batch.
         storage: ``"float32"``, or ``"float16"`` for half the space and about three digits.
         skip_bad: Leave out items that cannot be read or encoded, rather than stop at the first.
@@ -92,7 +93,8 @@ def extract(
         encoder: The encoder, such as `load_encoder` gives.
         items: The items.
         view: Which view of them to encode; None takes the one of the encoder's modality. An encoder of two views takes
-            both, as ``("image", "text")`` or ``"image+text"``.
+            both, as ``("image", "text")`` or ``"image+text"``. ``"text | shuffle_words(seed=1)"`` is a view with its
+            items changed, as a control (`isomorph.datasets.PERTURBATIONS`); its features are kept as another view's.
         store: The store, or its folder; None keeps all features in memory.
         batch_size: Items a batch. Texts are sorted by length first, so that a batch holds texts of like length;
             the features come back in item order all the same.

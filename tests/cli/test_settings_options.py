@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import isomorph as iso
 from isomorph.atlases import AtlasSettings
 from isomorph.cli import COMMANDS, app
+from isomorph.concept_maps import ConceptSettings
 from isomorph.diagnosis import DiagnoseSettings
 from isomorph.extraction import ExtractSettings
 from isomorph.fusion import FuseSettings
@@ -25,6 +26,7 @@ SETTINGS = {
     "stitch-networks": NetworkSettings,
     "fuse": FuseSettings,
     "atlas": AtlasSettings,
+    "concepts": ConceptSettings,
     "match": MatchSettings,
     "diagnose": DiagnoseSettings,
     "extract": ExtractSettings,

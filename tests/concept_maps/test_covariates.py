@@ -296,6 +296,21 @@ def test_effects_are_found():
     assert found["noise"] < 0.2
 
 
+def test_agreement_that_changes_along_a_space_is_found_with_moves():
+    knn = iso.metric("mutual_knn(k=10)")
+
+    def made(rng):
+        z = rng.normal(size=(200, 3))
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+        noise = np.where(z[:, :1] > 0, 0.6, 0.2) * rng.normal(size=z.shape)
+        found = knn.item_scores(knn.prepare(z), knn.prepare(z + noise))
+        return found.values, {"place": z[:, 0], "other": z[:, 1]}, {"moves": found.moves}
+
+    found = rates(made, 40)
+    assert found["place"] > 0.9
+    assert found["other"] < 0.25
+
+
 def test_what_cannot_be_told_apart_is_said():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 60))

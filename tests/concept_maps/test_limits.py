@@ -9,8 +9,9 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 import isomorph as iso
+from isomorph.concept_maps._ceilings import Ask, Quartet, measured
 from isomorph.concept_maps._extrapolation import extrapolate
-from isomorph.concept_maps._limits import Quartet, _Ask, _galleries, _measured, limits
+from isomorph.concept_maps._limits import _galleries, limits
 from isomorph.errors import InputError
 from isomorph.results._limits import Extrapolation, Limits
 
@@ -160,12 +161,12 @@ def test_a_ceiling_that_is_not_above_chance_gives_no_share_but_a_reason(tmp_path
 def test_metrics_without_influences_have_intervals_from_blocks() -> None:
     x, y, x2, y2 = modalities(np.random.default_rng(0), 100)
     quartet = Quartet.of(x, y, x2, y2, "")
-    ask = _Ask(np.arange(100), None, 0.05, 0)
+    ask = Ask(np.arange(100), None, 0.05, 0)
     cka = iso.metric("cka")
-    by_influence = _measured(cka, quartet, np.arange(100), ask)
+    by_influence = measured(cka, quartet, np.arange(100), ask)
     # the same metric through the other door
     object.__setattr__(cka, "influence", lambda xs, ys: None)
-    by_blocks = _measured(cka, quartet, np.arange(100), ask)
+    by_blocks = measured(cka, quartet, np.arange(100), ask)
     assert len(by_blocks.moved) == 20
     assert by_blocks.scores == pytest.approx(by_influence.scores)
     widths = [np.diff(m.ratio(0.05)[1:])[0] for m in (by_influence, by_blocks)]

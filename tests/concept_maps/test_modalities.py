@@ -123,6 +123,9 @@ def test_agreement_is_held_against_the_ceilings_of_both():
     assert unstable.verdicts == ("undecided",)
     assert "not shown to be stable" in unstable.reasons[0]
     assert np.isnan(unstable.needed[0])  # more items would not help
+    # a ceiling of one alone rescales nothing, and still decides whether a label can be apart
+    for ceiling, verdict in ((high, "none"), (low, "undecided")):
+        assert modalities(apart | {IT: apart[IT] | {"x_ceilings": ceiling}}).verdicts == (verdict,)
 
 
 def test_an_interval_of_no_width_is_no_certainty():
@@ -165,7 +168,7 @@ def planted(rng, size, noise, each):
     return np.concatenate(rows, axis=1), names
 
 
-@pytest.mark.parametrize(("size", "noise", "least_right"), [(80, 0.3, 0.9), (10, 0.8, 0.0)])
+@pytest.mark.parametrize(("size", "noise", "least_right"), [(120, 0.3, 0.9), (10, 0.8, 0.0)])
 def test_verdicts_on_planted_labels_are_right_where_they_can_be_and_open_where_they_cannot(size, noise, least_right):
     """Partners ranked under held-out maps, three pairs, verdicts: the whole way."""
     right, wrong, runs = [], [], 4

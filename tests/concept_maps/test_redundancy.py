@@ -36,6 +36,19 @@ def test_planted_shares_are_found_and_intervals_hold_them(kind: str) -> None:
         assert np.std(off[spec]) < 0.2, spec
 
 
+def test_the_benchmark_counts_what_it_measures() -> None:
+    rows = PLANTED.cell(("gaussian", 0.3, 60, 0, True))
+    assert len(rows) == 6  # two metrics, three kinds
+    lines, missed = PLANTED.table(rows, ["gaussian"], 1)
+    assert len(lines) == 6
+    for line in lines:  # one share of ten was measured
+        assert line.count("–") == 9
+        assert line.count("(0.") == 1
+    wrong = [[*row[:5], 0.9, 0.8, 1.0] for row in rows]
+    assert len(PLANTED.table(wrong * 400, ["gaussian"], 400)[1]) == 2
+    assert missed == [] or "gaussian, 0.3" in missed[0]
+
+
 def test_a_wrong_kind_reads_wrongly_and_the_spread_of_the_kinds_shows_it() -> None:
     x, y = PLANTED.planted("clusters", 0.7, 200, np.random.default_rng(1))
     found = redundancy("mutual_knn(k=5)", x, y, seed=0)

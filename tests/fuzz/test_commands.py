@@ -108,12 +108,14 @@ QUICK = {
     "scan": ["--permutations", "20", "-m", "cka"],
     "stitch": ["--permutations", "1", "--repeats", "2", "--draws", "100", "--map", "ridge", "--no-curves"],
     "match": ["--restarts", "2", "--bootstraps", "2", "--surrogates", "2"],
+    "concepts": ["--permutations", "19", "-m", "cka", "--folds", "2"],
     "power": ["-m", "cka", "--rank", "2"],
 }
 POSITIONAL = {
     "scan": 2,
     "stitch": 2,
     "match": 2,
+    "concepts": 2,
     "diagnose": 2,
     "report": 1,
     "extract": 2,
@@ -140,6 +142,7 @@ def _arguments(draw, command, options):
         "scan": ["x.npz", "y.safetensors"],
         "stitch": ["x.npz", "y.safetensors"],
         "match": ["z.npy", "z.npy"],
+        "concepts": ["x.npz", "y.safetensors"],
         "diagnose": ["x.npz", "y.safetensors"],
         "report": ["scan-0.json"],
         "power": ["8", "3", "3"],

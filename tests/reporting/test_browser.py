@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from isomorph.atlases import atlas
+from isomorph.concept_maps import concepts
 from isomorph.reporting import report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -84,3 +85,43 @@ def test_a_browser_sorts_the_table_of_an_atlas_and_tells_what_a_blank_cell_is(tm
     assert "CONSOLE" not in done.stderr
     assert 'data-probe="true true true 6 ascending"' in done.stdout
     assert re.search(r'data-blank="[abcd] with itself"', done.stdout)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_browser_searches_the_items_of_a_map_and_saves_what_each_button_says(tmp_path):
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 90, 3))
+    kinds = ["red apple", "blue car", "Red bird"] * 30
+    found = concepts(x, x + noise, labels={"kind": kinds}, metric="mutual_knn(k=5)", permutations=19)
+    page = report(found, tmp_path / "r.html", figures=False)
+    probe = """<script>
+      const field = [...document.querySelectorAll(".find input")].at(-1);
+      const table = field.closest(".find").nextElementSibling.querySelector("table");
+      const left = () => [...table.tBodies[0].rows].filter((row) => !row.hidden);
+      const shown = [left().length];
+      const type = (text) => { field.value = text; field.dispatchEvent(new Event("input")); shown.push(left().length); };
+      type("red");
+      type("RED  bird");
+      const all = left().every((row) => row.textContent.includes("Red bird"));
+      const told = field.closest(".find").querySelector("[aria-live]").textContent;
+      [...table.tHead.rows[0].cells].at(-1).querySelector("button").click();  // sorting keeps what was found
+      shown.push(left().length);
+      type("");
+      document.body.dataset.probe = [...shown, all, told].join(" ");
+      const saved = [];
+      URL.createObjectURL = (blob) => { saved.push(blob.size); return "#"; };
+      HTMLAnchorElement.prototype.click = function () { saved.push(this.download); };
+      for (const button of document.querySelectorAll("button.csv")) button.click();
+      document.body.dataset.saved = saved.filter((s) => typeof s === "string").join(" ");
+      document.body.dataset.sizes = saved.filter((s) => typeof s === "number").every((s) => s > 100);
+    </script></body>"""
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
+    done = subprocess.run(
+        [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    assert 'data-probe="90 60 30 30 90 true 30 of 90 rows"' in done.stdout
+    assert 'data-saved="concepts.csv items.csv"' in done.stdout
+    assert 'data-sizes="true"' in done.stdout

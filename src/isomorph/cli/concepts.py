@@ -40,6 +40,16 @@ def command(
     y_ceiling: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE of another model of Y's modality; repeatable.")
     ] = None,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What may predict agreement: a label set of --items, what can be computed (word_count, hubness, …), "
+            "or a table with a column id, all other columns of which are taken; repeatable."
+        ),
+    ] = None,
+    other: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE of a third modality of the same items; one.")
+    ] = None,
     items: Annotated[str | None, typer.Option(help="Dataset spec, for labels, groups and texts of the items.")] = None,
     to: Annotated[Path, typer.Option("--to", "--out", help="Result file.")] = Path("concepts.json"),
     report: Annotated[Path | None, typer.Option(help="Draw the page of the map here as well.")] = None,
@@ -62,6 +72,8 @@ def command(
         labels=_label_sets(labels, left, right),
         x_ceilings=given_files(x_ceiling) or None,
         y_ceilings=given_files(y_ceiling) or None,
+        covariates=_covariates(covariate),
+        others=given_files(other) or None,
         x_name=x.stem,
         y_name=y.stem,
         **({} if metric is None else {"metric": metric}) | settings,
@@ -72,6 +84,22 @@ def command(
         from ..reporting import report as write_report
 
         print(write_report(found, to=report, items=given))
+
+
+def _covariates(asked: Sequence[str] | None) -> dict[str, Any] | None:
+    """Covariates by name; those of a table as values by id.
+
+    Raises:
+        InputError: if one is given twice.
+    """
+    found: dict[str, Any] = {}
+    for name in asked or ():
+        columns = read_columns(name) if Path(name).suffix.lower() in _TABLES else {name: name}
+        for column, values in columns.items():
+            if column in found:
+                raise InputError(f"--covariate: {quoted(column)} is given twice; leave one out.")
+            found[column] = values
+    return found or None
 
 
 def _label_sets(asked: Sequence[str] | None, left: Layers, right: Layers) -> Any:

@@ -206,7 +206,7 @@ def _mapped(
     ceiling_orders = orders[: min(_CEILING_ORDERS, len(orders))]
     total = 2 + len(orders) + sum(1 + len(ceiling_orders) for side in others if side) + len(task.sets)
     with progress(total, f"concepts of {task.left.name} × {task.right.name}", unit="steps", show=show) as advance:
-        fold, chosen = _layers(task)
+        fold, chosen = _layers(task, others)
         least = metric.min_items
         features = [_features(s, [pair[k] for pair in chosen], least) for k, s in enumerate((task.left, task.right))]
         advance(1)
@@ -259,8 +259,8 @@ def _mapped(
         notes=tuple(notes),
         provenance=provenance(
             call="concepts",
-            x=dict(task.left.facts),
-            y=dict(task.right.facts),
+            x=_facts(task.left),
+            y=_facts(task.right),
             ceilings={
                 which: {name: dict(side.facts) for name, side in given.items()}
                 for which, given in zip(("x", "y"), others, strict=True)
@@ -270,6 +270,12 @@ def _mapped(
             **settings.facts(),
         ),
     )
+
+
+def _facts(side: Side) -> dict[str, Any]:
+    """What is known of a side; its modality, where one is known, tells a reader what bound to x means."""
+    modality = getattr(side.layers, "modality", "features")
+    return dict(side.facts) | ({} if modality == "features" else {"modality": modality})
 
 
 def _ceilings(given: Any, argument: str, left: Side) -> dict[str, Side]:
@@ -307,7 +313,7 @@ def _same_items(side: Side, what: str, left: Side) -> Side:
     return side
 
 
-def _layers(task: Task) -> tuple[Any, Chosen]:
+def _layers(task: Task, others: Sequence[Mapping[str, Side]]) -> tuple[Any, Chosen]:
     """The fold of each item, and each fold's layers.
 
     Raises:
@@ -320,6 +326,8 @@ def _layers(task: Task) -> tuple[Any, Chosen]:
             raise UnknownNameError(f"layer in {which}", fixed, side.layers)
         candidates.append((fixed,) if fixed else tuple(side.layers))
     single = all(len(names) == 1 for names in candidates)
+    # other models have layers to choose as well, where those of both sides are fixed
+    single = single and all(len(side.layers) == 1 for given in others for side in given.values())
     folds = 1 if single else settings.folds
     groups = task.design.groups
     fold = np.zeros(task.n, dtype=np.int64) if single else fold_of_items(task.n, folds, settings.seed, groups)

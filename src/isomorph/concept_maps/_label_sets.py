@@ -53,6 +53,11 @@ def label_sets(
 
     Raises:
         InputError: if there is no such set, or nothing of it can be read.
+
+    Example:
+        >>> found, _ = label_sets(None, {"kind": ["cat", "dog", "cat"], "even": {"yes": ["0", "2"], "no": ["1"]}}, 3, None)
+        >>> [(s.name, s.names, [rows.tolist() for rows in s.rows]) for s in found]
+        [('kind', ('cat', 'dog'), [[0, 2], [1]]), ('even', ('yes', 'no'), [[0, 2], [1]])]
     """
     asked = _asked(items, labels, n)
     found, notes = [], []

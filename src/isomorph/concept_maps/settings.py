@@ -41,7 +41,7 @@ class ConceptSettings(Settings):
         memory: Working memory that the metric may take, such as ``"4GB"`` or bytes.
 
     Example:
-        >>> ConceptSettings(metric="mknn", folds=2).facts()["metric"]
+        >>> ConceptSettings(metric="mknn", folds=2).metric.spec
         'mutual_knn(k=10)'
     """
 

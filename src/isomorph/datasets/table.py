@@ -14,17 +14,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._core.checks import as_ids, is_text
+from .._core.checks import as_ids
 from .._core.files import parse_json, reason, regular
 from .._core.registry import format_spec
 from ..errors import InputError, MissingExtraError, UnknownNameError, quoted
 from ._base import Dataset, PairedItems, as_names
-from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
-from ._video import VIDEO_SUFFIXES, read_video
-from ._views import FileView, MemoryView, View
+from ._files import fault, modality_of, view_of
 
 _log = logging.getLogger(__name__)
-_READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio, "video": read_video}
 
 Columns = dict[str, list[Any]]
 _MOST_CELLS = 10**8  # of a Parquet file, whose encoding can repeat one value without end
@@ -48,6 +45,7 @@ class Table(Dataset):
             each 16 frames are taken, evenly spaced from the first to the last.
         label: Column or columns of labels; ``label`` by default if there is one.
         group: Column of groups: rows of one group are never permuted or split apart; ``group`` if there is one.
+        covariate: Column or columns of covariates, such as norms: numbers or categories, empty where there is none.
         skip_bad: Leave items with an empty text or an unreadable file out of every view, and name them in the result's
             `skipped`, instead of raising. Every file is decoded once for this when the table is loaded.
 
@@ -74,10 +72,11 @@ class Table(Dataset):
     video: Sequence[str] | None = None
     label: Sequence[str] | None = None
     group: str | None = None
+    covariate: Sequence[str] | None = None
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("text", "image", "audio", "video", "label"):
+        for field in ("text", "image", "audio", "video", "label", "covariate"):
             value = getattr(self, field)
             if value is not None:
                 object.__setattr__(self, field, as_names(value, f"table: {field}"))
@@ -117,7 +116,7 @@ class Table(Dataset):
         roles = self._roles(columns, path)
         label = self.label if self.label is not None else tuple(c for c in ("label",) if c in columns)
         group = self.group or ("group" if "group" in columns else None)
-        for column in (*label, *([group] if group else [])):
+        for column in (*label, *([group] if group else []), *(self.covariate or ())):
             _require(column, columns, path)
         ids = _ids(columns[self.id], path, self.id)
         bad = _faults(roles, columns, ids, path, decode=self.skip_bad)
@@ -134,13 +133,14 @@ class Table(Dataset):
             name=path.stem,
             ids=tuple(ids[i] for i in keep),
             views={
-                c: _view(kind, [columns[c][i] for i in keep], path.parent, [ids[i] for i in keep])
+                c: view_of(kind, [columns[c][i] for i in keep], path.parent, [ids[i] for i in keep])
                 for c, kind in roles.items()
             },
             labels={c: _marks(c, columns, ids, keep, path) for c in label},
             groups=_marks(group, columns, ids, keep, path) if group else None,
             source=self._source(),
             skipped=bad,
+            covariates={c: _kept(_numbers(columns[c]), keep) for c in self.covariate or ()},
         )
 
     def _roles(self, columns: Columns, path: Path) -> dict[str, str]:
@@ -160,7 +160,7 @@ class Table(Dataset):
                             f"table: the column {quoted(column)} is given as {roles[column]} and as {kind}."
                         )
         else:
-            taken = {self.id, self.group, "group", "label", *(self.label or ())}
+            taken = {self.id, self.group, "group", "label", *(self.label or ()), *(self.covariate or ())}
             guesses = {c: _guess(v) for c, v in columns.items() if c not in taken}
             roles = {c: kind for c, kind in guesses.items() if kind is not None}
         if not roles:
@@ -245,12 +245,21 @@ def read_columns(path: str | os.PathLike[str], id: str = "id") -> dict[str, dict
     ids = _ids(columns.pop(id), path, id)
     found = {}
     for name, values in columns.items():
-        cells = [None if v is None or (isinstance(v, str) and not v.strip()) else v for v in values]
-        there = [v for v in cells if v is not None]
-        if there and all(isinstance(v, str) and _is_number(v) for v in there):
-            cells = [None if v is None else float(v) for v in cells]
-        found[name] = dict(zip(ids, cells, strict=True))
+        found[name] = dict(zip(ids, _numbers(values), strict=True))
     return found
+
+
+def _numbers(values: Sequence[Any]) -> list[Any]:
+    """Values with None for empty ones; numbers where all that are there are texts of numbers."""
+    cells = [None if v is None or (isinstance(v, str) and not v.strip()) else v for v in values]
+    there = [v for v in cells if v is not None]
+    if there and all(isinstance(v, str) and _is_number(v) for v in there):
+        return [None if v is None else float(v) for v in cells]
+    return cells
+
+
+def _kept(values: Sequence[Any], keep: Sequence[int]) -> tuple[Any, ...]:
+    return tuple(values[i] for i in keep)
 
 
 # ---------------------------------------------------------------- reading the file
@@ -404,10 +413,7 @@ def _guess(values: Sequence[Any]) -> str | None:
     texts = [v for v in values if v]
     if not texts:
         return None
-    for kind, endings in (("image", IMAGE_SUFFIXES), ("audio", AUDIO_SUFFIXES), ("video", VIDEO_SUFFIXES)):
-        if all(v.lower().endswith(endings) for v in texts):
-            return kind
-    return None if all(map(_is_number, texts)) else "text"
+    return modality_of(texts) or (None if all(map(_is_number, texts)) else "text")
 
 
 def _is_number(text: str) -> bool:
@@ -425,32 +431,7 @@ def _faults(roles: dict[str, str], columns: Columns, ids: Sequence[str], path: P
         for id_, value in zip(ids, columns[column], strict=True):
             if id_ in faults:
                 continue
-            problem = _problem(value, kind, path.parent, decode=decode)
+            problem = fault(value, kind, path.parent, decode=decode)
             if problem:
                 faults[id_] = f"item {id_!r}, column {column!r}: {problem}"
     return faults
-
-
-def _problem(value: Any, kind: str, base: Path, *, decode: bool) -> str | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return "the text is empty." if kind == "text" else "there is no path."
-    if not isinstance(value, str):
-        return f"a text was expected, found {type(value).__name__} {quoted(value)}."
-    if kind == "text":
-        return None if is_text(value) else "the text holds half a surrogate pair, which is no valid text."
-    if not os.path.isfile(base / value):  # noqa: PTH113  # Path.is_file raises for a name that is too long
-        return f"there is no file {base / value}."
-    if decode:
-        try:
-            _READERS[kind](base / value)
-        except MissingExtraError:
-            raise
-        except InputError as error:
-            return str(error)
-    return None
-
-
-def _view(kind: str, values: list[Any], base: Path, ids: list[str]) -> View:
-    if kind == "text":
-        return MemoryView(values, "text")
-    return FileView([base / v for v in values], kind, _READERS[kind], ids)

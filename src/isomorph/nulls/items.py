@@ -18,6 +18,12 @@ class Exact(NamedTuple):
     Attributes:
         chance: Expected score of each item (n,).
         p_values: Chance of a score at least as high (n,); NaN where none is known.
+
+    Example:
+        >>> metric = iso.metric("mutual_knn(k=2)")
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 6, 3))
+        >>> metric.item_scores(metric.prepare(x), metric.prepare(y)).exact.chance.round(2).tolist()
+        [0.4, 0.4, 0.4, 0.4, 0.4, 0.4]
     """
 
     chance: Floats
@@ -28,6 +34,14 @@ class Moves(ABC):
     """How single items move weighted sums Σ_i w_i s_i of the other items' scores: an infinitesimal jackknife.
 
     With e_ij what one more of item j would add to the score of item i, it gives Σ_i w_i e_ij for all j.
+
+    Example:
+        >>> metric = iso.metric("mutual_knn(k=3)")
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 4))
+        >>> found = metric.item_scores(metric.prepare(x), metric.prepare(x + noise))
+        >>> weights = np.full((1, 60), 1 / 60)  # of the mean of all
+        >>> found.moves.sums(weights).shape, found.moves.twice(weights).shape
+        ((1, 60), (1,))
     """
 
     @abstractmethod
@@ -71,7 +85,7 @@ class ItemScores:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
         >>> found = metric.item_scores(metric.prepare(x), metric.prepare(x + noise))
         >>> found.values[:4].tolist(), found.exact.p_values[:4].round(3).tolist()
-        ([0.0, 0.0, 0.5, 0.0], [1.0, 1.0, 0.067, 1.0])
+        ([0.0, 0.0, 0.5, 1.0], [1.0, 1.0, 0.067, 0.001])
     """
 
     values: Floats

@@ -16,6 +16,10 @@ inputs = true                   # so are statistics of the inputs themselves (pi
 [encoders.text]
 model = "bundled:minilm-l6"
 
+[encoders.shuffled]             # a control: the same encoder on the words in another order
+model = "bundled:minilm-l6"
+view = "text | shuffle_words(seed=1)"
+
 [[scans]]
 x = "vision"
 y = "text"
@@ -56,6 +60,8 @@ y = "text"
 labels = ["group", "words"]     # label sets of the items, or the words of their texts; by default the first label set
 x_ceilings = ["other-vision"]   # other encoders of its modality, without which there are no verdicts
 y_ceilings = ["other-text"]
+covariates = ["word_count", "hubness", "norms.csv"]  # label sets, what can be computed, tables with ids
+others = "speech"               # a third modality: which concepts do all three share?
 ```
 
 `diagnose = true` at the top also looks for failure signatures in every pair that is scanned, by its scan, its first

@@ -207,6 +207,9 @@ class ConceptEntry:
         x_ceilings: Names of other encoders of the modality of `x`.
         y_ceilings: Names of other encoders of the modality of `y`.
         labels: Label sets of the items, ``"words"`` of their texts; empty for the first label set.
+        covariates: What may predict agreement: name -> the same name where the items or the features give it, or id ->
+            value where a table beside the study does.
+        others: Name of an encoder of a third modality; empty for none.
         name: Tells the maps of one pair apart.
 
     Example:
@@ -220,6 +223,8 @@ class ConceptEntry:
     x_ceilings: tuple[str, ...] = ()
     y_ceilings: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    covariates: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: str = ""
     name: str = ""
 
     @property

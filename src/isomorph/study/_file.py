@@ -226,7 +226,9 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         networks=tuple(_networks(t, path, top.seed) for t in top.networks),
         fusions=tuple(_fusion(t, encoders, f"{path}, [[fusions]]", top.seed) for t in top.fusions),
         atlases=tuple(read_atlas(t, [*encoders], f"{path}, [[atlases]]", top.seed, path.parent) for t in top.atlases),
-        concepts=tuple(read_concepts(t, [*encoders], f"{path}, [[concepts]]", top.seed) for t in top.concepts),
+        concepts=tuple(
+            read_concepts(t, [*encoders], f"{path}, [[concepts]]", top.seed, path.parent) for t in top.concepts
+        ),
         diagnose=_diagnose(top, path),
         seed=top.seed,
         skip_bad=top.skip_bad,

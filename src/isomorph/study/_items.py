@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..atlases import AtlasSettings, domains_of
-from ..concept_maps import label_sets
+from ..concept_maps import COMPUTED, label_sets, read_columns, read_covariates
 from ..conditions import check_shifts, design_of
-from ..datasets import GROUPS, PairedItems, load_dataset
+from ..datasets import GROUPS, MEASURES, PairedItems, load_dataset
 from ..errors import InputError, UnknownNameError
 from ._entries import AtlasEntry, ConceptEntry, ScanEntry
 from ._file import Study
@@ -47,6 +47,24 @@ def _check(entry: ScanEntry | AtlasEntry | ConceptEntry, items: PairedItems) -> 
         domains_of(s.domains, items, None, n, design=design, metrics=s.metrics, alpha=s.alpha)
     if isinstance(entry, ConceptEntry):
         label_sets(items, list(entry.labels) or None, n, items.ids)
+        _check_covariates(entry, items)
+
+
+def _check_covariates(entry: ConceptEntry, items: PairedItems) -> None:
+    """Those that do not wait for features are made.
+
+    Raises:
+        InputError: if one is constant, or has gaps that are refused.
+        UnknownNameError: if there is no such covariate.
+    """
+    known = {
+        name: given
+        for name, given in entry.covariates.items()
+        if given != name or (plain := name.partition("(")[0].strip()) not in COMPUTED or plain in MEASURES
+    }
+    found = read_covariates(known, items=items, ids=items.ids, n=len(items))
+    if found:
+        read_columns(found, len(items), ids=items.ids, missing=entry.settings.missing)
 
 
 def has_labels(items: PairedItems, names: Sequence[str]) -> bool:

@@ -372,11 +372,12 @@ class _Work:
 
     def concepts(self, entry: ConceptEntry) -> ConceptMap:
         """The map of one pair, with what its label sets and texts say of the items."""
+        third = (entry.others,) if entry.others else ()
         facts: list[Any] = [
             {name: layers.provenance for name, layers in self._ceilings(names).items()}
-            for names in ((entry.x,), (entry.y,), entry.x_ceilings, entry.y_ceilings)
+            for names in ((entry.x,), (entry.y,), entry.x_ceilings, entry.y_ceilings, third)
         ]
-        facts += [entry.settings.facts(), entry.labels, self.items.fingerprint]
+        facts += [entry.settings.facts(), entry.labels, dict(entry.covariates), self.items.fingerprint]
 
         def make() -> ConceptMap:
             found = concepts(
@@ -386,6 +387,8 @@ class _Work:
                 labels=list(entry.labels) or None,
                 x_ceilings=self._ceilings(entry.x_ceilings) or None,
                 y_ceilings=self._ceilings(entry.y_ceilings) or None,
+                covariates=dict(entry.covariates) or None,
+                others=self._ceilings(third) or None,
                 **_given(entry.settings),
             )
             return dataclasses.replace(found, dataset=self.study.items)

@@ -181,20 +181,24 @@ def _label(
 ) -> tuple[str, Box | None, bool]:
     """Picture and name beside a point, where they cover nothing: both, or one, or none; whether the name is there."""
     short = fit(name, 130.0, 10)
-    width = text_width(short, 10)
+    width = 1.06 * text_width(short, 10)
     ref = shown.ref if shown is not None else None
     kinds: list[tuple[float, float, str | None, str]] = [(_PICTURE + 3 + width, _PICTURE, ref, short)] if ref else []
     kinds += [(width, 12.0, None, short)]
     kinds += [(_PICTURE, _PICTURE, ref, "")] if ref else []
     for w, h, picture, words in kinds:
-        for a, b in (
+        near = [
             (x + 7, y - h / 2), (x - 7 - w, y - h / 2), (x - w / 2, y - 8 - h), (x - w / 2, y + 8),
             (x + 6, y - 6 - h), (x + 6, y + 6), (x - 6 - w, y - 6 - h), (x - 6 - w, y + 6),
-        ):  # fmt: skip
+        ]  # fmt: skip
+        far = [(a, y - h / 2 + s) for s in (-28, 28, -44, 44) for a in (x + 14, x - 14 - w)] if words else []
+        for a, b in [*near, *far]:
             box = (a, b, a + w, b + h)
             inside = box[0] > frame[0] + 1 and box[2] < frame[1] and box[1] > frame[2] and box[3] < frame[3]
             if inside and not any(_meet(box, other) for other in taken):
                 parts = []
+                if (a, b) in far:  # a thread leads to the point
+                    parts.append(line(x, y, a - 2 if a > x else a + w + 2, b + h / 2, "thread"))
                 if picture:
                     parts.append(tag("use", href=f"#{picture}", x=a, y=b, width=_PICTURE, height=_PICTURE))
                 if words:

@@ -10,6 +10,7 @@ from ...results import (
     SHARED_BY_NONE,
     SHARED_THROUGH,
     UNDECIDED,
+    MapItems,
     Modalities,
     Transfer,
     TransferPath,
@@ -21,6 +22,8 @@ from .._svg import Figure, fit, line, tag, text, text_width
 from .._text import DASH, number, p_text, printable, signed
 from ._concept_figures import WIDTH
 from ._concept_parts import Part
+
+_LABELS = 24  # concepts in the figure of a map
 
 
 def modalities_part(found: Modalities, stem: str) -> Part:
@@ -141,7 +144,8 @@ def _arc(a: float, b: float, y: float) -> str:
 
 def _wrapped(names: Sequence[str], width: float, most: int = 4) -> list[str]:
     """Names in lines; what does not fit into so many is counted."""
-    rows, current, left = [], "", len(names)
+    rows: list[str] = []
+    current, left = "", len(names)
     for k, name in enumerate(names):
         word = fit(name, width - 10, 10) + (", " if k < len(names) - 1 else "")
         room = width - (64 if len(rows) == most - 1 else 0)  # the last line may have to count the rest
@@ -195,3 +199,43 @@ def transfer_part(found: Transfer, stem: str) -> Part:
             *(printable(n) for n in found.notes),
         ),
     )
+
+
+def maps_part(found: MapItems, stem: str) -> Part:
+    """How high the right partners stand under a map that was fitted without them."""
+    mean, chance = float(found.scores.mean()), float(found.chance.mean())
+    level = "false discovery rate 0.05"
+    passed = int((found.q_values <= 0.05).sum())
+    told = (
+        f"Under {found.map}, fitted without the items it is asked for, the right partner stands at {number(mean)} on "
+        f"the way from last (0) to first (1), with chance at {number(chance)}; {passed:,} of {found.n:,} items are "
+        f"found beyond chance ({level})."
+    )
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    if found.labels is not None:
+        records = sorted(found.labels.records(), key=lambda r: -r["score"])
+        rows = []
+        for r in records[:_LABELS]:
+            interval = None if r["low"] is None else (r["low"], r["high"])
+            label = f"{r['label']} (n {r['n']:,}), q {p_text(r['q'])}"
+            rows.append(Row(printable(label), r["score"], r["chance"], r["q"] <= 0.05, (), interval))
+        said = "; ".join(f"{r['label']} {number(r['score'])}" for r in records[:_LABELS])
+        part = f", the highest {_LABELS} of {len(records)}" if len(records) > _LABELS else ""
+        title = printable(f"Place of the right partner by concept{part}. {said}.")
+        figures = (dot_plot(stem, title, f"place of the right partner{part}", rows, "mean of its items"),)
+        cells = [
+            [
+                printable(r["label"]), f"{r['n']:,}", number(r["score"]), number(r["chance"]),
+                DASH if r["low"] is None else f"{number(r['low'])} to {number(r['high'])}",
+                p_text(r["p"]), p_text(r["q"]),
+            ]
+            for r in records
+        ]  # fmt: skip
+        tables = (
+            Table("All concepts under the map", ["concept", "n", "score", "chance", "interval", "p", "q"], cells),
+        )
+    gallery = sorted(set(found.gallery))
+    size = f"{gallery[0]:,}" + (f" to {gallery[-1]:,}" if len(gallery) > 1 else "")
+    note = f"Partners are ranked among the {size} candidates of a fold; intervals are over items, the map held fixed."
+    return Part("Items under a map", (printable(told),), figures, tables, (note,))

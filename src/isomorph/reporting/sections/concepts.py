@@ -15,7 +15,7 @@ from .._svg import Figure
 from .._text import DASH, csv_table, flatten, number, p_equals, p_text, percent, printable
 from ._concept_figures import CROWD, Words, bars, plane, words_of
 from ._concept_limits import limits_part, redundancy_part
-from ._concept_modalities import modalities_part, transfer_part
+from ._concept_modalities import maps_part, modalities_part, transfer_part
 from ._concept_parts import Part, covariates_part
 from ._concept_rules import rules_of
 from ._neighborhoods import Case, case_of
@@ -26,6 +26,7 @@ _MAKERS: dict[str, Callable[[Any, str], Part]] = {
     "limits": limits_part,
     "redundancy": redundancy_part,
     "covariates": covariates_part,
+    "maps": maps_part,
     "modalities": modalities_part,
     "transfer": transfer_part,
 }
@@ -113,7 +114,7 @@ def _parts(result: ConceptMap, stem: str) -> list[Part]:
     """What the map holds beside its items and concepts, in the order of the questions."""
     made = []
     for name, make in _MAKERS.items():
-        found = getattr(result, name, None)
+        found = getattr(result, name)
         if found is not None:
             made.append(make(found, f"{stem}-{name}"))
     return made
