@@ -531,7 +531,8 @@ def test_the_code_of_the_docs_runs_and_shows_what_it_says(capsys):
         ({"attributes": {"size": [1, 2]}}, "one value for each of the 5 models"),
         ({"attributes": 5}, "attributes must be"),
         ({"attributes": {"size": {"m0": [1]}}}, "text or a number"),
-        ({"baselines": {"m0": np.ones((3, 2)) * np.arange(3)[:, None]}}, "items"),
+        ({"baselines": {"m0": np.ones((3, 2)) * np.arange(3)[:, None]}}, r"baselines\['m0'\] is not of the same items"),
+        ({"keep": __file__}, "^keep.* is a file, no folder"),
         ({"models": {k: np.random.default_rng(ord(k)).normal(size=(5, 2)) for k in "ab"}}, "Half of the 5 items"),
     ],
 )
@@ -561,7 +562,10 @@ def test_unknown_names_get_suggestions(models, found):
     [
         (lambda a: a.trend("modality"), "attribute"),
         (lambda a: a.trend("size", reference=["m1", "m2", "m3", "reference"]), "at least two models"),
-        (lambda a: a.trend("flat"), "one value"),
+        (lambda a: a.trend("flat"), r"attribute='flat' has one value \(1 of m0\)"),
+        (lambda a: a.trend("size", within="kind"), "attribute='size' has one value inside each kind"),
+        (lambda a: a.trend("size", models=5), "models: 5 names no model"),
+        (lambda a: a.divergence(["m0"], {"kind": "zebra"}), "pool: no model has kind='zebra'"),
         (lambda a: a.trend("kind"), "no number"),
         (lambda a: a.trend("size", reference={"kind": "zebra"}), "no model has"),
         (lambda a: a.threshold("size", reference=["m0", "m1"]), "three rungs"),
@@ -590,3 +594,40 @@ def test_models_of_one_size_are_one_rung_of_a_threshold():
     found = a.threshold("size", reference="reference")
     assert found.models == ("size 1", "size 10", "size 100")
     assert found.model == "size 10"
+
+
+def test_a_model_that_is_named_twice_counts_once(found):
+    once, twice = (
+        found.trend("size", reference=r, models=[*m, "m1", "m2", "m3"])
+        for r, m in (("reference", ["m0"]), (["reference", "reference"], ["m0", "m0"]))
+    )
+    assert [r.model for r in twice.rungs] == ["m0", "m1", "m2", "m3"]
+    assert twice.to_json() == once.to_json()
+    roles = ["m1", "m2", "m3", "m1"]
+    assert (
+        found.divergence(["reference", "reference"], roles).difference
+        == found.divergence(["reference"], roles[:3]).difference
+    )
+
+
+def test_directions_take_a_role_as_divergence_does(models):
+    roles = ["generalist"] * 4 + ["specialist"]
+    a = iso.atlas(models, PREDICT, attributes={"role": roles}, **QUICK)
+    by_name = a.directions("reference", ["m0", "m1", "m2", "m3"])
+    assert repr(a.directions("reference", "generalist")) == repr(by_name)
+
+
+def test_rungs_of_one_size_are_not_counted_as_different_ones(models):
+    a = iso.atlas(models, "cka", attributes={"size": [1, 1, 2, 2, None]}, **QUICK)
+    assert "No trend can be tested over 4 rungs of 2 sizes." in a.trend("size", "reference").verdict
+
+
+def test_an_attribute_with_a_large_offset_and_one_of_large_numbers_have_slopes_that_can_be_read(models):
+    """Times in seconds differ by few of their digits; a slope per parameter is far below four decimals."""
+    years = {f"m{k}": 1.6e9 + 10 * k for k in range(4)}
+    parameters = {f"m{k}": 1e7 * (k + 1) for k in range(4)}
+    a = iso.atlas(models, "cka", attributes={"time": years, "parameters": parameters}, **QUICK)
+    time, plain = a.trend("time", "reference"), a.trend("parameters", "reference", logarithmic=False)
+    assert time.slopes["raw"].value == pytest.approx(plain.slopes["raw"].value * 1e6, rel=1e-6)
+    assert "+0.0000" not in plain.verdict
+    assert f"{plain.slopes['raw'].value:+.2g} for a unit of parameters" in plain.verdict

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .maps import Map, make_map
     from .matching import blind_match
     from .metrics import Metric, metric
+    from .metrics.rdm import RDMs
     from .networks import stitch_networks
     from .nulls import Null
     from .reporting import report
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         load_result,
     )
     from .scanning import scan
-    from .significance import difference, false_discovery, gallery_curve, power
+    from .significance import difference, false_discovery, gallery_curve, noise_ceiling, power, split_half
     from .stitching import stitch
     from .store import FeatureStore, Layers
     from .study import load_study, run
@@ -58,6 +59,7 @@ _HOMES = {
     "maps": ("Map", "make_map"),
     "matching": ("blind_match",),
     "metrics": ("Metric", "metric"),
+    "metrics.rdm": ("RDMs",),
     "networks": ("stitch_networks",),
     "nulls": ("Null",),
     "reporting": ("report",),
@@ -77,7 +79,7 @@ _HOMES = {
         "load_result",
     ),
     "scanning": ("scan",),
-    "significance": ("difference", "false_discovery", "gallery_curve", "power"),
+    "significance": ("difference", "false_discovery", "gallery_curve", "noise_ceiling", "power", "split_half"),
     "stitching": ("stitch",),
     "store": ("FeatureStore", "Layers"),
     "study": ("load_study", "run"),
@@ -106,6 +108,7 @@ __all__ = [
     "NetworkStitch",
     "Null",
     "PairedItems",
+    "RDMs",
     "Scan",
     "Stitch",
     "StoreError",
@@ -128,11 +131,13 @@ __all__ = [
     "make_head",
     "make_map",
     "metric",
+    "noise_ceiling",
     "power",
     "report",
     "run",
     "scan",
     "show_progress",
+    "split_half",
     "stitch",
     "stitch_networks",
 ]

@@ -86,3 +86,12 @@ def test_what_is_not_there_is_said():
     with pytest.raises(InputError, match="k"):
         read_covariates("hubness(k=0)", sides={"x": spread()}, n=60)
     assert {"hubness", "word_frequency", "image_bytes"} <= set(COMPUTED)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_covariates_of_the_space_do_not_depend_on_its_scale(scale):
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    names = ["center_distance", "local_density", "hubness"]
+    plain, scaled = (read_covariates(names, sides={"x": x * s}, n=30) for s in (1.0, scale))
+    for name, values in plain.items():
+        assert np.allclose(scaled[name], values, rtol=1e-9)

@@ -312,3 +312,48 @@ def test_no_labels_still_maps_items():
     assert len(found.items) == 40
     with pytest.raises(InputError, match="without labels"):
         _ = found.labels
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_features_of_any_scale_map_concepts_alike(scale, alike):
+    x, y, kind = alike
+    plain, scaled = (iso.concepts(s * x, y, labels=kind, permutations=99) for s in (1.0, scale))
+    assert np.array_equal(scaled.items.scores, plain.items.scores)
+    assert np.allclose(scaled.labels.between, plain.labels.between, rtol=1e-9, equal_nan=True)
+    assert repr(scaled.examples) == repr(plain.examples)
+
+
+def test_features_of_single_precision_near_its_end_have_examples(alike):
+    x, y, kind = alike
+    large = (x * 1e37).astype(np.float32)
+    assert iso.concepts(large, y, labels=kind, metric="cka", permutations=99).examples
+
+
+def test_concepts_by_ids_without_a_label_set_are_told_how_to_be_given(alike):
+    x, y, _ = alike
+    with pytest.raises(InputError, match=r"labels\['cat'\] has 2 entries for 120 items.*mapping from label set to"):
+        iso.concepts(x, y, labels={"cat": ["0", "1"], "dog": ["2", "3"]})
+
+
+def test_items_that_one_side_lacks_are_counted(alike):
+    x, y, kind = alike
+    ids = [f"i{k}" for k in range(120)]
+    left = iso.Layers.from_arrays({"last": x}, ids=ids, encoder="picture")
+    right = iso.Layers.from_arrays({"last": y[:100]}, ids=ids[:100], encoder="words")
+    found = iso.concepts(left, right, labels=list(kind[:100]), permutations=99)
+    assert found.n == 100
+    assert found.notes == ("20 of the 120 items of picture are not there for all by id, and were left out.",)
+
+
+def test_a_third_modality_needs_names_that_differ(alike):
+    x, y, kind = alike
+    with pytest.raises(InputError, match=r"x and y are both called 'clip'.*x_name="):
+        iso.concepts(x, y, labels=kind, others={"speech": x}, x_name="clip", y_name="clip", permutations=99)
+
+
+def test_items_of_no_concept_are_counted(alike):
+    x, y, _ = alike
+    given = {"kind": {"cat": [str(k) for k in range(30)], "dog": [str(k) for k in range(20, 60)]}}
+    assert iso.concepts(x, y, labels=given, permutations=99).notes == (
+        "60 of the 120 items are in no concept of kind.",
+    )

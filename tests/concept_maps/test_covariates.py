@@ -438,3 +438,30 @@ def test_a_perfect_fit_has_no_width():
     assert found["x"].effect == pytest.approx(2 * x.std())
     assert found["x"].high - found["x"].low == pytest.approx(0, abs=1e-9)
     assert found.r2 == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_the_scale_of_a_covariate_and_of_scores_does_not_matter(scale):
+    size, *noise = np.random.default_rng(3).normal(size=(3, 60))
+    scores = size + noise[0]
+    plain = explain_items(scores, {"size": size, "other": noise[1]})["size"]
+    scaled = explain_items(scores, {"size": size * scale, "other": noise[1]})["size"]
+    assert scaled.effect == pytest.approx(plain.effect, rel=1e-9)
+    assert scaled.deviation == pytest.approx(plain.deviation * scale, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros((6, 2)), r"covariate 'a' has shape \(6, 2\)"),
+        ([10**400, 1, 2, 3, 4, 5], "covariate 'a' holds a whole number that is too large"),
+    ],
+)
+def test_covariates_that_are_no_column_of_numbers_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        explain_items(np.arange(6.0), {"a": values})
+
+
+def test_scores_whose_squares_vanish_are_refused():
+    with pytest.raises(InputError, match="nothing for covariates to explain"):
+        explain_items(np.arange(9.0) * 1e-200, {"size": np.arange(9.0) ** 2})

@@ -103,3 +103,19 @@ def test_bad_input_is_refused_in_words():
     moves = knn.item_scores(*(knn.prepare(np.random.default_rng(k).normal(size=(9, 2))) for k in (0, 1))).moves
     with pytest.raises(InputError, match="go together"):
         paired_items(np.arange(9.0), np.arange(9.0) ** 2, a_moves=moves)
+
+
+def test_a_few_items_that_all_move_alike_are_no_proof():
+    """Scores of neighbors are few values, so that two or three items of a label often differ by just the same."""
+    a = np.array([0.3, 0.5, 0.2, 0.7, 0.1, 0.6, 0.4, 0.8])
+    b = a + np.array([0.1, 0.1, -0.2, 0.1, 0.1, 0.0, 0.2, -0.1])
+    found = paired_items(a, b, labels=["alike"] * 2 + ["mixed"] * 6).labels
+    alike = next(d for d in found if d.label == "alike")
+    assert alike.p_value == 0.5  # of the four ways to flip two signs, two are as far out
+    assert paired_items(a, a + 0.1).all.p_value == pytest.approx(2.0**-7)
+    assert paired_items(a, a).all.p_value == 1.0
+
+
+def test_scores_too_large_to_square_are_refused():
+    with pytest.raises(InputError, match="a holds values of size 8e"):
+        paired_items(np.arange(9) * 1e200, np.arange(9.0))

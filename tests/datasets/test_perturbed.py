@@ -240,3 +240,8 @@ def test_views_without_perturbations_say_so():
         perturbed(as_view(np.eye(3)), "blur")
     with pytest.raises(UnknownNameError, match="view of pets"):
         items().view("txt | shuffle_words")
+
+
+def test_a_seed_that_is_none_is_refused_in_one_sentence():
+    with pytest.raises(InputError, match=r"'shuffle_words\(seed=-1\)': seed=-1: a seed must .*, such as seed=0\.$"):
+        perturbed(as_view(["a b"]), "shuffle_words(seed=-1)")

@@ -69,7 +69,7 @@ def test_ceilings_of_other_items_are_told_with_how_many_are_lacking():
     with pytest.raises(iso.InputError, match=r"x_ceilings\['foreign'\].*items"):
         iso.concepts(x, y, labels=KIND, x_ceilings={"foreign": foreign}, permutations=19)
     with pytest.raises(iso.InputError, match=r"others\['few'\] lacks 20 of the 60 items"):
-        iso.concepts(x, y, labels=KIND, others={"few": few}, permutations=19)
+        iso.concepts(x, y, labels=KIND, others={"few": few}, permutations=19, x_name="x", y_name="y")
 
 
 @pytest.mark.parametrize("name", UNABLE)

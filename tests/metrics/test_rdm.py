@@ -272,8 +272,10 @@ def test_rdms_of_wrong_length_size_or_content_are_refused() -> None:
         r.compare_rdms(np.arange(7.0), np.arange(7.0))
     with pytest.raises(InputError, match="of 4 items and b of 5"):
         r.compare_rdms(np.arange(6.0), np.arange(10.0))
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(InputError, match="share 2 of 3"):
         r.compare_rdms([1.0, np.nan, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(InputError, match="a has infinite entries"):
+        r.compare_rdms([1.0, np.inf, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(InputError, match="fewer than 3 items"):
         r.compare_rdms([1.0], [1.0])
 
@@ -296,7 +298,7 @@ def test_a_square_rdm_is_one_rdm_and_never_a_stack() -> None:
 
 def test_square_matrices_that_are_no_rdms_are_refused_in_words_and_rdms_reads_their_rows() -> None:
     rows = np.abs(noise(10, 10))  # ten condensed RDMs of five items
-    with pytest.raises(InputError, match=r"a is square, shape \(10, 10\), and is not symmetric.*Rdms\(rows\)"):
+    with pytest.raises(InputError, match=r"a is square, shape \(10, 10\), and is not symmetric.*RDMs\(rows\)"):
         r.compare_rdms(rows, rows)
     with pytest.raises(InputError, match="no zero diagonal"):
         r.compare_rdms(square_rdms(1, 10)[0] + np.eye(10), rows[0])
@@ -336,7 +338,7 @@ def test_names_that_cannot_join_are_refused_or_asked_about() -> None:
     with pytest.raises(InputError, match=r"'id', 'run'; say which one.*by='id'"):
         r.compare_rdms(*both)
     assert r.compare_rdms(*both, by="id") != r.compare_rdms(*both, by="run")
-    with pytest.raises(InputError, match="only Rdms have them"):
+    with pytest.raises(InputError, match="only RDMs have them"):
         r.compare_rdms(squareform(x), squareform(y), by="id")
     with pytest.raises(InputError, match="no descriptor of the items of both"):
         r.compare_rdms(*both, by="name")

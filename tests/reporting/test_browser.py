@@ -100,7 +100,8 @@ def test_a_browser_searches_the_items_of_a_map_and_saves_what_each_button_says(t
       const table = field.closest(".find").nextElementSibling.querySelector("table");
       const left = () => [...table.tBodies[0].rows].filter((row) => !row.hidden);
       const shown = [left().length];
-      const type = (text) => { field.value = text; field.dispatchEvent(new Event("input")); shown.push(left().length); };
+      const tell = () => field.dispatchEvent(new Event("input"));
+      const type = (text) => { field.value = text; tell(); shown.push(left().length); };
       type("red");
       type("RED  bird");
       const all = left().every((row) => row.textContent.includes("Red bird"));

@@ -13,7 +13,7 @@ from markupsafe import Markup
 import isomorph as iso
 from isomorph.reporting._pictures import Pictures
 from isomorph.reporting._section import Context
-from isomorph.reporting._text import number, signed
+from isomorph.reporting._text import number, signed, slug
 from isomorph.reporting.sections import _concept_figures, concepts
 from isomorph.reporting.sections._concept_figures import CROWD, Words, tell
 from isomorph.reporting.sections.concepts import ConceptsSection
@@ -290,10 +290,20 @@ def test_each_verdict_has_examples_with_both_neighbourhoods(found, block):
         k = IDS.index(e.id)
         assert f"thing &lt;{k}&gt;" in part
         common = len(set(e.x_neighbors) & set(e.y_neighbors))
-        assert f"{common} of these {len(e.x_neighbors)} neighbours shared" in part
+        assert f"{common} of the {len(e.x_neighbors)} nearest shared<" in part
         assert len(e.x_neighbors) == 6  # as many as the metric looks at
     assert part.count('class="common"') == 2 * sum(len(set(e.x_neighbors) & set(e.y_neighbors)) for e in found.examples)
     assert "<h4>Bound to image</h4>" in part or "bound to x" not in {e.verdict for e in found.examples}
+
+
+def test_of_neighbours_that_are_texts_the_nearest_five_are_shown(found):
+    part = str(show(found).html)
+    part = part[part.index("Items with both neighbourhoods") : part.index("Every item")]
+    assert part.count("nearest shared, 5 of each shown") == len(found.examples)
+    for e in found.examples:
+        common = len(set(e.x_neighbors) & set(e.y_neighbors))
+        assert f"{common} of the 6 nearest shared" in part
+    assert part.count("<li") == 2 * 5 * len(found.examples)
 
 
 def test_layers_and_rules_are_folded_with_the_numbers_of_this_map(found, block):
@@ -332,9 +342,11 @@ def test_limits_redundancy_and_maps_are_drawn(found, block):
     assert "concepts-01-limits-metric" in names
     assert any(n.startswith("concepts-01-limits-size") for n in names)
     text = words(block.html)
-    assert found.redundancy.told in text
-    curve = figure(block, "concepts-01-redundancy")
-    assert len(elements(curve, "path", class_="band")) == len(found.redundancy.readings)
+    assert found.redundancy
+    for one in found.redundancy:
+        assert one.told in text
+        curve = figure(block, slug("concepts-01-redundancy", one.metric))
+        assert len(elements(curve, "path", class_="band")) == len(one.readings)
     for row in found.limits.by_metric:
         assert str(row) in text
     assert f"at {found.maps.scores.mean():.3f} on the way from last (0) to first (1)" in text

@@ -18,6 +18,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_a
 
 from ..errors import InputError
 from .frames import common_rows, unlabeled
+from .rdm import WHERE_RDMS_GO, Rdm
 
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
 
@@ -119,7 +120,7 @@ def namespace(*arrays: Array) -> Any:
         ) from error
 
 
-def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = False) -> Array:
+def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = False, rdms: bool = False) -> Array:
     """Check one representation and return it as floating features where it lives.
 
     Float32 and float64 are kept, lower precisions become float32, integers and booleans float64.
@@ -130,11 +131,16 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
         min_items: The fewest items that the caller can use.
         unread: Whether the caller checks the values of many items itself, while it reads them: a NumPy array of at
             least `MANY` items is then returned as `Unread`.
+        rdms: Whether the caller compares RDMs: an `Rdm` then passes as it is.
 
     Raises:
-        InputError: if `x` is not 2-D, real and finite, has no features, or too few items.
+        InputError: if `x` is not 2-D, real and finite, has no features, or too few items, or is an RDM that the caller
+            cannot read.
     """
-    x = _plain(unlabeled(x, name).values, name)
+    x = unlabeled(x, name).values
+    if isinstance(x, Rdm):
+        return _as_rdm(x, name, min_items, rdms)
+    x = _plain(x, name)
     if x.ndim != 2:
         raise InputError(
             f"{name} has shape {tuple(x.shape)}; features of shape (n_items, n_features) are needed. "
@@ -154,6 +160,21 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
     if not is_traced(x) and not is_vouched(x):
         _require_finite(x, name, xp)
         vouch(x)
+    return x
+
+
+def _as_rdm(x: Rdm, name: str, min_items: int, rdms: bool) -> Rdm:
+    """Pass an RDM to what compares RDMs.
+
+    Raises:
+        InputError: if the caller reads features, or it has too few items.
+    """
+    if not rdms:
+        raise InputError(
+            f"{name} is an RDM, the dissimilarities of {len(x)} items, and features are read here. {WHERE_RDMS_GO}"
+        )
+    if len(x) < min_items:
+        raise InputError(f"{name} has {len(x)} items; at least {min_items} are needed here.")
     return x
 
 
@@ -211,7 +232,13 @@ def forget_pages(x: Array) -> None:
 
 
 def as_pair(
-    x: Any, y: Any, names: tuple[str, str] = ("x", "y"), *, min_items: int = 1, unread: bool = False
+    x: Any,
+    y: Any,
+    names: tuple[str, str] = ("x", "y"),
+    *,
+    min_items: int = 1,
+    unread: bool = False,
+    rdms: bool = False,
 ) -> tuple[Array, Array]:
     """Check two representations of the same items, row by row; tables are joined by the ids in their index first.
 
@@ -221,8 +248,8 @@ def as_pair(
         InputError: as `as_features`, or if the numbers of items, the array libraries or the devices differ.
     """
     x, y = _joined(x, y, names)
-    x = as_features(x, names[0], min_items=min_items, unread=unread)
-    y = as_features(y, names[1], min_items=min_items, unread=unread)
+    x = as_features(x, names[0], min_items=min_items, unread=unread, rdms=rdms)
+    y = as_features(y, names[1], min_items=min_items, unread=unread, rdms=rdms)
     if x.shape[0] != y.shape[0]:
         raise InputError(
             f"{names[0]} has {x.shape[0]} items and {names[1]} has {y.shape[0]}; row i of both must be the same item. "
@@ -231,6 +258,9 @@ def as_pair(
     if all(isinstance(z, Unread | np.ndarray) for z in (x, y)):
         return x, y
     x, y = (z.whole() if isinstance(z, Unread) else z for z in (x, y))
+    if isinstance(x, Rdm) or isinstance(y, Rdm):  # RDMs are compared in NumPy
+        x, y = (z if isinstance(z, Rdm) else to_numpy(z) for z in (x, y))
+        return x, y
     like = meeting([x, y], names)
     return (x, y) if like is None else (like(x), like(y))
 
@@ -375,7 +405,7 @@ def detached(x: Array) -> Array:
 
 def take_rows(x: Array, order: Any) -> Array:
     """Rows of `x` in the given order (NumPy integers), where `x` lives."""
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray | Rdm):
         return x[np.asarray(order)]
     xp = array_namespace(x)
     index = xp.asarray(np.asarray(order, dtype=np.int64))

@@ -26,7 +26,8 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     """
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < _SEEDS:
         raise InputError(
-            f"{name}={quoted(seed)}: a seed must be a whole number of at least 0 (and below 2^63), such as {name}=0."
+            f"{name}={quoted(seed)}: a seed must be a whole number of at least 0 (and below 2^63), such as "
+            f"{name.rpartition(' ')[2]}=0."
         )
     return int(seed)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, quoted
 from .checks import as_ids
+from .rdm import Rdm
 
 _ID_COLUMNS = ("id", "ids", "index", "item", "item_id", "unnamed: 0")
 
@@ -32,11 +33,13 @@ class Labeled(NamedTuple):
 
 
 def unlabeled(x: Any, name: str) -> Labeled:
-    """What is in a DataFrame (pandas, polars) or a DataArray (xarray); anything else is passed through.
+    """What is in a DataFrame (pandas, polars), a DataArray (xarray) or an RDM; anything else is passed through.
 
     Raises:
         InputError: if it is such a table, and a column holds no numbers or looks like ids, or ids repeat.
     """
+    if isinstance(x, Rdm):
+        return Labeled(x, x.ids, x.ids is not None)
     if type(x).__module__.partition(".")[0] == "xarray":
         return _from_xarray(x, name)
     # asked of the type, since a lazy table computes its columns when it is asked itself

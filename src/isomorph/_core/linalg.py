@@ -203,6 +203,8 @@ def directions(rows: np.ndarray[Any, Any], flat: float = 0.0) -> np.ndarray[Any,
         rows: Host array (n, d).
         flat: Norm, as a share of the largest, up to which a row has no direction.
     """
+    # by a power of two, which moves no digit, so that no square of a very large or small feature is lost
+    rows = np.ldexp(rows, -int(np.frexp(np.abs(rows).max(initial=0.0))[1]))
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     none = norms <= flat * max(float(norms.max(initial=0.0)), np.finfo(np.float64).tiny)
     return np.asarray(np.where(none, 0.0, rows / np.where(none, 1.0, norms)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import checked_once
-from .._core.files import as_path
+from .._core.files import as_path, check_target
 from .._core.memory import limited
 from .._core.progress import Show, notice, progress
 from .._core.provenance import provenance
@@ -24,7 +24,7 @@ from ..results import BASELINE, Atlas, Condition, ModelAlignment, about, check_q
 from ..significance import benjamini_hochberg, calibrate, orders_for, sampled_p
 from ._attributes import attributes_of
 from ._common_space import common_space
-from ._compare import Found, Plan, compare, directed, last, stacked, steps
+from ._compare import LAYERS_FILE, Found, Plan, compare, directed, last, stacked, steps
 from ._domains import domains_of, restricted
 from .settings import AtlasSettings
 
@@ -137,16 +137,20 @@ def atlas(
         consensus=consensus,
         memory=memory,
     )
+    kept = None if keep is None else as_path(keep, "keep")
+    if kept is not None:
+        check_target(kept / LAYERS_FILE, "keep")
     given, twins = _given(models), _twins(models, baselines)
     asked = _questions(questions)
     sides, notes = all_joined(given)
     for name, side in twins.items():
-        space = sides[name.removeprefix(TWIN)]
-        own, sides[name] = joined(space, side)
+        space, what = sides[name.removeprefix(TWIN)], f"baselines[{quoted(name.removeprefix(TWIN))}]"
+        try:
+            own, sides[name] = joined(space, side)
+        except InputError as error:
+            raise InputError(f"{what} is not of the same items: {error}") from error
         if own.n != space.n:
-            raise InputError(
-                f"baselines[{quoted(name.removeprefix(TWIN))}] lacks {space.n - own.n} of the {space.n} items."
-            )
+            raise InputError(f"{what} lacks {space.n - own.n} of the {space.n} items.")
     first = next(iter(sides.values()))
     design = design_of(items, first.ids, first.n, groups=groups, strata=strata, circular=circular, within=within)
     check_shifts(design, first.n, alpha)
@@ -168,7 +172,7 @@ def atlas(
             design=design,
             units=np.arange(first.n) if design.groups is None else coded(design.groups, first.n, "groups"),
             advance=lambda _: None,
-            keep=None if keep is None else as_path(keep, "keep"),
+            keep=kept,
         )
         alignments, undefined = _every(plan, list(sides), f"atlas of {len(given)} models", show)
         whole = Atlas(

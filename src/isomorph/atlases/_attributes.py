@@ -60,7 +60,7 @@ def _facts(given: Any, side: Side) -> dict[str, Value]:
     last = list(side.layers)[-1]
     facts["depth"] = float(len(side.layers))
     facts["width"] = float(side.width(last))
-    with contextlib.suppress(InputError):  # of a layer that does not vary; the metrics say so
+    with contextlib.suppress(InputError):  # of a layer that does not vary, as the metrics say, or of an RDM
         facts["participation ratio"] = round(float(participation_ratio(np.asarray(to_numpy(side.features(last))))), 6)
     return facts
 

@@ -165,7 +165,6 @@ def _kept(metric: Metric[Any], plan: Plan) -> Any:
     """The file for the scores of all layers with all layers, NaN where models are not compared; None for none."""
     if plan.keep is None:
         return None
-    plan.keep.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^\w.=-]+", "-", metric.spec).strip("-")
     names = [[side.name, layer] for side in plan.sides for layer in side.layers]
     write_target(plan.keep / LAYERS_FILE, json.dumps(names, indent=0), "keep")
@@ -358,7 +357,8 @@ def _prepared(metric: Metric[Any], side: Side, rows: Codes | None = None) -> lis
     found = []
     for layer in side.layers:
         try:
-            features = side.features(layer, min_items=metric.min_items, unread=metric.streams and rows is None)
+            unread = metric.streams and rows is None
+            features = side.features(layer, min_items=metric.min_items, unread=unread, rdms=metric.reads_rdms)
             found.append(metric.prepare(features if rows is None else take_rows(features, rows)))
         except InputError as error:
             raise InputError(f"{side.name}, layer {layer!r}, {metric.spec}: {error}") from error
@@ -386,7 +386,8 @@ def _deviations(metric: Metric[Any], plan: Plan, pairs: Pairs, chosen: Codes, he
     def state(model: int, layer: int) -> Any:
         if (model, layer) not in ready:
             name = list(plan.sides[model].layers)[layer]
-            ready[model, layer] = metric.prepare(plan.sides[model].features(name, min_items=metric.min_items))
+            features = plan.sides[model].features(name, min_items=metric.min_items, rdms=metric.reads_rdms)
+            ready[model, layer] = metric.prepare(features)
         return ready[model, layer]
 
     out = np.empty((blocks, len(pairs)))

@@ -114,6 +114,6 @@ def restricted(plan: Plan, rows: Codes) -> Plan:
 
 
 def _taken(side: Side, rows: Codes) -> Side:
-    layers: Mapping[str, Any] = {name: take_rows(side.features(name), rows) for name in side.layers}
+    layers: Mapping[str, Any] = {name: take_rows(side.features(name, rdms=True), rows) for name in side.layers}
     ids = None if side.ids is None else tuple(side.ids[int(k)] for k in rows)
     return dataclasses.replace(side, layers=layers, ids=ids, checked=set(), dims={})

@@ -7,6 +7,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -78,15 +79,16 @@ def given_files(pairs: list[str] | None) -> Mapping[str, Any]:
     Raises:
         InputError: if one is not of that form, or two have one name.
     """
+    from ..conditions import load_side
     from ..errors import InputError
-    from ..store import Layers
 
     named = {}
     for pair in pairs or []:
         name, equals, path = pair.partition("=")
         if not (name and equals and path):
-            raise InputError(f"{pair!r} is not of the form NAME=FILE, such as untrained=twin.npz.")
+            example = "untrained=twin.npz" if equals or not pair else f"{Path(pair).stem}={pair}"
+            raise InputError(f"{pair!r} is not of the form NAME=FILE, such as {example}.")
         if name in named:
             raise InputError(f"Two files are called {name!r}; give each a name of its own.")
-        named[name] = Layers.load(path)
+        named[name] = load_side(path)
     return named

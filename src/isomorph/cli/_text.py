@@ -47,13 +47,6 @@ def show_atlas(atlas: Any, most: int = 12) -> None:
         print(note)
 
 
-def show_concepts(found: Any) -> None:
-    """Print a map of concepts, and what readers must know of it."""
-    print(found)
-    for note in found.notes:
-        print(note)
-
-
 def console(**options: Any) -> Any:
     """Where tables and errors are printed."""
     from rich.console import Console

@@ -14,7 +14,7 @@ from ..datasets import load_dataset, read_columns
 from ..errors import InputError, quoted
 from ..store import Layers
 from ._settings import given_files, with_settings
-from ._text import saved, show_concepts
+from ._text import saved
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
@@ -78,7 +78,7 @@ def command(
         y_name=y.stem,
         **({} if metric is None else {"metric": metric}) | settings,
     )
-    show_concepts(found)
+    print(found)
     saved(found, to)
     if report is not None:
         from ..reporting import report as write_report
@@ -117,7 +117,7 @@ def _label_sets(asked: Sequence[str] | None, left: Layers, right: Layers) -> Any
             if label_set in found:
                 raise InputError(f"--labels: the label set {quoted(label_set)} is given twice; leave one out.")
             found[label_set] = given
-    return found
+    return next(iter(found)) if len(found) == 1 and isinstance(next(iter(found.values())), str) else found
 
 
 def _of_table(path: str, left: Layers, right: Layers) -> dict[str, dict[str, list[str]]]:

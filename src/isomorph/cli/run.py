@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._text import LEGEND, console, plain_table, show_atlas, show_concepts
+from ._text import LEGEND, console, plain_table, show_atlas
 
 
 def command(
@@ -46,8 +46,7 @@ def run_study(study: Any, *, force: bool) -> None:
         print()
         show_atlas(found)
     for drawn in outcome.concepts:
-        print()
-        show_concepts(drawn)
+        print(f"\n{drawn}")
     print(f"\nThe page: {outcome.page}")
 
 

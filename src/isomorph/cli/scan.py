@@ -8,17 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from .._core.files import check_target
+from ..conditions import load_side
 from ..datasets import load_dataset
 from ..scanning import ScanSettings, scan
-from ..store import Layers
 from ._settings import given_files, with_settings
 from ._text import LEGEND, saved
 
 
 @with_settings(ScanSettings, metrics="--metric -m", within="--in-order")
 def command(
-    x: Annotated[Path, typer.Argument(help="Features: .npz, .npy, .safetensors or platonic-rep's .pt.")],
-    y: Annotated[Path, typer.Argument(help="Features of the same items.")],
+    x: Annotated[
+        Path, typer.Argument(help="Features (.npz, .npy, .safetensors, platonic-rep's .pt) or RDMs (.mat, .h5, .csv).")
+    ],
+    y: Annotated[Path, typer.Argument(help="Features or RDMs of the same items.")],
     x_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes X's place; repeatable.")] = None,
     y_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes Y's place; repeatable.")] = None,
     x_ceiling: Annotated[
@@ -37,8 +39,8 @@ def command(
     """
     check_target(to)
     result = scan(
-        Layers.load(x),
-        Layers.load(y),
+        load_side(x),
+        load_side(y),
         x_baselines=given_files(x_baseline),
         y_baselines=given_files(y_baseline),
         x_ceilings=given_files(x_ceiling),

@@ -6,9 +6,11 @@ from ._computed import COMPUTED, read_covariates
 from ._concepts import concepts
 from ._covariates import explain_items, read_columns
 from ._label_sets import label_sets
+from ._limits import limits
 from ._modalities import modalities
 from ._paired import paired_items
 from ._ranks import map_items
+from ._redundancy import redundancies, redundancy
 from ._transfer import transfer
 from .settings import ConceptSettings
 
@@ -18,10 +20,13 @@ __all__ = [
     "concepts",
     "explain_items",
     "label_sets",
+    "limits",
     "map_items",
     "modalities",
     "paired_items",
     "read_columns",
     "read_covariates",
+    "redundancies",
+    "redundancy",
     "transfer",
 ]

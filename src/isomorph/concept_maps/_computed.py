@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import as_features, to_numpy
+from .._core.linalg import directions
 from .._core.registry import bind, parse_spec
 from ..datasets import MEASURES, PairedItems, measured, read_columns, read_labels
 from ..errors import InputError, UnknownNameError, quoted
@@ -21,7 +22,8 @@ Floats = np.ndarray[Any, Any]
 def center_distance(features: Any) -> Floats:
     """Distance of each item to the mean of all, over the root mean square of these distances."""
     rows = np.asarray(to_numpy(as_features(features)), dtype=np.float64)
-    found = np.linalg.norm(rows - rows.mean(axis=0), axis=1)
+    away = rows - rows.mean(axis=0)
+    found = np.linalg.norm(np.ldexp(away, -int(np.frexp(np.abs(away).max(initial=0.0))[1])), axis=1)
     size = float(np.sqrt(np.mean(found**2)))
     return np.asarray(found / size if size > 0 else found)
 
@@ -29,8 +31,7 @@ def center_distance(features: Any) -> Floats:
 def local_density(features: Any, k: int = 10) -> Floats:
     """Mean cosine of each item with its k nearest neighbours: high where items crowd."""
     rows = np.asarray(to_numpy(as_features(features)), dtype=np.float64)
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit, graph = rows / np.where(norm > 0, norm, 1.0), _graph(features, k)
+    unit, graph = directions(rows), _graph(features, k)
     weights, found = graph.weights, np.empty(len(unit))
     for i, (start, stop) in enumerate(zip(graph.start[:-1], graph.start[1:], strict=True)):
         found[i] = weights[start:stop] @ (unit[graph.target[start:stop]] @ unit[i]) / k
@@ -60,7 +61,7 @@ def read_covariates(
 
     Args:
         given: A mapping from name to values (a list, a mapping from id to value, or the name of one that can be had); a
-            name or several: a label set of the items, ``"groups"``, or one of `COMPUTED`, such as
+            name or several: a covariate or label set of the items, ``"groups"``, or one of `COMPUTED`, such as
             ``"word_frequency(language='de')"``, ``"hubness"`` (of both sides) or ``"hubness(side='x', k=5)"``; or the
             path of a table with a column of ids, all of whose other columns are taken. None is no covariate.
         items: The items, in the order of the rows.
@@ -108,13 +109,16 @@ def _add(found: dict[str, Any], more: Mapping[str, Any]) -> None:
 def _by_name(spec: str, items: PairedItems | None, sides: Mapping[str, Any] | None, n: int) -> dict[str, Any]:
     if items is not None and (spec in items.labels or (spec == "groups" and items.groups is not None)):
         return {spec: read_labels(items, spec, n, "covariates")}
+    if items is not None and spec in items.covariates:
+        return {spec: items.covariates[spec]}
     name, args, kwargs = parse_spec(spec, "covariate")
     if name in MEASURES:
         if items is None:
             raise InputError(f"covariates: {name} is made of the items; give them with items=.")
         return {spec: measured(items, spec)}
     if name not in _SPACES:
-        raise UnknownNameError("covariate", name, [*COMPUTED, *(items.labels if items is not None else ())])
+        own = (*items.labels, *items.covariates) if items is not None else ()
+        raise UnknownNameError("covariate", name, [*COMPUTED, *own])
 
     def of_distance(side: str | None = None) -> dict[str, Any]:
         return _of_sides(name, sides, side, {})

@@ -13,7 +13,7 @@ from .._core.arrays import checked_once
 from .._core.memory import limited
 from .._core.progress import Show, progress
 from .._core.provenance import provenance
-from ..conditions import Side, as_side, design_of, joined
+from ..conditions import Side, as_side, design_of, joined, lost_items
 from ..datasets import PairedItems, matching
 from ..design.splits import fold_of_items
 from ..errors import InputError, UnknownNameError, quoted
@@ -25,7 +25,7 @@ from ..significance import orders_for
 from ._agreement import Chosen, agreement, ceiling, check_has_items, choose
 from ._label_sets import label_sets
 from ._labels import Means, Repaired, means, repaired
-from ._parts import check_third, parts, third
+from ._parts import BY_EVERY_METRIC, check_third, parts, third
 from ._tables import CeilingOf, Shown, Task, examples, item_table, label_table, whole_score
 from .settings import DEFAULT_METRIC, ConceptSettings
 
@@ -147,18 +147,25 @@ def concepts(
         memory=memory,
     )
     check_has_items(settings.metric)
-    left, right = joined(as_side(x, "x", x_name), as_side(y, "y", y_name))
+    both = as_side(x, "x", x_name), as_side(y, "y", y_name)
+    left, right = joined(*both)
     further = check_third(others, (left.name, right.name))
     known = [_ceilings(given, which, left) for which, given in (("x_ceilings", x_ceilings), ("y_ceilings", y_ceilings))]
     n, ids = left.n, left.ids
     own_items = matching(items, ids, n)
     design = design_of(items, ids, n, groups=groups, strata=strata, circular=False, within=True)
     sets, notes = label_sets(own_items, labels, n, ids)
+    notes = [*lost_items([(side.name, side) for side in both], n), *notes]
     if all(known) and not isinstance(settings.metric, NeighborMetric):
         notes.append(
             f"An item's score by {settings.metric.spec} reads its similarities to all items, so that a concept among "
             "others that are stable looks stable itself. Verdicts are surer with a neighbour metric, such as "
             "mutual_knn(k=10)."
+        )
+    if n > BY_EVERY_METRIC and ((settings.limits and all(known)) or settings.redundancy):
+        notes.append(
+            f"Of more than {BY_EVERY_METRIC:,} items limits and redundancy are told by {settings.metric.spec} alone; "
+            "isomorph.concept_maps has limits() and redundancies() for others."
         )
     task = Task(settings, design, n, sets, left, right)
     with limited(memory):
@@ -231,7 +238,7 @@ def _mapped(
         {name: side.features(layer) for (name, side), layer in zip(given.items(), made.layers, strict=True)}
         for given, made in zip(others, ceilings, strict=True)
     ]
-    more = parts(task, scores, shown.features, models, items, covariates)
+    more = parts(task, scores, shown.features, models, items, covariates, others)
     return ConceptMap(
         metric=metric.spec,
         variant=metric.variant,

@@ -27,6 +27,7 @@ Floats = np.ndarray[Any, Any]
 NEARLY = 10.0
 """Variance inflation from which on effects can hardly be told apart."""
 _EXACT = 1e-9  # share of a covariate's variance that is left when the others give it exactly, but for rounding
+_LARGEST = 1e140  # of a score: millions of its squares can be summed, as of its inverse they do not vanish
 _SHOWN = 5  # ids that a message names
 
 
@@ -55,10 +56,17 @@ class Column:
         return Column(self.name, values, categories, self.missing[rows])
 
     @property
+    def deviation(self) -> float:
+        """Standard deviation of the numbers."""
+        power = int(np.frexp(np.abs(self.values).max())[1])
+        return float(np.ldexp(np.ldexp(self.values, -power).std(), power))
+
+    @property
     def predictors(self) -> Floats:
         """Columns about their means: the number per standard deviation, or every category but the first (n, q)."""
         if not self.categories:
             centered = self.values - self.values.mean()
+            centered = np.ldexp(centered, -int(np.frexp(np.abs(centered).max())[1]))  # no square is lost; exact
             return np.asarray((centered / centered.std())[:, None])
         own = (self.values[:, None] == np.arange(len(self.categories))).astype(np.float64)
         return np.asarray((own - own.mean(axis=0))[:, 1:])
@@ -163,7 +171,7 @@ def explain_items(
     n = len(values)
     columns, rows, lacking = read_columns(covariates, n, ids=ids, missing=missing)
     fitted = values[rows]
-    if np.ptp(fitted) <= 1e-12 * np.abs(fitted).max():
+    if np.ptp(fitted) <= max(1e-12 * np.abs(fitted).max(), 1 / _LARGEST):
         raise InputError(f"scores are all {fitted[0]:g}: there is nothing for covariates to explain.")
     all_units = None if groups is None else coded(groups, n, "groups", ids=ids)
     frame = Frame(rows, n, all_units, moves)
@@ -305,7 +313,7 @@ class _Regression:
             (value, low, high, _), (solo, solo_low, solo_high, _) = own[0], self._sums(column, alone, block)[0]
             return CovariateEffect(
                 column.name, "number", value, low, high, p, None, r2, solo, solo_low, solo_high, alone_p, alone_r2,
-                inflation, float(column.values.mean()), float(column.values.std()),
+                inflation, float(column.values.mean()), column.deviation,
             )  # fmt: skip
         counts = np.bincount(column.values, minlength=len(column.categories))
         return CovariateEffect(
@@ -352,6 +360,8 @@ def estimates(fit: Fit, weights: Floats, level: float) -> list[_Estimate]:
         error = math.sqrt(variance)
         half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
         p = 2 * float(stats.t.sf(abs(value) / error, degrees)) if error > 0 else float(value == 0)
+        if error <= _EXACT * abs(value):  # few units that are all moved alike are no proof: what flipping signs gives
+            p = max(p, 2.0**-degrees)
         out.append((float(value), float(value - half), float(value + half), p))
     return out
 
@@ -381,13 +391,17 @@ def as_scores(scores: Any, name: str) -> Floats:
     """
     try:
         values = np.asarray(to_numpy(scores) if hasattr(scores, "__array__") else list(scores), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must be one number an item, found {quoted(scores)}.") from error
     if values.ndim != 1 or not len(values):
         raise InputError(f"{name} must be one number an item, shape (n,), found shape {values.shape}.")
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(f"{name}[{row}] is {values[row]}: every item needs a score; leave those without one out.")
+    if np.abs(values).max() > _LARGEST:
+        raise InputError(
+            f"{name} holds values of size {np.abs(values).max():.0e}, whose squares are no numbers; scale them."
+        )
     return values
 
 
@@ -406,12 +420,19 @@ def _column(name: str, values: Any, n: int, ids: Sequence[str] | None) -> Column
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or len(values) != n:
         found = quoted(values) if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") else len(values)
         raise InputError(f"{where} needs one value for each of the {n} items, found {found}.")
+    if len(shape := getattr(values, "shape", (n,))) != 1:
+        raise InputError(
+            f"{where} has shape {tuple(shape)}; one value for each of the {n} items, shape (n,), is needed."
+        )
     given = to_numpy(values).tolist() if hasattr(values, "__array__") else list(values)
     gaps = np.array([_is_gap(v) for v in given])
     there = [v for v, gap in zip(given, gaps, strict=True) if not gap]
     are_numbers = [isinstance(v, numbers.Real) and not isinstance(v, (bool, np.bool_)) for v in there]
     if all(are_numbers):
-        found_numbers = np.array([math.nan if gap else float(v) for v, gap in zip(given, gaps, strict=True)])
+        try:
+            found_numbers = np.array([math.nan if gap else float(v) for v, gap in zip(given, gaps, strict=True)])
+        except OverflowError as error:
+            raise InputError(f"{where} holds a whole number that is too large: {error}.") from error
         if np.isinf(found_numbers).any():
             raise InputError(f"{where} holds an infinite number; give finite ones, or None where it is not known.")
         return Column(name, found_numbers, (), gaps)
@@ -426,7 +447,7 @@ def _column(name: str, values: Any, n: int, ids: Sequence[str] | None) -> Column
 def _is_gap(value: Any) -> bool:
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
-    return isinstance(value, numbers.Real) and math.isnan(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, int) and math.isnan(value)
 
 
 def _check_varies(column: Column, n: int) -> None:

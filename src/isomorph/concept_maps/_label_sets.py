@@ -55,7 +55,8 @@ def label_sets(
         InputError: if there is no such set, or nothing of it can be read.
 
     Example:
-        >>> found, _ = label_sets(None, {"kind": ["cat", "dog", "cat"], "even": {"yes": ["0", "2"], "no": ["1"]}}, 3, None)
+        >>> given = {"kind": ["cat", "dog", "cat"], "even": {"yes": ["0", "2"], "no": ["1"]}}
+        >>> found, _ = label_sets(None, given, 3, None)
         >>> [(s.name, s.names, [rows.tolist() for rows in s.rows]) for s in found]
         [('kind', ('cat', 'dog'), [[0, 2], [1]]), ('even', ('yes', 'no'), [[0, 2], [1]])]
     """
@@ -69,7 +70,13 @@ def label_sets(
             found.append(words)
             notes.append(note)
         else:
-            own = read_labels(items, given, n, "labels", ids)
+            what = f"labels[{name!r}]" if isinstance(labels, Mapping) else "labels"
+            if isinstance(labels, Mapping) and isinstance(given, list | tuple) and len(given) != n:
+                raise InputError(
+                    f"{what} has {len(given)} entries for {n} items; one label an item is needed. Ids of the items of "
+                    f"a concept are given as {{SET: {{{name!r}: ids, …}}}}, a mapping from label set to concepts."
+                )
+            own = read_labels(items, given, n, what, ids)
             assert own is not None  # something was given
             names = tuple(sorted(set(own)))
             at = {v: k for k, v in enumerate(names)}
@@ -119,11 +126,14 @@ def _checked(labelled: LabelSet, n: int) -> list[str]:
             f"labels: every concept of {quoted(labelled.name)} has a single item, so that nothing can be said of "
             "concepts beyond their items. Give labels that items share."
         )
+    outside = n - len(np.unique(np.concatenate(labelled.rows)))
+    notes = [f"{outside:,} of the {n:,} items are in no concept of {labelled.name}."] if outside else []
     if not alone:
-        return []
+        return notes
     return [
+        *notes,
         f"{alone} of the {len(labelled.names)} concepts of {labelled.name} have a single item: they have a p but no "
-        "interval, and stay undecided."
+        "interval, and stay undecided.",
     ]
 
 

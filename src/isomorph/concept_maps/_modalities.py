@@ -252,7 +252,10 @@ def _ceiling(record: Any, name: str, key: tuple[str, str], count: int, rows: Seq
     Raises:
         InputError: if it has another shape.
     """
-    found = np.asarray(_column(record, name, key, ()), dtype=np.float64)
+    try:
+        found = np.asarray(_column(record, name, key, ()), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pairs[{key}].{name} must be numbers (labels, 3).") from error
     if found.size == 0:
         return None
     if found.shape != (count, 3):
@@ -362,7 +365,10 @@ def _counted(
     Raises:
         InputError: if a pair is missing, items differ in number, or a q is out of range.
     """
-    found = {frozenset(key): np.asarray(q, dtype=np.float64) for key, q in items.items()}
+    try:
+        found = {frozenset(key): np.asarray(q, dtype=np.float64) for key, q in items.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"items must be a mapping from pair to the q of each item, found {quoted(items)}.") from error
     if set(found) != {frozenset(key) for key in keys}:
         raise InputError(f"items must have the q of each item for the same pairs of {listed(names)} as pairs=.")
     sizes = {q.shape for q in found.values()}

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..conditions import Side
 from ..datasets import PairedItems
 from ..errors import InputError, quoted
+from ..metrics import DEFAULT_METRICS, Metric, read_metrics
 from ..nulls import ItemScores
 from ..results import ConceptMap, Covariates, Limits, MapItems, Modalities, Redundancy, Transfer
 from ._computed import read_covariates
@@ -17,17 +19,22 @@ from ._covariates import explain_items
 from ._limits import limits
 from ._modalities import modalities
 from ._ranks import map_items
-from ._redundancy import redundancy
+from ._redundancy import redundancies
 from ._tables import Task
 from ._transfer import transfer
 
+BY_EVERY_METRIC = 3_000
+"""Items up to which limits and redundancy are told by the default metrics as well, and limits by depth."""
+DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_FEWEST_LAYERS = 3
+
 
 class Parts(NamedTuple):
-    """Fields of a `ConceptMap`; None where they were not asked for."""
+    """Fields of a `ConceptMap`; None, or none, where they were not asked for."""
 
     covariates: Covariates | None = None
     limits: Limits | None = None
-    redundancy: Redundancy | None = None
+    redundancy: tuple[Redundancy, ...] = ()
     maps: MapItems | None = None
 
 
@@ -45,6 +52,11 @@ def check_third(others: Any, names: Sequence[str]) -> tuple[str, Any] | None:
             f"{quoted(others)}."
         )
     name, layers = next(iter(others.items()))
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"others: x and y are both called {quoted(names[0])}, and three modalities need names that differ; give "
+            "x_name= and y_name=."
+        )
     if str(name) in names:
         raise InputError(f"others: {quoted(str(name))} is the name of x or y already; give it another.")
     return str(name), layers
@@ -57,6 +69,7 @@ def parts(
     ceilings: Sequence[Mapping[str, Any]],
     items: PairedItems | None,
     covariates: Any,
+    others: Sequence[Mapping[str, Side]],
 ) -> Parts:
     """What was asked for beside items and concepts.
 
@@ -67,6 +80,7 @@ def parts(
         ceilings: Model -> features in the layers that most folds chose, of each side.
         items: The items, in the order of the rows.
         covariates: As `concepts` takes them.
+        others: The other models of both sides with all their layers.
     """
     settings, groups = task.settings, task.design.groups
     sides = dict(zip("xy", features, strict=True))
@@ -79,12 +93,23 @@ def parts(
             scores.values, columns, moves=scores.moves, ids=task.ids, missing=settings.missing, **common
         )
         found = found._replace(covariates=explained)
+    several = _several(settings.metric, task.n)
     if settings.limits and all(ceilings):
         found = found._replace(
-            limits=limits(*features, *ceilings, metrics=settings.metric, seed=settings.seed, **common)
+            limits=limits(
+                *features,
+                *ceilings,
+                metrics=several,
+                depths=_depths(task, others) if len(several) > 1 else None,
+                seed=settings.seed,
+                **common,
+            )
         )
     if settings.redundancy:
-        found = found._replace(redundancy=redundancy(settings.metric, *features, seed=settings.seed, **common))
+        clusters = len(task.sets[0].names) if task.sets else None
+        found = found._replace(
+            redundancy=tuple(redundancies(several, *features, clusters=clusters, seed=settings.seed, **common))
+        )
     if settings.map:
         labels = {name: rows for s in task.sets[:1] for name, rows in zip(s.names, s.rows, strict=True)}
         found = found._replace(
@@ -100,6 +125,30 @@ def parts(
             )
         )
     return found
+
+
+def _several(metric: Metric[Any], n: int) -> list[Metric[Any]]:
+    """The metric of the map, and of not too many items the default ones beside it: they may tell different things."""
+    return list(read_metrics([metric, *(DEFAULT_METRICS if n <= BY_EVERY_METRIC else ())]))
+
+
+def _depths(task: Task, others: Sequence[Mapping[str, Side]]) -> dict[float, Any] | None:
+    """Relative depth -> the layers of all models there; None where one has fewer than three."""
+    sides = [task.left, task.right, *(side for given in others for side in given.values())]
+    if min(len(side.layers) for side in sides) < _FEWEST_LAYERS:
+        return None
+
+    def at(side: Side, depth: float) -> Any:
+        return side.features(list(side.layers)[round(depth * (len(side.layers) - 1))])
+
+    return {
+        depth: (
+            at(task.left, depth),
+            at(task.right, depth),
+            *({name: at(side, depth) for name, side in given.items()} for given in others),
+        )
+        for depth in DEPTHS
+    }
 
 
 def third(

@@ -46,7 +46,7 @@ class Ruled(NamedTuple):
 
     Attributes:
         verdicts: One a row.
-        shares: a / √(c_x c_y); NaN where a ceiling is not above 0.
+        shares: a / √(c_x c_y); NaN where a ceiling is not shown to be above 0.
         needed: How many times as many items would decide an undecided row; NaN where none is needed, or none would.
     """
 
@@ -84,7 +84,8 @@ def verdicts(across: Scored, x: Scored, y: Scored, *, shared: float, stable: flo
         found.append(verdict)
         if verdict == UNDECIDED and min(map(abs, left_open)) > _HOPELESS:
             needed[i] = max(1 / t**2 for t in left_open)
-    shares = np.where(known, across.values / safe, np.nan)
+    above = [_beyond(side.values, side.errors, side.degrees, alpha) > 1 for side in (x, y)]
+    shares = np.where(above[0] & above[1], across.values / safe, np.nan)
     return Ruled(tuple(found), shares, needed)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,16 @@ import numpy as np
 from .._core.arrays import Array, Unread, as_features, detached, meeting, to_numpy, vouch
 from .._core.checks import check_name
 from .._core.frames import unlabeled
+from .._core.rdm import Rdm
 from ..errors import InputError, quoted
+from ..metrics.rdm import RDMs
 from ..results import listed
 from ..store import Layers, index_of
+
+RDM = "rdm"
+"""The modality of layers some of which are RDMs."""
+RDM_SUFFIXES = (".mat", ".h5", ".hdf5", ".csv")
+"""Files that hold RDMs and no features."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +52,14 @@ class Side:
     checked: set[str] = dataclasses.field(default_factory=set, repr=False, compare=False)
     dims: dict[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
-    def features(self, layer: str, *, min_items: int = 1, unread: bool = False) -> Any:
+    def features(self, layer: str, *, min_items: int = 1, unread: bool = False, rdms: bool = False) -> Any:
         """The features of a layer, through the gate.
 
         Args:
             layer: Its name.
             min_items: The fewest items that the caller can use.
             unread: Whether the caller checks the values of many items itself, see `as_features`.
+            rdms: Whether the caller compares RDMs, see `as_features`.
 
         Raises:
             InputError: as `as_features`.
@@ -59,7 +67,7 @@ class Side:
         array = self.layers[layer]
         if layer in self.checked:
             vouch(array)
-        found = as_features(array, f"layer {layer!r}", min_items=min_items, unread=unread)
+        found = as_features(array, f"layer {layer!r}", min_items=min_items, unread=unread, rdms=rdms)
         self.dims[layer] = int(found.shape[1])
         if isinstance(found, Unread) and not found.checked:
             found.told = functools.partial(self.checked.add, layer)
@@ -73,14 +81,40 @@ class Side:
             self.dims[layer] = int(self.layers[layer].shape[1])
         return self.dims[layer]
 
+    @functools.cached_property
+    def rdms(self) -> tuple[str, ...]:
+        """The layers that are RDMs, in place of features."""
+        if isinstance(self.layers, Layers) and self.layers.modality != RDM:
+            return ()
+        return tuple(k for k in self.layers if isinstance(self.layers[k], Rdm))
+
     @property
     def n(self) -> int:
         """Number of items."""
         return int(next(iter(self.layers.values())).shape[0])
 
 
+def load_side(path: str | os.PathLike[str]) -> Layers | RDMs:
+    """A side from a file: RDMs from ``.mat``, ``.h5``, ``.hdf5`` and ``.csv``, features from any other.
+
+    A square matrix in a ``.npy`` file is features; `RDMs.load` reads it as an RDM.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: if it cannot be read, see `Layers.load` and `RDMs.load`.
+
+    Example:
+        >>> np.save("x.npy", np.eye(3))
+        >>> load_side("x.npy")
+        Layers(x: 1 layers (x) × 3 items)
+    """
+    return RDMs.load(path) if Path(path).suffix.lower() in RDM_SUFFIXES else Layers.load(Path(path))
+
+
 def as_side(layers: Any, which: str, name: str | None) -> Side:
-    """A side from `Layers`, a mapping or list of features, one array, or a file of any of these.
+    """A side from `Layers`, `RDMs`, a mapping or list of features, one array, or a file, see `load_side`.
 
     Args:
         layers: What the user gave.
@@ -97,10 +131,13 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     """
     check_name(name, f"{which}_name")
     if isinstance(layers, (str, os.PathLike)):
-        name, layers = name or Path(layers).stem, Layers.load(Path(layers))
+        name, layers = name or Path(layers).stem, load_side(layers)
     if isinstance(layers, Layers):
         facts = dict(layers.provenance) | {"layers": list(layers), "view": layers.view}
         return Side(name or layers.encoder, layers, tuple(layers.ids), facts)
+    measure = {"dissimilarity": layers.measure} if isinstance(layers, RDMs) else {}
+    if isinstance(layers, RDMs):
+        layers = {k: layers[k] for k in layers}
     if isinstance(layers, Mapping):
         given = {str(k): (f"{which}[{quoted(k)}]", v) for k, v in layers.items()}
         if len(given) < len(layers):
@@ -112,13 +149,14 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     if not given:
         raise InputError(f"{which} holds no layers; at least one is needed.")
     found = {k: unlabeled(v, label) for k, (label, v) in given.items()}
-    named = {k: detached(as_features(v.values, given[k][0])) for k, v in found.items()}
+    named = {k: detached(as_features(v.values, given[k][0], rdms=True)) for k, v in found.items()}
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")
-    facts = {"layers": list(named), "content": _content(named)}
+    facts = {"layers": list(named), "content": _content(named), **measure}
     ids, by_hand = index_of(found, which)
-    held = named if ids is None else Layers(named, ids, encoder=which, ids_given=by_hand)
+    kind = RDM if any(isinstance(v, Rdm) for v in named.values()) else "features"
+    held = named if ids is None else Layers(named, ids, encoder=which, modality=kind, ids_given=by_hand)
     return Side(name or which, held, ids, facts, set(named))
 
 
@@ -126,7 +164,7 @@ def _content(layers: Mapping[str, Array]) -> str:
     """A fingerprint of arrays that came without provenance."""
     total = hashlib.sha256()
     for name, layer in layers.items():
-        array = to_numpy(layer)
+        array = layer.square if isinstance(layer, Rdm) else to_numpy(layer)
         total.update(f"{name}{array.shape}{array.dtype}".encode())
         for start in range(0, len(array), 8192):  # in blocks: a mapped file is never copied whole
             total.update(np.ascontiguousarray(array[start : start + 8192]).data)
@@ -181,9 +219,18 @@ def all_joined(sides: Mapping[str, Side]) -> tuple[dict[str, Side], list[str]]:
             common = joined(common, side)[0]
         except InputError as error:
             raise InputError(f"{first} (x) and {name} (y): {error}") from error
-    lost = [f"{s.n - common.n:,} of the {s.n:,} items of {name}" for name, s in sides.items() if s.n > common.n]
-    told = [f"{listed(lost)} are not there for all by id, and were left out."] if lost else []
-    return {name: joined(common, side)[1] for name, side in sides.items()}, told
+    return {name: joined(common, side)[1] for name, side in sides.items()}, lost_items(sides.items(), common.n)
+
+
+def lost_items(sides: Iterable[tuple[str, Side]], n: int) -> list[str]:
+    """In words which of some sides have more than the `n` items that all have; nothing if none has.
+
+    Example:
+        >>> lost_items([(name, as_side(np.eye(k), name, None)) for k, name in ((3, "x"), (2, "y"))], 2)
+        ['1 of the 3 items of x are not there for all by id, and were left out.']
+    """
+    lost = [f"{s.n - n:,} of the {s.n:,} items of {name}" for name, s in sides if s.n > n]
+    return [f"{listed(lost)} are not there for all by id, and were left out."] if lost else []
 
 
 def _met(left: Side, right: Side) -> tuple[Side, Side]:
@@ -193,7 +240,12 @@ def _met(left: Side, right: Side) -> tuple[Side, Side]:
         InputError: if they are of two libraries other than NumPy, or on two devices.
     """
     loaded = {(s.name, k): a for s in (left, right) for k, a in _loaded(s.layers).items()}
-    if all(isinstance(a, np.ndarray) for a in loaded.values()):
+    if all(isinstance(a, np.ndarray | Rdm) for a in loaded.values()):
+        return left, right
+    of_rdms = [any(isinstance(a, Rdm) for a in _loaded(s.layers).values()) for s in (left, right)]
+    if any(of_rdms):  # RDMs are compared in NumPy
+        pair = zip((left, right), of_rdms, strict=True)
+        left, right = (s if r else dataclasses.replace(s, layers=_changed(s.layers, to_numpy)) for s, r in pair)
         return left, right
     names = [f"layer {k!r} of {name}" for name, k in loaded]
     arrays = [as_features(a, name) for a, name in zip(loaded.values(), names, strict=True)]

@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Self
 from .._core.checks import as_ids
 from ..design import Codes, as_labels, coded, joint_units, share_of_units
 from ..errors import InputError, UnknownNameError, quoted
+from ._columns import Parts, as_covariate, collected
 from ._perturbed import perturbed
+from ._rows import read_rows
 from ._views import JoinedView, MemoryView, View, as_view
 
 _OUTSIDE = r"(?![^()]*\))"  # of brackets, which hold the parameters of a perturbation
@@ -32,10 +34,13 @@ class PairedItems:
         source: How it was made, such as ``emoji(n=300, seed=0)``.
         license: Terms of the content.
         skipped: What was left out on request because it could not be used: id -> reason.
+        covariates: Name -> one value an item, such as norms or measurements: numbers, or texts and truth values, which
+            are categories; None where an item has none. `isomorph.concepts` takes them by name. Given by id (a mapping,
+            a series with an index), they are put in the order of the items.
 
     Raises:
-        InputError: if ids repeat, a text is empty, a label is missing, or a view, label set or the groups have another
-            length.
+        InputError: if ids repeat, a text is empty, a label is missing, a covariate is no such value or is called like a
+            label set, or a view, label set, covariate or the groups have another length.
 
     Example:
         >>> import isomorph as iso
@@ -57,6 +62,7 @@ class PairedItems:
     source: str = ""
     license: str = ""
     skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    covariates: Mapping[str, tuple[float | str | bool | None, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -74,6 +80,10 @@ class PairedItems:
         set_(self, "labels", {k: self._texts(v, f"label set {k!r}") for k, v in self.labels.items()})
         if self.groups is not None:
             set_(self, "groups", self._texts(self.groups, "groups"))
+        for k in self.covariates:
+            if k in self.labels:
+                raise InputError(f"{self.name}: {k!r} is a label set and a covariate; give one of them another name.")
+        set_(self, "covariates", {k: as_covariate(v, self.ids, k, self.name) for k, v in self.covariates.items()})
         for k, v in self.views.items():
             if v.modality == "text" and isinstance(v, MemoryView):  # a lazy view is not read here
                 _check_texts(v, self.ids, f"{self.name}: view {k!r}")
@@ -86,7 +96,97 @@ class PairedItems:
 
     def __repr__(self) -> str:
         views = ", ".join(f"{name} ({view.modality})" for name, view in self.views.items())
-        return f"PairedItems({self.name}: {len(self)} items; views {views}; labels {', '.join(self.labels) or 'none'})"
+        more = f"; covariates {', '.join(self.covariates)}" if self.covariates else ""
+        labels = ", ".join(self.labels) or "none"
+        return f"PairedItems({self.name}: {len(self)} items; views {views}; labels {labels}{more})"
+
+    @classmethod
+    def from_views(
+        cls,
+        ids: Any = None,
+        *,
+        labels: Any = None,
+        groups: Any = None,
+        covariates: Mapping[str, Any] | None = None,
+        name: str = "items",
+        **views: Any,
+    ) -> PairedItems:
+        """Paired items of what is at hand in a notebook: one argument a view, each with one entry an item.
+
+        A view is a list (or column of a table) of texts; of pictures (PIL images, uint8 arrays ``(h, w, 3)``, tensors
+        ``(3, h, w)``) of any sizes; of recordings (`Audio`, ``(samples, rate)``, or Hugging Face's ``{"array",
+        "sampling_rate"}``); of films (uint8 ``(frames, h, w, 3)``); of paths of such files, told by their endings; or
+        an array ``(n, d)`` of features. A mapping from id to entry, or a series with an index, is joined by id. Where
+        the entries of a view of texts are lists of texts, such as five captions of a picture, every text becomes an
+        item ``id#0``, ``id#1``, …, and those of one entry a group, which is never permuted or split apart.
+
+        Args:
+            ids: One unique id an item. Without, those of a mapping or index; else the row numbers.
+            labels: One label an item, or label set -> one label an item.
+            groups: One group an item.
+            covariates: Name -> one value an item.
+            name: What the collection is called in results.
+            views: View name -> entries.
+
+        Raises:
+            InputError: if there is no view, lengths or ids differ, or an entry is of no known kind.
+
+        Example:
+            >>> import numpy as np
+            >>> photos = [np.zeros((4, 6, 3), dtype=np.uint8), np.zeros((9, 9, 3), dtype=np.uint8)]
+            >>> iso.PairedItems.from_views(image=photos, text=["a cat", "a dog"], ids=["1", "2"], labels=["pet", "pet"])
+            PairedItems(items: 2 items; views image (image), text (text); labels label)
+            >>> iso.PairedItems.from_views(image=photos, text=[["a cat", "a pet"], ["a dog"]], ids=["p", "q"]).ids
+            ('p#0', 'p#1', 'q#0')
+        """
+        return cls._of(collected(views, ids, labels, groups, covariates), name)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Any,
+        views: Mapping[str, Any] | Sequence[Any] | None = None,
+        *,
+        id: Any = None,
+        label: Any = None,
+        group: Any = None,
+        covariate: Any = (),
+        limit: int | None = None,
+        name: str = "rows",
+    ) -> PairedItems:
+        """Paired items of a torch ``Dataset``, or of any iterable of mappings or tuples: one row an item.
+
+        Columns are the keys of a mapping, or the positions in a tuple, from 0. Of what has a length and gives rows by
+        number, such as a torch ``Dataset``, pictures, recordings and films are not kept: they are read again when they
+        are used, and refused if they are others then, as under random transforms.
+
+        Args:
+            rows: The rows; a data frame too.
+            views: The columns that are views, or view name -> column. By default those that hold texts, pictures,
+                recordings or films, except those named below; those of a tuple are called by what they hold.
+            id: Column of unique ids; ``"id"`` if there is one, else the row numbers.
+            label: Column or columns of labels. By default ``"label"``, or the only whole number in a tuple, which is
+                named by the ``classes`` of a torchvision dataset.
+            group: Column of groups; ``"group"`` if there is one.
+            covariate: Column or columns of covariates.
+            limit: Take so many rows at most, such as of a stream that does not end.
+            name: What the collection is called in results.
+
+        Raises:
+            InputError: if there are no rows, they differ in their columns, a column is not there (those that are there
+                are named, with a call that works), or holds what no view can.
+
+        Example:
+            >>> rows = [{"url": "u/1", "alt": "a cat", "size": 3}, {"url": "u/2", "alt": "a dog", "size": 5}]
+            >>> items = iso.PairedItems.from_rows(rows, ["alt"], id="url", covariate="size")
+            >>> items.ids, list(items.view("alt")), items.covariates
+            (('u/1', 'u/2'), ['a cat', 'a dog'], {'size': (3, 5)})
+        """
+        return cls._of(read_rows(rows, views, (id, label, group, covariate), limit), name)
+
+    @classmethod
+    def _of(cls, parts: Parts, name: str) -> PairedItems:
+        return cls(name, parts.ids, parts.views, parts.labels, parts.groups, covariates=parts.covariates)
 
     def view(self, name: str) -> View:
         """One view by name.
@@ -134,7 +234,7 @@ class PairedItems:
 
     @property
     def fingerprint(self) -> str:
-        """Hash over ids, and the content of every view, label and group; paths play no part."""
+        """Hash over ids, and the content of every view, label, group and covariate; paths play no part."""
         cached = self.__dict__.get("_fingerprint")
         if cached is None:
             total = hashlib.sha256(
@@ -142,6 +242,8 @@ class PairedItems:
             )
             for name in sorted(self.views):
                 total.update(self.view_fingerprint(name).encode())
+            if self.covariates:  # items without any keep the hash that they had before there were covariates
+                total.update(repr(sorted(self.covariates.items())).encode("utf-8", "surrogatepass"))
             cached = total.hexdigest()
             object.__setattr__(self, "_fingerprint", cached)
         return str(cached)
@@ -174,6 +276,7 @@ class PairedItems:
             views={k: v.take(indices) for k, v in self.views.items()},
             labels={k: tuple(v[i] for i in indices) for k, v in self.labels.items()},
             groups=None if self.groups is None else tuple(self.groups[i] for i in indices),
+            covariates={k: tuple(v[i] for i in indices) for k, v in self.covariates.items()},
         )
 
     def split(self, fraction: float, seed: int = 0, by: str = "item") -> tuple[PairedItems, PairedItems]:

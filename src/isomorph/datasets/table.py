@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -72,8 +72,8 @@ class Table(Dataset):
     video: Sequence[str] | None = None
     label: Sequence[str] | None = None
     group: str | None = None
-    covariate: Sequence[str] | None = None
     skip_bad: bool = False
+    covariate: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         for field in ("text", "image", "audio", "video", "label", "covariate"):
@@ -110,7 +110,7 @@ class Table(Dataset):
             MissingExtraError: if a Parquet file is given and pyarrow is not installed.
         """
         path = Path(self.path).expanduser()
-        columns = _read(path)
+        columns = read_table(path)
         if self.id not in columns:
             raise UnknownNameError(f"column of {path}", self.id, columns, "The column of ids is chosen by id='…'.")
         roles = self._roles(columns, path)
@@ -202,7 +202,7 @@ def read_column(path: str | os.PathLike[str], column: str | None = None, id: str
         ('kind', {'1': 'cat', '2': 'cow'})
     """
     path = Path(path).expanduser()
-    columns = _read(path)
+    columns = read_table(path)
     _require(id, columns, path)
     rest = [name for name in columns if name != id]
     if column is None:
@@ -240,7 +240,7 @@ def read_columns(path: str | os.PathLike[str], id: str = "id") -> dict[str, dict
         {'concreteness': {'1': 4.5, '2': None}, 'kind': {'1': 'pet', '2': 'farm'}}
     """
     path = Path(path).expanduser()
-    columns = _read(path)
+    columns = read_table(path)
     _require(id, columns, path)
     ids = _ids(columns.pop(id), path, id)
     found = {}
@@ -265,20 +265,27 @@ def _kept(values: Sequence[Any], keep: Sequence[int]) -> tuple[Any, ...]:
 # ---------------------------------------------------------------- reading the file
 
 
-def _read(path: Path) -> Columns:
-    readers = {
-        ".csv": lambda p: _read_csv(p, ","),
-        ".tsv": lambda p: _read_csv(p, "\t"),
-        ".jsonl": _read_json_lines,
-        ".ndjson": _read_json_lines,
-        ".parquet": _read_parquet,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(readers)}.")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""Endings of tables."""
+
+
+def read_table(path: Path) -> Columns:
+    """All columns of a table as they are: column -> one value a row.
+
+    Raises:
+        InputError: if the file cannot be read, or has no rows.
+        MissingExtraError: if a Parquet file is given and pyarrow is not installed.
+    """
+    kind = path.suffix.lower()
+    if kind not in TABLES:
+        raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(TABLES)}.")
+    json, separator = kind in (".jsonl", ".ndjson"), "\t" if kind == ".tsv" else ","
     regular(path, "the table")
     try:
-        columns = reader(path)
+        if kind == ".parquet":
+            columns = _read_parquet(path)
+        else:
+            columns = _read_json_lines(path) if json else _read_csv(path, separator)
     except OSError as error:
         raise InputError(f"Cannot read the table {path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

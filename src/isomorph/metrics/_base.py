@@ -16,11 +16,13 @@ import numpy as np
 from .._core.arrays import Array, Unread, as_features, as_pair, is_traced, to_numpy
 from .._core.linalg import center, require_variation
 from .._core.progress import notice
+from .._core.rdm import Rdm
 from .._core.registry import format_spec, spellings
 from ..errors import InputError
 from ..nulls import Influence, ItemScores, Null
 from ..nulls.judge import FEW, every_order
-from ._engines.rdms.stacks import is_square_rdm
+from ._engines.rdms.collection import RDMs, only_rdm
+from ._engines.rdms.squares import is_square_rdm
 
 State = TypeVar("State")
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -167,12 +169,18 @@ class Metric(ABC, Generic[State]):
         """Whether `prepare` takes many items as `Unread` features too, and checks their values while it reads them."""
         return False
 
+    @property
+    def reads_rdms(self) -> bool:
+        """Whether `prepare` takes an `Rdm` in place of features too: the metric compares RDMs."""
+        return False
+
     @abstractmethod
     def prepare(self, x: Array) -> State:
         """All the work that needs one representation only.
 
         Args:
-            x: Checked features of shape (n_items, n_features); many of them may be `Unread` if the metric `streams`.
+            x: Checked features of shape (n_items, n_features); many of them may be `Unread` if the metric `streams`,
+                and it may be an `Rdm` if the metric `reads_rdms`.
         """
 
     @abstractmethod
@@ -256,7 +264,7 @@ class Metric(ABC, Generic[State]):
         Raises:
             InputError: if the inputs are not two representations of the same items, or are too few.
         """
-        x, y = as_pair(x, y, min_items=self.min_items, unread=self.streams)
+        x, y = self._gated(x, y, unread=self.streams)
         _tell_rdms(x, y)
         return self.compare([self.prepare(x)], [self.prepare(y)])[0, 0]
 
@@ -264,7 +272,7 @@ class Metric(ABC, Generic[State]):
         """The score of two representations of the same items.
 
         Args:
-            x: Features of shape (n_items, d1), of any array library.
+            x: Features of shape (n_items, d1), of any array library; one RDM (`RDMs`) where the metric compares RDMs.
             y: Features of shape (n_items, d2); row i is the same item as row i of `x`.
 
         Raises:
@@ -272,6 +280,15 @@ class Metric(ABC, Generic[State]):
                 is not defined on them.
         """
         return float(self._finite(float(to_numpy(self.score(x, y)))))
+
+    def _gated(self, x: Any, y: Any, *, unread: bool = False) -> tuple[Array, Array]:
+        """Both representations through the gate.
+
+        Raises:
+            InputError: as `as_pair`, or if one is several RDMs.
+        """
+        x, y = (only_rdm(z, name) if isinstance(z, RDMs) else z for z, name in ((x, "x"), (y, "y")))
+        return as_pair(x, y, min_items=self.min_items, unread=unread, rdms=self.reads_rdms)
 
     def _finite(self, value: Any) -> Any:
         """Pass what is a number.
@@ -304,7 +321,7 @@ class Metric(ABC, Generic[State]):
                 f"{self.spec} has no score per item: its score is no mean or sum over items. Use a metric that has "
                 "one, such as mutual_knn, cka, rsa, procrustes or ridge_predictivity."
             )
-        x, y = as_pair(x, y, min_items=self.min_items)
+        x, y = self._gated(x, y)
         found = self.contributions([self.prepare(x)], [self.prepare(y)])
         assert found is not None  # it says what an item gives
         return np.asarray(found[:, 0, 0])
@@ -326,7 +343,7 @@ class Metric(ABC, Generic[State]):
         Raises:
             InputError: as the score.
         """
-        x, y = as_pair(x, y, min_items=self.min_items)
+        x, y = self._gated(x, y)
         xs, ys = [self.prepare(x)], [self.prepare(y)]
         n, exact = x.shape[0], self.null_moments(xs, ys)
         if exact is not None and exact.std is not None:
@@ -400,14 +417,13 @@ class Metric(ABC, Generic[State]):
 
 def _tell_rdms(x: Array, y: Array) -> None:
     """Ask whether square symmetric features with a zero diagonal are meant as features."""
-    whole = [not isinstance(z, Unread) and not is_traced(z) for z in (x, y)]  # of so many items it is no RDM
+    whole = [not isinstance(z, Unread | Rdm) and not is_traced(z) for z in (x, y)]  # of so many items it is no RDM
     square = [look and z.shape[0] == z.shape[1] for z, look in zip((x, y), whole, strict=True)]
     rdms = [name for name, z, look in zip("xy", (x, y), square, strict=True) if look and is_square_rdm(to_numpy(z))]
     if rdms:
         notice(
             f"{' and '.join(rdms)}: square and symmetric with a zero diagonal, as RDMs are, and read as features: each "
-            "item's dissimilarities to all others. If RDMs are meant, compare them with "
-            "isomorph.metrics.rdm.compare_rdms(x, y)."
+            "item's dissimilarities to all others. If RDMs are meant, give iso.RDMs.from_arrays(x)."
         )
 
 
@@ -417,7 +433,7 @@ def check_layer(x: Any, name: str, metric: Metric[Any]) -> Array:
     Raises:
         InputError: if the layer is not a representation, or has too few items for the metric.
     """
-    return as_features(x, name, min_items=metric.min_items, unread=metric.streams)
+    return as_features(x, name, min_items=metric.min_items, unread=metric.streams, rdms=metric.reads_rdms)
 
 
 def check_centered(owner: str, centered: object, reads: str, *, moved: bool) -> None:

@@ -14,6 +14,8 @@ from scipy import stats
 
 from .._core.arrays import Array, as_features, is_traced, to_numpy
 from .._core.linalg import double_center
+from .._core.progress import notice
+from .._core.rdm import Rdm
 from ..errors import InputError
 from ..nulls import Influence, ItemScores, Null
 from ..nulls.null import LATE_TAIL_FROM, TAIL_FROM
@@ -24,11 +26,13 @@ from ..nulls.ucentered import Invariants, invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, check_centered, choice
 from ._engines.neighbors.graphs import Home
 from ._engines.pairs import over_pairs
+from ._engines.rdms.collection import RDMs, read_rdms, write_rdms
 from ._engines.rdms.crossnobis import crossnobis
-from ._engines.rdms.files import Rdms, read_rdms, write_rdms
 from ._engines.rdms.influence import item_sums, rdm_influence
+from ._engines.rdms.missing import compared, filled, shared_entries
 from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
-from ._engines.rdms.stacks import is_square_rdm, rdm_pair
+from ._engines.rdms.squares import is_square_rdm
+from ._engines.rdms.stacks import rdm_pair
 from ._engines.rdms.vectors import (
     COMPARISONS,
     DISSIMILARITIES,
@@ -42,6 +46,7 @@ from ._engines.rdms.vectors import (
 )
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Rdms = RDMs  # what it was called before it was public
 _CHUNK = 1 << 14  # entries a product: keeps single-precision sums short
 
 
@@ -52,10 +57,12 @@ class Pattern:
     Attributes:
         n: Number of items.
         vector: What the comparison reads of the condensed RDM (n (n - 1) / 2), where the features live.
+        gaps: Whether the RDM lacks entries: the vector is then the RDM itself, NaN where it does.
     """
 
     n: int
     vector: Array
+    gaps: bool = False
 
     @cached_property
     def invariants(self) -> Invariants:
@@ -75,6 +82,9 @@ class Rsa(Metric[Pattern]):
 
     Chance is exactly 0 for the correlations, whatever the data; for the cosines it is high, since dissimilarities are
     positive. rsatoolbox's ``euclidean`` is our ``squared_euclidean`` over the number of features.
+
+    A side may be RDMs (``iso.RDMs``) in place of features: ``dissimilarity``, ``shrinkage`` and ``centered`` then say
+    nothing about it. Entries that an RDM lacks (NaN) are left out pair by pair, and p comes from sampled permutations.
 
     Args:
         dissimilarity: ``"correlation"`` (1 - Pearson of two items' features), ``"cosine"``, ``"euclidean"``,
@@ -199,24 +209,41 @@ class Rsa(Metric[Pattern]):
     def differentiable(self) -> bool:
         return self.comparison not in RANKED and self.dissimilarity != "mahalanobis"
 
+    @property
+    def reads_rdms(self) -> bool:
+        return True
+
     def prepare(self, x: Array) -> Pattern:
+        if isinstance(x, Rdm):
+            return self._given(x)
         x = about_mean(x, self.centered)
         vector, _ = condensed(x, self.dissimilarity, self.shrinkage)
         if self.dissimilarity == "euclidean" and self.comparison not in RANKED:
             vector = rooted(vector)
         return Pattern(x.shape[0], comparable(vector, self.comparison, x.dtype))
 
+    def _given(self, rdm: Rdm) -> Pattern:
+        """The state of an RDM that was given as such."""
+        vector = rdm.condensed
+        largest = float(np.nanmax(np.abs(vector))) if rdm.missing < len(vector) else 0.0
+        vector = vector / (largest or 1.0)
+        if rdm.missing:
+            return Pattern(len(rdm), vector, gaps=True)
+        return Pattern(len(rdm), comparable(vector, self.comparison, vector.dtype))
+
     def permute(self, state: Pattern, order: np.ndarray[Any, Any]) -> Pattern:
-        return Pattern(state.n, take(state.vector, permuted_index(np.asarray(order, dtype=np.int64))))
+        index = permuted_index(np.asarray(order, dtype=np.int64))
+        return Pattern(state.n, take(state.vector, index), state.gaps)
 
     def compare(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Array:
         a, b = [x.vector for x in xs], [y.vector for y in ys]
-        return _tau_a(a, b) if self.comparison == "kendall" else _products(a, b)
+        score = _tau_a if self.comparison == "kendall" else _products
+        return compared(a, b, self.comparison, score) if _gaps(xs, ys) else score(a, b)
 
     def compare_permuted(
         self, xs: Sequence[Pattern], ys: Sequence[Pattern], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:
-        if self.comparison == "kendall":
+        if self.comparison == "kendall" or _gaps(xs, ys):
             yield from super().compare_permuted(xs, ys, orders)
             return
 
@@ -228,6 +255,8 @@ class Rsa(Metric[Pattern]):
 
     def null_moments(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Null | None:
         n = xs[0].n
+        if _gaps(xs, ys):
+            return None  # which entries are compared changes with the pairing
         if self.comparison == "kendall":
             mean = np.zeros((len(xs), len(ys)))
             return Null(mean, None, None, True, n, "exact mean; the variance of τ-a is not closed under re-pairing")
@@ -256,6 +285,8 @@ class Rsa(Metric[Pattern]):
 
         def pair(x: Pattern, y: Pattern) -> Floats:
             a, b = (np.asarray(to_numpy(p.vector)) for p in (x, y))
+            if x.gaps or y.gaps:
+                a, b = filled(a, b, self.comparison)
             return np.asarray(n / 2 * item_sums(np.multiply(a, b, dtype=np.float64), n))
 
         return over_pairs(pair, xs, ys)
@@ -264,12 +295,16 @@ class Rsa(Metric[Pattern]):
     def item_score(self) -> str:
         return "correlation of the item's dissimilarities to all others, as they are compared, on both sides"
 
-    def item_scores(self, x: Pattern, y: Pattern) -> ItemScores:
+    def item_scores(self, x: Pattern, y: Pattern) -> ItemScores | None:
+        if x.gaps or y.gaps:
+            return None  # rows would be of other items each
         return row_scores(*(square(np.asarray(to_numpy(p.vector)), p.n) for p in (x, y)))
 
     def influence(self, xs: Sequence[Pattern], ys: Sequence[Pattern]) -> Influence | None:
         if self.comparison in ("kendall", "whitened_cosine", "whitened_pearson") or self.dissimilarity == "mahalanobis":
             return None  # one item also moves the covariance or the weights of all others
+        if _gaps(xs, ys):
+            return None
         left, right = ([to_numpy(p.vector) for p in side] for side in (xs, ys))
         ranked = self.comparison in RANKED
         return rdm_influence(left, right, xs[0].n, ranked=ranked, rescaled=self.comparison != "rho_a")
@@ -305,24 +340,62 @@ def compare_rdms(a: Any, b: Any, comparison: str = "spearman", *, by: str | None
     """Compare RDMs that come from anywhere.
 
     Args:
-        a: One condensed RDM, several as rows, one square RDM (n, n), several (n_rdms, n, n), or `Rdms`. A square matrix
+        a: One condensed RDM, several as rows, one square RDM (n, n), several (n_rdms, n, n), or `RDMs`. A square matrix
             is one square RDM, never a stack of condensed ones.
-        b: The same, of the same items in the same order; where both are `Rdms` that name their items, RDMs are joined
+        b: The same, of the same items in the same order; where both are `RDMs` that name their items, RDMs are joined
             by these names, and items that one side lacks are left out and told of.
         comparison: As for `Rsa`.
         by: Which descriptor of the items holds the names, where both share several.
 
     Returns:
-        Scores, shape (RDMs in a, RDMs in b).
+        Scores, shape (RDMs in a, RDMs in b). Entries that are NaN on one side are left out pair by pair, and told of.
 
     Raises:
-        InputError: if the RDMs are not finite RDMs of the same items, a square one is not symmetric with a zero
+        InputError: if the RDMs are not RDMs of the same items, a square one is not symmetric with a zero
             diagonal, names do not tell items apart, or an RDM is constant.
     """
     choice("compare_rdms", "comparison", comparison, COMPARISONS)
     stacks = rdm_pair(a, b, by)
+    lost = [int(np.isnan(s).sum()) for s in stacks]
+    if any(lost):
+        notice(
+            f"compare_rdms: a lacks {lost[0]} of {stacks[0].size} dissimilarities and b {lost[1]} of "
+            f"{stacks[1].size}; those are left out of each comparison."
+        )
+    return comparison_scores(*stacks, comparison)
+
+
+def comparison_scores(a: Floats, b: Floats, comparison: str) -> Floats:
+    """Scores of all pairs of condensed RDMs over the same items, (RDMs in a, RDMs in b).
+
+    Args:
+        a: Condensed RDMs as rows, NaN where they lack an entry, which is left out pair by pair.
+        b: The same.
+        comparison: As for `Rsa`.
+
+    Raises:
+        InputError: if the comparison is not known, or an RDM has no pattern.
+    """
+    choice("comparison_scores", "comparison", comparison, COMPARISONS)
+    stacks, score = (a, b), _tau_a if comparison == "kendall" else _products
+    if any(np.isnan(s).any() for s in stacks):
+        return compared(list(a), list(b), comparison, score)
     first, second = ([comparable(v / np.abs(v).max(initial=1e-300), comparison, v.dtype) for v in s] for s in stacks)
-    return np.asarray(_tau_a(first, second) if comparison == "kendall" else _products(first, second))
+    return np.asarray(score(first, second))
+
+
+def permuted_entries(vector: Floats, order: Any) -> Floats:
+    """A condensed RDM with its items in a new order.
+
+    Args:
+        vector: Condensed RDM.
+        order: The items (n,), each once.
+    """
+    return np.asarray(take(vector, permuted_index(np.asarray(order, dtype=np.int64))))
+
+
+def _gaps(xs: Sequence[Pattern], ys: Sequence[Pattern]) -> bool:
+    return any(p.gaps for p in (*xs, *ys))
 
 
 def _check_shrinkage(owner: str, shrinkage: object) -> None:
@@ -364,14 +437,18 @@ def _tie_sizes(side: Sequence[Floats]) -> Iterator[Floats]:
 __all__ = [
     "Pattern",
     "PcmFit",
+    "RDMs",
     "Rdms",
     "Rsa",
     "compare_rdms",
+    "comparison_scores",
     "compute_rdm",
     "crossnobis",
     "fit_pcm",
     "is_square_rdm",
     "pcm_log_likelihood",
+    "permuted_entries",
     "read_rdms",
+    "shared_entries",
     "write_rdms",
 ]

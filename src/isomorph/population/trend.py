@@ -97,7 +97,7 @@ def fit_line(
         raise InputError(f"A trend needs one attribute and one score of each of two models or more, found {len(x)}.")
     centered = _within(x, codes)
     spread = float(centered @ centered)
-    if not spread > 1e-12 * max(float(x @ x), np.finfo(np.float64).tiny):
+    if not spread > 1e-24 * max(float(x @ x), np.finfo(np.float64).tiny):
         inside = " inside any family" if families is not None else ""
         raise InputError(f"The attribute has one value{inside}, {x[0]:g}; a trend needs at least two.")
     weights = centered / spread

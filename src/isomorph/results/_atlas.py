@@ -201,7 +201,7 @@ class Atlas(NamedModels, Result, Mapping[str, ModelAlignment]):
         Raises:
             UnknownNameError: if there is no such model or metric.
         """
-        wanted = self.models if models is None else self.chosen(models)
+        wanted = self.models if models is None else self.chosen(models, "models")
         return depths_of(self._metric(metric), wanted, self.chosen(reference), self.alpha)
 
     def depth_trend(
@@ -252,7 +252,7 @@ class Atlas(NamedModels, Result, Mapping[str, ModelAlignment]):
             within or "",
             None if within is None else dict(zip(self.models, self.attribute(within), strict=True)),
             self.chosen(reference),
-            self.models if models is None else self.chosen(models),
+            self.models if models is None else self.chosen(models, "models"),
             twins=self.twins,
             logarithmic=log,
             seed=self.seed,
@@ -333,7 +333,8 @@ class Atlas(NamedModels, Result, Mapping[str, ModelAlignment]):
         """
         found = [a for a in self.alignments.values() if not a.symmetric]
         alignment = self._metric(metric) if metric is not None else found[0] if found else None
-        return directions_of(alignment, self._one(specialist), self.chosen(pool), self.alpha)
+        specialists, inner = self._roles(self._one(specialist), pool)
+        return directions_of(alignment, specialists[0], inner, self.alpha)
 
     def consensus(self) -> CommonSpace:
         """One space for all models, fitted on half of the items and judged on the other half.

@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..errors import InputError, UnknownNameError
 from ._base import Result
 from ._concept_tables import VERDICTS, ConceptItems, ConceptLabels
+from ._concept_words import more_lines
 from ._covariates import Covariates
 from ._limits import Limits, Redundancy
 from ._modalities import MapItems, Modalities, Transfer
 from ._numbers import format_p
+
+_SHOWN = 24  # concepts of a set that are printed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,7 +110,8 @@ class ConceptMap(Result):
         stable: Chance-corrected agreement that counts as stable.
         covariates: What predicts the scores of items; None if nothing was asked for.
         limits: Agreement as a share of the ceilings, by gallery size and number of neighbours; None without ceilings.
-        redundancy: The share of their variance that spaces share which score like these; None if not asked for.
+        redundancy: By metric, the share of their variance that spaces have in common which score like these; empty if
+            not asked for.
         maps: Items and concepts under a map that was fitted without them; None if not asked for.
         modalities: Which concepts a third modality shares; None without one, or without labels.
         transfer: Maps between three modalities, direct and through the third; None without one.
@@ -152,7 +158,7 @@ class ConceptMap(Result):
     stable: float = 0.1
     covariates: Covariates | None = None
     limits: Limits | None = None
-    redundancy: Redundancy | None = None
+    redundancy: tuple[Redundancy, ...] = ()
     maps: MapItems | None = None
     modalities: Modalities | None = None
     transfer: Transfer | None = None
@@ -226,30 +232,37 @@ class ConceptMap(Result):
         )
         if whole.share is not None:
             yield (
-                f"  ceilings    {whole.x_ceiling:.2f} among models of the kind of {self.x_name}, {whole.y_ceiling:.2f} of "
-                f"{self.y_name}, beyond chance; across modalities {whole.corrected:.2f}, a share of {whole.share:.2f} "
+                f"  ceilings    {whole.x_ceiling:.2f} for {self.x_name}, {whole.y_ceiling:.2f} for {self.y_name}, in "
+                f"their modalities, beyond chance; across them {whole.corrected:.2f}, a share of {whole.share:.2f} "
                 f"[{whole.share_low:.2f}, {whole.share_high:.2f}]"
             )
         passed = int((self.items.q_values <= self.alpha).sum())
         yield f"  {passed:,} of {self.n:,} items are seen alike beyond chance (false discovery rate {self.alpha:g})"
         for table in self.label_sets.values():
-            yield from _label_lines(table, self)
+            yield from _label_lines(table)
+        yield from more_lines(self.limits, self.redundancy, self.covariates, self.maps, self.modalities, self.transfer)
+        for note in self.notes:
+            yield f"  Note: {note}"
 
 
-def _label_lines(table: ConceptLabels, found: ConceptMap) -> Iterator[str]:
+def _label_lines(table: ConceptLabels) -> Iterator[str]:
+    """The concepts of a set, highest first; of those of a single item how many there are."""
+    several = [k for k in range(len(table.names)) if table.counts[k] > 1]
+    order = sorted(several, key=lambda k: -table.scores[k])
+    alone = len(table.names) - len(several)
+    rest = f", {alone} of them with a single item and not shown" if alone else ""
+    yield f"  {table.name}, {len(table.names)} concepts{rest}, highest first:"
     width = min(32, max(map(len, table.names)))
-    yield f"  {table.name}, {len(table.names)} concepts, highest first:"
-    order = sorted(range(len(table.names)), key=lambda k: -table.scores[k])
-    shown = order if len(order) <= 24 else [*order[:12], -1, *order[-12:]]
-    for k in shown:
+    for k in order if len(order) <= _SHOWN else [*order[: _SHOWN // 2], -1, *order[-(_SHOWN // 2) :]]:
         if k < 0:
-            yield f"    … {len(order) - 24} more"
+            yield f"    … {len(order) - _SHOWN} more"
             continue
         verdict = f"  {table.verdicts[k]}" if table.verdicts else ""
+        share = f", {table.shares[k]:.2f} of its ceilings" if np.isfinite(table.shares[k]) else ""
         yield (
             f"    {table.names[k][:width]:<{width}} {table.counts[k]:>5}  {table.scores[k]:.3f} "
             f"[{table.low[k]:.3f}, {table.high[k]:.3f}]  chance {table.chance[k]:.3f}  "
-            f"q {format_p(table.q_values[k])}{verdict}"
+            f"q {format_p(table.q_values[k])}{verdict}{share}"
         )
     if table.verdicts:
         count = Counter(table.verdicts)

@@ -150,7 +150,7 @@ class ConceptLabels(_Rows, Result):
             upper bound; of shape (0, 3) where none are given.
         y_ceilings: The same of y.
         shares: Chance-corrected score as a share of the geometric mean of both ceilings; a gap without them, or where
-            one is not above chance.
+            one is not shown to be above chance.
         verdicts: One of `VERDICTS` a concept; empty where a side has no ceilings.
         needed: Items of the concept that would decide an undecided verdict; a gap where that cannot be said.
         exemplars: The items that both sides see most alike, at most three.

@@ -139,6 +139,12 @@ def ladder_of(
             f"{', '.join(m for m, _, _ in rows) or 'none'}. Give attributes= to atlas, or other references."
         )
     rows.sort(key=lambda row: (row[2], row[1]))
+    if len({(family, number) for _, number, family in rows}) == len({family for _, _, family in rows}):
+        inside = f" inside each {within}" if within else ""
+        raise InputError(
+            f"attribute={quoted(attribute)} has one value{inside} ({rows[0][1]:g} of {rows[0][0]}); at least two are "
+            "needed, of models that are compared."
+        )
     what = f"{attribute} or {within}" if within else attribute
     notes = (f"Without {what}, and left out: {', '.join(left)}.",) if left else ()
     return Ladder(alignment, attribute, tuple(rows), references, within, notes=notes, **rest)

@@ -42,11 +42,12 @@ class NamedModels:
             raise InputError(f"{name}: {base}={quoted(odd)} has no logarithm; only positive numbers have.")
         return tuple(None if v is None else math.log2(float(v)) for v in values)
 
-    def chosen(self, reference: Any) -> tuple[str, ...]:
-        """The models that a reference names: one, several, or those of an attribute's value; empty for None.
+    def chosen(self, reference: Any, what: str = "reference") -> tuple[str, ...]:
+        """The models that a reference names, each once: one, several, or those of an attribute's value; empty for None.
 
         Args:
             reference: A name, several, or a mapping from attribute to value, such as ``{"modality": "text"}``.
+            what: What it is called in messages.
 
         Raises:
             UnknownNameError: if there is no such model or attribute.
@@ -62,15 +63,20 @@ class NamedModels:
             ]
             if not kept:
                 told = ", ".join(f"{a}={v!r}" for a, v in reference.items())
-                raise InputError(f"reference: no model has {told}.")
+                raise InputError(f"{what}: no model has {told}.")
             return tuple(kept)
         if not isinstance(reference, (str, list, tuple, set, frozenset)):
-            raise InputError(f"{quoted(reference)} names no model: give a name, several, or an attribute's value.")
+            raise InputError(
+                f"{what}: {quoted(reference)} names no model; give a name, several, or an attribute's value."
+            )
         names = (reference,) if isinstance(reference, str) else tuple(reference)
         for name in names:
             if not isinstance(name, str) or name not in self.models:
                 raise UnknownNameError("model of this atlas", str(name), self.models)
-        return tuple(sorted(names, key=self.models.index)) if isinstance(reference, (set, frozenset)) else names
+        # a model that is named twice, as by two patterns that overlap, counts once
+        return tuple(
+            sorted(names, key=self.models.index) if isinstance(reference, (set, frozenset)) else dict.fromkeys(names)
+        )
 
     def _one(self, model: Any) -> str:
         """The name of a model.
@@ -90,7 +96,7 @@ class NamedModels:
             InputError: if one of the two is empty.
         """
         role = isinstance(pool, str) and pool not in self.models and "role" in self.attributes
-        inner, outer = self.chosen({"role": pool} if role else pool), self.chosen(specialists)
+        inner, outer = self.chosen({"role": pool} if role else pool, "pool"), self.chosen(specialists, "specialists")
         if not inner or not outer:
             raise InputError("specialists and pool are both needed: names, or an attribute and its value.")
         return outer, tuple(m for m in inner if m not in outer)

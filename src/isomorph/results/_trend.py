@@ -66,11 +66,16 @@ class Slope(Result):
         """Whether the interval over items excludes 0."""
         return self.rises or self.falls
 
+    def number(self, value: float) -> str:
+        """The slope or a bound of it in text: four decimals, or two digits where the slope would vanish in them."""
+        return f"{value:+.2g}" if 0 < abs(self.value) < 5e-5 else f"{value:+.4f}"
+
     def __repr__(self) -> str:
         known = [(name, span) for name, span in (("items", self.items), ("both", self.both)) if span is not None]
-        parts = [f"{name} {span[0]:+.4f} to {span[1]:+.4f}" for name, span in known]
+        show = self.number
+        parts = [f"{name} {show(span[0])} to {show(span[1])}" for name, span in known]
         p = "" if self.p_value is None else f", p {format_p(self.p_value)}"
-        return f"{self.value:+.4f}" + (f" ({'; '.join(parts)})" if parts else "") + p
+        return show(self.value) + (f" ({'; '.join(parts)})" if parts else "") + p
 
 
 class Rung(NamedTuple):
@@ -194,12 +199,18 @@ class Trend(Result):
         unit = "a doubling of " if self.logarithmic else "a unit of "
         raw, held, own = (self.slopes[k] for k in ("raw", "held_out", "calibrated"))
         twins = self.slopes.get("above_untrained")
-        said = f"{raw.value:+.4f}{' (a distance)' if self.distance else ''} for {unit}{self.attribute}"
+        said = f"{raw.number(raw.value)}{' (a distance)' if self.distance else ''} for {unit}{self.attribute}"
         if len({r.attribute for r in self.rungs}) < 4:
             steps = listed(
                 [f"{s.lower} to {s.upper} {s.value:+.4f} ({s.low:+.4f} to {s.high:+.4f})" for s in self.steps]
             )
-            return f"No trend can be tested over {len(self.rungs)} rungs. Differences: {steps}."
+            values = len({r.attribute for r in self.rungs})
+            some = (
+                f"{len(self.rungs)} rungs"
+                if values == len(self.rungs)
+                else f"{len(self.rungs)} rungs of {values} sizes"
+            )
+            return f"No trend can be tested over {some}. Differences: {steps}."
         up = raw.value < 0 if self.distance else raw.value > 0
         word = "rises" if up else "falls"
 
@@ -226,8 +237,10 @@ class Trend(Result):
         return f"Alignment {word} with {self.attribute}: {said}{self._p(raw)}{rest}."
 
     def _p(self, slope: Slope) -> str:
-        low, high = slope.items if slope.items is not None else (None, None)
-        over = "" if low is None else f" ({100 * self.level:g} % over items {low:+.4f} to {high:+.4f})"
+        over = ""
+        if slope.items is not None:
+            low, high = slope.items
+            over = f" ({100 * self.level:g} % over items {slope.number(low)} to {slope.number(high)})"
         return over + ("" if slope.p_value is None else f", p {format_p(slope.p_value)} over models")
 
     def to_records(self) -> list[dict[str, object]]:

@@ -148,8 +148,8 @@ def _against(
     def gap_at(alpha: float) -> Difference:
         return difference(
             metric,
-            (main.left.features(first.x_layer), main.right.features(first.y_layer)),
-            (other.left.features(second.x_layer), other.right.features(second.y_layer)),
+            (_read(metric, main.left, first.x_layer), _read(metric, main.right, first.y_layer)),
+            (_read(metric, other.left, second.x_layer), _read(metric, other.right, second.y_layer)),
             alpha=alpha / many,
             groups=plan.design.groups,
             seed=plan.settings.seed,
@@ -195,8 +195,8 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, p
     try:
         points = gallery_points(
             metric,
-            condition.left.features(best.x_layer),
-            condition.right.features(best.y_layer),
+            _read(metric, condition.left, best.x_layer),
+            _read(metric, condition.right, best.y_layer),
             plan.design,
             None if isinstance(plan.settings.gallery, bool) else plan.settings.gallery,
             seed=plan.settings.seed,
@@ -214,11 +214,16 @@ def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, p
 
 
 def _held_out(metric: Metric[Any], main: Comparison, plan: Plan) -> HeldOut:
-    left, right = ({layer: side.features(layer) for layer in side.layers} for side in (main.left, main.right))
+    left, right = ({layer: _read(metric, side, layer) for layer in side.layers} for side in (main.left, main.right))
     count = max(len(plan.orders), 199)
     return held_out(
         metric, left, right, plan.design, seed=plan.settings.seed, permutations=count, budget=plan.settings.budget
     )
+
+
+def _read(metric: Metric[Any], side: Side, layer: str, *, unread: bool = False) -> Any:
+    """A layer as the metric takes it: features, or an RDM where it compares RDMs."""
+    return side.features(layer, min_items=metric.min_items, unread=unread, rdms=metric.reads_rdms)
 
 
 class _Prepared:
@@ -242,6 +247,6 @@ class _Prepared:
     def _prepare(self, side: Side, layer: str) -> Any:
         metric = self._metric
         try:
-            return metric.prepare(side.features(layer, min_items=metric.min_items, unread=metric.streams))
+            return metric.prepare(_read(metric, side, layer, unread=metric.streams))
         except InputError as error:
             raise InputError(f"{side.name}, layer {layer!r}, {metric.spec}: {error}") from error

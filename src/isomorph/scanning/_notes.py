@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .._core.arrays import to_numpy
+from .._core.rdm import Rdm
 from ..conditions.sides import Side
 from ..design import rows_by_code
 from ..metrics import Metric
@@ -37,8 +39,37 @@ def notes(
         alpha: The level.
         metrics: The metrics of the scan.
     """
+    features = _without_rdms(left), _without_rdms(right)
     about_items = (*_unpaired(given, left.n), *_design(left.n, design, alpha), *_copies(left, right, design))
-    return (*about_items, *_offsets(left, right, metrics), *_rdms(left, right))
+    return (*about_items, *_given_rdms(left, right), *_offsets(*features, metrics), *_rdms(*features))
+
+
+def _without_rdms(side: Side) -> Side:
+    """The side without the layers that were given as RDMs."""
+    of_features = {k: side.layers[k] for k in side.layers if k not in side.rdms}
+    return dataclasses.replace(side, layers=of_features) if side.rdms else side
+
+
+def _given_rdms(left: Side, right: Side) -> list[str]:
+    """Which sides are RDMs, and how many dissimilarities these lack."""
+    found = []
+    for side in (left, right):
+        if side.rdms:
+            measure = side.facts.get("dissimilarity") or "measure not given"
+            found.append(
+                f"{side.name} is RDMs ({len(side.rdms)}, {measure}), compared as they are: what the metric says of how "
+                "RDMs are made, dissimilarity= for one, is not of them; their d is the number of items."
+            )
+        lost = {layer: side.features(layer, rdms=True).missing for layer in side.rdms}
+        lost = {layer: count for layer, count in lost.items() if count}
+        if lost:
+            pairs, worst = side.n * (side.n - 1) // 2, max(lost, key=lambda layer: lost[layer])
+            found.append(
+                f"{side.name} lacks dissimilarities in {len(lost)} of its {len(side.rdms)} RDMs, most in {worst!r} "
+                f"({lost[worst]:,} of {pairs:,}). Each comparison leaves out those that one of its two RDMs lacks; "
+                "because of them no score here has an exact null or an interval, and p is from sampled permutations."
+            )
+    return found
 
 
 def _offsets(left: Side, right: Side, metrics: Sequence[Metric[Any]]) -> list[str]:
@@ -76,7 +107,7 @@ def _rdms(left: Side, right: Side) -> list[str]:
         if layers:
             found.append(
                 f"{side.name} is square and symmetric with a zero diagonal ({', '.join(layers[:3])}): RDMs, by their "
-                "looks, read as features. If they are RDMs, compare them with isomorph.metrics.rdm.compare_rdms(x, y)."
+                "looks, read as features. If they are RDMs, give iso.RDMs.from_arrays(x) in their place."
             )
     return found
 
@@ -139,11 +170,18 @@ def _alike(side: Side, tolerance: float) -> Codes:
     """One label an item, shared by items that are alike in every layer."""
     label = np.arange(side.n)
     for number, layer in enumerate(reversed(list(side.layers))):
-        own = duplicates(side.features(layer), tolerance).labels
+        own = _same_items(side.features(layer, rdms=True), tolerance)
         label = own if number == 0 else _joint([label, own])
         if not _sets(label):
             break
     return label
+
+
+def _same_items(layer: Any, tolerance: float) -> Codes:
+    """One label an item: copies have the same features, or in an RDM the same dissimilarities to all items."""
+    if not isinstance(layer, Rdm):
+        return duplicates(layer, tolerance).labels
+    return np.arange(len(layer)) if layer.missing else duplicates(layer.square, tolerance).labels
 
 
 def _joint(labels: Sequence[Codes]) -> Codes:

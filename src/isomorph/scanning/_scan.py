@@ -54,8 +54,8 @@ def scan(
 
     Args:
         x: `Layers` of a store, a mapping from layer name to features (n_items, d), a list of features, one array, or
-            the path of a file with features.
-        y: The same for the other side; `Layers` are joined by item id, arrays row by row.
+            the path of a file with features; or `RDMs`, which metrics that compare RDMs take.
+        y: The same for the other side; `Layers` and `RDMs` are joined by item id, arrays row by row.
         metrics: Specs such as ``"mutual_knn(k=10)"``, or metrics.
         permutations: Random re-pairings of the items, shared by all metrics and layers; they give the p of the
             maximum and the calibrated scores. 0 samples none: then the p of the maximum is a Bonferroni bound from the
@@ -164,13 +164,14 @@ def _scanned(settings: ScanSettings, conditions: Sequence[Comparison], design: D
     assert main is not None  # a metric that is not defined on the scan itself is not among those found
     first, listed = next(iter(main.values())), settings.neighbors
     metric = next(m for m in settings.metrics if m.spec == first.metric)
+    shown = listed and left.ids and not (left.rdms or right.rdms)  # an RDM has no cosines to list neighbors by
     return dataclasses.replace(
         main,
         undefined=undefined,
         baselines={c.label: s for c, s in pairs if c.role == BASELINE and s is not None},
         ceilings={c.label: s for c, s in pairs if c.role == CEILING and s is not None},
         conditions=tuple(c.condition for c in conditions[1:]),
-        neighborhoods=neighborhoods(left, right, metric, first, listed) if listed and left.ids else None,
+        neighborhoods=neighborhoods(left, right, metric, first, listed) if shown else None,
     )
 
 

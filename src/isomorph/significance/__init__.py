@@ -33,6 +33,7 @@ from ._intervals import (
 )
 from ._items import Duplicates, duplicates
 from ._judge import Judged, chance_level, judge_block, orders_for
+from ._noise_ceilings import NoiseCeiling, Reached, SplitHalf, noise_ceiling, split_half
 from ._power import GalleryPoint, Power, gallery_curve, gallery_points, gallery_subsets, planted, power
 from ._sampling import Orders, Sequential, sampled_null, seconds_per_permutation, sequential
 from ._selection import held_out, select_split, split_rows
@@ -48,10 +49,13 @@ __all__ = [
     "GalleryPoint",
     "Interval",
     "Judged",
+    "NoiseCeiling",
     "Orders",
     "Power",
     "PowerSettings",
+    "Reached",
     "Sequential",
+    "SplitHalf",
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "best_of_each",
@@ -70,6 +74,7 @@ __all__ = [
     "log10_distinct",
     "maximum_p",
     "model_interval",
+    "noise_ceiling",
     "orders_for",
     "permutations",
     "planted",
@@ -81,6 +86,7 @@ __all__ = [
     "select_split",
     "sequential",
     "single_step",
+    "split_half",
     "split_rows",
     "step_down_p",
     "studentize",

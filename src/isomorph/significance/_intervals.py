@@ -18,6 +18,7 @@ from scipy import special, stats
 from .._core.arrays import Array, as_features, as_pair, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
 from .._core.progress import Advance, one_by_one, progress
+from .._core.rdm import Rdm
 from ..design import Labels, coded
 from ..errors import InputError, quoted
 from ..metrics import Metric
@@ -356,7 +357,7 @@ def difference(
         error, method = float(spread[0, 0]), _subset_method(len(sample), fraction)
     value = values[0] - values[1]
     # scores that are equal to rounding, such as those of a space with itself, are equal
-    eps = max(float(array_namespace(z).finfo(z.dtype).eps) for pair in (a, b) for z in pair)
+    eps = max(_precision(z) for pair in (a, b) for z in pair)
     rounding = max(1e-12, _ULPS * eps) * max(map(abs, values))
     value, error = (0.0 if abs(v) <= rounding else v for v in (value, error))
     if error == 0 and value != 0:
@@ -366,6 +367,11 @@ def difference(
     reach = error * float(stats.t.ppf((1 + level) / 2, degrees))
     p = float(2 * stats.t.sf(abs(value) / error, degrees)) if error > 0 else 1.0
     return Difference(value, error, value - reach, value + reach, p, level, method)
+
+
+def _precision(x: Any) -> float:
+    """Machine epsilon of features; RDMs are in double precision."""
+    return float(np.finfo(np.float64).eps if isinstance(x, Rdm) else array_namespace(x).finfo(x.dtype).eps)
 
 
 def _spread(influence: Influence, groups: Labels | None) -> tuple[Floats, Floats]:
@@ -433,7 +439,9 @@ def _scores(metric: Metric[Any], xs: Sequence[Array], ys: Sequence[Array]) -> Fl
 def _features(metric: Metric[Any], layers: Sequence[Any], name: str) -> list[Array]:
     if len(layers) == 0:
         raise InputError(f"{name} holds no layers.")
-    checked = [as_features(x, f"{name}[{i}]", min_items=metric.min_items) for i, x in enumerate(layers)]
+    checked = [
+        as_features(x, f"{name}[{i}]", min_items=metric.min_items, rdms=metric.reads_rdms) for i, x in enumerate(layers)
+    ]
     sizes = {int(x.shape[0]) for x in checked}
     if len(sizes) > 1:
         raise InputError(f"The layers of {name} have different numbers of items: {sorted(sizes)}.")
@@ -445,7 +453,7 @@ def _pair(metric: Metric[Any], pair: Any, name: str) -> tuple[Array, Array]:
         found = f"{len(pair)} entries" if isinstance(pair, tuple | list) else type(pair).__name__
         raise InputError(f"{name} must be two representations, such as {name}=(x, y), found {found}.")
     x, y = pair
-    return as_pair(x, y, (f"{name}[0]", f"{name}[1]"), min_items=metric.min_items)
+    return as_pair(x, y, (f"{name}[0]", f"{name}[1]"), min_items=metric.min_items, rdms=metric.reads_rdms)
 
 
 def _subsets(

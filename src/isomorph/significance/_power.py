@@ -225,7 +225,7 @@ def gallery_points(
         [(20, 0.51), (40, 0.38)]
     """
     metric = make_metric(metric)
-    x, y = map(detached, as_pair(x, y, min_items=metric.min_items))
+    x, y = map(detached, as_pair(x, y, min_items=metric.min_items, rdms=metric.reads_rdms))
     n = int(x.shape[0])
     seed, repeats = as_seed(seed), as_count(repeats, "repeats")
     design.orders(n, 0, seed)

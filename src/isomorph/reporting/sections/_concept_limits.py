@@ -17,7 +17,7 @@ _STYLES = (0, 8, 14, 6, 10, 11, 12, 13)  # of lines that mean nothing else on th
 _STRUCTURES = {"gaussian": "Gaussian", "clusters": "clusters", "neighborhoods": "a curved surface"}
 
 
-def limits_part(found: Limits, stem: str) -> Part:
+def limits_part(found: Limits, stem: str, sides: tuple[str, str]) -> Part:
     """The share of the ceilings by metric, k, gallery and depth."""
     figures = []
     rows = [
@@ -38,7 +38,7 @@ def limits_part(found: Limits, stem: str) -> Part:
             )
         )
     for after in found.extrapolated:
-        figure = _by_size(found.of_size(after.metric), after, f"{stem}-{slug('size', after.metric)}")
+        figure = _by_size(found.of_size(after.metric), after, sides, f"{stem}-{slug('size', after.metric)}")
         figures += [] if figure is None else [figure]
     by_k = [(int(m[1]), r) for r in found.by_k if r.share is not None and (m := re.search(r"\bk=(\d+)", r.metric))]
     if len(by_k) > 1:
@@ -49,7 +49,7 @@ def limits_part(found: Limits, stem: str) -> Part:
                 f"{stem}-k",
                 printable(f"Share of the ceilings by the number of neighbours. {_tell(shares)}"),
                 printable(f"{name}: share of the ceilings"),
-                _share_lines(ks, shares),
+                _share_lines(ks, shares, sides),
                 "number of neighbours k (logarithmic)",
             )
         )
@@ -88,15 +88,15 @@ def _metrics(found: Limits) -> list[str]:
     return list(dict.fromkeys(r.metric for r in found.by_depth))
 
 
-def _share_lines(at: Sequence[float], rows: Sequence[CeilingShare]) -> list[Series]:
+def _share_lines(at: Sequence[float], rows: Sequence[CeilingShare], sides: tuple[str, str]) -> list[Series]:
     """Share with its band, and what it is made of."""
     shares = [_number(r.share) for r in rows]
     band = ([_number(r.low) for r in rows], [_number(r.high) for r in rows])
     lines = [Series("share of the ceilings", at, shares, 0, band=band)]
     for label, values, style in (
         ("across", [r.across for r in rows], 1),
-        ("ceiling of x", [r.x_ceiling for r in rows], 2),
-        ("ceiling of y", [r.y_ceiling for r in rows], 3),
+        (f"ceiling of {sides[0]}", [r.x_ceiling for r in rows], 2),
+        (f"ceiling of {sides[1]}", [r.y_ceiling for r in rows], 3),
     ):
         lines.append(Series(label, at, values, style))
     return lines
@@ -106,12 +106,12 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _by_size(rows: Sequence[CeilingShare], after: Extrapolation, stem: str) -> Figure | None:
+def _by_size(rows: Sequence[CeilingShare], after: Extrapolation, sides: tuple[str, str], stem: str) -> Figure | None:
     rows = [r for r in rows if r.share is not None]
     if len(rows) < 2:
         return None
     at = [float(r.n) for r in rows]
-    lines = _share_lines(at, rows)
+    lines = _share_lines(at, rows, sides)
     if after.value is not None and after.low is not None and after.high is not None:
         ends = [at[0], at[-1]]
         limit = Series(
@@ -152,8 +152,32 @@ def _limit_table(found: Limits) -> Table:
     return Table("All shares", columns, [[printable(c) for c in row] for row in rows])
 
 
-def redundancy_part(found: Redundancy, stem: str) -> Part:
-    """What the score means: spaces that share so much of their variance have it."""
+def redundancy_part(found: Sequence[Redundancy], stem: str) -> Part:
+    """What each metric's score means: spaces that share so much of their variance have it."""
+    rows = [
+        [
+            one.metric, number(one.score), _STRUCTURES.get(r.structure, r.structure), number(r.share),
+            f"{number(r.low)} to {number(r.high)}", str(r.size) if r.size else DASH, "yes" if r.reached else "no",
+        ]
+        for one in found
+        for r in one.readings
+    ]  # fmt: skip
+    columns = ["metric", "score", "made of", "share of variance", "interval", "clusters, or dimensions", "reaches it"]
+    return Part(
+        "What such a score means",
+        tuple(printable(f"{one.metric} {number(one.score)}: {one.told}") for one in found),
+        tuple(_readings(one, slug(stem, one.metric)) for one in found),
+        (Table("All readings", columns, [[printable(c) for c in row] for row in rows]),),
+        (
+            "Each curve is the score of pairs of synthetic spaces, matched to these in number of items, dimensions and "
+            "spectrum, of which the given share of the variance is common; the band is two standard deviations of one "
+            "score. The dotted line is the score here: where it meets a curve is the reading. The kinds are assumed.",
+        ),
+    )
+
+
+def _readings(found: Redundancy, stem: str) -> Figure:
+    """The curves of one metric, and its score."""
     lines = []
     for k, r in enumerate(found.readings):
         band = ([s - 2 * e for s, e in zip(r.scores, r.spreads, strict=True)],
@@ -161,7 +185,7 @@ def redundancy_part(found: Redundancy, stem: str) -> Part:
         lines.append(Series(_STRUCTURES.get(r.structure, r.structure), r.shares, r.scores, _STYLES[k], band=band))
     ends = [min(r.shares[0] for r in found.readings), max(r.shares[-1] for r in found.readings)]
     lines.append(Series("the score here", ends, [found.score] * 2, "chance"))
-    figure = size_chart(
+    return size_chart(
         stem,
         printable(f"{found.metric} of synthetic spaces by the share of variance in common. {found.told}"),
         printable(f"{found.metric.partition('(')[0]} of synthetic spaces"),
@@ -169,23 +193,4 @@ def redundancy_part(found: Redundancy, stem: str) -> Part:
         "share of variance in common",
         logarithmic=False,
         words="{:g}".format,
-    )
-    rows = [
-        [
-            _STRUCTURES.get(r.structure, r.structure), number(r.share), f"{number(r.low)} to {number(r.high)}",
-            str(r.size) if r.size else DASH, "yes" if r.reached else "no",
-        ]
-        for r in found.readings
-    ]  # fmt: skip
-    columns = ["made of", "share of variance", "interval", "clusters, or dimensions", "reaches the score"]
-    return Part(
-        "What such a score means",
-        (printable(found.told),),
-        (figure,),
-        (Table("The three readings", columns, [[printable(c) for c in row] for row in rows]),),
-        (
-            "Each curve is the score of pairs of synthetic spaces, matched to these in number of items, dimensions and "
-            "spectrum, of which the given share of the variance is common; the band is two standard deviations of one "
-            "score. The dotted line is the score here: where it meets a curve is the reading. The kinds are assumed.",
-        ),
     )

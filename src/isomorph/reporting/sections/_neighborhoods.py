@@ -80,11 +80,13 @@ def case_of(
     near: tuple[Sequence[str], Sequence[str]],
     context: Context,
     prefer: tuple[str, ...] = (),
+    most: int | None = None,
 ) -> Case:
-    """One item with its neighbours by id in both models."""
+    """One item with its neighbours by id in both models, the nearest `most` of each."""
     sides = []
     for name, mine, others in ((names[0], near[0], near[1]), (names[1], near[1], near[0])):
-        sides.append((name, tuple(Neighbor(context.pictures.show(n, prefer=prefer), n in others) for n in mine)))
+        shown = ((context.pictures.show(n, prefer=prefer), n in others) for n in mine[:most])
+        sides.append((name, tuple(Neighbor(item, common) for item, common in shown)))
     return Case(context.pictures.show(item, prefer=prefer), told, tuple(sides))
 
 

@@ -21,9 +21,9 @@ from ._concept_rules import rules_of
 from ._neighborhoods import Case, case_of
 
 _ROWS = 2000  # items that the table holds; of more those at both ends
+_TEXTS = 5  # neighbours of an item that are shown where they are texts, not pictures
 _SETS = 3  # label sets that have a column in the table of items
 _MAKERS: dict[str, Callable[[Any, str], Part]] = {
-    "limits": limits_part,
     "redundancy": redundancy_part,
     "covariates": covariates_part,
     "maps": maps_part,
@@ -83,7 +83,7 @@ def _block(result: ConceptMap, k: int, context: Context) -> Block:
         _label_set(result, table, words, context, f"concepts-{k:02d}-{i:02d}")
         for i, table in enumerate(result.label_sets.values(), start=1)
     ]
-    parts = _parts(result, f"concepts-{k:02d}")
+    parts = _parts(result, words, f"concepts-{k:02d}")
     items, left_out = _items(result, words, context)
     labels = [{"label set": t.name} | _flat(row) for t in result.label_sets.values() for row in t.records()]
     groups = _examples(result, words, context)
@@ -110,12 +110,14 @@ def _block(result: ConceptMap, k: int, context: Context) -> Block:
     return Block(f"concepts-{k}", f"Which concepts do {words.x} and {words.y} see alike?", html, tuple(figures))
 
 
-def _parts(result: ConceptMap, stem: str) -> list[Part]:
+def _parts(result: ConceptMap, words: Words, stem: str) -> list[Part]:
     """What the map holds beside its items and concepts, in the order of the questions."""
     made = []
+    if result.limits is not None:
+        made.append(limits_part(result.limits, f"{stem}-limits", (words.x_kind, words.y_kind)))
     for name, make in _MAKERS.items():
         found = getattr(result, name)
-        if found is not None:
+        if found is not None and found != ():
             made.append(make(found, f"{stem}-{name}"))
     return made
 
@@ -318,8 +320,11 @@ def _examples(result: ConceptMap, words: Words, context: Context) -> list[tuple[
         cases = []
         for e in (e for e in result.examples if e.verdict == kind):
             common = len(set(e.x_neighbors) & set(e.y_neighbors))
-            told = f"score {number(e.score)}; {common} of these {len(e.x_neighbors)} neighbours shared"
-            cases.append(case_of(e.id, told, (words.x, words.y), (e.x_neighbors, e.y_neighbors), context))
+            told = f"score {number(e.score)}; {common} of the {len(e.x_neighbors)} nearest shared"
+            most = None if context.pictures.show(e.id).ref else _TEXTS
+            told += f", {most} of each shown" if most is not None and most < len(e.x_neighbors) else ""
+            near = (e.x_neighbors, e.y_neighbors)
+            cases.append(case_of(e.id, told, (words.x, words.y), near, context, most=most))
         if cases:
             title = words.verdict(kind)
             groups.append((printable(title[:1].upper() + title[1:]), _VERDICTS.get(kind, ""), cases))

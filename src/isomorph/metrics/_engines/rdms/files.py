@@ -1,11 +1,10 @@
-"""RDM files of rsatoolbox (HDF5): read and written, nothing unpickled."""
+"""RDM files of rsatoolbox (HDF5): read and written as plain values, nothing unpickled."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +13,18 @@ import numpy as np
 from ....errors import InputError, MissingExtraError
 from .vectors import n_items
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Rdms:
-    """RDMs over the same items.
-
-    Attributes:
-        dissimilarities: Condensed RDMs (n_rdms, n (n - 1) / 2).
-        measure: Name of the dissimilarity, as rsatoolbox spells it, or None.
-        items: Descriptors of the items: name -> n values.
-        rdms: Descriptors of the RDMs: name -> n_rdms values.
-        descriptors: Descriptors of the whole: name -> value.
-    """
-
-    dissimilarities: Floats
-    measure: str | None = None
-    items: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
-    rdms: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
-    descriptors: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        stack = np.atleast_2d(np.asarray(self.dissimilarities, dtype=np.float64))
-        object.__setattr__(self, "dissimilarities", stack)
-        sizes = (("items", self.items, n_items(stack.shape[1], "dissimilarities")), ("rdms", self.rdms, len(stack)))
-        for what, table, size in sizes:
-            for name, values in table.items():
-                if len(values) != size:
-                    raise InputError(f"The descriptor {name!r} of {what} has {len(values)} values; {size} are needed.")
-
-
-def read_rdms(path: str | os.PathLike[str]) -> Rdms:
-    """Read an RDM file that rsatoolbox or `write_rdms` saved as HDF5.
+def read_hdf5(path: Path) -> dict[str, Any]:
+    """What an RDM file of rsatoolbox holds, under the names of the fields of `RDMs`.
 
     Args:
-        path: The file (``.h5`` or ``.hdf5``). Pickled files are refused: opening one runs what it holds.
+        path: The file. Pickled files are refused: opening one runs what it holds.
 
     Raises:
         InputError: if the file is missing, is no HDF5, or holds no RDMs.
         MissingExtraError: if h5py is not installed.
     """
-    h5py = _h5py()
-    path = Path(path)
+    h5py = h5py_module()
     if path.suffix in (".pkl", ".pickle"):
         raise InputError(
             f"{path} is a pickle, which would run whatever it holds. Save it as HDF5 from rsatoolbox: "
@@ -71,26 +39,24 @@ def read_rdms(path: str | os.PathLike[str]) -> Rdms:
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
         raise InputError(f"{path} holds no table 'dissimilarities' (n_rdms, n (n - 1) / 2), so it is no RDM file.")
     measure = content.get("dissimilarity_measure")
-    groups = [content.get(name) or {} for name in ("pattern_descriptors", "rdm_descriptors", "descriptors")]
-    return Rdms(values.astype(np.float64), None if measure is None else str(measure), *groups)
+    groups = {"items": "pattern_descriptors", "rdms": "rdm_descriptors", "descriptors": "descriptors"}
+    facts = {field: content.get(name) or {} for field, name in groups.items()}
+    return {"dissimilarities": values.astype(np.float64), "measure": None if measure is None else str(measure), **facts}
 
 
-def write_rdms(path: str | os.PathLike[str], rdms: Rdms, *, overwrite: bool = False) -> None:
-    """Write an RDM file that ``rsatoolbox.rdm.load_rdm`` reads.
-
-    The file appears under its name only when it is complete.
+def write_hdf5(path: Path, held: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write an RDM file of rsatoolbox, which appears under its name only when it is complete.
 
     Args:
-        path: The file; rsatoolbox knows ``.h5`` and ``.hdf5``.
-        rdms: What to write.
+        path: The file.
+        held: What to write, under the names of the fields of `RDMs`.
         overwrite: Whether an existing file is replaced.
 
     Raises:
         InputError: if the file exists and is not to be replaced, or cannot be written.
         MissingExtraError: if h5py is not installed.
     """
-    h5py = _h5py()
-    path = Path(path)
+    h5py = h5py_module()
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; pass overwrite=True to replace it.")
     try:
@@ -102,22 +68,27 @@ def write_rdms(path: str | os.PathLike[str], rdms: Rdms, *, overwrite: bool = Fa
         with h5py.File(temporary, "w") as file:
             # readers of rsatoolbox look for no particular value here, only their own writer fills it in
             file.attrs["rsatoolbox_version"] = "isomorph"
-            file["dissimilarities"] = rdms.dissimilarities
-            if rdms.measure is None:
+            file["dissimilarities"] = held["dissimilarities"]
+            if held["measure"] is None:
                 file["dissimilarity_measure"] = h5py.Empty("f")
             else:
-                file.attrs["dissimilarity_measure"] = rdms.measure
-            n, m = n_items(rdms.dissimilarities.shape[1]), len(rdms.dissimilarities)
-            for name, table, size in (("pattern_descriptors", rdms.items, n), ("rdm_descriptors", rdms.rdms, m)):
+                file.attrs["dissimilarity_measure"] = held["measure"]
+            n, m = n_items(held["dissimilarities"].shape[1]), len(held["dissimilarities"])
+            for name, table, size in (("pattern_descriptors", held["items"], n), ("rdm_descriptors", held["rdms"], m)):
                 _write_group(file.create_group(name), {"index": list(range(size))} | dict(table), h5py)
-            _write_group(file.create_group("descriptors"), rdms.descriptors, h5py)
+            _write_group(file.create_group("descriptors"), held["descriptors"], h5py)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def _h5py() -> Any:
+def h5py_module() -> Any:
+    """The package h5py.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     try:
         import h5py
     except ImportError as error:

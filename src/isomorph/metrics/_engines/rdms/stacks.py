@@ -8,13 +8,14 @@ import numpy as np
 
 from ...._core.arrays import to_numpy
 from ...._core.progress import notice
+from ...._core.rdm import Rdm
 from ....errors import InputError, quoted
-from .files import Rdms
+from .collection import RDMs
+from .squares import condensed_stack
 from .vectors import n_items, permuted_index
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-_SAME = 1e-6  # relative difference of the two triangles up to which a square RDM is symmetric: that of float32
 _POSITIONS = "index"  # a descriptor that rsatoolbox writes by itself: places, no names
 
 
@@ -22,79 +23,42 @@ def rdm_pair(a: Any, b: Any, by: str | None = None) -> tuple[Floats, Floats]:
     """Two tables of condensed RDMs over the same items in the same order, (RDMs, n (n - 1) / 2).
 
     Args:
-        a: A condensed RDM, several as rows, a square RDM, a stack of square ones (RDMs, n, n), or `Rdms`.
-        b: The same; where both are `Rdms` that name their items, joined by these names.
+        a: A condensed RDM, several as rows, a square RDM, a stack of square ones (RDMs, n, n), or `RDMs`.
+        b: The same; where both are `RDMs` that name their items, joined by these names.
         by: Which descriptor of the items holds the names; by default the only one that both share.
 
     Raises:
         InputError: if one holds no RDMs of 3 items, both are of other items, or the names do not tell items apart.
     """
     first, second = (rdm_stack(v, name) for v, name in ((a, "a"), (b, "b")))
-    if isinstance(a, Rdms) and isinstance(b, Rdms):
+    if isinstance(a, RDMs) and isinstance(b, RDMs):
         name = _descriptor(a, b, by)
         if name is not None:
             return _joined(first, second, *(_names(v, name, which) for v, which in ((a, "a"), (b, "b"))))
     elif by is not None:
-        raise InputError(f"by={quoted(by)} names a descriptor of items; only Rdms have them, so a and b must be Rdms.")
+        raise InputError(f"by={quoted(by)} names a descriptor of items; only RDMs have them, so a and b must be RDMs.")
     if first.shape[1] != second.shape[1]:
         sizes = [n_items(s.shape[1]) for s in (first, second)]
         raise InputError(
             f"a has RDMs of {sizes[0]} items and b of {sizes[1]}; both must be of the same items in the same order. "
-            "Rdms that name their items are joined by name: Rdms(values, items={'id': […]})."
+            "RDMs that name their items are joined by name: RDMs(values, items={'id': […]})."
         )
     return first, second
 
 
 def rdm_stack(v: Any, name: str) -> Floats:
-    """Condensed RDMs as rows.
-
-    A square matrix is one square RDM, never as many condensed ones.
+    """Condensed RDMs as rows, NaN where a dissimilarity was not measured.
 
     Raises:
-        InputError: if it holds no finite RDMs of at least 3 items, or a square one is no RDM.
+        InputError: as `condensed_stack`.
     """
-    values = np.asarray(v.dissimilarities if isinstance(v, Rdms) else to_numpy(v), dtype=np.float64)
-    if not (np.isfinite(values).all() and 1 <= values.ndim <= 3 and values.size):
-        what = "missing or infinite entries" if values.size and 1 <= values.ndim <= 3 else f"shape {values.shape}"
-        raise InputError(
-            f"{name} has {what}; finite RDMs are needed: condensed ones of shape (n_rdms, n (n - 1) / 2) or square "
-            "ones of shape (n_rdms, n, n)."
-        )
-    if not isinstance(v, Rdms) and values.ndim > 1 and values.shape[-1] == values.shape[-2]:
-        values = values[None] if values.ndim == 2 else values
-        stack = np.stack([_condensed(square, name) for square in values])
-    elif values.ndim == 3:
-        raise InputError(f"{name} has shape {values.shape}; a stack of square RDMs has the shape (n_rdms, n, n).")
-    else:
-        stack = np.atleast_2d(values)
-    if n_items(stack.shape[1], name) < 3:
-        raise InputError(f"{name} has RDMs of fewer than 3 items; there is no pattern in a single dissimilarity.")
-    return stack
+    if not isinstance(v, RDMs):
+        return condensed_stack(v.condensed if isinstance(v, Rdm) else to_numpy(v), name)
+    rows = v.dissimilarities
+    return np.concatenate([condensed_stack(row, name) for row in rows]) if len(rows) else condensed_stack(rows, name)
 
 
-def is_square_rdm(values: Any) -> bool:
-    """Whether a host matrix is square and symmetric with a zero diagonal and nothing below zero, but not all zero."""
-    v = np.asarray(values)
-    if v.ndim != 2 or v.shape[0] != v.shape[1] or len(v) < 3 or np.any(np.diagonal(v)):
-        return False
-    largest = float(np.abs(v).max())
-    return bool(largest > 0 and v.min() >= 0 and np.allclose(v, v.T, rtol=0, atol=_SAME * largest))
-
-
-def _condensed(square: Floats, name: str) -> Floats:
-    n = len(square)
-    largest = float(np.abs(square).max(initial=0.0))
-    lopsided = not np.allclose(square, square.T, rtol=0, atol=_SAME * largest)
-    if n < 2 or lopsided or np.any(np.abs(np.diagonal(square)) > _SAME * largest):
-        what = "is not symmetric" if lopsided else "has no zero diagonal"
-        raise InputError(
-            f"{name} is square, shape {square.shape}, and {what}, so it is no RDM of {n} items. If its rows are "
-            f"{n} condensed RDMs, pass them as Rdms(rows) (isomorph.metrics.rdm), which reads no square matrices."
-        )
-    return np.asarray(square[np.triu_indices(n, 1)])
-
-
-def _descriptor(a: Rdms, b: Rdms, by: str | None) -> str | None:
+def _descriptor(a: RDMs, b: RDMs, by: str | None) -> str | None:
     shared = [k for k in a.items if k in b.items and k != _POSITIONS]
     if by is not None:
         if not (by in a.items and by in b.items):
@@ -116,7 +80,7 @@ def _matches(a: Any, b: Any) -> list[int]:
     return [where.get(str(v), -1) for v in a]
 
 
-def _names(rdms: Rdms, by: str, which: str) -> list[str]:
+def _names(rdms: RDMs, by: str, which: str) -> list[str]:
     names = [str(v) for v in rdms.items[by]]
     if len(set(names)) < len(names):
         twice = next(v for i, v in enumerate(names) if v in names[:i])
