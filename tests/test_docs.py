@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import re
 import subprocess
@@ -187,3 +188,13 @@ def test_the_page_on_concepts_names_every_setting_that_asks_for_more_and_its_tab
     (entry,) = load_study(tmp_path / "study.toml").concepts
     assert entry.file == "concepts-vision-text-fine.json"
     assert [*entry.covariates] == ["word_count", "hubness", "age"]
+
+
+def test_the_examples_of_the_page_on_brains_give_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # it writes a file
+    page = (ROOT / "docs" / "brains.md").read_text(encoding="utf-8")
+    examples = doctest.DocTestParser().get_doctest(page, {}, "brains.md", "docs/brains.md", 0)
+    told: list[str] = []
+    found = doctest.DocTestRunner(verbose=False).run(examples, out=told.append)
+    assert found.attempted > 10
+    assert found.failed == 0, "".join(told)

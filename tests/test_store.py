@@ -654,7 +654,7 @@ def test_files_that_hold_no_layers_are_refused(tmp_path):
         Layers.load(tmp_path / "e.npz")
     with pytest.raises(InputError, match=r"Cannot read .*none.npz"):
         Layers.load(tmp_path / "none.npz")
-    for path in ("f.h5", "f"):
+    for path in ("f.xyz", "f"):
         with pytest.raises(InputError, match="the suffix must be"):
             Layers.load(tmp_path / path)
         with pytest.raises(InputError, match="the suffix must be"):

@@ -316,8 +316,10 @@ def test_no_labels_still_maps_items():
 
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_features_of_any_scale_map_concepts_alike(scale, alike):
-    x, y, kind = alike
+    x, y, _ = alike
+    kind = np.repeat(list("abcd"), 30)
     plain, scaled = (iso.concepts(s * x, y, labels=kind, permutations=99) for s in (1.0, scale))
+    assert np.isfinite(plain.labels.between).all()
     assert np.array_equal(scaled.items.scores, plain.items.scores)
     assert np.allclose(scaled.labels.between, plain.labels.between, rtol=1e-9, equal_nan=True)
     assert repr(scaled.examples) == repr(plain.examples)
@@ -357,3 +359,87 @@ def test_items_of_no_concept_are_counted(alike):
     assert iso.concepts(x, y, labels=given, permutations=99).notes == (
         "60 of the 120 items are in no concept of kind.",
     )
+
+
+@pytest.fixture(scope="module")
+def asked():
+    models, kinds = planted(size=30)
+    rng = np.random.default_rng(5)
+    speech = models["x"] @ rng.normal(size=(6, 7)) + 0.3 * rng.normal(size=(len(kinds), 7))
+    return iso.concepts(
+        models["x"],
+        models["y"],
+        labels=kinds,
+        x_ceilings={"x2": models["x2"]},
+        y_ceilings={"y2": models["y2"]},
+        covariates={"size": rng.normal(size=len(kinds)), "kind": kinds},
+        others={"speech": speech},
+        redundancy=True,
+        map="ridge",
+        permutations=99,
+    )
+
+
+def test_what_is_asked_beside_items_and_concepts_is_in_the_map(asked, tmp_path):
+    assert set(asked.covariates) == {"size", "kind"}
+    assert [row.metric for row in asked.limits.by_metric] == ["mutual_knn(k=10)", "cka(estimator='unbiased')"]
+    assert asked.limits.by_metric[0].share == pytest.approx(asked.whole.share, abs=0.02)
+    assert [reading.metric for reading in asked.redundancy] == [row.metric for row in asked.limits.by_metric]
+    assert asked.maps.map.startswith("ridge")
+    assert asked.maps.labels.names == asked.labels.names
+    assert asked.modalities.labels == asked.labels.names
+    assert set(asked.modalities.names) == {"x", "y", "speech"}
+    assert asked.transfer["x", "speech"].values["score"] > asked.transfer["x", "y"].values["score"]
+    again = iso.ConceptMap.load(asked.save(tmp_path / "map.json"))
+    assert again.to_json() == asked.to_json()
+    assert "R²" in str(asked)
+
+
+def test_what_is_not_asked_is_not_there(alike):
+    x, y, kind = alike
+    found = iso.concepts(x, y, labels=kind, permutations=99)
+    assert (found.covariates, found.limits, found.maps, found.modalities, found.transfer) == (None,) * 5
+    assert found.redundancy == ()
+
+
+def test_of_many_items_limits_are_by_the_metric_of_the_map_alone(monkeypatch):
+    monkeypatch.setattr("isomorph.concept_maps._parts.BY_EVERY_METRIC", 100)
+    monkeypatch.setattr("isomorph.concept_maps._concepts.BY_EVERY_METRIC", 100)
+    models, kinds = planted(size=30)
+    found = iso.concepts(
+        models["x"], models["y"], x_ceilings={"b": models["x2"]}, y_ceilings={"b": models["y2"]}, permutations=19
+    )
+    assert [row.metric for row in found.limits.by_metric] == ["mutual_knn(k=10)"]
+    assert any("Of more than 100 items" in note for note in found.notes)
+
+
+def test_limits_by_depth_need_layers_of_all_models():
+    models, _ = planted(size=24)
+    deep = {
+        name: {f"layer_{k}": np.hstack([values[:, : k + 1], 0.1 * values]) for k in range(4)}
+        for name, values in models.items()
+    }
+    found = iso.concepts(
+        deep["x"], deep["y"], x_ceilings={"b": deep["x2"]}, y_ceilings={"b": deep["y2"]}, folds=2, permutations=19
+    )
+    assert {row.depth for row in found.limits.by_depth} == {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"others": X}, "one further modality"),
+        ({"others": {"a": X, "b": X}}, "one further modality"),
+        ({"others": {"y": X}}, "name of x or y"),
+        ({"others": {"z": X[:30]}}, "others"),
+        ({"covariates": {"size": [1.0] * 39 + [np.nan]}}, "size"),
+        ({"covariates": {"size": [1.0] * 40}}, "size"),
+        ({"covariates": "no such"}, "no such"),
+        ({"missing": "drop"}, "missing"),
+        ({"map": "no such"}, "map"),
+        ({"redundancy": "yes"}, "redundancy"),
+    ],
+)
+def test_what_else_cannot_be_asked_is_refused_in_words(given, message):
+    with pytest.raises(InputError, match=message):
+        iso.concepts(X, X + E, permutations=19, **given)

@@ -65,7 +65,10 @@ def test_permuting_the_state_is_preparing_the_permuted_rdm() -> None:
         ("pearson", lambda a, b: stats.pearsonr(a, b)[0]),
         ("spearman", lambda a, b: stats.spearmanr(a, b)[0]),
         ("cosine", lambda a, b: a @ b / np.sqrt((a @ a) * (b @ b))),
-        ("kendall", lambda a, b: np.sign(np.subtract.outer(a, a) * np.subtract.outer(b, b)).sum() / len(a) / (len(a) - 1)),
+        (
+            "kendall",
+            lambda a, b: np.sign(np.subtract.outer(a, a) * np.subtract.outer(b, b)).sum() / len(a) / (len(a) - 1),
+        ),
     ],
 )
 def test_missing_entries_are_left_out_pair_by_pair(comparison, oracle) -> None:
@@ -84,7 +87,9 @@ def test_missing_entries_are_left_out_pair_by_pair(comparison, oracle) -> None:
         assert terms.mean() == pytest.approx(score, abs=1e-10)
     # and under a permutation the entries move with the items
     order = rng.permutation(N)
-    sampled = next(iter(metric.compare_permuted(*([metric.prepare(v)] for v in (x, iso.RDMs.from_arrays(a)["rdm_00"])), [order])))
+    sampled = next(
+        iter(metric.compare_permuted(*([metric.prepare(v)] for v in (x, iso.RDMs.from_arrays(a)["rdm_00"])), [order]))
+    )
     moved = squareform(squareform(np.nan_to_num(a, nan=-1))[np.ix_(order, order)])
     kept = moved >= 0
     assert sampled[0, 0] == pytest.approx(oracle(pdist(x)[kept], moved[kept]), abs=1e-10)
@@ -102,7 +107,7 @@ def test_missing_entries_are_counted_and_cost_the_exact_null(capsys) -> None:
     r.compare_rdms(square, square[0])
     assert "a lacks 1 of 828 dissimilarities and b 0 of 276" in capsys.readouterr().err
     assert "1 dissimilarities missing" in repr(rdms)
-    with pytest.raises(InputError, match="decorrelates all entries.*1 of 276 are missing"):
+    with pytest.raises(InputError, match=r"decorrelates all entries.*1 of 276 are missing"):
         iso.scan(rdms, truth(), "rsa(comparison='whitened_pearson')", permutations=19)
 
 
@@ -126,7 +131,7 @@ def test_a_scan_joins_rdms_by_name_and_gives_all_that_it_gives_of_features() -> 
     ]
     np.testing.assert_allclose(found.values, wanted, atol=1e-10)
     assert (found.x_layers, found.n) == (("s1", "s2", "s3"), N - 4)
-    assert found.null == "exact moments over all n! re-pairings of the two RDMs (Mantel)"
+    assert found.null.startswith("exact moments over all n! re-pairings of the two RDMs (Mantel)")
     assert found.interval is not None
     assert found.best().y_layer == "truth"
     assert found.best().p_maximum == pytest.approx(0.01)
@@ -134,7 +139,7 @@ def test_a_scan_joins_rdms_by_name_and_gives_all_that_it_gives_of_features() -> 
     assert found.gallery is not None
     assert found.held_out is not None
     assert any("RDMs (3, measure not given)" in v for v in scan.notes)
-    with pytest.raises(InputError, match=r"rsa.*an RDM.*features are read here.*RDMs are compared by the metric 'rsa'|an RDM"):
+    with pytest.raises(InputError, match=r"x, layer 's1'.*an RDM.*features are read here.*by the metric 'rsa'"):
         iso.scan(brain(), model, "cka")
     both = iso.scan(brain(), model, [metric, "cka", "mutual_knn(k=5)"], permutations=19)
     assert len(both.undefined) == 2
@@ -159,8 +164,7 @@ def test_an_atlas_takes_rdms_beside_features() -> None:
     models = {k: v if k == "brain" else iso.Layers.from_arrays({"last": v}, ids=IDS) for k, v in models.items()}
     atlas = iso.atlas(models, ["rsa"], permutations=49, seed=0)
     found = next(iter(atlas.alignments.values()))
-    best = int(np.argmax(found.values if hasattr(found, "values") and not callable(found.values) else []))
-    assert {found.models[i] for i in found.pairs[best]} == {"brain", "truth"}
+    assert {atlas.models[i] for i in found.pairs[int(np.argmax(found.values))]} == {"brain", "truth"}
     with pytest.raises(InputError, match="RDM"):
         iso.atlas(models, ["cka"], permutations=19)
 
@@ -169,12 +173,12 @@ def test_an_atlas_takes_rdms_beside_features() -> None:
     "verb",
     [
         lambda x, y: iso.stitch(x, y, ["ridge"], repeats=2),
-        lambda x, y: iso.diagnose(x, y),
-        lambda x, y: iso.concepts(x, y),
+        iso.diagnose,
+        iso.concepts,
         lambda x, y: iso.metric("cka")(x["s1"], y),
         lambda x, y: iso.blind_match(x["s1"], y),
         lambda x, y: np.asarray(x),
-        lambda x, y: iso.significance_of(x) if hasattr(iso, "significance_of") else np.asarray(x["s1"]),
+        lambda x, y: np.asarray(x["s1"]),
     ],
 )
 def test_what_reads_features_refuses_rdms_in_words(verb) -> None:
@@ -227,7 +231,7 @@ def test_cross_validated_distances_may_be_negative_if_that_is_said() -> None:
     square = broken(lambda m: m.__isub__(1.0 - np.eye(N)))
     for rdms in (iso.RDMs.from_arrays(square, negative=True), iso.RDMs.from_arrays(square, measure="crossnobis")):
         assert rdms.dissimilarities.min() < 0
-    with pytest.raises(InputError, match="2 ids|23|one"):
+    with pytest.raises(InputError, match="23 values; 24 are needed"):
         iso.RDMs.from_arrays(square, ids=IDS[:-1], negative=True)
 
 
@@ -254,7 +258,7 @@ def test_a_subset_is_the_rdm_of_these_items_in_their_order() -> None:
 
 def test_several_descriptors_that_could_name_the_items_are_asked_about() -> None:
     rdms = dataclasses.replace(brain(), items={"word": IDS, "picture": IDS[::-1], "index": list(range(N))})
-    with pytest.raises(InputError, match="'word', 'picture'.*ids='word'"):
+    with pytest.raises(InputError, match=r"'word', 'picture'.*ids='word'"):
         iso.scan(rdms, truth(), "rsa")
     assert dataclasses.replace(brain(), items={"word": IDS, "class": ["a"] * N}).ids == tuple(IDS)
 
@@ -342,6 +346,7 @@ def test_matlab_73_files_are_read(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     square = measured()
     with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+
         def put(name: str, array: np.ndarray, kind: str):
             file[name] = array
             file[name].attrs["MATLAB_class"] = np.bytes_(kind)
@@ -408,5 +413,5 @@ def test_files_that_are_none_are_refused_in_words(tmp_path: Path, name: str, con
     with pytest.raises(InputError, match="a folder"):
         iso.RDMs.load(tmp_path)
     if name == "x.npy":
-        with pytest.raises(InputError, match="variable of a .mat file"):
+        with pytest.raises(InputError, match=r"variable of a .mat file"):
             iso.RDMs.load(tmp_path / name, variable="d")

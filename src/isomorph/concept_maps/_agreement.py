@@ -9,11 +9,12 @@ import numpy as np
 
 from .._core.arrays import take_rows, to_numpy
 from ..conditions import Side
-from ..errors import InputError
+from ..errors import InputError, quoted
 from ..metrics import Metric
 from ..nulls import ItemScores, mixed
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
+_SAME = 1e-9  # from a score of 1
 Chosen = tuple[tuple[str, str], ...]
 """The layers of both sides, for each fold of the items."""
 
@@ -134,7 +135,13 @@ def ceiling(
             lefts=[(name,) for name in own_layers],
             rights=[list(features)] * len(own_layers),
         )
-        found.append(agreement(metric, own, features, fold, chosen))
+        scores = agreement(metric, own, features, fold, chosen)
+        if np.all(scores.values >= 1 - _SAME):
+            raise InputError(
+                f"{quoted(other.name)} agrees with the side that it is a ceiling of on every item: it is the same model, "
+                "or a copy of it. A ceiling must be another model of the modality."
+            )
+        found.append(scores)
         layers.append(chosen)
     share = np.full(len(fold), 1 / len(found))
     return mixed([(share, scores) for scores in found]), layers

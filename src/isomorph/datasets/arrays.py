@@ -12,7 +12,7 @@ import numpy as np
 
 from .._core.arrayfiles import read_arrays
 from .._core.checks import as_ids
-from .._core.files import parse_json, read_text
+from .._core.featurefiles import read_ids
 from .._core.registry import format_spec
 from ..errors import InputError
 from ._base import Dataset, PairedItems, as_names
@@ -90,7 +90,7 @@ class Arrays(Dataset):
         if not views:
             raise InputError("arrays: there is no array of shape (n_items, n_features) in the given files.")
         if self.ids is not None:
-            ids = _read_ids(Path(self.ids).expanduser())
+            ids = read_ids(Path(self.ids).expanduser())
         if ids is None:
             ids = tuple(map(str, range(len(next(iter(views.values()))))))
         return PairedItems(
@@ -128,23 +128,6 @@ def _checked(array: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(f"{what} has shape {array.shape}; features of shape (n_items, n_features) are needed.")
     return array
-
-
-def _read_ids(path: Path) -> tuple[str, ...]:
-    kind = path.suffix.lower()
-    if kind == ".npy":
-        return _as_ids(read_arrays(path)[0][path.stem], path)
-    text = read_text(path, "ids from")
-    try:
-        values = parse_json(text) if kind == ".json" else text.splitlines()
-    except ValueError as error:
-        raise InputError(f"Cannot read ids from {path}: {error}.") from error
-    if kind not in (".txt", ".json"):
-        raise InputError(f"arrays: ids are read from .txt, .json or .npy files, found {path}.")
-    good = isinstance(values, list) and all(isinstance(v, str | int) and not isinstance(v, bool) for v in values)
-    if not good or not all(str(v).strip() for v in values):
-        raise InputError(f"{path}: expected a list of ids, each a text or a whole number, none of them empty.")
-    return as_ids(values, str(path))
 
 
 def _as_ids(array: np.ndarray[Any, Any], path: Path) -> tuple[str, ...]:

@@ -201,6 +201,9 @@ class ConceptMap(Result):
     def contradictions(self) -> Iterator[str]:
         if len(self.items.ids) != self.n:
             yield f"it has {len(self.items.ids)} items of {self.n}"
+        for name in ("shared", "stable", "alpha"):
+            if not 0 < getattr(self, name) < 1:
+                yield f"{name}={getattr(self, name)} is no share"
         if len(self.x_layers) != len(self.y_layers):
             yield "its folds have layers of one side alone"
         for table in self.label_sets.values():

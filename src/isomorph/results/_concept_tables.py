@@ -114,7 +114,8 @@ class ConceptItems(_Rows, Result):
             "p": self.p_values,
             "q": self.q_values,
         }
-        optional: dict[str, Any] = {"x_ceiling": self.x_ceilings, "y_ceiling": self.y_ceilings, "verdict": self.verdicts}
+        optional: dict[str, Any] = {"x_ceiling": self.x_ceilings, "y_ceiling": self.y_ceilings}
+        optional["verdict"] = self.verdicts
         return found | {name: values for name, values in optional.items() if len(values)}
 
 

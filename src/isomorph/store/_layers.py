@@ -12,12 +12,13 @@ import numpy as np
 
 from .._core.arrays import Array, as_features, detached, take_rows, to_numpy
 from .._core.checks import as_count, as_ids, check_name
+from .._core.featurefiles import read_features
 from .._core.files import as_path
 from .._core.frames import Labeled, common_rows, unlabeled
 from ..design import Labels
 from ..design import named as numbered
 from ..errors import InputError, UnknownNameError, quoted
-from ._exchange import load, save
+from ._exchange import save
 
 Source = Array | Callable[[], Array]
 
@@ -172,7 +173,7 @@ class Layers(Mapping[str, Any]):
             InputError: if the file cannot be read or does not hold that.
             MissingExtraError: if a `.pt` file is given and torch is not installed.
         """
-        arrays, ids, facts = load(as_path(path), ids)
+        arrays, ids, facts = read_features(as_path(path), ids)
         return cls.from_arrays(arrays, ids, **facts)
 
     def save(self, path: str | Path) -> Path:

@@ -187,7 +187,9 @@ class RDMs:
     def names(self) -> tuple[str, ...]:
         """One name an RDM, from the descriptors in which they differ."""
         count = len(self.dissimilarities)
-        told = {k: [_text(k, v) for v in values] for k, values in self.rdms.items() if k != _POSITIONS}
+        first = {"subject": 0, "session": 1}
+        keys = sorted((k for k in self.rdms if k != _POSITIONS), key=lambda k: first.get(k, 2))
+        told = {k: [_text(k, v) for v in self.rdms[k]] for k in keys}
         varying = {k: v for k, v in told.items() if len(set(v)) > 1} or told
         labels = [", ".join(parts) for parts in zip(*varying.values(), strict=True)] if varying else []
         labels = labels or [f"rdm_{i:02d}" for i in range(count)]

@@ -92,10 +92,12 @@ def _stack(value: Any) -> Floats | None:
         return _stack(value[0].T) if value.shape[0] == 1 else None
     if value.shape[0] == value.shape[1]:
         return value[None] if len(value) > 2 else None
-    rows = [v for v in (value, value.T) if _is_triangle(v.shape[1])]
-    if len(rows) == 2:  # both lengths are triangles: the longer one is that of the pairs
-        rows = [max(rows, key=lambda v: v.shape[1])]
-    return rows[0] if rows else None
+    pairs, rdms = max(value.shape), min(value.shape)
+    rows = value if _is_triangle(value.shape[1]) else value.T
+    if _is_triangle(pairs) and _is_triangle(rdms):  # the longer side is that of the pairs
+        rows = value if value.shape[1] == pairs else value.T
+    # pairs down the columns only where they are the longer side, since every third number or so is a triangle
+    return rows if _is_triangle(rows.shape[1]) and (rows is value or rows.shape[1] == pairs) else None
 
 
 def _is_triangle(entries: int) -> bool:

@@ -55,11 +55,16 @@ def _parted(rows: list[list[str]]) -> tuple[list[str] | None, list[str] | None, 
         return rows[0][1:], [row[0] for row in rows[1:]], [row[1:] for row in rows[1:]]
     if others == {height} and first == height - 1:  # as R writes it: no cell above the names of the rows
         return rows[0], [row[0] for row in rows[1:]], [row[1:] for row in rows[1:]]
-    if others == {first} == {height - 1}:
+    if others == {first} == {height - 1} and _named(rows[0]):
         return rows[0], None, rows[1:]
-    if others == {first} == {height + 1}:
+    if others == {first} == {height + 1} and _named([row[0] for row in rows]):
         return None, [row[0] for row in rows], [row[1:] for row in rows]
     return None, None, rows
+
+
+def _named(cells: list[str]) -> bool:
+    """Whether cells are names: numbers alone are dissimilarities, of a table that is not square."""
+    return any(_number(c) is None for c in cells)
 
 
 def _number(cell: str) -> float | None:
