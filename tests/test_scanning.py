@@ -439,7 +439,7 @@ def test_rdms_given_as_features_are_asked_about(planted, capsys):
     noted = scan(rdm, y, "cka", permutations=19).notes
     assert len(noted) == 1
     assert "RDMs, by their looks" in noted[0]
-    assert "compare_rdms" in noted[0]
+    assert "iso.RDMs.from_arrays(x)" in noted[0]
     capsys.readouterr()
     make_metric("cka")(rdm, next(iter(y.values())))
     assert "x: square and symmetric" in capsys.readouterr().err

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .matching import blind_match
     from .metrics import Metric, metric
     from .metrics.rdm import RDMs
+    from .migration import apply_map, fit_map
     from .networks import stitch_networks
     from .nulls import Null
     from .reporting import report
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ConceptMap,
         Diagnosis,
         Fusion,
+        Migration,
         Neighborhoods,
         NetworkStitch,
         Scan,
@@ -60,6 +62,7 @@ _HOMES = {
     "matching": ("blind_match",),
     "metrics": ("Metric", "metric"),
     "metrics.rdm": ("RDMs",),
+    "migration": ("apply_map", "fit_map"),
     "networks": ("stitch_networks",),
     "nulls": ("Null",),
     "reporting": ("report",),
@@ -70,6 +73,7 @@ _HOMES = {
         "ConceptMap",
         "Diagnosis",
         "Fusion",
+        "Migration",
         "Neighborhoods",
         "NetworkStitch",
         "Scan",
@@ -104,6 +108,7 @@ __all__ = [
     "Layers",
     "Map",
     "Metric",
+    "Migration",
     "MissingExtraError",
     "Neighborhoods",
     "NetworkStitch",
@@ -117,6 +122,7 @@ __all__ = [
     "Trend",
     "UnknownNameError",
     "__version__",
+    "apply_map",
     "atlas",
     "blind_match",
     "concepts",
@@ -124,6 +130,7 @@ __all__ = [
     "difference",
     "extract",
     "false_discovery",
+    "fit_map",
     "fuse",
     "gallery_curve",
     "load_dataset",

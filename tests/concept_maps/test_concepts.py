@@ -285,6 +285,7 @@ X, E = np.random.default_rng(0).normal(size=(2, 40, 4))
         ({"labels": {"set": {"a": []}}}, "must list ids"),
         ({"x_ceilings": {"x2": X[:30]}}, "x_ceilings.*x2"),
         ({"x_ceilings": X}, "by the name of the model"),
+        ({"x_ceilings": {"copy": 2 * X}}, "copy.*another model"),
         ({"folds": 1}, "folds"),
         ({"shared": 2}, "shared"),
         ({"stable": "much"}, "stable"),

@@ -340,3 +340,18 @@ def test_many_files_without_a_counterpart_are_refused_before_one_is_read(
     monkeypatch.setattr("isomorph.datasets.folder.read_text", lambda path: pytest.fail(f"{path} was read"))
     with pytest.raises(InputError, match=r"there is no text of the name of 000001\.jpg\. 1,998 more have"):
         load(tmp_path)
+
+
+def test_a_path_in_place_of_a_spec_is_answered_by_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    text(tmp_path / "pairs.csv", "id\n")
+    for path, call in (
+        (tmp_path / "photos", f"folder(path='{tmp_path}/photos')"),
+        (tmp_path / "pairs.csv", f"table(path='{tmp_path}/pairs.csv')"),
+        (tmp_path / "e.json", f"features(paths='{tmp_path}/e.json')"),
+    ):
+        for given in (path, str(path)):
+            with pytest.raises(InputError) as refused:
+                iso.load_dataset(given)  # type: ignore[arg-type]  # a path
+            assert f'load_dataset("{call}")' in str(refused.value)
+            assert ("there is nothing" in str(refused.value)) == (path.name == "e.json")

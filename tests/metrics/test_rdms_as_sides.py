@@ -295,6 +295,7 @@ def test_csv_files_are_read_with_names_or_without(tmp_path: Path, names: str, pa
     ("text", "words"),
     [
         (",a,b,c\na,0,1,2\nx,1,0,3\nc,2,3,0\n", "different names, such as 'x' and 'b'"),
+        ("a,b,c\na,0,1,2\nx,1,0,3\nc,2,3,0\n", "different names, such as 'x' and 'b'"),
         ("0,1,2\n1,0,3\n", "is not square: 2 rows of 3 values"),
         (",a,b,c\na,0,1,2\nb,1,0,?\nc,2,3,0\n", r"row 2, column 3 holds '\?'"),
         ("", "is empty"),
@@ -389,7 +390,7 @@ def test_rsatoolbox_files_are_read_with_names_subjects_and_sessions(tmp_path: Pa
     again = iso.RDMs.load(found.save(tmp_path / "y.h5"))
     np.testing.assert_array_equal(again.dissimilarities, rows)
     assert again.names == found.names
-    by_file = iso.scan(str(tmp_path / "x.hdf5"), truth(), "rsa", permutations=19)
+    by_file = iso.scan(f"rdms:{tmp_path / 'x.hdf5'}", truth(), "rsa", permutations=19)
     assert by_file["rsa"].x_layers == found.names
     with pytest.raises(UnknownNameError, match="cond"):
         iso.RDMs.load(tmp_path / "x.hdf5", ids="cond")
@@ -398,7 +399,7 @@ def test_rsatoolbox_files_are_read_with_names_subjects_and_sessions(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("absent.npy", None, "not there"),
+        ("absent.npy", None, "absent.npy"),
         ("x.txt", b"1", "read from .npy, .csv, .mat"),
         ("x.npy", b"no", "cannot be read as an array"),
         ("x.mat", b"no", "cannot be read as a MATLAB file"),
@@ -410,8 +411,28 @@ def test_files_that_are_none_are_refused_in_words(tmp_path: Path, name: str, con
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=words):
         iso.RDMs.load(tmp_path / name)
-    with pytest.raises(InputError, match="a folder"):
+    with pytest.raises(InputError, match="folder"):
         iso.RDMs.load(tmp_path)
     if name == "x.npy":
         with pytest.raises(InputError, match=r"variable of a .mat file"):
             iso.RDMs.load(tmp_path / name, variable="d")
+
+
+def test_the_command_reads_rdms_by_a_word_before_the_file(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from isomorph.cli import app
+
+    brain_file, model, to = tmp_path / "it.npy", tmp_path / "model.npz", tmp_path / "scan.json"
+    np.save(brain_file, measured())
+    iso.Layers.from_arrays({"last": truth()}).save(model)
+    given = [f"rdms:{brain_file}", str(model), "-m", "rsa", "--permutations", "19", "--to", str(to)]
+    ceiling = ["--x-ceiling", f"again=rdms:{brain_file}"]
+    answer = CliRunner(env={"ISOMORPH_PROGRESS": "0"}).invoke(app, ["scan", *given, *ceiling])
+    assert answer.exit_code == 0, answer.output
+    scan = iso.load_result(to)
+    assert (scan.x_name, scan["rsa"].x_layers) == ("it", ("rdm_00", "rdm_01", "rdm_02"))
+    np.testing.assert_allclose(scan["rsa"].values[0, 0], iso.metric("rsa")(brain()["s1"], truth()), atol=1e-10)
+    assert scan["rsa"].ceilings["again x"]["value"] == pytest.approx(1)
+    as_features = CliRunner(env={"ISOMORPH_PROGRESS": "0"}).invoke(app, ["scan", *given[:1], *given[:1], "-m", "cka"])
+    assert as_features.exit_code != 0

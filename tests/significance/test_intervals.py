@@ -441,7 +441,7 @@ def test_subsamples_never_repeat_an_item(gram_cosine):
     seen = []
 
     class Spy:
-        min_items, range = 3, (0.0, 1.0)
+        min_items, range, reads_rdms = 3, (0.0, 1.0), False
 
         def prepare(self, x):
             seen.append(x[:, 0])

@@ -1,5 +1,6 @@
 """Noise ceilings of RDMs: rsatoolbox's values, planted truth, and verdicts that say no more than was shown."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -167,6 +168,48 @@ def test_a_shortfall_that_is_not_significant_is_not_called_the_ceiling() -> None
     (lenient,) = reached(rdms, models, alpha=found.p_below * 1.01).values()
     assert found.verdict == "not shown to be below the ceiling"
     assert lenient.verdict == "below the ceiling"
+
+
+def test_a_scan_of_subjects_holds_the_ceiling_over_the_items_that_it_joined(tmp_path) -> None:
+    ids, order = [f"i{k}" for k in range(N)], np.random.default_rng(3).permutation(N)[:15]
+    rdms = iso.RDMs.from_arrays(brains(5), ids=ids, subjects=list("aabbc"), sessions=[1, 2, 1, 2, 1])
+    model = iso.Layers.from_arrays(
+        {"truth": truth()[order], "part": truth()[order, :2]}, ids=[ids[i] for i in order], encoder="m"
+    )
+    for x, y, side in ((rdms, model, "x"), (model, rdms, "y")):
+        scan = iso.scan(x, y, EUCLIDEAN, permutations=19, seed=2)
+        alignment = next(iter(scan.values()))
+        found = alignment.noise_ceilings[side]
+        joined = rdms.subset([ids[i] for i in (np.sort(order) if side == "x" else order)])
+        wanted = iso.noise_ceiling(joined, seed=2)
+        assert (found["lower"], found["upper"]) == pytest.approx((wanted.lower, wanted.upper), abs=1e-12)
+        assert found["subjects"] == 3
+        for k, reached in enumerate(wanted.reached_by(dataclasses.replace(alignment)).values()):
+            assert found["score"][k] == pytest.approx(reached.score, abs=1e-12)
+            assert found["p_below"][k] == pytest.approx(reached.p_below, abs=1e-12)
+            assert found["verdict"][k] == reached.verdict
+        scan.save(tmp_path / "scan.json")
+        again = iso.load_result(tmp_path / "scan.json")
+        np.testing.assert_array_equal(next(iter(again.values())).noise_ceilings[side]["score"], found["score"])
+        (line,) = [v for v in str(again).splitlines() if f"noise ceiling of {side}" in v]
+        assert f"{wanted.lower:.3f} to {wanted.upper:.3f}" in line
+        assert "3 subjects" in line
+        iso.report([scan], to=tmp_path / f"{side}.html")
+        page = (tmp_path / f"{side}.html").read_text(encoding="utf-8")
+        assert f"{wanted.lower:.3f} to {wanted.upper:.3f}" in page
+        assert f"noise ceiling of the {'first' if side == 'x' else 'second'} (3 subjects)" in page
+
+
+def test_only_subjects_have_a_ceiling_in_a_scan() -> None:
+    for rdms in (iso.RDMs.from_arrays(brains(3)), iso.RDMs.from_arrays(brains(2), subjects=["a", "a"])):
+        assert next(iter(iso.scan(rdms, truth(), EUCLIDEAN, permutations=19).values())).noise_ceilings == {}
+    both = (
+        iso.RDMs.from_arrays(brains(3), subjects=list("abc")),
+        iso.RDMs.from_arrays(brains(2, seed=5), subjects=list("de")),
+    )
+    found = next(iter(iso.scan(*both, EUCLIDEAN, permutations=19).values()))
+    assert {k: v["subjects"] for k, v in found.noise_ceilings.items()} == {"x": 3, "y": 2}
+    assert [len(v["score"]) for v in found.noise_ceilings.values()] == [2, 3]
 
 
 def test_repeats_of_a_subject_are_averaged_before_subjects_are() -> None:

@@ -90,5 +90,5 @@ def given_files(pairs: list[str] | None) -> Mapping[str, Any]:
             raise InputError(f"{pair!r} is not of the form NAME=FILE, such as {example}.")
         if name in named:
             raise InputError(f"Two files are called {name!r}; give each a name of its own.")
-        named[name] = load_side(path)
+        named[name] = load_side(path)[1]
     return named

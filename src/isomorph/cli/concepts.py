@@ -58,7 +58,7 @@ def command(
 ) -> None:
     """Map which items and concepts X and Y see alike, each with its chance, and what is bound to either.
 
-    Example: isomorph concepts vision.npz text.npz --labels labels.csv --x-ceiling twin=twin.npz
+    Example: isomorph concepts vision.npz text.npz --labels labels.csv --metric cka
     """
     check_target(to)
     if report is not None:

@@ -18,7 +18,7 @@ from ._text import LEGEND, saved
 @with_settings(ScanSettings, metrics="--metric -m", within="--in-order")
 def command(
     x: Annotated[
-        Path, typer.Argument(help="Features (.npz, .npy, .safetensors, platonic-rep's .pt) or RDMs (.mat, .h5, .csv).")
+        Path, typer.Argument(help="Features: .npz, .npy, .safetensors or platonic-rep's .pt; RDMs: rdms:FILE.")
     ],
     y: Annotated[Path, typer.Argument(help="Features or RDMs of the same items.")],
     x_baseline: Annotated[list[str] | None, typer.Option(help="NAME=FILE that takes X's place; repeatable.")] = None,
@@ -38,16 +38,17 @@ def command(
     Example: isomorph scan vision.npz text.npz -m cka -m 'mutual_knn(k=5)' --x-baseline untrained=twin.npz
     """
     check_target(to)
+    (x_name, left), (y_name, right) = load_side(x), load_side(y)
     result = scan(
-        load_side(x),
-        load_side(y),
+        left,
+        right,
         x_baselines=given_files(x_baseline),
         y_baselines=given_files(y_baseline),
         x_ceilings=given_files(x_ceiling),
         y_ceilings=given_files(y_ceiling),
         items=load_dataset(items) if items else None,
-        x_name=x.stem,
-        y_name=y.stem,
+        x_name=x_name,
+        y_name=y_name,
         **settings,
     )
     print(f"{result}\n\n{LEGEND}")

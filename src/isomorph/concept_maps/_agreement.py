@@ -12,6 +12,7 @@ from ..conditions import Side
 from ..errors import InputError, quoted
 from ..metrics import Metric
 from ..nulls import ItemScores, mixed
+from ..significance import sampled_null
 
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 _SAME = 1e-9  # from a score of 1
@@ -105,6 +106,37 @@ def agreement(
     return mixed(parts)
 
 
+def searched(
+    metric: Metric[Any], left: Mapping[str, Any], right: Mapping[str, Any], orders: Any, advance: Any
+) -> tuple[ItemScores, list[tuple[ItemScores, Any]]]:
+    """Item scores in the layers that are best for all items, and re-pairings in those that are best in each of them.
+
+    Layers that were chosen among many agree by chance on more than the items that chose them: where most items lie
+    alike, so does an item that had no part. A p is therefore that of a search by all items, held against re-pairings
+    with a search of their own: the same is done to both, so that it is exact.
+
+    Args:
+        metric: What is best by.
+        left: Layer -> features of one side, those that may be chosen.
+        right: The same of the other side.
+        orders: Re-pairings.
+        advance: Called with 1 after each.
+    """
+    xs, ys = ([metric.prepare(features) for features in side.values()] for side in (left, right))
+    sign = -1.0 if metric.distance else 1.0
+    null = sign * sampled_null(metric, xs, ys, orders, advance=advance).reshape(len(orders), -1)
+    own = int(np.argmax(sign * np.asarray(to_numpy(metric.compare(xs, ys)), dtype=np.float64)))
+    best = np.argmax(null, axis=1)
+
+    def scores(pair: int) -> ItemScores:
+        i, j = divmod(pair, len(ys))
+        found = metric.item_scores(xs[i], ys[j])
+        assert found is not None  # it has some on the layers that were chosen
+        return found
+
+    return scores(own), [(scores(int(pair)), orders[:][best == pair]) for pair in np.unique(best)]
+
+
 def ceiling(
     metric: Metric[Any],
     own: Mapping[str, Any],
@@ -123,6 +155,9 @@ def ceiling(
 
     Returns:
         The scores, and which layers were used for each model.
+
+    Raises:
+        InputError: if one of them is the side itself.
     """
     found, layers = [], []
     for other in others:
@@ -138,8 +173,8 @@ def ceiling(
         scores = agreement(metric, own, features, fold, chosen)
         if np.all(scores.values >= 1 - _SAME):
             raise InputError(
-                f"{quoted(other.name)} agrees with the side that it is a ceiling of on every item: it is the same model, "
-                "or a copy of it. A ceiling must be another model of the modality."
+                f"{quoted(other.name)} agrees with the side that it is a ceiling of on every item: it is the same "
+                "model, or a copy of it. A ceiling must be another model of the modality."
             )
         found.append(scores)
         layers.append(chosen)

@@ -22,7 +22,7 @@ from ..metrics.neighbors import NeighborMetric
 from ..nulls import ItemScores
 from ..results import ConceptMap, chance_corrected
 from ..significance import orders_for
-from ._agreement import Chosen, agreement, ceiling, check_has_items, choose
+from ._agreement import Chosen, agreement, ceiling, check_has_items, choose, searched
 from ._label_sets import label_sets
 from ._labels import Means, Repaired, means, repaired
 from ._parts import BY_EVERY_METRIC, check_third, parts, third
@@ -211,21 +211,29 @@ def _mapped(
     weights = task.weights()
     orders = orders_for(task.design, n, settings.permutations, settings.seed)
     ceiling_orders = orders[: min(_CEILING_ORDERS, len(orders))]
+    choices = _candidates(task)
+    several = len(choices[0]) * len(choices[1]) > 1
     total = 2 + len(orders) + sum(1 + len(ceiling_orders) for side in others if side) + len(task.sets)
+    total += (len(orders) + len(ceiling_orders)) * several
     with progress(total, f"concepts of {task.left.name} × {task.right.name}", unit="steps", show=show) as advance:
-        fold, chosen = _layers(task, others)
+        fold, chosen = _layers(task, choices, others)
         least = metric.min_items
         features = [_features(s, [pair[k] for pair in chosen], least) for k, s in enumerate((task.left, task.right))]
         advance(1)
         scores = agreement(metric, features[0], features[1], fold, chosen)
         advance(1)
-        across = repaired(scores, orders, weights, advance)
+        plain = repaired([(scores, ceiling_orders if several else orders)], scores.values, weights, advance)
+        across = plain
+        if several:
+            every = [_features(s, names, least) for s, names in zip((task.left, task.right), choices, strict=True)]
+            observed, re_paired = searched(metric, every[0], every[1], orders, advance)
+            across = repaired(re_paired, observed.values, weights, advance)
         ceilings = [
             _ceiling(task, features[k], [pair[k] for pair in chosen], side, fold, weights, ceiling_orders, advance)
             for k, side in enumerate(others)
         ]
-        found = _means(task, scores, across, weights)
-        table, item_p = item_table(task, scores, across, ceilings)
+        found = _means(task, scores, plain, weights)
+        table, item_p = item_table(task, scores, plain, across, ceilings)
         pair = Counter(chosen).most_common(1)[0][0]
         shown = Shown(scores.values, [features[k][pair[k]] for k in (0, 1)])
         tables, start = {}, 1
@@ -320,8 +328,8 @@ def _same_items(side: Side, what: str, left: Side) -> Side:
     return side
 
 
-def _layers(task: Task, others: Sequence[Mapping[str, Side]]) -> tuple[Any, Chosen]:
-    """The fold of each item, and each fold's layers.
+def _candidates(task: Task) -> list[tuple[str, ...]]:
+    """The layers of both sides that may be chosen.
 
     Raises:
         UnknownNameError: if a layer that was fixed is not there.
@@ -332,6 +340,14 @@ def _layers(task: Task, others: Sequence[Mapping[str, Side]]) -> tuple[Any, Chos
         if fixed and fixed not in side.layers:
             raise UnknownNameError(f"layer in {which}", fixed, side.layers)
         candidates.append((fixed,) if fixed else tuple(side.layers))
+    return candidates
+
+
+def _layers(
+    task: Task, candidates: Sequence[Sequence[str]], others: Sequence[Mapping[str, Side]]
+) -> tuple[Any, Chosen]:
+    """The fold of each item, and each fold's layers."""
+    settings = task.settings
     single = all(len(names) == 1 for names in candidates)
     # other models have layers to choose as well, where those of both sides are fixed
     single = single and all(len(side.layers) == 1 for given in others for side in given.values())
@@ -370,7 +386,7 @@ def _ceiling(
         return CeilingOf((), (), np.empty(0), np.empty(0), None)
     scores, used = ceiling(task.settings.metric, own, layers, list(others.values()), fold)
     advance(1)
-    repairs = repaired(scores, orders, weights, advance)
+    repairs = repaired([(scores, orders)], scores.values, weights, advance)
     exact = scores.exact if task.design.free else None
     chance = repairs.items if exact is None else exact.chance
     room = np.maximum(1 - chance, 1e-12)

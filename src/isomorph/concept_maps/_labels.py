@@ -14,6 +14,8 @@ from ..nulls.judge import ROUNDING, counted_p
 
 Floats = np.ndarray[Any, Any]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
+Orders = Any
+_AT_ONCE = 64  # re-pairings whose orders are held at once
 
 
 class Repaired(NamedTuple):
@@ -24,37 +26,38 @@ class Repaired(NamedTuple):
         reached: How many re-pairings gave the item as much (n,).
         means: Mean score of each set of items, (re-pairings, sets).
         number: How many re-pairings there were.
+        observed: Mean score of each set as the items are, which they are held against.
     """
 
     items: Floats
     reached: Floats
     means: Floats
     number: int
+    observed: Floats
 
 
-def repaired(scores: ItemScores, orders: Any, weights: Floats, advance: Any = None) -> Repaired:
-    """Held against re-pairings of the items.
+def repaired(parts: Sequence[tuple[ItemScores, Orders]], values: Floats, weights: Floats, advance: Any) -> Repaired:
+    """Item scores held against re-pairings of the items.
 
     Args:
-        scores: The scores.
-        orders: Re-pairings (count, n).
+        parts: Scores, and the orders of the items that they are re-paired in.
+        values: Scores of the items as they are (n,).
         weights: Weight of each item in each set (sets, n).
-        advance: Called with 1 after each.
+        advance: Called with 1 after each re-pairing.
     """
-    values, count = scores.values, len(orders)
-    total, reached, means = np.zeros(len(values)), np.zeros(len(values)), np.empty((count, len(weights)))
+    number = sum(len(orders) for _, orders in parts)
+    total, reached, means = np.zeros(len(values)), np.zeros(len(values)), np.empty((number, len(weights)))
     enough = values - ROUNDING * np.maximum(np.abs(values), 1e-3)
-    step = 64
     done = 0
-    for start in range(0, count, step):
-        for found in scores.permuted(orders[start : start + step]):
-            total += found
-            reached += found >= enough
-            means[done] = weights @ found
-            done += 1
-            if advance is not None:
+    for scores, orders in parts:
+        for start in range(0, len(orders), _AT_ONCE):
+            for found in scores.permuted(orders[start : start + _AT_ONCE]):
+                total += found
+                reached += found >= enough
+                means[done] = weights @ found
+                done += 1
                 advance(1)
-    return Repaired(total / max(count, 1), reached, means, count)
+    return Repaired(total / max(number, 1), reached, means, number, weights @ values)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,9 +136,9 @@ def means(scores: ItemScores, weights: Floats, unit: Codes, chance: Floats, floo
     return Means(values, chance, errors, np.clip(degrees, 1.0, np.maximum(taking_part - 1.0, 1.0)), psi, scores.span)
 
 
-def label_p(repairs: Repaired, values: Floats) -> Floats:
-    """P of each set's mean, counted among the re-pairings."""
-    return counted_p(values, repairs.means)
+def label_p(repairs: Repaired, rows: slice) -> Floats:
+    """Chance of the means of some sets, counted among the re-pairings."""
+    return counted_p(repairs.observed[rows], repairs.means[:, rows])
 
 
 def quantiles(degrees: Floats, alpha: float) -> Floats:

@@ -15,6 +15,7 @@ from ..conditions import Side
 from ..design import Design, coded
 from ..errors import InputError
 from ..metrics import Metric
+from ..metrics.neighbors import NeighborMetric
 from ..nulls import ItemScores
 from ..nulls.judge import FEW, counted_p, every_order
 from ..nulls.rows import row_scores
@@ -94,14 +95,28 @@ class Shown(NamedTuple):
 
 
 def item_table(
-    task: Task, scores: ItemScores, repairs: Repaired, ceilings: Sequence[CeilingOf]
+    task: Task, scores: ItemScores, plain: Repaired, across: Repaired, ceilings: Sequence[CeilingOf]
 ) -> tuple[ConceptItems, str]:
-    """One row an item, and where its p comes from."""
+    """One row an item, and where its p comes from.
+
+    Where layers were chosen among several, an item's exact p is that of layers fixed beforehand. Of shared neighbours
+    it holds nevertheless (docs/calibration.md); a score that reads all items is held against re-pairings with a search.
+
+    Args:
+        task: The task.
+        scores: The scores.
+        plain: Re-pairings in the layers that were chosen.
+        across: Re-pairings with a search of their own, where layers were chosen among several.
+        ceilings: Those of both sides.
+    """
     exact = scores.exact if task.design.free else None
     complete = task.design.free and task.n <= FEW
-    counted = (1 + repairs.reached) / (1 + repairs.number)
-    p = counted if exact is None or complete else np.where(np.isnan(exact.p_values), counted, exact.p_values)
-    chance = repairs.items if exact is None else exact.chance
+    counted = (1 + across.reached) / (1 + across.number)
+    holds = across is plain or isinstance(task.settings.metric, NeighborMetric)
+    p = counted
+    if exact is not None and holds and not complete:
+        p = np.where(np.isnan(exact.p_values), counted, exact.p_values)
+    chance = plain.items if exact is None else exact.chance
     told = "counted among the re-pairings" if p is counted else "exact under free re-pairing"
     if p is not counted and exact is not None and np.isnan(exact.p_values).any():
         told = "exact under free re-pairing, but of tied items counted among the re-pairings"
@@ -166,7 +181,7 @@ def label_table(
     """
     settings, counts = task.settings, np.array([len(r) for r in labelled.rows])
     alone = counts == 1
-    p = label_p(across._replace(means=across.means[:, rows]), found.values[rows])
+    p = label_p(across, rows)
     low, high = _span(found, rows, counts, settings.alpha)
     chance, room = found.chance[rows], found.room[rows]
     own = _scored(found, rows)
@@ -287,7 +302,7 @@ def whole_score(task: Task, found: Means, across: Repaired, ceilings: Sequence[C
     score = WholeScore(
         score=float(found.values[0]),
         chance=float(found.chance[0]),
-        p_value=float(label_p(across._replace(means=across.means[:, first]), found.values[first])[0]),
+        p_value=float(label_p(across, first)[0]),
         low=float(low[0]),
         high=float(high[0]),
         corrected=float(found.corrected[0]),

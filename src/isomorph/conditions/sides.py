@@ -23,8 +23,8 @@ from ..store import Layers, index_of
 
 RDM = "rdm"
 """The modality of layers some of which are RDMs."""
-RDM_SUFFIXES = (".mat", ".h5", ".hdf5", ".csv")
-"""Files that hold RDMs and no features."""
+RDM_FILE = "rdms:"
+"""What stands before a file that is read as RDMs, not as features."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,23 +94,25 @@ class Side:
         return int(next(iter(self.layers.values())).shape[0])
 
 
-def load_side(path: str | os.PathLike[str]) -> Layers | RDMs:
-    """A side from a file: RDMs from ``.mat``, ``.h5``, ``.hdf5`` and ``.csv``, features from any other.
-
-    A square matrix in a ``.npy`` file is features; `RDMs.load` reads it as an RDM.
+def load_side(path: str | os.PathLike[str]) -> tuple[str, Layers | RDMs]:
+    """A side from a file, and what it is called by: features (`Layers.load`), or RDMs from ``rdms:file``.
 
     Args:
-        path: The file.
+        path: The file; with ``rdms:`` before it, what is in it is read by `RDMs.load`.
 
     Raises:
         InputError: if it cannot be read, see `Layers.load` and `RDMs.load`.
 
     Example:
-        >>> np.save("x.npy", np.eye(3))
-        >>> load_side("x.npy")
-        Layers(x: 1 layers (x) × 3 items)
+        >>> np.save("x.npy", 1 - np.eye(4))
+        >>> load_side("x.npy"), load_side("rdms:x.npy")
+        (('x', Layers(x: 1 layers (x) × 4 items)), ('x', RDMs(1 (rdm_00) × 4 items)))
     """
-    return RDMs.load(path) if Path(path).suffix.lower() in RDM_SUFFIXES else Layers.load(Path(path))
+    text = os.fspath(path)
+    if isinstance(text, str) and text.startswith(RDM_FILE):
+        file = Path(text.removeprefix(RDM_FILE))
+        return file.stem, RDMs.load(file)
+    return Path(path).stem, Layers.load(Path(path))
 
 
 def as_side(layers: Any, which: str, name: str | None) -> Side:
@@ -131,12 +133,15 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     """
     check_name(name, f"{which}_name")
     if isinstance(layers, (str, os.PathLike)):
-        name, layers = name or Path(layers).stem, load_side(layers)
+        called, layers = load_side(layers)
+        name = name or called
     if isinstance(layers, Layers):
         facts = dict(layers.provenance) | {"layers": list(layers), "view": layers.view}
         return Side(name or layers.encoder, layers, tuple(layers.ids), facts)
-    measure = {"dissimilarity": layers.measure} if isinstance(layers, RDMs) else {}
+    told: dict[str, Any] = {}
     if isinstance(layers, RDMs):
+        subjects = [str(v) for v in layers.rdms.get("subject", ())]
+        told = {"dissimilarity": layers.measure} | ({"subjects": subjects} if subjects else {})
         layers = {k: layers[k] for k in layers}
     if isinstance(layers, Mapping):
         given = {str(k): (f"{which}[{quoted(k)}]", v) for k, v in layers.items()}
@@ -153,7 +158,7 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")
-    facts = {"layers": list(named), "content": _content(named), **measure}
+    facts = {"layers": list(named), "content": _content(named), **told}
     ids, by_hand = index_of(found, which)
     kind = RDM if any(isinstance(v, Rdm) for v in named.values()) else "features"
     held = named if ids is None else Layers(named, ids, encoder=which, modality=kind, ids_given=by_hand)

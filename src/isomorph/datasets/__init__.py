@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from .._core.checks import check_flag
+from .._core.featurefiles import ENDINGS
 from .._core.registry import Registry
+from ..errors import InputError
 from ._annotations import GROUPS, matching, read_labels
 from ._base import Dataset, PairedItems
 from ._covariates import MEASURES, measured
 from ._perturbed import PERTURBATIONS, PerturbedView, perturbed
 from ._views import Audio, FileView, MemoryView, View, as_view
-from .table import read_column, read_columns
+from .table import TABLES, read_column, read_columns
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
 
@@ -37,8 +42,32 @@ def load_dataset(spec: str, *, skip_bad: bool = False) -> PairedItems:
         PairedItems(pets: 2 items; views caption (text), name (text); labels label)
     """
     check_flag(skip_bad, "skip_bad")
+    _refuse_path(spec)
     dataset = REGISTRY.make(spec)
     return (dataset.skipping_bad() if skip_bad else dataset).load()
+
+
+def _refuse_path(spec: object) -> None:
+    """Say which spec reads a file or folder, where its path was given in place of a spec.
+
+    Raises:
+        InputError: if that is so.
+    """
+    if not isinstance(spec, str | os.PathLike):
+        return
+    text = os.fspath(spec)
+    if not isinstance(text, str) or "(" in text or "\0" in text or len(text) > 1000 or text in REGISTRY.classes:
+        return
+    path = Path(text).expanduser()
+    kind, there = path.suffix.lower(), os.path.lexists(path)
+    if not there and "/" not in text and kind not in (*TABLES, *ENDINGS):
+        return
+    by = "table" if kind in TABLES else "features" if kind in ENDINGS else "folder"
+    found = "is a path" if there else "is a path at which there is nothing"
+    given = "paths" if by == "features" else "path"
+    raise InputError(
+        f"{text} {found}; a dataset is named by what reads it: load_dataset({f'{by}({given}={text!r})'!r})."
+    )
 
 
 __all__ = [

@@ -92,7 +92,7 @@ def _files(root: Path) -> list[str]:
     Raises:
         InputError: if there is no such folder, or too much in it.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
         raise InputError(_no_folder(root))
     found: list[str] = []
     for folder, folders, names in os.walk(root):
@@ -107,7 +107,7 @@ def _files(root: Path) -> list[str]:
 
 def _no_folder(root: Path) -> str:
     name = root.name.lower()
-    if root.exists():
+    if os.path.exists(root):  # noqa: PTH110
         if name.endswith(_ARCHIVES):
             stem = re.sub(r"\.(tar\.)?\w+$", "", root.name) or "unpacked"
             module = "zipfile" if name.endswith(".zip") else "tarfile"
@@ -118,7 +118,7 @@ def _no_folder(root: Path) -> str:
         if name.endswith(TABLES):
             return f"folder: {root} is a table, no folder; it is read with table(path={str(root)!r})."
         return f"folder: {root} is a file, no folder; give the folder that it is in: folder(path={str(root.parent)!r})."
-    parent = next(p for p in root.absolute().parents if p.is_dir())
+    parent = next(p for p in root.absolute().parents if os.path.isdir(p))  # noqa: PTH112
     there = sorted(p.name for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
     near = difflib.get_close_matches(root.name, there, n=3)
     told = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Folders in {parent}: {_few(there)}."

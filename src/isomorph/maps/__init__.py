@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +52,32 @@ def load_map(path: str | os.PathLike[str]) -> Map:
         (20, 2)
     """
     spec, learned = read_map(path)
+    return restored_map(spec, learned, str(path))
+
+
+def restored_map(spec: str, learned: Mapping[str, Any], where: str) -> Map:
+    """A fitted map out of its full spec and what it `learned`.
+
+    Args:
+        spec: Its full spec, `Map.variant`.
+        learned: What `Map.learned` gave.
+        where: What they were read from, for messages.
+
+    Raises:
+        InputError: if these do not make a map that can be applied.
+        UnknownNameError: if it is a plug-in's that is not installed.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(20, 3))
+        >>> fitted = make_map("ridge").fit(x, x[:, :2])
+        >>> restored_map(fitted.variant, fitted.learned(), "memory")(x).shape
+        (20, 2)
+    """
     fitted = make_map(spec).restore(learned)
     if not fitted.__sklearn_is_fitted__() or not _works(fitted):
-        raise InputError(f"{path} is damaged: it holds {quoted(spec)}, and not what it learned. Fit and save it again.")
+        raise InputError(
+            f"{where} is damaged: it holds {quoted(spec)}, and not what it learned. Fit and save it again."
+        )
     return fitted
 
 
@@ -70,4 +95,4 @@ def _works(fitted: Map) -> bool:
     return True
 
 
-__all__ = ["REGISTRY", "Map", "load_map", "make_map"]
+__all__ = ["REGISTRY", "Map", "load_map", "make_map", "restored_map"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Self
 
@@ -35,6 +36,17 @@ class AffineMap(Map):
     def embed_x(self, x: Any) -> Matrix:
         rows: Matrix = (self._rows(x) - self.x_mean_) @ self.coef_ + self.y_mean_
         return rows
+
+    def by_blocks(self, dtype: Any) -> Callable[[Matrix, Matrix], None]:
+        self._require_fitted()
+        coef, x_mean, y_mean = (np.ascontiguousarray(a, dtype=dtype) for a in (self.coef_, self.x_mean_, self.y_mean_))
+
+        def into(rows: Matrix, room: Matrix) -> None:
+            np.subtract(rows, x_mean, out=rows)  # before the product, so that no offset costs digits
+            np.matmul(rows, coef, out=room)
+            np.add(room, y_mean, out=room)
+
+        return into
 
     @property
     def intercept_(self) -> Matrix:

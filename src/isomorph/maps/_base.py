@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -128,6 +128,20 @@ class Map(ABC):
     def embed_y(self, y: Any) -> Matrix:
         """Rows of the `y` space brought into the space of comparison; a direct map leaves them as they are."""
         return self._target_rows(y)
+
+    def by_blocks(self, dtype: Any) -> Callable[[Matrix, Matrix], None]:
+        """`predict` for blocks of checked rows in one precision: a function of rows (b, d_x) and of room (b, d_y).
+
+        What it gives is written into the room; the rows may be overwritten, so that many blocks need no new memory.
+
+        Args:
+            dtype: Precision in which is computed where the map is affine; other maps compute in float64.
+        """
+
+        def into(rows: Matrix, room: Matrix) -> None:
+            room[:] = self.predict(rows)
+
+        return into
 
     def predict(self, x: Any) -> Matrix:
         """Predicted rows of `y`, (n, d_y).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._about import about
-from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, Tested
+from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, SubjectCeiling, Tested
 from ._atlas import Atlas, Neighbor
 from ._base import Result, load_result
 from ._common_space import CommonSpace
@@ -40,6 +40,7 @@ from ._head_scores import (
 from ._limits import STRUCTURES, CeilingShare, Extrapolation, Limit, Limits, Reading, Redundancy
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
+from ._migration import Migration
 from ._modalities import (
     SHARED_BY_ALL,
     SHARED_BY_NONE,
@@ -133,6 +134,7 @@ __all__ = [
     "MapLabels",
     "MapScores",
     "Margin",
+    "Migration",
     "Modalities",
     "ModelAlignment",
     "Neighbor",
@@ -151,6 +153,7 @@ __all__ = [
     "Slope",
     "Step",
     "Stitch",
+    "SubjectCeiling",
     "Tested",
     "Threshold",
     "Transfer",

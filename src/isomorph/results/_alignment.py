@@ -125,6 +125,37 @@ class Ceiling(TypedDict):
     share: float | None
 
 
+class SubjectCeiling(TypedDict):
+    """How high a model could score with the RDMs of several subjects, and how high each layer of the other side does.
+
+    ``lower`` and ``upper`` noise ceilings are means over subjects (`iso.noise_ceiling`), ``p_value`` that of subjects
+    who share nothing. ``score``, ``share`` of the lower ceiling, ``p_below`` and ``verdict`` have one entry a layer of
+    the other side; ``share`` is None where the ceiling is not beyond chance or chance is not 0.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(30, 5))
+        >>> from isomorph.metrics.rdm import compute_rdm
+        >>> brains = [compute_rdm(x + rng.normal(size=x.shape), "euclidean") for _ in range(6)]
+        >>> rdms = iso.RDMs.from_arrays(brains, subjects=list("abcdef"))
+        >>> scan = iso.scan(rdms, {"truth": x, "part": x[:, :2]}, "rsa(dissimilarity='euclidean')", permutations=99)
+        >>> found = next(iter(scan.values())).noise_ceilings["x"]
+        >>> round(found["lower"], 2), found["share"].round(2).tolist(), found["verdict"]
+        (0.3, [1.31, 0.82], ('at the ceiling', 'below the ceiling'))
+    """
+
+    subjects: int
+    lower: float
+    upper: float
+    chance: float
+    p_value: float
+    permutations: int
+    score: Matrix
+    share: Matrix | None
+    p_below: Matrix
+    verdict: tuple[str, ...]
+
+
 class Permuted(TypedDict):
     """The best of all pairs with the items paired at random: ``quantile`` is reached with probability 1 - ``level``.
 
@@ -186,6 +217,8 @@ class Alignment(Result):
             asked for.
         against: Baseline -> its best pair beside that of the scan (`Tested`).
         ceilings: Ceiling -> its best pair, and which share of the way to it the scan's goes (`Ceiling`).
+        noise_ceilings: Side (``"x"``, ``"y"``) that is RDMs of several subjects -> how high a model could score with
+            them, and how high the layers of the other side do (`SubjectCeiling`).
         permuted: The best of all pairs of layers with the items paired at random (`Permuted`); None where it was not
             sampled.
         gallery: The score of the best pair against the number of items (`Gallery`), or None if it was not asked for.
@@ -233,6 +266,7 @@ class Alignment(Result):
     held_out: HeldOut | None = None
     against: Mapping[str, Tested] = dataclasses.field(default_factory=dict)
     ceilings: Mapping[str, Ceiling] = dataclasses.field(default_factory=dict)
+    noise_ceilings: Mapping[str, SubjectCeiling] = dataclasses.field(default_factory=dict)
     permuted: Permuted | None = None
     gallery: Gallery | None = None
     null: str = ""
@@ -291,6 +325,10 @@ class Alignment(Result):
         sizes = {len(np.ravel(v)) for v in self.gallery.values()} if self.gallery else set()  # type: ignore[call-overload]  # a TypedDict of arrays
         if len(sizes) > 1:
             yield "the parts of its gallery have unlike lengths"
+        for side, found in self.noise_ceilings.items():
+            layers = {"x": self.y_layers, "y": self.x_layers}.get(side, ())
+            if {len(found[k]) for k in ("score", "p_below", "verdict")} != {len(layers)}:  # type: ignore[literal-required]  # of these names
+                yield f"its noise ceiling of {side} is not of the {len(layers)} layers of the other side"
         if self.gallery is not None and np.min(self.gallery["n"], initial=1) < 1:
             yield "a size of its gallery is no number of items"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import json
 import math
@@ -111,10 +113,20 @@ def _has_gaps(field: dataclasses.Field[Any]) -> bool:
     return bool(field.metadata.get("gaps", False))
 
 
-def _encode(value: Any, gaps: bool = False) -> Any:
+def _is_packed(field: dataclasses.Field[Any]) -> bool:
+    """Whether its arrays are written as their bytes in base64: matrices too large for a text of numbers."""
+    return bool(field.metadata.get("packed", False))
+
+
+def _encode(value: Any, gaps: bool = False, packed: bool = False) -> Any:
     if isinstance(value, Result):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]  # every Result is a dataclass
-        return {"kind": value.kind, **{f.name: _encode(getattr(value, f.name), _has_gaps(f)) for f in fields}}
+        inside = {f.name: _encode(getattr(value, f.name), _has_gaps(f), _is_packed(f)) for f in fields}
+        return {"kind": value.kind, **inside}
+    if isinstance(value, np.ndarray) and packed:
+        little = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+        text = base64.b64encode(little.tobytes()).decode()
+        return {"kind": "array", "dtype": little.dtype.str, "shape": list(value.shape), "base64": text}
     if isinstance(value, np.ndarray):
         data = value.ravel().tolist()
         data = [None if math.isnan(v) else v for v in data] if gaps else data
@@ -122,7 +134,7 @@ def _encode(value: Any, gaps: bool = False) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):
-        return {str(k): _encode(v) for k, v in value.items()}
+        return {str(k): _encode(v, packed=packed) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_encode(v) for v in value]
     if value is None or isinstance(value, (str, int, float, bool)):
@@ -162,7 +174,10 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
         ValueError: if it holds something else than numbers of its type, or not as many as its shape says.
     """
     data, dtype, shape = value.get("data"), value.get("dtype"), value.get("shape")
-    if not isinstance(data, list) or not isinstance(dtype, str) or re.fullmatch(r"[<>|=]?[biuf][1248]", dtype) is None:
+    if "base64" in value:
+        data = _unpacked(value["base64"], dtype)
+    plain = isinstance(data, (list, np.ndarray)) and isinstance(dtype, str)
+    if not plain or re.fullmatch(r"[<>|=]?[biuf][1248]", dtype) is None:
         raise ValueError(f"an array holds {quoted(dtype)}, not numbers")
     if (
         not isinstance(shape, list)
@@ -170,7 +185,7 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
         or math.prod(shape) != len(data)
     ):
         raise ValueError(f"an array of shape {quoted(shape)} does not hold {len(data)} values")
-    kinds = {type(v) for v in data} - ({type(None)} if gaps else set())
+    kinds = set() if "base64" in value else {type(v) for v in data} - ({type(None)} if gaps else set())
     by_kind: dict[str, set[type[Any]]] = {"b": {bool}, "f": {int, float}}
     wanted = by_kind.get(np.dtype(dtype).kind, {int})
     if not kinds <= wanted:
@@ -182,6 +197,20 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
     if array.dtype.kind == "f" and not np.isfinite(array[~np.isnan(array)] if gaps else array).all():
         raise ValueError("an array holds an infinite number")
     return array
+
+
+def _unpacked(text: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """The values of an array that was written as bytes.
+
+    Raises:
+        ValueError: if it is no such text, or holds no whole number of values.
+    """
+    if not isinstance(text, str) or not isinstance(dtype, str) or re.fullmatch(r"<[iuf][248]", dtype) is None:
+        raise ValueError(f"a packed array holds {quoted(dtype)}, not numbers")
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype=dtype)
+    except binascii.Error as error:
+        raise ValueError(f"a packed array is no text in base64 ({error})") from error
 
 
 def _is_plain(value: Any) -> bool:

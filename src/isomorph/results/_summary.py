@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from ._alignment import Alignment
+import numpy as np
+
+from ._alignment import Alignment, SubjectCeiling
 from ._numbers import format_p, stands_on_floor
 from ._verdict import EQUIVALENT, MORE, Verdict, reading
 
@@ -119,6 +121,8 @@ def _rows(alignment: Alignment, scan: Scanned) -> Iterator[Row]:
         side = "above" if alignment.distance else "below"
         reach = f"{100 * level:g} % {side} {_number(end)}"
         yield ("permuted pairs", _number(mean), reach, "", "", "", "", "best of all pairs")
+    for side, bound in alignment.noise_ceilings.items():
+        yield from _subject_ceiling(side, bound, alignment)
     for name, ceiling in scan.ceilings.items():
         top, reached = ceiling.alignments.get(alignment.metric), alignment.ceilings.get(name)
         share = None if reached is None else reached["share"]
@@ -127,6 +131,18 @@ def _rows(alignment: Alignment, scan: Scanned) -> Iterator[Row]:
             if share is not None:
                 yield ("  share of it reached", f"{100 * share:.0f} %", "", "", "", "", "", "")
             yield from _gallery(top)
+
+
+def _subject_ceiling(side: str, bound: SubjectCeiling, alignment: Alignment) -> Iterator[Row]:
+    """The noise ceiling of a side of several subjects, and the layer that comes nearest to it."""
+    p, chance = format_p(bound["p_value"]), _number(bound["chance"])
+    span, who = _span(bound["lower"], bound["upper"]), f"{bound['subjects']} subjects"
+    yield (f"noise ceiling of {side}", "", span, chance, "", p, "", who)
+    best = int(np.argmax(bound["score"]))
+    layer = (alignment.y_layers if side == "x" else alignment.x_layers)[best]
+    share = "" if bound["share"] is None else f"{100 * float(bound['share'][best]):.0f} % of the lower, "
+    where = f"{layer}, {share}{bound['verdict'][best]}"
+    yield ("  mean over subjects", _number(bound["score"][best]), "", "", "", "", "", where)
 
 
 def _gallery(alignment: Alignment) -> Iterator[Row]:

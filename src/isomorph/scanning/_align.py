@@ -13,8 +13,19 @@ from .._core.progress import notice
 from ..conditions import BASELINE, CEILING, Comparison, Side
 from ..errors import InputError
 from ..metrics import Metric
-from ..results import Alignment, Ceiling, Gallery, HeldOut, Tested, about
-from ..significance import Design, Difference, Orders, difference, gallery_points, held_out, interval, judge_block
+from ..metrics.rdm import RDMs
+from ..results import Alignment, Ceiling, Gallery, HeldOut, SubjectCeiling, Tested, about
+from ..significance import (
+    Design,
+    Difference,
+    Orders,
+    difference,
+    gallery_points,
+    held_out,
+    interval,
+    judge_block,
+    noise_ceiling,
+)
 from .settings import ScanSettings
 
 Floats = np.ndarray[Any, Any]
@@ -69,6 +80,7 @@ def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan)
         best_of,
         against=against,
         ceilings={c.label: _ceiling(metric, best_of, a) for c, a in others if c.role == CEILING},
+        noise_ceilings=_noise_ceilings(metric, main, best_of, plan),
         held_out=_held_out(metric, main, plan) if plan.settings.selection == "split" else None,
     )
     return [Found(alignment, first.null), *out[1:]]
@@ -187,6 +199,36 @@ def _ceiling(metric: Metric[Any], main: Alignment, ceiling: Alignment) -> Ceilin
         "p_maximum": top.p_maximum,
         "share": sign * (best.value - best.chance) / room if reached else None,
     }
+
+
+def _noise_ceilings(
+    metric: Metric[Any], main: Comparison, alignment: Alignment, plan: Plan
+) -> dict[str, SubjectCeiling]:
+    """How high a model could score with each side that is RDMs of several subjects, and how high the layers do."""
+    found: dict[str, SubjectCeiling] = {}
+    for name, side in (("x", main.left), ("y", main.right)):
+        subjects = side.facts.get("subjects", ())
+        if not metric.reads_rdms or len(set(subjects)) < 2 or len(subjects) != len(side.rdms):
+            continue
+        rows = np.stack([side.features(layer, rdms=True).condensed for layer in side.layers])
+        rdms = RDMs(rows, rdms={"subject": subjects})
+        ceiling = noise_ceiling(rdms, metric.parameters["comparison"], seed=plan.settings.seed)
+        ceiling = dataclasses.replace(ceiling, names=tuple(side.layers))
+        reached = ceiling.reached_by(alignment, side=name, alpha=plan.settings.alpha).values()
+        shares = [r.share for r in reached]
+        found[name] = {
+            "subjects": len(ceiling.subjects),
+            "lower": ceiling.lower,
+            "upper": ceiling.upper,
+            "chance": ceiling.chance,
+            "p_value": ceiling.p_value,
+            "permutations": ceiling.permutations,
+            "score": np.array([r.score for r in reached]),
+            "share": None if None in shares else np.array(shares, dtype=np.float64),
+            "p_below": np.array([r.p_below for r in reached]),
+            "verdict": tuple(r.verdict for r in reached),
+        }
+    return found
 
 
 def _gallery(metric: Metric[Any], alignment: Alignment, condition: Comparison, plan: Plan) -> Gallery | None:

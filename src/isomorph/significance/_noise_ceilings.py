@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .._core.checks import as_count, as_seed, is_share
+from .._core.checks import as_count, as_seed, check_choice, is_share
 from .._core.progress import progress
 from ..errors import InputError, quoted
 from ..metrics import metric
@@ -111,13 +111,14 @@ class NoiseCeiling:
     names: tuple[str, ...]
     owners: tuple[int, ...]
 
-    def reached_by(self, alignment: Alignment, *, alpha: float = 0.05) -> dict[str, Reached]:
+    def reached_by(self, alignment: Alignment, *, side: str | None = None, alpha: float = 0.05) -> dict[str, Reached]:
         """Every layer of a scan of these RDMs against the ceiling: its mean score over subjects.
 
         A layer that was chosen as the best of many looks better than it is: choose it on other data, or read all.
 
         Args:
             alignment: RSA by the same comparison, of a scan that had these RDMs as one side, over the same items.
+            side: Which side of the scan these RDMs were, ``"x"`` or ``"y"``; by default the one that has their names.
             alpha: The level of the verdicts.
 
         Returns:
@@ -126,12 +127,13 @@ class NoiseCeiling:
         Raises:
             InputError: if it is of another metric or comparison, of other RDMs or other items, or `alpha` is no level.
         """
-        scores, layers = self._scores(alignment)
+        check_choice(side, "side", (None, "x", "y"))
+        scores, layers = self._scores(alignment, side)
         if not is_share(alpha):
             raise InputError(f"alpha={quoted(alpha)}: a level between 0 and 1 is needed.")
         return {layer: self._reached(scores[:, k], alpha) for k, layer in enumerate(layers)}
 
-    def _scores(self, alignment: Alignment) -> tuple[Floats, tuple[str, ...]]:
+    def _scores(self, alignment: Alignment, side: str | None) -> tuple[Floats, tuple[str, ...]]:
         """Scores of each subject with each layer of the other side, and these layers.
 
         Raises:
@@ -143,11 +145,11 @@ class NoiseCeiling:
                 f"The ceiling is of RDMs compared by {self.comparison!r}, the alignment is {alignment.metric}; scan "
                 f"with \"rsa(comparison='{self.comparison}')\", or make the ceiling with the comparison of the scan."
             )
-        for layers, others, values in (
-            (alignment.x_layers, alignment.y_layers, alignment.values),
-            (alignment.y_layers, alignment.x_layers, alignment.values.T),
+        for name, layers, others, values in (
+            ("x", alignment.x_layers, alignment.y_layers, alignment.values),
+            ("y", alignment.y_layers, alignment.x_layers, alignment.values.T),
         ):
-            if layers == self.names and alignment.n == self.n:
+            if side in (None, name) and layers == self.names and alignment.n == self.n:
                 owners = np.array(self.owners)
                 return np.array([values[owners == s].mean(axis=0) for s in range(len(self.subjects))]), others
         raise InputError(

@@ -161,20 +161,39 @@ class Layers(Mapping[str, Any]):
         )
 
     @classmethod
-    def load(cls, path: str | Path, ids: Sequence[str] | None = None) -> Layers:
-        """Layers from a ``.npy``, ``.npz``, ``.safetensors`` or platonic-rep ``.pt`` file; nothing is unpickled.
+    def load(cls, path: str | Path, ids: Sequence[str] | str | Path | None = None) -> Layers:
+        r"""Layers from a file or folder of features, whoever wrote it; nothing is unpickled.
 
         Args:
-            path: The file. A `.npy` file is one layer under the file's name; in `.npz` and `.safetensors` every array
-                is a layer; a `.pt` file is a dictionary with ``feats``: a tensor (n, layers, d) or a list of (n, d).
-            ids: One id a row, for files that carry none.
+            path: One of these. Arrays (n, layers, d) are parted into layers named ``layer.0``, ``layer.1``, …
+
+                - ``.npy``: one layer under the file's name; ``.npz``, ``.safetensors``: every array is a layer.
+                - ``.pt``: platonic-rep's dictionary with ``feats``, a tensor (n, layers, d) or a list of (n, d); or a
+                  tensor, or tensors by layer.
+                - ``.json``, ``.jsonl``: embeddings keyed by id, ``{id: {layer: vector}}``, or an object with an id and
+                  a vector an item, as the batches of embedding services give.
+                - ``.h5``, ``.hdf5``: every array is a layer; ``.h5ad``: AnnData's ``X``, ``layers`` and ``obsm``;
+                  ``.nc``: NetCDF as xarray writes it; ``.mat``: MATLAB's matrices.
+                - ``.parquet``, ``.csv``, ``.tsv``: vectors in a column, or a number a column; ``.vec``: word vectors.
+                - a folder: thingsvision's output (with ``file_names.txt``, a folder a module), mteb's cache of
+                  embeddings, or a file a layer with ``ids.txt``.
+            ids: One id a row, or a file of them (``.txt``, ``.json``, ``.npy``), for what carries none. Only the rows
+                of plain arrays (the first line, and platonic-rep's) may stand without.
 
         Raises:
-            InputError: if the file cannot be read or does not hold that.
-            MissingExtraError: if a `.pt` file is given and torch is not installed.
+            InputError: if it cannot be read, holds no features, or does not say which items they are of.
+            MissingExtraError: if the package that reads it is not installed.
+
+        Example:
+            >>> from pathlib import Path
+            >>> rows = '{"id": "cat", "embedding": [1, 0]}\n{"id": "cow", "embedding": [0, 1]}'
+            >>> _ = Path("e.jsonl").write_text(rows)
+            >>> x = iso.Layers.load("e.jsonl")
+            >>> x.ids, x["embedding"].tolist()
+            (('cat', 'cow'), [[1.0, 0.0], [0.0, 1.0]])
         """
-        arrays, ids, facts = read_features(as_path(path), ids)
-        return cls.from_arrays(arrays, ids, **facts)
+        arrays, found, facts = read_features(as_path(path), ids)
+        return cls.from_arrays(arrays, found, **facts)
 
     def save(self, path: str | Path) -> Path:
         """Write all layers, ids and provenance to one ``.npz`` or ``.safetensors`` file that any reader opens.

@@ -44,7 +44,9 @@ def read_features(path: Path, ids: Any = None) -> tuple[dict[str, Any], Sequence
     """
     if isinstance(ids, os.PathLike) or (isinstance(ids, str) and ids.lower().endswith((".txt", ".json", ".npy"))):
         ids = read_ids(as_path(ids, "ids").expanduser())
-    if path.is_dir():
+    elif ids is not None:
+        ids = as_ids(ids, "ids")
+    if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
         found = folders.read(path)
     else:
         reader = _reader(path)
@@ -54,7 +56,7 @@ def read_features(path: Path, ids: Any = None) -> tuple[dict[str, Any], Sequence
         except OSError as error:
             raise InputError(f"Cannot read {path}: {reason(error)}.") from error
     own_ids = found.ids if found.ids is None else as_ids(found.ids, str(path))
-    if ids is not None and own_ids is not None and as_ids(ids, "ids") != own_ids:
+    if ids is not None and own_ids is not None and tuple(ids) != own_ids:
         raise InputError(f"{path} carries ids of its own, which differ from those given; leave out `ids`.")
     known = own_ids if own_ids is not None else ids
     if not found.arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ _KINDS: Mapping[str, Callable[[Path], Read]] = {
     ".h5": hdf5.read,
     ".mat": matlab.read,
 }
+_MOST = 10_000
 _PART = re.compile(r"(?P<name>.*?)[_\-.](?P<start>\d+)(?:-(?P<end>\d+))?")
 
 
@@ -37,13 +39,13 @@ def read(path: Path) -> Read:
     """
     if (path / "index.json").is_file() and (path / "dimension").is_file():
         return _mteb(path)
-    files = [f for f in sorted(path.rglob("*")) if f.suffix.lower() in _KINDS and f.name not in ID_FILES]
-    files = [f for f in files if not any(p.startswith(".") for p in f.relative_to(path).parts)]
+    files = _files(path)
     kinds = {f.suffix.lower() for f in files}
     if not files:
-        there = sorted(p.name + ("/" if p.is_dir() else "") for p in path.iterdir())
+        there = sorted(entry.name for entry in os.scandir(path))
         raise InputError(
-            f"{path} holds no features ({', '.join(_KINDS)}); it holds {quoted(there[:12]) if there else 'nothing'}. A "
+            f"{path} holds no features ({', '.join(_KINDS)}); it holds {quoted(there[:12]) if there else 'nothing'}. "
+            f"Pictures and texts are read with iso.load_dataset(\"folder(path='{path}')\") and given to an encoder; a "
             "store is opened with iso.FeatureStore."
         )
     if len(kinds) > 1:
@@ -57,6 +59,25 @@ def read(path: Path) -> Read:
         prefix = "" if module == "." else module
         arrays |= _module(prefix, members, None if ids is None else len(ids))
     return Read({k: arrays[k] for k in in_order(arrays)}, ids, {}, rows_alone=False)
+
+
+def _files(path: Path) -> list[Path]:
+    """Files of features below a folder, hidden ones left out.
+
+    Raises:
+        InputError: if there are too many to be layers.
+    """
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        found += [
+            Path(folder, n) for n in sorted(names) if n.endswith(tuple(_KINDS)) and n not in ID_FILES and n[0] != "."
+        ]
+        if len(found) > _MOST:
+            raise InputError(
+                f"{path} holds more than {_MOST:,} files of features; give one file, or a folder of layers."
+            )
+    return found
 
 
 def _own_ids(path: Path, files: list[Path]) -> tuple[str, ...] | None:

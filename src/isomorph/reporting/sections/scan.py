@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...results import BASELINE, CEILING, Alignment, Scan, listed
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
@@ -139,7 +141,7 @@ def summary_line(alignment: Alignment, scan: Scan, context: Context) -> Line:
         number(best.calibrated),
         None if held is None else _held_out(held),
         tuple(filter(None, [*comparisons(alignment, scan, context), permuted_pairs(alignment)])),
-        tuple(_ceilings(alignment, scan)),
+        (*_ceilings(alignment, scan), *_noise_ceilings(alignment)),
         {"n": f"{alignment.n:,}", "permutations": f"{alignment.permutations:,}"},
     )
 
@@ -149,6 +151,22 @@ def _held_out(held: Mapping[str, Any]) -> HeldOut:
     layers = printable(f"{held['x_layer']} × {held['y_layer']}")
     ratio, p = times_chance(value, chance), p_text(held["p_value"])
     return HeldOut(f"{held['n_score']:,}", number(value), number(chance), ratio, p, layers)
+
+
+def _noise_ceilings(alignment: Alignment) -> Iterator[Ceiling]:
+    """Sides of several subjects, each with the layer whose mean score over subjects is the highest."""
+    for side, found in sorted(alignment.noise_ceilings.items()):
+        best = int(np.argmax(found["score"]))
+        layer = (alignment.y_layers if side == "x" else alignment.x_layers)[best]
+        share = DASH if found["share"] is None else percent(float(found["share"][best]))
+        yield Ceiling(
+            f"noise ceiling of {'the first' if side == 'x' else 'the second'} ({found['subjects']} subjects)",
+            f"{number(found['lower'])} to {number(found['upper'])}",
+            number(found["chance"]),
+            p_text(found["p_value"]),
+            printable(layer),
+            f"{share}, {found['verdict'][best]}",
+        )
 
 
 def _ceilings(alignment: Alignment, scan: Scan) -> Iterator[Ceiling]:

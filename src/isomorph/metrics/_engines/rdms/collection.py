@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...._core.checks import as_ids
+from ...._core.files import as_path, regular
 from ...._core.rdm import WHERE_RDMS_GO, Rdm
 from ....errors import InputError, UnknownNameError, quoted
 from .files import read_hdf5, write_hdf5
@@ -129,9 +130,7 @@ class RDMs:
             InputError: if the file cannot be read or holds no RDMs, or as `from_arrays`.
             MissingExtraError: if it is HDF5 and h5py is not installed.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; a file of RDMs is needed.")
+        path = regular(as_path(path), "RDMs from")
         held = _read(path, variable)
         name = path.name
         stack = np.concatenate([condensed_stack(v, name) for v in held["dissimilarities"]])
