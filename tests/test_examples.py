@@ -202,6 +202,8 @@ def make_files() -> None:
     for name, rows in {"vision": x, "text": x + noise, "twin": other}.items():
         iso.Layers.from_arrays({"early": other, "late": rows}, ids=ids).save(f"{name}.npz")
     iso.Layers.from_arrays({"last": x[:8]}).save("classes-vision.npz")
+    for name, rows in {"old": x, "new": x[:, ::-1]}.items():
+        iso.Layers.from_arrays({"last": rows}, ids=ids).save(f"{name}.npz")
     iso.Layers.from_arrays({"last": x[7::-1]}).save("classes-text.npz")
     Path("m.csv").write_text("model,size\na,4\nb,1\nt,2\n", encoding="utf-8")
     Path("nets.py").write_text(NETS, encoding="utf-8")
@@ -248,7 +250,7 @@ def small():
 def large():
     return make(1)
 """
-BEFORE = {"report": ("scan", "stitch"), "diagnose": ("scan",)}
+BEFORE = {"report": ("scan", "stitch"), "diagnose": ("scan",), "apply": ("fit-map",)}
 """Command -> those whose results its example reads."""
 
 

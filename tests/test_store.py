@@ -608,6 +608,16 @@ def test_reading_a_pt_file_without_torch_names_the_extra(tmp_path, monkeypatch):
         Layers.load(tmp_path / "f.pt")
 
 
+def test_an_array_of_three_axes_is_parted_along_that_which_is_not_of_items():
+    deep = np.random.default_rng(0).normal(size=(4, 3, 5))
+    for array in (deep, deep.transpose(1, 0, 2)):
+        x = Layers.from_arrays(array, ids="abcd")
+        assert list(x) == ["layer.0", "layer.1", "layer.2"]
+        assert np.array_equal(x["layer.2"], deep[:, 2])
+    square = np.random.default_rng(0).normal(size=(3, 3, 5))  # as ever: layers first
+    assert np.array_equal(Layers.from_arrays(square, ids="abc")["layer.0"], square[0])
+
+
 def test_object_arrays_are_not_unpickled(tmp_path):
     np.savez(tmp_path / "f.npz", x=np.array([Evil()], dtype=object))
     with pytest.raises(InputError, match="not unpickled"):

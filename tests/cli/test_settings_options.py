@@ -15,6 +15,7 @@ from isomorph.diagnosis import DiagnoseSettings
 from isomorph.extraction import ExtractSettings
 from isomorph.fusion import FuseSettings
 from isomorph.matching import MatchSettings
+from isomorph.migration import MigrationSettings
 from isomorph.networks import NetworkSettings
 from isomorph.scanning import ScanSettings
 from isomorph.significance import PowerSettings
@@ -28,6 +29,7 @@ SETTINGS = {
     "atlas": AtlasSettings,
     "concepts": ConceptSettings,
     "match": MatchSettings,
+    "fit-map": MigrationSettings,
     "diagnose": DiagnoseSettings,
     "extract": ExtractSettings,
     "power": PowerSettings,

@@ -285,7 +285,6 @@ X, E = np.random.default_rng(0).normal(size=(2, 40, 4))
         ({"labels": {"set": {"a": []}}}, "must list ids"),
         ({"x_ceilings": {"x2": X[:30]}}, "x_ceilings.*x2"),
         ({"x_ceilings": X}, "by the name of the model"),
-        ({"x_ceilings": {"copy": 2 * X}}, "copy.*another model"),
         ({"folds": 1}, "folds"),
         ({"shared": 2}, "shared"),
         ({"stable": "much"}, "stable"),
@@ -306,6 +305,11 @@ def test_ceilings_of_other_items_are_refused():
         iso.concepts(x, y, x_ceilings={"x2": other})
     with pytest.raises(InputError, match="lacks 10 of the 40"):
         iso.concepts(x, y, y_ceilings={"y2": fewer})
+
+
+def test_a_ceiling_that_is_the_side_itself_is_told():
+    found = iso.concepts(X, X + E, x_ceilings={"copy": 2 * X}, y_ceilings={"other": X + 2 * E}, permutations=19)
+    assert [note for note in found.notes if "copy agrees with x on every item" in note]
 
 
 def test_no_labels_still_maps_items():
@@ -406,7 +410,7 @@ def test_what_is_not_asked_is_not_there(alike):
 def test_of_many_items_limits_are_by_the_metric_of_the_map_alone(monkeypatch):
     monkeypatch.setattr("isomorph.concept_maps._parts.BY_EVERY_METRIC", 100)
     monkeypatch.setattr("isomorph.concept_maps._concepts.BY_EVERY_METRIC", 100)
-    models, kinds = planted(size=30)
+    models, _ = planted(size=30)
     found = iso.concepts(
         models["x"], models["y"], x_ceilings={"b": models["x2"]}, y_ceilings={"b": models["y2"]}, permutations=19
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -380,6 +381,15 @@ def pickled(root: Path) -> Path:
 def test_what_cannot_be_read_is_said_in_words(write: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         iso.Layers.load(write(tmp_path))
+
+
+@pytest.mark.parametrize(("package", "file"), [("h5py", "x.h5"), ("h5py", "x.h5ad"), ("pyarrow", "x.parquet")])
+def test_without_the_package_that_reads_it_the_extra_is_named(
+    package: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(iso.MissingExtraError, match=r"isomorph\[data\]"):
+        iso.Layers.load(text(tmp_path / file, ""))
 
 
 def test_vectors_of_unequal_length_in_parquet_are_refused(tmp_path: Path) -> None:

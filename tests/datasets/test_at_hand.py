@@ -100,7 +100,7 @@ def test_recordings_of_other_libraries_become_recordings() -> None:
 def test_a_tensor_is_the_picture_it_was_made_of_and_a_normalised_one_is_refused() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     tensor = torch.tensor(picture).permute(2, 0, 1)
-    for given in (tensor, tensor.float() / 255):
+    for given in (tensor, tensor.float() / 255, tensor.half() / 255):
         assert np.array_equal(PairedItems.from_views(image=[given]).view("image")[0], picture)
     with pytest.raises(InputError, match=r"view 'image', item '0': the tensor of values from .* was normalised"):
         PairedItems.from_views(image=[(tensor.float() / 255 - 0.5) / 0.2])
@@ -116,9 +116,12 @@ def test_a_tensor_is_the_picture_it_was_made_of_and_a_normalised_one_is_refused(
         ({"text": ["a", None], "ids": ["i", "j"]}, "view 'text' has nothing for the item 'j'"),
         ({"text": []}, "view 'text' is empty"),
         ({"a": [["x"], ["y"]], "b": [["x"], ["y"]]}, "'a', 'b' all hold several texts an item"),
+        ({"a": [["x"], ["y"]], "groups": ["g"]}, "groups must hold one entry for each of 2 items"),
         ({"a": [["x"], []]}, "item '1' has an empty list of texts"),
         ({"image": [Path("a.docx")]}, "paths must all be of pictures, recordings or films"),
         ({"text": TEXTS, "covariates": [1, 2, 3]}, "covariates must map names"),
+        ({"x": np.array(5)}, r"view 'x' must be a list with one entry an item, found array\(5\)"),
+        ({"text": TEXTS, "labels": {"k": 5}}, "label set 'k' must hold one entry for each of 3 items, found 5"),
     ],
 )
 def test_what_is_no_view_is_said_in_words(views: dict[str, Any], said: str) -> None:
@@ -233,6 +236,7 @@ def test_covariates_count_in_the_fingerprint_and_without_any_it_is_what_it_was()
         ([1, np.inf, 3], "item 'b' is infinite"),
         ({"x": 1}, r"covariate 's' has none of the 3 items; its ids begin with \['x'\]"),
         ("abc", "must be one value an item"),
+        (np.array(3), "must be one value an item"),
     ],
 )
 def test_a_covariate_that_fits_not_is_named(values: Any, said: str) -> None:

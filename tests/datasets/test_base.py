@@ -43,6 +43,7 @@ def test_ids_that_differ_only_in_type_are_the_same_id() -> None:
         ("views", {"text": ["a", "b"]}, "view 'text' has 2 entries but there are 3 ids"),
         ("labels", {"kind": ("a",)}, "label set 'kind' has 1 entries"),
         ("groups", ("a", "b", "c", "d"), "groups has 4 entries"),
+        ("labels", {"kind": 5}, "label set 'kind' must hold one entry an item, found 5"),
     ],
 )
 def test_parts_of_unequal_length_are_named(field: str, value: Any, named: str) -> None:

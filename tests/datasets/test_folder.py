@@ -314,7 +314,9 @@ def test_a_path_that_is_no_folder_is_told_from_one_that_is_not_there(tmp_path: P
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match=r"no folder .*photo\. Did you mean 'photos'"):
         load(tmp_path / "photo")
-    with pytest.raises(InputError, match=r"no folder .*Folders in .*: photos"):
+    with pytest.raises(InputError, match=r"no folder .*xyz\. Folders in .*: photos\."):
+        load(tmp_path / "xyz")
+    with pytest.raises(InputError, match=r"There is no folder .*xyz; .* is there\."):
         load(tmp_path / "xyz" / "deeper")
     with zipfile.ZipFile(tmp_path / "photos.zip", "w"):
         pass
@@ -323,6 +325,10 @@ def test_a_path_that_is_no_folder_is_told_from_one_that_is_not_there(tmp_path: P
     ):
         load(tmp_path / "photos.zip")
     text(tmp_path / "pairs.csv", "id\n")
+    with pytest.raises(
+        InputError, match=r"Cannot read the table .*pear\.csv: No such file .* Did you mean 'pairs\.csv'"
+    ):
+        iso.load_dataset(f"table(path={str(tmp_path / 'pear.csv')!r})")
     with pytest.raises(InputError, match=r"is a table, no folder; it is read with table\(path="):
         load(tmp_path / "pairs.csv")
     with pytest.raises(InputError, match="exclude each other"):

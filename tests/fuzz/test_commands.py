@@ -31,6 +31,7 @@ def folder(tmp_path, monkeypatch):
     iso.Layers.from_arrays({"one": y}).save("y.safetensors")
     np.save("z.npy", x[:5])
     iso.scan(x, y, ["cka"], permutations=20).save("scan-0.json")
+    iso.fit_map(y, y, permutations=19).save("map.json")
     (tmp_path / "items.csv").write_text("id,text,label\n" + "".join(f"{k},text {k},{'ab'[k % 2]}\n" for k in range(12)))
     (tmp_path / "broken.json").write_text('{"isomorph": 1, "kind": "scan"')
     (tmp_path / "empty.npz").write_bytes(b"")
@@ -110,10 +111,14 @@ QUICK = {
     "match": ["--restarts", "2", "--bootstraps", "2", "--surrogates", "2"],
     "concepts": ["--permutations", "19", "-m", "cka", "--folds", "2"],
     "power": ["-m", "cka", "--rank", "2"],
+    "fit-map": ["--permutations", "19", "--draws", "50"],
+    "apply": ["--to", "mapped.npy", "--overwrite"],
 }
 POSITIONAL = {
     "scan": 2,
     "stitch": 2,
+    "fit-map": 2,
+    "apply": 2,
     "match": 2,
     "concepts": 2,
     "diagnose": 2,
@@ -142,6 +147,8 @@ def _arguments(draw, command, options):
         "scan": ["x.npz", "y.safetensors"],
         "stitch": ["x.npz", "y.safetensors"],
         "match": ["z.npy", "z.npy"],
+        "fit-map": ["y.safetensors", "y.safetensors"],
+        "apply": ["map.json", "y.safetensors"],
         "concepts": ["x.npz", "y.safetensors"],
         "diagnose": ["x.npz", "y.safetensors"],
         "report": ["scan-0.json"],

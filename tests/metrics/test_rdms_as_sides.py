@@ -1,5 +1,6 @@
 """RDMs in place of features: read from files, joined by name, compared with exact p, and refused by all else."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -416,6 +417,33 @@ def test_files_that_are_none_are_refused_in_words(tmp_path: Path, name: str, con
     if name == "x.npy":
         with pytest.raises(InputError, match=r"variable of a .mat file"):
             iso.RDMs.load(tmp_path / name, variable="d")
+
+
+@pytest.mark.parametrize("ending", ["npy", "csv", "mat", "h5"])
+def test_damaged_files_are_read_or_refused_in_words(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("h5py")
+    path, rng, refused = tmp_path / f"x.{ending}", np.random.default_rng(0), 0
+    write = {
+        "npy": lambda: np.save(path, measured(2)),
+        "csv": lambda: path.write_text("\n".join(",".join(map(repr, row)) for row in measured(1)[0].tolist())),
+        "mat": lambda: savemat(path, {"d": measured(1)[0], "names": np.array(IDS, dtype=object)}),
+        "h5": lambda: brain().save(path),
+    }
+    write[ending]()
+    whole = path.read_bytes()
+    for trial in range(60):
+        damaged = bytearray(whole)
+        if trial % 2:
+            damaged = damaged[: rng.integers(len(damaged))]
+        else:  # the head, by which the rest is read
+            for place in rng.integers(min(len(damaged), 1024), size=3):
+                damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):  # anything else fails the test
+            iso.RDMs.load(path)
+            continue
+        refused += 1
+    assert refused > 20
 
 
 def test_the_command_reads_rdms_by_a_word_before_the_file(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
+import itertools
 import json
 import math
 import os
@@ -24,6 +26,7 @@ except ImportError:  # a system without such locks: what a killed process left i
 
 _TEMPORARY = ".isomorph-*.tmp"
 _SMALLEST = 1 << 20  # bytes that must be free before anything is computed for a file
+_LOOKED_AT = 2_000  # names of a folder that are compared with one that is not there
 _LARGEST_NUMBER = 1 << 63  # of a whole number in a JSON text: seeds are below, and NumPy holds no larger one
 
 # ---------------------------------------------------------------- reading
@@ -44,10 +47,41 @@ def regular(path: str | os.PathLike[str], what: str = "") -> Path:
     try:
         mode = target.stat().st_mode
     except OSError as error:
-        raise InputError(f"Cannot read {what}{_shown(path)}: {reason(error)}.") from error
+        near = beside(target) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"Cannot read {what}{_shown(path)}: {reason(error)}.{near}") from error
     if not stat.S_ISREG(mode):
         raise InputError(f"Cannot read {what}{_shown(path)}: it is {_kind(mode)}, and only regular files are read.")
     return target
+
+
+def beside(path: Path, *, folders: bool = False) -> str:
+    """What stands where nothing was found, as a sentence for messages: the nearest names, or which folder is missing.
+
+    Args:
+        path: A path at which there is nothing.
+        folders: Whether folders are meant, which are then listed if no name is near.
+
+    Example:
+        >>> Path("pairs.csv").touch()
+        >>> beside(Path("pears.csv"))
+        " Did you mean 'pairs.csv'?"
+    """
+    parent = path.absolute().parent
+    if not os.path.isdir(parent):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
+        above = next(p for p in parent.parents if os.path.isdir(p))  # noqa: PTH112
+        return f" There is no folder {_shown(parent)}; {_shown(above)} is there."
+    try:
+        with os.scandir(parent) as entries:
+            there = [
+                e.name for e in itertools.islice(entries, _LOOKED_AT) if e.is_dir() == folders and e.name[0] != "."
+            ]
+    except OSError:  # a folder that may not be read
+        return ""
+    near = difflib.get_close_matches(path.name[:255], there, n=3)
+    if near or not folders:
+        return f" Did you mean {' or '.join(map(quoted, near))}?" if near else ""
+    listed = ", ".join(sorted(there)[:8]) + (", …" if len(there) > 8 else "")
+    return f" Folders in {_shown(parent)}: {listed or 'none'}."
 
 
 def as_path(path: Any, name: str = "path") -> Path:

@@ -24,6 +24,8 @@ COMMANDS = {
     "scan": "Compare every layer of X with every layer of Y, each score with its chance level.",
     "stitch": "Fit maps from X to Y on some pairs and score them on items held out, beside every control.",
     "stitch-networks": "Join the bottom of one frozen network to the top of another, beside every control.",
+    "fit-map": "Fit a map from an old model's embeddings to a new one's, and say what is lost by it.",
+    "apply": "Carry embeddings of an old model into the space of a new one with a map that was fitted.",
     "match": "Match the rows of X and Y without knowing any pair, and say whether the match can be believed.",
     "fuse": "Say what several spaces tell of a target together, beside each alone and beside every control.",
     "atlas": "Compare many models, all with all, each pair with its chance, and say what goes with their alignment.",

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._core.arrays import take_rows, to_numpy
 from ..conditions import Side
-from ..errors import InputError, quoted
+from ..errors import InputError
 from ..metrics import Metric
 from ..nulls import ItemScores, mixed
 from ..significance import sampled_null
@@ -143,7 +143,7 @@ def ceiling(
     own_layers: Sequence[str],
     others: Sequence[Side],
     fold: Codes,
-) -> tuple[ItemScores, list[Chosen]]:
+) -> tuple[ItemScores, list[Chosen], list[str]]:
     """Scores of a side with other models of its modality: their mean over these models.
 
     Args:
@@ -154,12 +154,9 @@ def ceiling(
         fold: The fold of each item.
 
     Returns:
-        The scores, and which layers were used for each model.
-
-    Raises:
-        InputError: if one of them is the side itself.
+        The scores, which layers were used for each model, and the models that agree with the side on every item.
     """
-    found, layers = [], []
+    found, layers, copies = [], [], []
     for other in others:
         features = {name: other.features(name) for name in other.layers}
         chosen = choose(
@@ -172,11 +169,8 @@ def ceiling(
         )
         scores = agreement(metric, own, features, fold, chosen)
         if np.all(scores.values >= 1 - _SAME):
-            raise InputError(
-                f"{quoted(other.name)} agrees with the side that it is a ceiling of on every item: it is the same "
-                "model, or a copy of it. A ceiling must be another model of the modality."
-            )
+            copies.append(other.name)
         found.append(scores)
         layers.append(chosen)
     share = np.full(len(fold), 1 / len(found))
-    return mixed([(share, scores) for scores in found]), layers
+    return mixed([(share, scores) for scores in found]), layers, copies

@@ -232,6 +232,12 @@ def _mapped(
             _ceiling(task, features[k], [pair[k] for pair in chosen], side, fold, weights, ceiling_orders, advance)
             for k, side in enumerate(others)
         ]
+        notes += [
+            f"{name} agrees with {side.name} on every item, as the same model or a copy of it would: its ceiling is no "
+            "agreement of two models."
+            for side, made in zip((task.left, task.right), ceilings, strict=True)
+            for name in made.copies
+        ]
         found = _means(task, scores, plain, weights)
         table, item_p = item_table(task, scores, plain, across, ceilings)
         pair = Counter(chosen).most_common(1)[0][0]
@@ -383,8 +389,8 @@ def _ceiling(
 ) -> CeilingOf:
     """How far other models of a side's modality agree with it."""
     if not others:
-        return CeilingOf((), (), np.empty(0), np.empty(0), None)
-    scores, used = ceiling(task.settings.metric, own, layers, list(others.values()), fold)
+        return CeilingOf((), (), (), np.empty(0), np.empty(0), None)
+    scores, used, copies = ceiling(task.settings.metric, own, layers, list(others.values()), fold)
     advance(1)
     repairs = repaired([(scores, orders)], scores.values, weights, advance)
     exact = scores.exact if task.design.free else None
@@ -394,6 +400,7 @@ def _ceiling(
     return CeilingOf(
         tuple(others),
         tuple(_most([pair[1] for pair in pairs]) for pairs in used),
+        tuple(copies),
         chance_corrected(scores.values, chance),
         errors,
         _means(task, scores, repairs, weights),

@@ -70,6 +70,7 @@ class CeilingOf(NamedTuple):
     Attributes:
         names: The other models.
         layers: The layer of each that most folds chose.
+        copies: Those that agree with the side on every item.
         corrected: Chance-corrected score of each item.
         errors: Its standard error over the other items; NaN where it is not known.
         means: Means over all items and over concepts; None where there are no other models.
@@ -77,6 +78,7 @@ class CeilingOf(NamedTuple):
 
     names: tuple[str, ...]
     layers: tuple[str, ...]
+    copies: tuple[str, ...]
     corrected: Floats
     errors: Floats
     means: Means | None

@@ -73,6 +73,8 @@ class PairedItems:
         parts += [(f"label set {k!r}", v) for k, v in self.labels.items()]
         parts += [("groups", self.groups)] if self.groups is not None else []
         for what, values in parts:
+            if not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
+                raise InputError(f"{self.name}: {what} must hold one entry an item, found {quoted(values)}.")
             if len(values) != n:
                 raise InputError(
                     f"{self.name}: {what} has {len(values)} entries but there are {n} ids; one each is needed."

@@ -55,7 +55,8 @@ def as_covariate(values: Any, ids: Sequence[str], name: str, where: str) -> tupl
             raise InputError(f"{what} has none of the {len(ids)} items; its ids begin with {quoted([*values][:3])}.")
         values = [values.get(i) for i in ids]
     values = by_index(values, ids, what)
-    if isinstance(values, str) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+    several = hasattr(values, "__len__") and hasattr(values, "__iter__") and getattr(values, "ndim", 1) > 0
+    if isinstance(values, str) or not several:
         raise InputError(f"{what} must be one value an item, found {quoted(values)}.")
     if len(values) != len(ids):
         raise InputError(f"{what} has {len(values)} entries but there are {len(ids)} ids; one each is needed.")
@@ -108,6 +109,12 @@ def collected(views: Mapping[str, Any], ids: Any, labels: Any, groups: Any, cova
         raise InputError(f"from_views: covariates must map names to one value an item, found {quoted(covariates)}.")
     named = {k: by_index(_listed(v), known, f"labels[{k!r}]") for k, v in (labels or {}).items()}
     own = None if groups is None else by_index(_listed(groups), known, "groups")
+    for what, values in [
+        *((f"label set {k!r}", v) for k, v in named.items()),
+        *([] if own is None else [("groups", own)]),
+    ]:
+        if not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0 or len(values) != n:
+            raise InputError(f"from_views: {what} must hold one entry for each of {n} items, found {quoted(values)}.")
     return spread(Parts(known, entries, named, own, covariates or {}))
 
 
@@ -145,7 +152,8 @@ def _entries(values: Any, name: str, ids: Sequence[str] | None) -> Any:
                 "leave these out of all views."
             )
         values = [values[i] for i in ids]
-    if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
+    one = isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable)
+    if one or getattr(values, "ndim", 1) == 0:
         raise InputError(f"from_views: view {name!r} must be a list with one entry an item, found {quoted(values)}.")
     values = _listed(by_index(values, ids, f"view {name!r}"))
     return to_numpy(values) if getattr(values, "ndim", 0) == 2 else list(values)
@@ -254,7 +262,7 @@ def _picture(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
         raise InputError(f"{where}: a tensor of shape {array.shape} is no picture; (3, h, w) is needed.")
     if array.dtype != np.uint8:
         scaled = array.astype(np.float64) * 255
-        if not np.all((scaled > -0.5) & (scaled < 255.5)) or np.abs(scaled - scaled.round()).max() > 0.01:
+        if not np.all((scaled > -0.5) & (scaled < 255.5)) or np.abs(scaled - scaled.round()).max() > 0.1:
             raise InputError(
                 f"{where}: the tensor of values from {array.min():.3g} to {array.max():.3g} is no picture of 8 bits "
                 "over 255: it was normalised or resized. Give pictures as they were before the transforms (PIL images "

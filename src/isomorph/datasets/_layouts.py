@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from .._core.files import beside
 from ..errors import InputError, quoted
 from ._captions import CAPTIONS, SUFFIXES, Caption, read_captions
 from ._files import modality_of
@@ -118,11 +118,7 @@ def _no_folder(root: Path) -> str:
         if name.endswith(TABLES):
             return f"folder: {root} is a table, no folder; it is read with table(path={str(root)!r})."
         return f"folder: {root} is a file, no folder; give the folder that it is in: folder(path={str(root.parent)!r})."
-    parent = next(p for p in root.absolute().parents if os.path.isdir(p))  # noqa: PTH112
-    there = sorted(p.name for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
-    near = difflib.get_close_matches(root.name, there, n=3)
-    told = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Folders in {parent}: {_few(there)}."
-    return f"folder: there is no folder {root}. {told}"
+    return f"folder: there is no folder {root}.{beside(root, folders=True)}"
 
 
 def _modality(path: str) -> str | None:

@@ -278,7 +278,9 @@ def read_table(path: Path) -> Columns:
     """
     kind = path.suffix.lower()
     if kind not in TABLES:
-        raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(TABLES)}.")
+        fix = " Unpack it first." if kind in (".zip", ".gz", ".tar", ".7z") else ""
+        fix = " Save it as CSV in UTF-8." if kind in (".xlsx", ".xls", ".ods") else fix
+        raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(TABLES)}.{fix}")
     json, separator = kind in (".jsonl", ".ndjson"), "\t" if kind == ".tsv" else ","
     regular(path, "the table")
     try:

@@ -41,9 +41,15 @@ class AffineMap(Map):
         self._require_fitted()
         coef, x_mean, y_mean = (np.ascontiguousarray(a, dtype=dtype) for a in (self.coef_, self.x_mean_, self.y_mean_))
 
+        work = np.empty((0, len(x_mean)), dtype=dtype)
+
         def into(rows: Matrix, room: Matrix) -> None:
-            np.subtract(rows, x_mean, out=rows)  # before the product, so that no offset costs digits
-            np.matmul(rows, coef, out=room)
+            nonlocal work
+            if len(work) < len(rows):
+                work = np.empty(rows.shape, dtype=dtype)
+            # before the product, so that no offset costs digits
+            centered = np.subtract(rows, x_mean, out=work[: len(rows)], casting="same_kind")
+            np.matmul(centered, coef, out=room)
             np.add(room, y_mean, out=room)
 
         return into

@@ -132,7 +132,7 @@ class Map(ABC):
     def by_blocks(self, dtype: Any) -> Callable[[Matrix, Matrix], None]:
         """`predict` for blocks of checked rows in one precision: a function of rows (b, d_x) and of room (b, d_y).
 
-        What it gives is written into the room; the rows may be overwritten, so that many blocks need no new memory.
+        What it gives is written into the room, so that many blocks need no new memory.
 
         Args:
             dtype: Precision in which is computed where the map is affine; other maps compute in float64.

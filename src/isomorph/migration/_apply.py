@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,9 @@ from .._core.progress import progress
 from ..errors import InputError, UnknownNameError
 from ..maps import restored_map
 from ..results import Migration
-from ..store import Layers
-from ._shift import outside
+from ._shift import distances, outside
 
 Matrix = np.ndarray[Any, Any]
-Write = Callable[[Matrix], object]
 BLOCK_BYTES = 1 << 26
 """What the blocks of rows that are read and of those that are written take together."""
 LOOKED_AT = 10_000
@@ -70,8 +69,8 @@ class Applied:
         where = "" if self.path is None else f" in {self.path}"
         lines = [f"{len(self.rows):,} mapped rows of {self.rows.shape[1]:,} features, {self.rows.dtype}{where}"]
         lines.append(
-            f"  unlike what was fitted on: {self.outside:.1%} of {self.looked_at:,} rows looked at, {self.expected:.1%} "
-            "expected"
+            f"  unlike what was fitted on: {self.outside:.1%} of {self.looked_at:,} rows looked at, "
+            f"{self.expected:.1%} expected"
         )
         return "\n".join([*lines, *(f"  WARNING ({name}): {words}" for name, words in self.warnings.items())])
 
@@ -87,9 +86,10 @@ def apply_map(
 ) -> Applied:
     """Carry rows of the old space into the new one with a map that `iso.fit_map` fitted.
 
-    Files are gone through in blocks: of a ``.npy`` or ``.safetensors`` file one block is in memory at a time, about 64 MB
-    for the rows that are read and written together (an eighth of `memory`, if that is less), beside the map itself; other
-    files are read whole. The target is written aside and takes its place when it is whole: after a kill it is not there.
+    Files are gone through in blocks: of a ``.npy`` or ``.safetensors`` file one block is in memory at a time, about 64
+    MB for the rows that are read and written together (an eighth of `memory`, if that is less), beside the map itself;
+    other files are read whole. The target is written aside and takes its place when it is whole: after a kill it is not
+    there.
 
     Args:
         fitted: A `Migration`, or the path of a saved one.
@@ -100,8 +100,8 @@ def apply_map(
         memory: Working memory, such as ``"4GB"`` or bytes.
 
     Returns:
-        `Applied`: the mapped rows (n, d_new), float32, or float64 where `old` is float64; scaled to unit length if the map
-        says so; with a warning if they are unlike the rows that the map was fitted on.
+        `Applied`: the mapped rows (n, d_new), float32, or float64 where `old` is float64; scaled to unit length if the
+        map says so; with a warning if they are unlike the rows that the map was fitted on.
 
     Raises:
         InputError: if `old` has another width, a row that is not finite, or several layers; if the map is damaged; if
@@ -126,7 +126,7 @@ def apply_map(
         if to is None:
             rows = work.in_memory()
         else:
-            _check_room(to, source, work.size, overwrite)
+            _check_room(to, old, source, work.size, overwrite)
             rows = work.to_file(check_target(to, suffixes=(".npy",)))
     return work.told(rows, None if to is None else Path(to))
 
@@ -150,21 +150,21 @@ class _Work:
                 f"{migration.old_name}: these are not embeddings of that model and layer."
             )
         self.into = map.by_blocks(self.dtype)
-        self.size = len(source) * self.out * self.dtype.itemsize
+        self.size: int = len(source) * self.out * self.dtype.itemsize
+        self.at = np.unique(np.linspace(0, len(source) - 1, min(len(source), LOOKED_AT)).astype(np.int64))
+        self.distances: list[Matrix] = []
 
     @property
     def step(self) -> int:
         """Rows of a block: one is read, one is computed and one is written at a time."""
         each = (self.width + 2 * self.out) * self.dtype.itemsize
-        return max(1, min(len(self.source), block_bytes(BLOCK_BYTES) // each))
+        return max(1, min(len(self.source), block_bytes(BLOCK_BYTES) // int(each)))
 
     def in_memory(self) -> Matrix:
         """All mapped rows as an array."""
         whole = np.empty((len(self.source), self.out), dtype=self.dtype)
-        begin = 0
-        for block in self._blocks():
-            whole[begin : begin + len(block)] = block
-            begin += len(block)
+        for _ in self._blocks(lambda begin, end: whole[begin:end]):
+            pass
         return whole
 
     def to_file(self, target: Path) -> Matrix:
@@ -173,12 +173,13 @@ class _Work:
         Raises:
             InputError: if the disk fails.
         """
+        rooms = [np.empty((self.step, self.out), dtype=self.dtype) for _ in range(2)]
         head = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False}
         try:
             with atomic_file(target) as file, ThreadPoolExecutor(1) as pool:
                 npy.write_array_header_1_0(file, {**head, "shape": (len(self.source), self.out)})
                 pending: Future[Any] | None = None
-                for block in self._blocks():
+                for block in self._blocks(lambda begin, end: rooms[begin // self.step % 2][: end - begin]):
                     if pending is not None:
                         pending.result()
                     pending = pool.submit(file.write, block.data)  # written while the next block is computed
@@ -188,31 +189,34 @@ class _Work:
             raise InputError(f"Cannot write {target}: {reason(error)}. Nothing was left behind.") from error
         return npy.open_memmap(target, mode="r")
 
-    def _blocks(self) -> Iterator[Matrix]:
-        """Mapped rows block by block; each is valid until the next but one is asked for.
+    def _blocks(self, room_of: Callable[[int, int], Matrix]) -> Iterator[Matrix]:
+        """Mapped rows block by block.
+
+        Args:
+            room_of: Where to put rows begin:end.
 
         Raises:
             InputError: if a row is not finite.
         """
-        rooms = [np.empty((self.step, self.out), dtype=self.dtype) for _ in range(2)]
         begin = 0
         with progress(len(self.source), "mapped", unit="rows") as advance:
-            for turn, rows in enumerate(_read(self.source, self.step, self.dtype)):
-                _require_finite(rows, begin)
-                room = rooms[turn % 2][: len(rows)]
-                self.into(rows, room)
-                if self.migration.unit:
-                    _scale(room)
+            for rows in _read(self.source, self.step):
+                end = begin + len(rows)
+                room = room_of(begin, end)
+                with np.errstate(invalid="ignore", over="ignore"):  # said below, with the row
+                    self.into(rows, room)
+                    _finish(room, self.migration.unit, begin)
+                looked = self.at[np.searchsorted(self.at, begin) : np.searchsorted(self.at, end)]
+                self.distances.append(distances(self.migration.shift, rows[looked - begin]))
                 yield room
-                begin += len(rows)
+                begin = end
                 advance(len(rows))
 
     def told(self, rows: Matrix, path: Path | None) -> Applied:
         """The mapped rows with what is to be known of them."""
-        n = len(self.source)
-        at = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(np.int64))
-        out, expected, p = outside(self.migration.shift, np.asarray(self.source[at]))
-        share = float(out.mean())
+        distance = np.concatenate(self.distances)
+        out, expected, p = outside(self.migration.shift, distance)
+        at, share = self.at, float(out.mean())
         said = dict(self.migration.warnings)
         if p < SHIFTED and share > TIMES * expected:
             said["shift"] = (
@@ -235,7 +239,7 @@ def _source(old: Any, layer: str | None) -> Matrix:
     """
     if isinstance(old, (str, os.PathLike)):
         layers: Any = read_features(as_path(old, "old"))[0]
-    elif isinstance(old, (Layers, dict)):
+    elif isinstance(old, Mapping):
         layers = old
     else:
         layers = {layer or "old": old}
@@ -253,28 +257,38 @@ def _source(old: Any, layer: str | None) -> Matrix:
     return rows
 
 
-def _read(source: Matrix, step: int, dtype: np.dtype[Any]) -> Iterator[Matrix]:
-    """Blocks of rows in one precision, each in the same room.
+def _read(source: Matrix, step: int) -> Iterator[Matrix]:
+    """Blocks of rows, each valid until the next one is asked for.
 
     A file that is mapped is read, not mapped: pages that were looked at once would stay in memory.
     """
-    room = np.empty((step, source.shape[1]), dtype=dtype)
-    name = getattr(source, "filename", None) if type(source) is np.memmap else None
-    if name is None or not source.flags.c_contiguous or source.base is None or not hasattr(source.base, "madvise"):
+    mapped = _mapped(source)
+    if mapped is None:
         for begin in range(0, len(source), step):
-            block = source[begin : begin + step]
-            np.copyto(room[: len(block)], block, casting="unsafe")
-            yield room[: len(block)]
+            yield np.asarray(source[begin : begin + step])
         return
-    raw = room if source.dtype == dtype else np.empty(room.shape, dtype=source.dtype)
-    with open(name, "rb", buffering=0) as file:
-        file.seek(source.offset)
+    room: Any = np.empty((step, source.shape[1]), dtype=source.dtype)
+    with open(str(mapped.filename), "rb", buffering=0) as file:
+        file.seek(mapped.offset)
         for begin in range(0, len(source), step):
             n = min(step, len(source) - begin)
-            _fill(file, memoryview(raw[:n]).cast("B"), name)
-            if raw is not room:
-                np.copyto(room[:n], raw[:n], casting="unsafe")
+            _fill(file, memoryview(room[:n]).cast("B"), mapped.filename)
             yield room[:n]
+
+
+def _mapped(source: Matrix) -> Any:
+    """The memory map of a file that the rows are, whole and in order; None if they are not."""
+    for found in (source, source.base):
+        if (
+            isinstance(found, np.memmap)
+            and isinstance(found.base, mmap.mmap)  # a part of a map has the offset of the whole
+            and found.mode != "c"  # whose changes are not in the file
+            and found.filename is not None
+            and (found.shape, found.dtype, found.ctypes.data) == (source.shape, source.dtype, source.ctypes.data)
+            and found.flags.c_contiguous
+        ):
+            return found
+    return None
 
 
 def _fill(file: Any, room: memoryview, name: Any) -> None:
@@ -291,27 +305,26 @@ def _fill(file: Any, room: memoryview, name: Any) -> None:
         done += got
 
 
-def _require_finite(rows: Matrix, begin: int) -> None:
-    """Refuse rows that hold NaN or infinite values.
+def _finish(rows: Matrix, unit: bool, begin: int) -> None:
+    """Scale mapped rows to unit length in place, if they are to be; a row of zeros has no direction and stays.
+
+    What is not finite in a row is not finite in its image, so that the lengths tell it without another look.
 
     Raises:
-        InputError: if there is one; the first is named.
+        InputError: if a row is not finite; the first is named.
     """
-    if not np.isfinite(rows.sum()) and not (fine := np.isfinite(rows).all(axis=1)).all():
+    told = np.sqrt(np.einsum("ij,ij->i", rows, rows)) if unit else rows.sum(axis=1)
+    if not (fine := np.isfinite(told)).all():
         raise InputError(
-            f"old: row {begin + int(np.flatnonzero(~fine)[0]):,} holds NaN or an infinite value. Leave such rows out; "
-            "nothing was written."
+            f"old: row {begin + int(np.flatnonzero(~fine)[0]):,} holds NaN, an infinite value, or numbers too large to be "
+            "mapped. Leave such rows out; nothing was written."
         )
+    if unit:
+        told[told == 0] = 1
+        np.multiply(rows, (1 / told)[:, None], out=rows)
 
 
-def _scale(rows: Matrix) -> None:
-    """Scale rows to unit length in place; a row of zeros has no direction and stays."""
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    length[length == 0] = 1
-    rows /= length[:, None]
-
-
-def _check_room(to: Any, source: Matrix, size: int, overwrite: bool) -> None:
+def _check_room(to: Any, old: Any, source: Matrix, size: int, overwrite: bool) -> None:
     """Check that the target may be written, before anything is computed.
 
     Raises:
@@ -319,7 +332,8 @@ def _check_room(to: Any, source: Matrix, size: int, overwrite: bool) -> None:
     """
     target = check_target(to, suffixes=(".npy",))
     if target.exists():
-        name = getattr(source, "filename", None)
+        mapped = _mapped(source)
+        name = old if isinstance(old, (str, os.PathLike)) else None if mapped is None else mapped.filename
         if name is not None and target.samefile(name):
             raise InputError(f"to='{target}' is the file that is read; name another one.")
         if not overwrite:

@@ -66,11 +66,12 @@ def fit_map(
 
     Args:
         old: Embeddings of the old model (n, d_old): one array, `Layers`, or a file of them.
-        new: Embeddings of the same items by the new model (n, d_new); `Layers` are joined by item id, arrays row by row.
+        new: Embeddings of the same items by the new model (n, d_new); `Layers` are joined by item id, arrays row by
+            row.
         map: Spec of a map that predicts rows, such as ``"ridge"``, ``"orthogonal"`` or ``"low_rank(rank=64)"``.
         items: Where groups come from, by id, if they are not given.
-        groups: One group an item, or the name of a label set of `items`. Groups are never parted between pairs fitted on
-            and held out; the first held-out item of each is the query, and the others of its group are right.
+        groups: One group an item, or the name of a label set of `items`. Groups are never parted between pairs fitted
+            on and held out; the first held-out item of each is the query, and the others of its group are right.
         old_layer: Which layer of `old`, if it has several.
         new_layer: Which layer of `new`, if it has several.
         norms: Lengths of mapped rows: ``"unit"``, ``"free"``, or ``"as_new"`` (unit where all new rows are).
@@ -85,10 +86,11 @@ def fit_map(
         new_name: What to call `new`.
 
     Returns:
-        A `Migration`: save it (``.save("map.json")``), apply it with `iso.apply_map`. Its ``warnings`` say why it should
-        not be used: ``retrieval`` (less than 90 % of the new model's own R@10 above chance), ``neighbors`` (less than half
-        of its neighbours survive), ``pairing`` (held-out pairs do not find each other: the rows are of different items),
-        ``few_pairs`` (fewer than old features), ``few_in_common`` (less than half of the items are on both sides).
+        A `Migration`: save it (``.save("map.json")``), apply it with `iso.apply_map`. Its ``warnings`` say why it
+        should not be used: ``retrieval`` (less than 90 % of the new model's own R@10 above chance), ``neighbors`` (less
+        than half of its neighbours survive), ``pairing`` (held-out pairs do not find each other: the rows are of
+        different items), ``few_pairs`` (fewer than old features), ``few_in_common`` (less than half of the items are on
+        both sides).
 
     Raises:
         InputError: if the sides do not fit each other, there are fewer pairs than the map needs, the map predicts
@@ -193,7 +195,7 @@ def _warnings(found: Migration, width: int, largest: int) -> dict[str, str]:
         largest: Items of the larger side, before they were joined.
     """
     said = {}
-    if found.p_value > PAIRED:
+    if found.p_value > max(PAIRED, 1 / (found.permutations + 1)):  # the least that so many can give
         said["pairing"] = (
             f"held-out rows of old and new find each other no more often than by chance (p {found.p_value:.2g}): they "
             "are of different items, or in another order. Join them by id; do not use this map."
@@ -211,8 +213,8 @@ def _warnings(found: Migration, width: int, largest: int) -> dict[str, str]:
         )
     if found.n_train < width:
         said["few_pairs"] = (
-            f"{found.n_train:,} pairs were fitted on and old has {width:,} features: what was not seen is guessed. Give "
-            f"at least {width:,} pairs to fit on."
+            f"{found.n_train:,} pairs were fitted on and old has {width:,} features: what was not seen is guessed. "
+            f"Give at least {width:,} pairs to fit on."
         )
     if found.n < COMMON * largest:
         said["few_in_common"] = (
@@ -233,8 +235,8 @@ def _one_layer(side: Side, which: str, layer: str | None) -> Side:
     """
     if layer is None and len(side.layers) > 1:
         raise InputError(
-            f"{which} has {len(side.layers)} layers: {', '.join(side.layers)}. A map is fitted between two: name one with "
-            f"{which}_layer={next(reversed([*side.layers]))!r}."
+            f"{which} has {len(side.layers)} layers: {', '.join(side.layers)}. A map is fitted between two: name one "
+            f"with {which}_layer={next(reversed([*side.layers]))!r}."
         )
     if layer is not None and layer not in side.layers:
         raise UnknownNameError(f"layer of {which}", str(layer), side.layers)

@@ -327,7 +327,7 @@ class Alignment(Result):
             yield "the parts of its gallery have unlike lengths"
         for side, found in self.noise_ceilings.items():
             layers = {"x": self.y_layers, "y": self.x_layers}.get(side, ())
-            if {len(found[k]) for k in ("score", "p_below", "verdict")} != {len(layers)}:  # type: ignore[literal-required]  # of these names
+            if {len(found[k]) for k in ("score", "p_below", "verdict")} != {len(layers)}:
                 yield f"its noise ceiling of {side} is not of the {len(layers)} layers of the other side"
         if self.gallery is not None and np.min(self.gallery["n"], initial=1) < 1:
             yield "a size of its gallery is no number of items"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import json
 import math
@@ -173,11 +172,15 @@ def _array(value: Mapping[str, Any], gaps: bool) -> np.ndarray[Any, Any]:
     Raises:
         ValueError: if it holds something else than numbers of its type, or not as many as its shape says.
     """
-    data, dtype, shape = value.get("data"), value.get("dtype"), value.get("shape")
+    data: Any = value.get("data")
+    dtype, shape = value.get("dtype"), value.get("shape")
     if "base64" in value:
         data = _unpacked(value["base64"], dtype)
-    plain = isinstance(data, (list, np.ndarray)) and isinstance(dtype, str)
-    if not plain or re.fullmatch(r"[<>|=]?[biuf][1248]", dtype) is None:
+    if (
+        not isinstance(data, (list, np.ndarray))
+        or not isinstance(dtype, str)
+        or re.fullmatch(r"[<>|=]?[biuf][1248]", dtype) is None
+    ):
         raise ValueError(f"an array holds {quoted(dtype)}, not numbers")
     if (
         not isinstance(shape, list)
@@ -209,8 +212,8 @@ def _unpacked(text: Any, dtype: Any) -> np.ndarray[Any, Any]:
         raise ValueError(f"a packed array holds {quoted(dtype)}, not numbers")
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), dtype=dtype)
-    except binascii.Error as error:
-        raise ValueError(f"a packed array is no text in base64 ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"a packed array is no text of whole numbers in base64 ({error})") from error
 
 
 def _is_plain(value: Any) -> bool:

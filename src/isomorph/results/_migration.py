@@ -33,11 +33,12 @@ _WORDS = {
 class Migration(Result):
     """A fitted map from an old space to a new one, its held-out scores, and why it should not be used, if so.
 
-    Scores are about rows that the scored fit never saw; the map that is kept is then fitted on all pairs. All compare by
-    cosine, as an index does. ``index.R@k``: share of new queries that find their row among the first k of an index of
-    mapped old rows; ``query.R@k``: of mapped old queries in an index of new rows; ``own.R@k``: of new queries in an index
-    of new rows, what the new model itself gives; ``neighbors``: share of the new model's 10 nearest other rows that a new
-    query gets from the mapped ones; ``overlap``: the same where the query is mapped too; ``cosine`` in [-1, 1]; ``r2``.
+    Scores are about rows that the scored fit never saw; the map that is kept is then fitted on all pairs. All compare
+    by cosine, as an index does. ``index.R@k``: share of new queries that find their row among the first k of an index
+    of mapped old rows; ``query.R@k``: of mapped old queries in an index of new rows; ``own.R@k``: of new queries in an
+    index of new rows, what the new model itself gives; ``neighbors``: share of the new model's 10 nearest other rows
+    that a new query gets from the mapped ones; ``overlap``: the same where the query is mapped too; ``cosine`` in
+    [-1, 1]; ``r2``, at most 1.
 
     Attributes:
         old_name: What the old space is.
@@ -61,6 +62,8 @@ class Migration(Result):
         provenance: How to make it again.
 
     Example:
+        >>> import numpy as np
+        >>> import isomorph as iso
         >>> old = np.random.default_rng(0).normal(size=(300, 8))
         >>> found = iso.fit_map(old, old @ np.random.default_rng(1).normal(size=(8, 6)))
         >>> round(found["index.R@1"].value, 2), found.usable
@@ -95,6 +98,9 @@ class Migration(Result):
             yield f"it has no score {missing[0]}"
         for name in ("mean", "components", "variance"):
             if not isinstance(self.shift.get(name), np.ndarray):
+                yield f"its shift has no {name}"
+        for name in ("low", "high", "k", "held_out"):
+            if not isinstance(self.shift.get(name), (int, float)):
                 yield f"its shift has no {name}"
 
     def __getitem__(self, score: str) -> Score:

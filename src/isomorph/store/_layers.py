@@ -104,7 +104,7 @@ class Layers(Mapping[str, Any]):
 
         Args:
             arrays: Layer name -> features ``(n, d)``, or a sequence of them (named ``layer.0``, ``layer.1``, …) of
-                any array library.
+                any array library; or one array ``(layers, n, d)``, with ids ``(n, layers, d)`` too.
             ids: One unique id a row. Without, the row numbers stand in for them.
             encoder: What the features are called in results.
             view: Name of the view that they are of.
@@ -115,13 +115,7 @@ class Layers(Mapping[str, Any]):
         Raises:
             InputError: if there are none, one is not 2-D, real and finite, their lengths differ, or ids repeat.
         """
-        if not isinstance(arrays, (Mapping, list, tuple)) and getattr(arrays, "ndim", 0) != 3:
-            raise InputError(
-                f"{encoder}: layers are given as a mapping from name to features or as a list of features, found "
-                f"{type(arrays).__name__}."
-            )
-        if not isinstance(arrays, Mapping):
-            arrays = {f"layer.{i}": a for i, a in enumerate(arrays)}
+        arrays = _by_name(arrays, ids, encoder)
         if not arrays:
             raise InputError(f"{encoder}: there are no layers; give at least one array of shape (n_items, n_features).")
         for value, name in ((encoder, "encoder"), (view, "view"), (modality, "modality")):
@@ -365,6 +359,25 @@ class Layers(Mapping[str, Any]):
         names = list(self._sources)
         shown = ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
         return f"Layers({self._label}: {len(names)} layers ({shown}) × {self.n} items)"
+
+
+def _by_name(arrays: Any, ids: Any, encoder: str) -> Mapping[str, Any]:
+    """Features by layer, those of a sequence or an array of three axes by number.
+
+    Raises:
+        InputError: if they are neither.
+    """
+    if isinstance(arrays, Mapping):
+        return arrays
+    deep = getattr(arrays, "ndim", 0) == 3
+    if not isinstance(arrays, (list, tuple)) and not deep:
+        raise InputError(
+            f"{encoder}: layers are given as a mapping from name to features or as a list of features, found "
+            f"{type(arrays).__name__}."
+        )
+    if deep and hasattr(ids, "__len__") and arrays.shape[0] == len(ids) != arrays.shape[1]:
+        arrays = [arrays[:, i] for i in range(arrays.shape[1])]
+    return {f"layer.{i}": a for i, a in enumerate(arrays)}
 
 
 def index_of(named: Mapping[str, Labeled], where: str) -> tuple[tuple[str, ...] | None, bool]:

@@ -319,7 +319,7 @@ def _read(path: Path, variable: str | None) -> dict[str, Any]:
         raise InputError(f"{path.name}: RDMs are read from {', '.join(_READ)}, not from {suffix or 'no suffix'!r}.")
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy parses the head of the file as Python's literals, and trips over all sorts
         raise InputError(f"{path} cannot be read as an array of NumPy: {error}.") from error
     return {"dissimilarities": condensed_stack(array, path.name)}
 

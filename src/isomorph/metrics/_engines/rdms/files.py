@@ -33,7 +33,7 @@ def read_hdf5(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             content = _read_group(file, h5py)
-    except OSError as error:
+    except Exception as error:  # whatever a damaged file makes h5py trip over
         raise InputError(f"{path} cannot be read as an HDF5 file: {error}.") from error
     values = content.get("dissimilarities")
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":

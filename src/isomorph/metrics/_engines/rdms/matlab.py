@@ -1,18 +1,20 @@
-"""RDMs in MATLAB files: those of version 5 through SciPy, those of version 7.3, which are HDF5, through h5py."""
+"""RDMs in MATLAB files: of version 5, and of version 7.3, which are HDF5, through h5py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ....errors import InputError
+from ...._core.matlab5 import Structs, read_matlab5
+from ....errors import InputError, MissingExtraError
 from .files import h5py_module
 from .vectors import n_items
 
 Floats = np.ndarray[Any, Any]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class Found(NamedTuple):
@@ -27,12 +29,6 @@ class Found(NamedTuple):
     values: Any
     ids: list[str] | None
     names: list[str] | None
-
-
-class _Struct(NamedTuple):
-    """The fields of a struct array: name -> one value an element."""
-
-    fields: Mapping[str, list[Any]]
 
 
 def read_matlab(path: Path, variable: str | None) -> Found:
@@ -61,13 +57,14 @@ def read_matlab(path: Path, variable: str | None) -> Found:
         raise InputError(f"{path.name} holds {what}: {shown}; {fix} {'are read' if not fitting else ''}".rstrip() + ".")
     values, names = next(iter(fitting.values()))
     n = values.shape[-1] if values.ndim == 3 else n_items(values.shape[-1], path.name)
-    texts = [v for v in held.values() if isinstance(v, list) and len(v) == n == len(set(v))]
+    lists = [v for v in held.values() if isinstance(v, list) and all(isinstance(t, str) for t in v)]
+    texts = [v for v in lists if len(v) == n == len(set(v))]
     return Found(values, texts[0] if len(texts) == 1 else None, names)
 
 
 def _rdms(value: Any) -> tuple[Floats, list[str] | None] | None:
     """Stacked RDMs and their names, if a variable may be RDMs."""
-    if isinstance(value, _Struct):
+    if isinstance(value, Structs):
         fields = {k.lower(): v for k, v in value.fields.items()}
         parts = [_stack(v) for v in fields.get("rdm", [])]
         known = [p for p in parts if p is not None]
@@ -106,7 +103,7 @@ def _is_triangle(entries: int) -> bool:
 
 
 def _described(value: Any) -> str:
-    if isinstance(value, _Struct):
+    if isinstance(value, Structs):
         return f"(struct with the fields {', '.join(value.fields)})"
     return f"({'texts' if isinstance(value, (list, str)) else ' × '.join(map(str, np.shape(value)))})"
 
@@ -117,31 +114,9 @@ def _variables(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if the file cannot be read.
     """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        held = loadmat(path)
-    except NotImplementedError:
-        return _variables_73(path)
-    except (OSError, ValueError, TypeError, KeyError, MatReadError) as error:
-        raise InputError(f"{path} cannot be read as a MATLAB file: {error}.") from error
-    return {k: _plain(v) for k, v in held.items() if not k.startswith("__")}
-
-
-def _plain(value: Any) -> Any:
-    """A variable as SciPy gives it, in the forms of `_variables`."""
-    if not isinstance(value, np.ndarray):
-        return value
-    flat = value.reshape(-1, order="F")  # the order in which MATLAB counts the elements of an array
-    if value.dtype.names:
-        return _Struct({k: [_plain(v[k]) for v in flat] for k in value.dtype.names})
-    if value.dtype.kind == "U":
-        return str(flat[0]) if len(flat) == 1 else [str(v).rstrip() for v in flat] if len(flat) else ""
-    if value.dtype == object:
-        cells = [_plain(v) for v in flat]
-        return cells if all(isinstance(v, str) for v in cells) else value
-    return value
+    with path.open("rb") as file:
+        head = file.read(520)
+    return _variables_73(path) if _HDF5 in (head[:8], head[512:520]) else read_matlab5(path)
 
 
 def _variables_73(path: Path) -> dict[str, Any]:
@@ -149,7 +124,9 @@ def _variables_73(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             return {k: _plain_73(v, file, h5py) for k, v in file.items() if not k.startswith("#")}
-    except (OSError, KeyError, ValueError) as error:
+    except MissingExtraError:
+        raise
+    except Exception as error:  # whatever a damaged file makes h5py trip over
         raise InputError(f"{path} cannot be read as a MATLAB 7.3 file: {error}.") from error
 
 
@@ -158,7 +135,7 @@ def _plain_73(value: Any, file: Any, h5py: Any) -> Any:
     kind = value.attrs.get("MATLAB_class", b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if isinstance(value, h5py.Group):
-        return _Struct({k: _elements(v, file, h5py) for k, v in value.items()})
+        return Structs({k: _elements(v, file, h5py) for k, v in value.items()})
     if kind == "char":
         return "".join(chr(int(c)) for c in np.asarray(value).reshape(-1))
     if kind == "cell":
