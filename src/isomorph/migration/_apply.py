@@ -30,6 +30,8 @@ BLOCK_BYTES = 1 << 26
 """What the blocks of rows that are read and of those that are written take together."""
 LOOKED_AT = 10_000
 """Rows, evenly spaced, of which it is told whether they are like those that were fitted on."""
+TOGETHER = 1000
+"""Rows of which this is computed together."""
 SHIFTED, TIMES = 0.001, 3
 """Below which p, and from how many times the expected share on, rows are told to be unlike."""
 
@@ -152,6 +154,7 @@ class _Work:
         self.into = map.by_blocks(self.dtype)
         self.size: int = len(source) * self.out * self.dtype.itemsize
         self.at = np.unique(np.linspace(0, len(source) - 1, min(len(source), LOOKED_AT)).astype(np.int64))
+        self.looked: list[Matrix] = []
         self.distances: list[Matrix] = []
 
     @property
@@ -207,13 +210,21 @@ class _Work:
                     self.into(rows, room)
                     _finish(room, self.migration.unit, begin)
                 looked = self.at[np.searchsorted(self.at, begin) : np.searchsorted(self.at, end)]
-                self.distances.append(distances(self.migration.shift, rows[looked - begin]))
+                self._look(rows[looked - begin])
                 yield room
                 begin = end
                 advance(len(rows))
 
+    def _look(self, rows: Matrix, *, last: bool = False) -> None:
+        """Note how far rows are from those that were fitted on: many at a time, since every product has its cost."""
+        self.looked.append(rows)
+        if last or sum(map(len, self.looked)) >= TOGETHER:
+            self.distances.append(distances(self.migration.shift, np.concatenate(self.looked)))
+            self.looked = []
+
     def told(self, rows: Matrix, path: Path | None) -> Applied:
         """The mapped rows with what is to be known of them."""
+        self._look(np.empty((0, self.width), dtype=self.dtype), last=True)
         distance = np.concatenate(self.distances)
         out, expected, p = outside(self.migration.shift, distance)
         at, share = self.at, float(out.mean())
@@ -316,8 +327,8 @@ def _finish(rows: Matrix, unit: bool, begin: int) -> None:
     told = np.sqrt(np.einsum("ij,ij->i", rows, rows)) if unit else rows.sum(axis=1)
     if not (fine := np.isfinite(told)).all():
         raise InputError(
-            f"old: row {begin + int(np.flatnonzero(~fine)[0]):,} holds NaN, an infinite value, or numbers too large to be "
-            "mapped. Leave such rows out; nothing was written."
+            f"old: row {begin + int(np.flatnonzero(~fine)[0]):,} holds NaN, an infinite value, or numbers too large to "
+            "be mapped. Leave such rows out; nothing was written."
         )
     if unit:
         told[told == 0] = 1
