@@ -81,25 +81,34 @@ def choose(
     return tuple(chosen)
 
 
+class Prepared:
+    """Layers that a metric has prepared, each once: sides are compared with each other and with their ceilings."""
+
+    def __init__(self, metric: Metric[Any]) -> None:
+        self.metric = metric
+        self._states: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, features: Any) -> Any:
+        """The prepared state of features; those that were given are held, so that none takes the place of another."""
+        held = self._states.get(id(features))
+        if held is None:
+            held = self._states[id(features)] = (features, self.metric.prepare(features))
+        return held[1]
+
+
 def agreement(
-    metric: Metric[Any], left: Mapping[str, Any], right: Mapping[str, Any], fold: Codes, chosen: Chosen
+    prepared: Prepared, left: Mapping[str, Any], right: Mapping[str, Any], fold: Codes, chosen: Chosen
 ) -> ItemScores:
     """Scores of all items, each among all others, in the layers of its fold.
 
     Raises:
         InputError: if the metric has no score per item on these features.
     """
-    states: dict[tuple[int, str], Any] = {}
-
-    def state(which: int, layer: str) -> Any:
-        if (which, layer) not in states:
-            states[which, layer] = metric.prepare((left, right)[which][layer])
-        return states[which, layer]
-
+    metric = prepared.metric
     parts = []
     for pair in dict.fromkeys(chosen):
         folds = [f for f, found in enumerate(chosen) if found == pair]
-        scores = metric.item_scores(state(0, pair[0]), state(1, pair[1]))
+        scores = metric.item_scores(prepared(left[pair[0]]), prepared(right[pair[1]]))
         if scores is None:
             raise InputError(f"metric={metric.spec!r} has no score per item on these features.")
         parts.append((np.isin(fold, folds).astype(np.float64), scores))
@@ -107,7 +116,7 @@ def agreement(
 
 
 def searched(
-    metric: Metric[Any], left: Mapping[str, Any], right: Mapping[str, Any], orders: Any, advance: Any
+    prepared: Prepared, left: Mapping[str, Any], right: Mapping[str, Any], orders: Any, advance: Any
 ) -> tuple[ItemScores, list[tuple[ItemScores, Any]]]:
     """Item scores in the layers that are best for all items, and re-pairings in those that are best in each of them.
 
@@ -116,13 +125,14 @@ def searched(
     with a search of their own: the same is done to both, so that it is exact.
 
     Args:
-        metric: What is best by.
+        prepared: What is best by.
         left: Layer -> features of one side, those that may be chosen.
         right: The same of the other side.
         orders: Re-pairings.
         advance: Called with 1 after each.
     """
-    xs, ys = ([metric.prepare(features) for features in side.values()] for side in (left, right))
+    metric = prepared.metric
+    xs, ys = ([prepared(features) for features in side.values()] for side in (left, right))
     sign = -1.0 if metric.distance else 1.0
     null = sign * sampled_null(metric, xs, ys, orders, advance=advance).reshape(len(orders), -1)
     own = int(np.argmax(sign * np.asarray(to_numpy(metric.compare(xs, ys)), dtype=np.float64)))
@@ -138,7 +148,7 @@ def searched(
 
 
 def ceiling(
-    metric: Metric[Any],
+    prepared: Prepared,
     own: Mapping[str, Any],
     own_layers: Sequence[str],
     others: Sequence[Side],
@@ -147,7 +157,7 @@ def ceiling(
     """Scores of a side with other models of its modality: their mean over these models.
 
     Args:
-        metric: The metric.
+        prepared: The metric, with the layers that it has prepared.
         own: Layer -> features of the side.
         own_layers: The layer of the side for each fold, as it was chosen against the other modality.
         others: The other models, over the same items.
@@ -160,14 +170,14 @@ def ceiling(
     for other in others:
         features = {name: other.features(name) for name in other.layers}
         chosen = choose(
-            metric,
+            prepared.metric,
             own,
             features,
             fold,
             lefts=[(name,) for name in own_layers],
             rights=[list(features)] * len(own_layers),
         )
-        scores = agreement(metric, own, features, fold, chosen)
+        scores = agreement(prepared, own, features, fold, chosen)
         if np.all(scores.values >= 1 - _SAME):
             copies.append(other.name)
         found.append(scores)

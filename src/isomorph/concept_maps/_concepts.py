@@ -22,7 +22,7 @@ from ..metrics.neighbors import NeighborMetric
 from ..nulls import ItemScores
 from ..results import ConceptMap, chance_corrected
 from ..significance import orders_for
-from ._agreement import Chosen, agreement, ceiling, check_has_items, choose, searched
+from ._agreement import Chosen, Prepared, agreement, ceiling, check_has_items, choose, searched
 from ._label_sets import label_sets
 from ._labels import Means, Repaired, means, repaired
 from ._parts import BY_EVERY_METRIC, check_third, parts, third
@@ -220,16 +220,19 @@ def _mapped(
         least = metric.min_items
         features = [_features(s, [pair[k] for pair in chosen], least) for k, s in enumerate((task.left, task.right))]
         advance(1)
-        scores = agreement(metric, features[0], features[1], fold, chosen)
+        prepared = Prepared(metric)
+        scores = agreement(prepared, features[0], features[1], fold, chosen)
         advance(1)
         plain = repaired([(scores, ceiling_orders if several else orders)], scores.values, weights, advance)
         across = plain
         if several:
             every = [_features(s, names, least) for s, names in zip((task.left, task.right), choices, strict=True)]
-            observed, re_paired = searched(metric, every[0], every[1], orders, advance)
+            observed, re_paired = searched(prepared, every[0], every[1], orders, advance)
             across = repaired(re_paired, observed.values, weights, advance)
         ceilings = [
-            _ceiling(task, features[k], [pair[k] for pair in chosen], side, fold, weights, ceiling_orders, advance)
+            _ceiling(
+                task, prepared, features[k], [pair[k] for pair in chosen], side, fold, weights, ceiling_orders, advance
+            )
             for k, side in enumerate(others)
         ]
         notes += [
@@ -267,7 +270,7 @@ def _mapped(
         label_sets=tables,
         x_ceilings=ceilings[0].names,
         y_ceilings=ceilings[1].names,
-        examples=examples(task, table, shown),
+        examples=examples(task, prepared, table, shown),
         **more._asdict(),
         shared=settings.shared,
         stable=settings.stable,
@@ -379,6 +382,7 @@ def _means(task: Task, scores: ItemScores, repairs: Repaired, weights: Floats) -
 
 def _ceiling(
     task: Task,
+    prepared: Prepared,
     own: Mapping[str, Any],
     layers: Sequence[str],
     others: Mapping[str, Side],
@@ -390,7 +394,7 @@ def _ceiling(
     """How far other models of a side's modality agree with it."""
     if not others:
         return CeilingOf((), (), (), np.empty(0), np.empty(0), None)
-    scores, used, copies = ceiling(task.settings.metric, own, layers, list(others.values()), fold)
+    scores, used, copies = ceiling(prepared, own, layers, list(others.values()), fold)
     advance(1)
     repairs = repaired([(scores, orders)], scores.values, weights, advance)
     exact = scores.exact if task.design.free else None

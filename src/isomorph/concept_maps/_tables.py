@@ -28,6 +28,7 @@ from ..significance import (
     permutations,
     within_range,
 )
+from ._agreement import Prepared
 from ._label_sets import LabelSet
 from ._labels import Means, Repaired, extremes, label_p, quantiles, shrunk
 from ._verdicts import Scored, verdicts
@@ -322,7 +323,7 @@ def whole_score(task: Task, found: Means, across: Repaired, ceilings: Sequence[C
     return dataclasses.replace(score, share=share, share_low=share - reach, share_high=share + reach)
 
 
-def examples(task: Task, table: ConceptItems, shown: Shown) -> tuple[Example, ...]:
+def examples(task: Task, prepared: Prepared, table: ConceptItems, shown: Shown) -> tuple[Example, ...]:
     """Some items of each verdict, or the most and least alike, with their neighbours on both sides."""
     order = np.argsort(-table.corrected, kind="stable")
     if table.verdicts:
@@ -334,7 +335,7 @@ def examples(task: Task, table: ConceptItems, shown: Shown) -> tuple[Example, ..
     count = min(max(least, min(getattr(metric, "k", least), most)), task.n - 1)
     near = []
     for layer in shown.features:
-        own = metric.neighbors(metric.prepare(layer), count)
+        own = metric.neighbors(prepared(layer), count)
         near.append(nearest_others(directions(np.asarray(to_numpy(layer))), count) if own is None else own)
     ids = task.ids
     return tuple(

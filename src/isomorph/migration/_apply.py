@@ -28,7 +28,7 @@ from ._shift import distances, outside
 Matrix = np.ndarray[Any, Any]
 BLOCK_BYTES = 1 << 26
 """What the blocks of rows that are read and of those that are written take together."""
-LOOKED_AT = 10_000
+LOOKED_AT = 5_000
 """Rows, evenly spaced, of which it is told whether they are like those that were fitted on."""
 TOGETHER = 1000
 """Rows of which this is computed together."""
@@ -43,7 +43,7 @@ class Applied:
     Attributes:
         rows: Mapped rows (n, d_new); of a file a read-only memory map.
         path: The file, or None.
-        outside: Share of the rows that were looked at (10,000 at the most) that lie outside of what 99 % of held-out
+        outside: Share of the rows that were looked at (5,000 at the most) that lie outside of what 99 % of held-out
             rows of the fit span.
         expected: The share expected of rows like these, exactly; the chance level of `outside`.
         p_value: Probability of so many outside, if the rows are like those held out.

@@ -15,6 +15,7 @@ from .tails import pearson3_sf
 
 Floats = np.ndarray[Any, Any]
 _BLOCK = 64 << 20
+_ROWS = 128
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,7 +106,11 @@ def row_scores(x: Any, y: Any) -> ItemScores:
     def permuted(orders: Any) -> Iterator[Floats]:
         a, b = left.astype(np.float32), right.astype(np.float32)  # sampled scores need no more digits
         for order in np.asarray(orders, dtype=np.int64):
-            yield np.einsum("ij,ij->i", a, b[order][:, order]).astype(np.float64)
+            out = np.empty(n)
+            for s in range(0, n, _ROWS):  # whose columns are picked while they are in the cache
+                rows = slice(s, s + _ROWS)
+                out[rows] = np.einsum("ij,ij->i", a[rows], np.take(b[order[rows]], order, axis=1))
+            yield out
 
     moves = RowMoves(left, right, values)
     return ItemScores(values, permuted, Exact(np.zeros(n), p), moves, moves.errors(), (-1.0, 1.0))

@@ -40,7 +40,7 @@ def overlap_scores(
     values = np.asarray(score(overlaps), dtype=np.float64)
     counts = np.arange(x.k + 1)
     law = stats.hypergeom(x.n - 1, x.k, x.k)
-    p = law.sf(np.rint(overlaps) - 1)
+    p = law.sf(counts - 1)[np.rint(overlaps).astype(np.int64)]
     if x.tied is not None or y.tied is not None:
         p = np.where(_untied(x) & _untied(y), p, np.nan)
     chance = float(np.sum(law.pmf(counts) * score(counts.astype(np.float64))))
