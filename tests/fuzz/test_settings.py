@@ -106,7 +106,8 @@ VERBS = {
         },
         150,
     ),
-    "atlas.domain_divergence": (        ATLAS.domain_divergence,
+    "atlas.domain_divergence": (
+        ATLAS.domain_divergence,
         _parameters(ATLAS.domain_divergence),
         {"specialists": ["a"], "pool": ["b", "c", "d"], "inside": "i", "outside": None, "permutations": 20},
         150,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from .._core.arrays import to_numpy
-from .._core.checks import check_flag, check_type
+from .._core.checks import check_flag, check_name, check_type
 from .._core.featurefiles import read_features
 from .._core.files import as_path, atomic_file, check_target, reason
 from .._core.memory import block_bytes, limited, shown
@@ -30,6 +30,8 @@ BLOCK_BYTES = 1 << 26
 """What the blocks of rows that are read and of those that are written take together."""
 LOOKED_AT = 5_000
 """Rows, evenly spaced, of which it is told whether they are like those that were fitted on."""
+CACHED = 256
+"""Mapped rows that are finished together."""
 TOGETHER = 1000
 """Rows of which this is computed together."""
 SHIFTED, TIMES = 0.001, 3
@@ -159,8 +161,8 @@ class _Work:
 
     @property
     def step(self) -> int:
-        """Rows of a block: one is read, one is computed and one is written at a time."""
-        each = (self.width + 2 * self.out) * self.dtype.itemsize
+        """Rows of a block: one is read, one centered, one computed and one written at a time."""
+        each = 2 * (self.width + self.out) * self.dtype.itemsize
         return max(1, min(len(self.source), block_bytes(BLOCK_BYTES) // int(each)))
 
     def in_memory(self) -> Matrix:
@@ -208,7 +210,8 @@ class _Work:
                 room = room_of(begin, end)
                 with np.errstate(invalid="ignore", over="ignore"):  # said below, with the row
                     self.into(rows, room)
-                    _finish(room, self.migration.unit, begin)
+                    for at in range(0, len(room), CACHED):  # looked at and scaled while they are in the cache
+                        _finish(room[at : at + CACHED], self.migration.unit, begin + at)
                 looked = self.at[np.searchsorted(self.at, begin) : np.searchsorted(self.at, end)]
                 self._look(rows[looked - begin])
                 yield room
@@ -248,6 +251,7 @@ def _source(old: Any, layer: str | None) -> Matrix:
         InputError: if they are no such rows, or there are several layers.
         UnknownNameError: if there is no such layer.
     """
+    check_name(layer, "layer")
     if isinstance(old, (str, os.PathLike)):
         layers: Any = read_features(as_path(old, "old"))[0]
     elif isinstance(old, Mapping):

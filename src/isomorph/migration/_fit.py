@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._core.arrays import checked_once, to_numpy
+from .._core.checks import check_name
 from .._core.linalg import directions
 from .._core.memory import limited
 from .._core.progress import progress
@@ -233,6 +234,7 @@ def _one_layer(side: Side, which: str, layer: str | None) -> Side:
         InputError: if it has several and none was chosen.
         UnknownNameError: if the one that was chosen is not there.
     """
+    check_name(layer, f"{which}_layer")
     if layer is None and len(side.layers) > 1:
         raise InputError(
             f"{which} has {len(side.layers)} layers: {', '.join(side.layers)}. A map is fitted between two: name one "
