@@ -117,12 +117,20 @@ def _concepts(text: str) -> Result:
     )
 
 
+@functools.cache
+def _migration(text: str) -> Result:
+    """A map between two widths of the same items, with a control."""
+    old = np.random.default_rng(0).normal(size=(60, 4))
+    return isomorph.fit_map(old, old[:, ::-1], permutations=19, old_name=text, new_name=text)
+
+
 MAKERS: dict[str, Callable[[str], Result]] = {
     "scan": _scan,
     "stitch": _stitch,
     "diagnosis": _diagnosis,
     "atlas": _atlas,
     "concept_map": _concepts,
+    "migration": _migration,
 }
 """Results of a verb with all names given."""
 AWAITED: set[str] = set()
