@@ -182,15 +182,21 @@ def _with_third(
         InputError: if it lacks items.
     """
     side = _same_items(as_side(layers, f"others[{name!r}]", name), f"others[{quoted(name)}]", task.left)
-    maps = {(task.left.name, task.right.name): found}
-    for first, fixed in ((task.left, task.settings.x_layer), (task.right, task.settings.y_layer)):
+    x, y = _short(task.left.name, task.right.name, name)
+    maps = {(x, y): found}
+    for who, first, fixed in ((x, task.left, task.settings.x_layer), (y, task.right, task.settings.y_layer)):
         settings = dataclasses.replace(task.settings, x_layer=fixed, y_layer="", limits=False, redundancy=False, map="")
         pair = task._replace(settings=settings, left=first, right=side, sets=task.sets[:1])
-        maps[first.name, name] = _mapped(pair, [{}, {}], items, [], None, show)
-    with_x = maps[task.left.name, name]
-    chosen = ((task.left, found.x_layers), (task.right, found.y_layers), (side, with_x.y_layers))
-    shared, moved = third(task, maps, {s.name: s.features(_most(layers)) for s, layers in chosen})
+        maps[who, name] = _mapped(pair, [{}, {}], items, [], None, show)
+    chosen = ((x, task.left, found.x_layers), (y, task.right, found.y_layers), (name, side, maps[x, name].y_layers))
+    shared, moved = third(task, maps, {who: s.features(_most(layers)) for who, s, layers in chosen})
     return dataclasses.replace(found, modalities=shared, transfer=moved)
+
+
+def _short(x: str, y: str, other: str) -> tuple[str, str]:
+    """Names of models without their provider, such as ``"bundled:"``, where they stay apart."""
+    short = (x.rpartition(":")[2], y.rpartition(":")[2])
+    return short if all(short) and len({*short, other}) == len({x, y, other}) else (x, y)
 
 
 def _most(layers: Sequence[str]) -> str:
