@@ -129,7 +129,8 @@ class ConceptLabels(_Rows, Result):
         counts: Items of each.
         scores: Mean score of its items.
         chance: Its expectation if the items were paired anew.
-        p_values: Chance of a mean at least as high, within the design.
+        p_values: Chance of a mean at least as high, within the design; where layers were chosen among several, of the
+            mean in the layers that are best for all items, against re-pairings with a search of their own.
         q_values: Rate of false discoveries at which it passes, over the concepts (Benjamini-Hochberg).
         q_any: The same under any dependence (Benjamini-Yekutieli).
         low: Lower bound of the score, over items.
