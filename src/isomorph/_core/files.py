@@ -68,7 +68,7 @@ def beside(path: Path, *, folders: bool = False) -> str:
     """
     parent = path.absolute().parent
     if not os.path.isdir(parent):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
-        above = next(p for p in parent.parents if os.path.isdir(p))  # noqa: PTH112
+        above = next(p for p in parent.parents if os.path.isdir(p))  # noqa: PTH112  # likewise
         return f" There is no folder {_shown(parent)}; {_shown(above)} is there."
     try:
         with os.scandir(parent) as entries:

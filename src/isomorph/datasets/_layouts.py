@@ -107,7 +107,7 @@ def _files(root: Path) -> list[str]:
 
 def _no_folder(root: Path) -> str:
     name = root.name.lower()
-    if os.path.exists(root):  # noqa: PTH110
+    if os.path.exists(root):  # noqa: PTH110  # Path.exists raises for a name that is too long
         if name.endswith(_ARCHIVES):
             stem = re.sub(r"\.(tar\.)?\w+$", "", root.name) or "unpacked"
             module = "zipfile" if name.endswith(".zip") else "tarfile"
