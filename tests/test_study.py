@@ -583,7 +583,7 @@ def test_a_study_of_an_atlas_alone_needs_no_scans(folder):
     assert outcome.scans == ()
     assert outcome.page.exists()
     path.write_text(path.read_text().split("[[atlases]]")[0])
-    with pytest.raises(InputError, match=r"has no 'scans'; .* \(or atlases or concepts\)"):
+    with pytest.raises(InputError, match=r"has no 'scans'; .* \(or atlases, concepts or migrations\)"):
         load_study(path)
 
 
@@ -762,3 +762,134 @@ def test_a_view_is_spelled_with_its_change_in_a_study(folder):
     scan = load_result(study.output / "scan-a-c.json")
     assert (scan.provenance["x"]["view"], scan.provenance["y"]["view"]) == ("text", "text | first_words(n=1)")
     assert scan["cka"].values[0, 0] < 0.999  # the same encoder, and not the same features
+
+
+ITEMS = [f"i{k}" for k in range(len(WORDS))]
+
+
+def rdms_file(folder, name="it.csv", ids=ITEMS):
+    """A square RDM of the items with their names, as a table."""
+    points = np.random.default_rng(3).normal(size=(len(ids), 4))
+    square = np.linalg.norm(points[:, None] - points[None], axis=2)
+    rows = [["", *ids], *([i, *map(repr, row.tolist())] for i, row in zip(ids, square, strict=True))]
+    (folder / name).write_text("\n".join(",".join(row) for row in rows))
+    return square
+
+
+def sides_study(folder, sides, tables='[[scans]]\nx = "it"\ny = "a"\nmetrics = ["rsa"]\npermutations = 19', top=""):
+    path = folder / "sides.toml"
+    path.write_text(f"""
+    output = "sides"
+    items = "table(path={str(folder / "items.csv")!r})"
+    {top}
+    [encoders.a]
+    model = "letters-a"
+    untrained = true
+    {sides}
+    {tables}
+    """)
+    return path
+
+
+def test_rdms_of_a_file_are_a_side_of_a_study_and_a_second_run_computes_nothing(folder, monkeypatch):
+    square = rdms_file(folder)
+    path = sides_study(folder, '[sides.it]\nrdms = "it.csv"', top="diagnose = true")
+    said = []
+    (found,) = run(load_study(path), say=said.append).scans
+    (alignment,) = found.values()
+    assert (found.x_name, found.n) == ("it", len(WORDS))
+    features = LetterEncoder().encode([f"{w} {k}" for k, w in enumerate(WORDS)])["one"]
+    from isomorph.metrics.rdm import compare_rdms, compute_rdm
+
+    condensed = square[np.triu_indices(len(WORDS), 1)]
+    np.testing.assert_allclose(
+        alignment.values[0, 0], compare_rdms(condensed, compute_rdm(features), "spearman"), atol=1e-6
+    )
+    assert list(found.baselines) == ["untrained y"]
+    assert any("failure signatures are of features" in line for line in said)
+    assert [step.state for step in plan(load_study(path)) if step.name.startswith("scan")] == ["done if unchanged"]
+    monkeypatch.setattr(study_module, "scan", None)  # calling it would fail
+    assert run(load_study(path), say=said.append).scans[0].to_json() == found.to_json()
+    monkeypatch.undo()
+    monkeypatch.setattr(study_module, "load_encoder", LetterEncoder)
+    rdms_file(folder, ids=ITEMS[:-5])  # other RDMs: the result is not current
+    assert run(load_study(path), say=said.append).scans[0].n == len(WORDS) - 5
+
+
+def test_rdms_without_names_stand_in_the_order_of_the_items_only_where_that_is_said(folder):
+    points = np.random.default_rng(3).normal(size=(3, len(WORDS), 4))
+    np.save(folder / "it.npy", np.linalg.norm(points[:, :, None] - points[:, None], axis=3))
+    with pytest.raises(InputError, match=r"sides\.it: the file names none of its 40 items\. .* in_order = true"):
+        run(load_study(sides_study(folder, '[sides.it]\nrdms = "it.npy"')), say=lambda text: None)
+    assert LetterEncoder.encoded == 0  # before any item is encoded
+    side = '[sides.it]\nrdms = "it.npy"\nin_order = true\nsubjects = ["s1", "s2", "s3"]\nonly = "s[13]"'
+    (found,) = run(load_study(sides_study(folder, side)), say=lambda text: None).scans
+    (alignment,) = found.values()
+    assert alignment.x_layers == ("s1", "s3")
+    assert "x" in alignment.noise_ceilings
+
+
+def test_features_of_a_file_stand_wherever_an_encoder_may(folder):
+    x = np.random.default_rng(1).normal(size=(len(WORDS), 6))
+    np.savez(folder / "old.npz", last=x, ids=ITEMS)
+    tables = """
+    [[scans]]
+    x = "old"
+    y = "a"
+    metrics = ["cka"]
+    permutations = 19
+    [[migrations]]
+    old = "a"
+    new = "old"
+    permutations = 19
+    [[atlases]]
+    models = ["a", "old"]
+    metrics = ["cka"]
+    permutations = 19
+    """
+    path = sides_study(folder, '[sides.old]\nfeatures = "old.npz"\nattributes = {kind = "kept"}', tables)
+    outcome = run(load_study(path), say=lambda text: None)
+    assert outcome.scans[0].x_name == "old"
+    drawn = outcome.atlases[0]
+    assert drawn.attributes["kind"][drawn.models.index("old")] == "kept"
+    (fitted,) = outcome.migrations
+    assert (fitted.old_name, fitted.new_name) == (outcome.scans[0].y_name, "old")
+    assert "retrieval" in fitted.warnings  # noise is no image of the letters
+    said = []
+    run(load_study(path), say=said.append)
+    assert [line for line in said if "fit_map" in line] == ["fit_map a → old: ridge: there and current"]
+
+
+@pytest.mark.parametrize(
+    ("side", "tables", "said"),
+    [
+        ("[sides.it]", None, r"sides\.it needs one file: rdms = .* or features = "),
+        ('[sides.a]\nrdms = "it.csv"', None, "an encoder is called 'a' too; rename"),
+        ('[sides.it]\nrdms = "it.csv"\nsubject = ["a"]', None, r"setting in .*sides\.it .*subject.*subjects"),
+        ('[sides.it]\nfeatures = "it.npz"\nvariable = "x"', None, "variable is of RDMs, and the file is one of"),
+        ('[sides.it]\nrdms = "it.csv"', '[[stitches]]\nx = "it"\ny = "a"\n[[scans]]\nx = "it"\ny = "a"',
+         r"\[\[stitches\]\]: 'it' is RDMs, and stitches read features"),
+        ('[sides.it]\nrdms = "it.csv"', '[[migrations]]\nold = "a"\nnew = "itt"', r"encoder in .*migrations.*'it'"),
+    ],
+)  # fmt: skip
+def test_sides_that_do_not_fit_are_refused_in_words_before_anything_is_read(folder, side, tables, said):
+    with pytest.raises(InputError, match=said):
+        load_study(sides_study(folder, side, **({"tables": tables} if tables else {})))
+
+
+@pytest.mark.parametrize(
+    ("side", "said"),
+    [
+        ('rdms = "no.csv"', r"sides\.it: .*no\.csv"),
+        ('rdms = "it.csv"\nonly = "human*"', r"sides\.it: only='human\*' fits none of \['rdm_00'\]"),
+        ('rdms = "other.csv"', "the file's items .* are none of the study's"),
+        ('rdms = "few.npy"\nin_order = true', "in_order: the file has 5 items and the study 40"),
+    ],
+)
+def test_files_of_sides_that_cannot_be_used_are_named_before_any_item_is_encoded(folder, side, said):
+    rdms_file(folder)
+    rdms_file(folder, "other.csv", [f"o{k}" for k in range(9)])
+    np.save(folder / "few.npy", 1 - np.eye(5))
+    with pytest.raises(InputError, match=said):
+        run(load_study(sides_study(folder, f"[sides.it]\n{side}")), say=lambda text: None)
+    assert LetterEncoder.encoded == 0

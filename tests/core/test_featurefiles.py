@@ -371,7 +371,7 @@ def pickled(root: Path) -> Path:
         (lambda r: text(r / "x.vec", "a 1 2\nb 1\n"), "a word and as many numbers a line"),
         (lambda r: text(r / "x.h5", "no such file"), "Cannot read .* as HDF5"),
         (lambda r: text(r / "x.nc", "no such file"), "Cannot read .* as HDF5"),
-        (lambda r: text(r / "x.mat", "no such file"), "Cannot read .* as MATLAB"),
+        (lambda r: text(r / "x.mat", "no such file"), "cannot be read as a MATLAB file"),
         (lambda r: text(r / "x.parquet", "no such file"), "Cannot read .* as Parquet"),
         (lambda r: hdf5(r / "x.h5", labels=np.arange(3)), r"holds no features \(n, d\): it holds \['labels'\]"),
         (lambda r: hdf5(r / "x.h5", dissimilarities=X), r"holds RDMs, .* iso\.RDMs\.load"),
@@ -381,6 +381,22 @@ def pickled(root: Path) -> Path:
 def test_what_cannot_be_read_is_said_in_words(write: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         iso.Layers.load(write(tmp_path))
+
+
+def test_damaged_matlab_files_are_read_or_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "m.mat"
+    savemat(path, {"features": X, "names": np.array(IDS, dtype=object), "sparse": sparse.csc_matrix(X)})
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for trial in range(200):
+        damaged = bytearray(whole[: rng.integers(len(whole))] if trial % 3 == 0 else whole)
+        for place in rng.integers(max(1, len(damaged)), size=trial % 4):
+            damaged[place : place + 1] = bytes([rng.integers(256)])
+        path.write_bytes(damaged)
+        try:  # anything but an InputError fails the test, a crash among it
+            iso.Layers.load(path)
+        except InputError:
+            refused += 1
+    assert refused > 50
 
 
 @pytest.mark.parametrize(("package", "file"), [("h5py", "x.h5"), ("h5py", "x.h5ad"), ("pyarrow", "x.parquet")])

@@ -464,3 +464,12 @@ def test_the_command_reads_rdms_by_a_word_before_the_file(tmp_path: Path) -> Non
     assert scan["rsa"].ceilings["again x"]["value"] == pytest.approx(1)
     as_features = CliRunner(env={"ISOMORPH_PROGRESS": "0"}).invoke(app, ["scan", *given[:1], *given[:1], "-m", "cka"])
     assert as_features.exit_code != 0
+
+
+def test_names_of_the_rsa_toolbox_are_region_subject_and_session(tmp_path: Path) -> None:
+    names = [f"hIT | {subject} | {run}" for run in ("am", "pm") for subject in ("BE", "KO")]
+    savemat(tmp_path / "x.mat", {"RDMs": struct_array({"RDM": list(measured(4)), "name": names})})
+    found = iso.RDMs.load(tmp_path / "x.mat")
+    assert found.rdms == {"region": ["hIT"] * 4, "subject": ["BE", "KO"] * 2, "session": ["am", "am", "pm", "pm"]}
+    assert found.names == ("BE, am", "KO, am", "BE, pm", "KO, pm")
+    assert iso.noise_ceiling(found).subjects == ("BE", "KO")  # the repeats of one are left out together

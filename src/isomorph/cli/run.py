@@ -45,7 +45,7 @@ def run_study(study: Any, *, force: bool) -> None:
     for found in outcome.atlases:
         print()
         show_atlas(found)
-    for drawn in outcome.concepts:
+    for drawn in (*outcome.concepts, *outcome.migrations):
         print(f"\n{drawn}")
     print(f"\nThe page: {outcome.page}")
 

@@ -6,7 +6,7 @@ from ..results import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._comparisons import Comparison, comparisons
 from ._design import check_shifts, design_of
 from .settings import ComparisonSettings
-from .sides import Side, all_joined, as_side, joined, load_side, lost_items
+from .sides import Side, all_joined, as_side, content, joined, load_side, lost_items
 
 __all__ = [
     "BASELINE",
@@ -21,6 +21,7 @@ __all__ = [
     "as_side",
     "check_shifts",
     "comparisons",
+    "content",
     "design_of",
     "joined",
     "load_side",

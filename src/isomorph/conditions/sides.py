@@ -158,15 +158,20 @@ def as_side(layers: Any, which: str, name: str | None) -> Side:
     sizes = {k: int(v.shape[0]) for k, v in named.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"The layers of {which} have different numbers of items: {sizes}.")
-    facts = {"layers": list(named), "content": _content(named), **told}
+    facts = {"layers": list(named), "content": content(named), **told}
     ids, by_hand = index_of(found, which)
     kind = RDM if any(isinstance(v, Rdm) for v in named.values()) else "features"
     held = named if ids is None else Layers(named, ids, encoder=which, modality=kind, ids_given=by_hand)
     return Side(name or which, held, ids, facts, set(named))
 
 
-def _content(layers: Mapping[str, Array]) -> str:
-    """A fingerprint of arrays that came without provenance."""
+def content(layers: Mapping[str, Any]) -> str:
+    """A fingerprint of what arrays, or RDMs in their place, hold: of sides that came without provenance.
+
+    Example:
+        >>> content({"last": np.eye(3)})[:8]
+        'c6d12cd3'
+    """
     total = hashlib.sha256()
     for name, layer in layers.items():
         array = layer.square if isinstance(layer, Rdm) else to_numpy(layer)

@@ -62,6 +62,18 @@ x_ceilings = ["other-vision"]   # other encoders of its modality, without which 
 y_ceilings = ["other-text"]
 covariates = ["word_count", "hubness", "norms.csv"]  # label sets, what can be computed, tables with ids
 others = "speech"               # a third modality: which concepts do all three share?
+
+[sides.it]                      # what no encoder makes: RDMs of brains or people, in scans and atlases by "rsa" …
+rdms = "it.mat"                 # beside the study file; joined by the names of the items, or with in_order = true
+only = ["human*"]               # the RDMs that are taken, by their names
+
+[sides.old]                     # … or features that another tool wrote, wherever an encoder may stand
+features = "old.npz"
+
+[[migrations]]                  # can embeddings that are kept be carried into the space of a new model?
+old = "old"
+new = "text"
+map = "ridge"
 ```
 
 `diagnose = true` at the top also looks for failure signatures in every pair that is scanned, by its scan, its first
@@ -70,18 +82,21 @@ stitch and the first fusion of both its encoders.
 
 from __future__ import annotations
 
-from ._entries import AtlasEntry, ConceptEntry, EncoderEntry, FusionEntry, ScanEntry, StitchEntry
+from ._entries import AtlasEntry, ConceptEntry, EncoderEntry, FusionEntry, MigrationEntry, ScanEntry, StitchEntry
 from ._file import Study, load_study
 from ._plan import Step, plan
 from ._run import Outcome, run
+from ._sides import SideEntry
 
 __all__ = [
     "AtlasEntry",
     "ConceptEntry",
     "EncoderEntry",
     "FusionEntry",
+    "MigrationEntry",
     "Outcome",
     "ScanEntry",
+    "SideEntry",
     "Step",
     "StitchEntry",
     "Study",

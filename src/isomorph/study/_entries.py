@@ -12,6 +12,7 @@ from ..concept_maps import ConceptSettings
 from ..extraction import ExtractSettings
 from ..fusion import FuseSettings
 from ..matching import MatchSettings
+from ..migration import MigrationSettings
 from ..networks import NetworkSettings
 from ..scanning import ScanSettings
 from ..stitching import StitchSettings
@@ -105,6 +106,11 @@ class StitchEntry:
     y_ceilings: tuple[str, ...] = ()
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the encoders or sides that it reads."""
+        return (self.x, self.y, *self.x_ceilings, *self.y_ceilings)
+
+    @property
     def file(self) -> str:
         """Name of the result file."""
         return f"stitch-{self.x}-{self.y}-by-{self.settings.by}.json"
@@ -131,10 +137,49 @@ class MatchEntry:
     settings: MatchSettings = dataclasses.field(default_factory=MatchSettings)
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the encoders or sides that it reads."""
+        return (self.x, self.y)
+
+    @property
     def file(self) -> str:
         """Name of the result file."""
         layers = "".join(f"-{layer}" for layer in (self.x_layer, self.y_layer) if layer)
         return re.sub(r"[/\\\0]", "-", f"match-{self.x}-{self.y}{layers}{f'-by-{self.by}' if self.by else ''}.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class MigrationEntry:
+    """One ``[[migrations]]`` table.
+
+    Attributes:
+        old: Name of the encoder or side whose embeddings are there.
+        new: Name of the one that takes its place.
+        old_layer: Layer of `old`; None takes the last.
+        new_layer: Layer of `new`; None takes the last.
+        settings: How the map is fitted and scored.
+
+    Example:
+        >>> MigrationEntry("minilm", "mpnet").file
+        'migration-minilm-mpnet-ridge.json'
+    """
+
+    old: str
+    new: str
+    old_layer: str | None = None
+    new_layer: str | None = None
+    settings: MigrationSettings = dataclasses.field(default_factory=MigrationSettings)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the encoders or sides that it reads."""
+        return (self.old, self.new)
+
+    @property
+    def file(self) -> str:
+        """Name of the result file."""
+        layers = "".join(f"-{layer}" for layer in (self.old_layer, self.new_layer) if layer)
+        return re.sub(r"[/\\\0]", "-", f"migration-{self.old}-{self.new}{layers}-{self.settings.map.spec}.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +235,11 @@ class FusionEntry:
         return f"{' + '.join(self.spaces)} for {' + '.join(self.target)}"
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the encoders or sides that it reads."""
+        return (*self.spaces.values(), *self.seconds.values(), *self.target)
+
+    @property
     def file(self) -> str:
         """Name of the result file."""
         words = [*self.spaces, *self.target, *([self.target_layer] if self.target_layer else [])]
@@ -226,6 +276,11 @@ class ConceptEntry:
     covariates: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     others: str = ""
     name: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the encoders or sides that it reads."""
+        return (self.x, self.y, *self.x_ceilings, *self.y_ceilings, *([self.others] if self.others else []))
 
     @property
     def file(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .._core.files import as_path, read_text
+from .._core.rdm import WHERE_RDMS_GO
 from .._core.settings import Settings, read_table
 from ..datasets import REGISTRY as DATASETS
 from ..diagnosis import DiagnoseSettings
@@ -20,6 +21,7 @@ from ..errors import InputError, UnknownNameError, quoted
 from ..extraction import ExtractSettings
 from ..fusion import FuseSettings
 from ..matching import MatchSettings
+from ..migration import MigrationSettings
 from ..networks import NetworkSettings
 from ..scanning import ScanSettings
 from ..stitching import StitchSettings
@@ -33,12 +35,16 @@ from ._entries import (
     EncoderEntry,
     FusionEntry,
     MatchEntry,
+    MigrationEntry,
     NetworksEntry,
     ScanEntry,
     StitchEntry,
 )
+from ._sides import SideEntry, read_sides
 
-StepEntry = ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry | AtlasEntry | ConceptEntry
+StepEntry = (
+    ScanEntry | StitchEntry | MatchEntry | NetworksEntry | FusionEntry | AtlasEntry | ConceptEntry | MigrationEntry
+)
 S = TypeVar("S", bound=Settings)
 Own = TypeVar("Own", bound=Settings)
 
@@ -59,10 +65,12 @@ class Study:
         fusions: In order.
         atlases: In order.
         concepts: In order.
+        migrations: In order.
         diagnose: How every scanned pair is searched for failure signatures, or None if it is not.
         seed: Seed of permutations and untrained twins.
         skip_bad: Leave unreadable items out instead of stopping.
         text: The study file itself, for the report.
+        sides: RDMs and features of other tools, by name.
 
     Example:
         >>> # after the example of `load_study`
@@ -81,10 +89,12 @@ class Study:
     fusions: tuple[FusionEntry, ...] = ()
     atlases: tuple[AtlasEntry, ...] = ()
     concepts: tuple[ConceptEntry, ...] = ()
+    migrations: tuple[MigrationEntry, ...] = ()
     diagnose: DiagnoseSettings | None = None
     seed: int = 0
     skip_bad: bool = False
     text: str = ""
+    sides: Mapping[str, SideEntry] = dataclasses.field(default_factory=dict)
 
     @property
     def store(self) -> FeatureStore:
@@ -95,7 +105,8 @@ class Study:
     def steps(self) -> tuple[StepEntry, ...]:
         """All tables that give a result."""
         parts: tuple[Sequence[StepEntry], ...]
-        parts = (self.scans, self.stitches, self.matches, self.networks, self.fusions, self.atlases, self.concepts)
+        parts = (self.scans, self.stitches, self.matches, self.networks, self.fusions, self.atlases, self.concepts,
+                 self.migrations)  # fmt: skip
         return tuple(entry for part in parts for entry in part)
 
     @property
@@ -109,7 +120,8 @@ class _Top(Settings):
     """A study file as it stands."""
 
     items: str
-    encoders: dict[str, Any]
+    encoders: dict[str, Any] = dataclasses.field(default_factory=dict)
+    sides: dict[str, Any] = dataclasses.field(default_factory=dict)
     scans: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     title: str | None = None
     output: str | None = None
@@ -119,6 +131,7 @@ class _Top(Settings):
     fusions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     atlases: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     concepts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    migrations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     diagnose: bool | dict[str, Any] = False
     seed: int = 0
     skip_bad: bool = False
@@ -152,6 +165,16 @@ class _Matched(Settings):
     x_layer: str | None = None
     y_layer: str | None = None
     by: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Migrated(Settings):
+    """What a table of ``[[migrations]]`` says beside the settings of the map."""
+
+    old: str
+    new: str
+    old_layer: str | None = None
+    new_layer: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,39 +224,49 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
     """
     path = as_path(path)
     text, data = _read(path)
-    for key in ("scans", "stitches", "fusions", "atlases", "concepts"):
+    for key in ("scans", "stitches", "fusions", "atlases", "concepts", "migrations"):
         if isinstance(data.get(key), dict):
             raise InputError(f"{path}: {key} must be a list of tables; write [[{key}]] in place of [{key}].")
+    instead = {"encoders": ("sides",), "scans": ("atlases", "concepts", "migrations")}
     for key in ("items", "encoders", "scans"):
-        if not data.get(key) and not (key == "scans" and (data.get("atlases") or data.get("concepts"))):
+        if not data.get(key) and not any(data.get(other) for other in instead.get(key, ())):
             _Top.read({"items": "", "encoders": {}, "scans": []} | data, str(path))  # what else is wrong comes first
             raise InputError(
-                f"{path} has no {key!r}; a study needs items, encoders and scans (or atlases or concepts)."
+                f"{path} has no {key!r}; a study needs items, encoders (or sides) and scans (or atlases, concepts or "
+                "migrations)."
             )
     top = _Top.read(data, str(path))
     DATASETS.make(top.items)
-    encoders = _encoders(top, path)
+    own = _encoders(top, path)
+    given = read_sides(top.sides, own, path)
+    encoders = [*own, *given]
     scans = [_step(ScanSettings, t, encoders, f"{path}, [[scans]]", top.seed) for t in top.scans]
     stitches = [_step(StitchSettings, t, encoders, f"{path}, [[stitches]]", top.seed) for t in top.stitches]
     study = Study(
         title=top.title or path.stem,
         output=as_path(output, "output") if output is not None else path.parent / (top.output or f"runs/{path.stem}"),
         items=top.items,
-        encoders=encoders,
+        encoders=own,
+        sides=given,
         scans=tuple(ScanEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in scans),
         stitches=tuple(StitchEntry(s.x, s.y, settings, *ceilings) for s, settings, ceilings in stitches),
         matches=tuple(_match(t, encoders, f"{path}, [[matches]]", top.seed) for t in top.matches),
         networks=tuple(_networks(t, path, top.seed) for t in top.networks),
         fusions=tuple(_fusion(t, encoders, f"{path}, [[fusions]]", top.seed) for t in top.fusions),
-        atlases=tuple(read_atlas(t, [*encoders], f"{path}, [[atlases]]", top.seed, path.parent) for t in top.atlases),
-        concepts=tuple(
-            read_concepts(t, [*encoders], f"{path}, [[concepts]]", top.seed, path.parent) for t in top.concepts
+        atlases=tuple(
+            read_atlas(t, [*own] if "models" not in t else encoders, f"{path}, [[atlases]]", top.seed, path.parent)
+            for t in top.atlases
         ),
+        concepts=tuple(
+            read_concepts(t, encoders, f"{path}, [[concepts]]", top.seed, path.parent) for t in top.concepts
+        ),
+        migrations=tuple(_migration(t, encoders, f"{path}, [[migrations]]", top.seed) for t in top.migrations),
         diagnose=_diagnose(top, path),
         seed=top.seed,
         skip_bad=top.skip_bad,
         text=text,
     )
+    _refuse_rdms(study, path)
     files = [e.file for e in study.steps]
     for file in files:
         if files.count(file) > 1:
@@ -244,6 +277,28 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
             )
             raise InputError(f"{path}: two tables would write {file}; {mend}.")
     return study
+
+
+def _refuse_rdms(study: Study, path: Path) -> None:
+    """Check that RDMs stand only where a metric compares RDMs.
+
+    Raises:
+        InputError: if a step that reads features is asked to read RDMs.
+    """
+    tables: dict[str, Sequence[StitchEntry | MatchEntry | FusionEntry | ConceptEntry | MigrationEntry]] = {
+        "stitches": study.stitches,
+        "matches": study.matches,
+        "fusions": study.fusions,
+        "concepts": study.concepts,
+        "migrations": study.migrations,
+    }
+    dissimilar = {name for name, side in study.sides.items() if side.rdms is not None}
+    for table, entries in tables.items():
+        for name in (name for entry in entries for name in entry.sources):
+            if name in dissimilar:
+                raise InputError(
+                    f"{path}, [[{table}]]: {quoted(name)} is RDMs, and {table} read features. {WHERE_RDMS_GO}"
+                )
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -299,7 +354,7 @@ def _encoder(name: str, table: dict[str, Any], path: Path, skip_bad: bool) -> En
 
 
 def _step(
-    kind: type[S], table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], where: str, seed: int
+    kind: type[S], table: Mapping[str, Any], encoders: Sequence[str], where: str, seed: int
 ) -> tuple[_Sides, S, tuple[tuple[str, ...], tuple[str, ...]]]:
     """The sides of a step's table, the settings of its verb, and the ceilings of both sides.
 
@@ -316,12 +371,20 @@ def _step(
     return sides, settings, (x_ceilings, y_ceilings)
 
 
-def _match(table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], where: str, seed: int) -> MatchEntry:
+def _match(table: Mapping[str, Any], encoders: Sequence[str], where: str, seed: int) -> MatchEntry:
     sides, settings = _parted(_Matched, MatchSettings, table, where, seed)
     for name in (sides.x, sides.y):
         if name not in encoders:
             raise UnknownNameError(f"encoder in {where}", name, encoders)
     return MatchEntry(sides.x, sides.y, sides.x_layer, sides.y_layer, sides.by, settings)
+
+
+def _migration(table: Mapping[str, Any], encoders: Sequence[str], where: str, seed: int) -> MigrationEntry:
+    own, settings = _parted(_Migrated, MigrationSettings, table, where, seed)
+    for name in (own.old, own.new):
+        if name not in encoders:
+            raise UnknownNameError(f"encoder in {where}", name, encoders)
+    return MigrationEntry(own.old, own.new, own.old_layer, own.new_layer, settings)
 
 
 def _networks(table: Mapping[str, Any], path: Path, seed: int) -> NetworksEntry:
@@ -336,7 +399,7 @@ def _networks(table: Mapping[str, Any], path: Path, seed: int) -> NetworksEntry:
     return NetworksEntry(beside(sides.bottom), beside(sides.top), beside(sides.data), sides.name, settings)
 
 
-def _fusion(table: Mapping[str, Any], encoders: Mapping[str, EncoderEntry], where: str, seed: int) -> FusionEntry:
+def _fusion(table: Mapping[str, Any], encoders: Sequence[str], where: str, seed: int) -> FusionEntry:
     """What one table of ``[[fusions]]`` says.
 
     Raises:
@@ -380,9 +443,7 @@ def _parted(own: type[Own], kind: type[S], table: Mapping[str, Any], where: str,
     return own.read({k: v for k, v in table.items() if k in own.names()}, where), settings
 
 
-def _ceilings(
-    given: str | tuple[str, ...], own: str, encoders: Mapping[str, EncoderEntry], where: str
-) -> tuple[str, ...]:
+def _ceilings(given: str | tuple[str, ...], own: str, encoders: Sequence[str], where: str) -> tuple[str, ...]:
     """Names of encoders that one side is compared with.
 
     Raises:

@@ -8,10 +8,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..store import choose_view
-from ._entries import AtlasEntry, ConceptEntry, FusionEntry, MatchEntry, NetworksEntry, ScanEntry, StitchEntry
+from ._entries import (
+    AtlasEntry,
+    ConceptEntry,
+    FusionEntry,
+    MatchEntry,
+    MigrationEntry,
+    NetworksEntry,
+    ScanEntry,
+    StitchEntry,
+)
 from ._file import Study
 from ._items import items_of
 from ._run import TWIN, load, runs, specs
+from ._sides import load_sides
 
 _TOKENS = {"text": 16, "image": 257, "audio": 1500}  # typical tokens of an item
 _PASSES = 8.0  # how much slower than a plain product gathering, ranking and decomposing are, roughly
@@ -55,7 +65,7 @@ def plan(study: Study) -> list[Step]:
     items = items_of(study)
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
     rate, current = _rate(), True
-    depth: dict[tuple[str, str], int] = {}
+    depth = {(name, "pretrained"): len(side) for name, side in load_sides(study.sides, items).items()}
     for encoder_entry, init in runs(study):
         encoder = load(study, encoder_entry, init)
         view = choose_view(encoder, items, encoder_entry.settings.view)
@@ -82,8 +92,8 @@ def plan(study: Study) -> list[Step]:
             size = f"{pairs} layer pairs, {specs(s.maps)}, {s.repeats} splits by {s.by}"
             seconds = pairs * variants * s.repeats * len(s.maps) * len(items) ** 3 * _PASSES / rate
         steps.append(Step(name, "done if unchanged" if done else "to do", size, 0.0 if done else seconds))
-    others: list[MatchEntry | NetworksEntry | FusionEntry | AtlasEntry | ConceptEntry]
-    others = [*study.matches, *study.networks, *study.fusions, *study.atlases, *study.concepts]
+    others: list[MatchEntry | NetworksEntry | FusionEntry | AtlasEntry | ConceptEntry | MigrationEntry]
+    others = [*study.matches, *study.networks, *study.fusions, *study.atlases, *study.concepts, *study.migrations]
     for other in others:
         done = current and (study.output / other.file).exists()
         label, size = other.file.removesuffix(".json"), ""
@@ -93,6 +103,8 @@ def plan(study: Study) -> list[Step]:
             label, size = f"fuse {other.name}", f"{heads}; {other.settings.repeats} splits by {other.settings.by}"
         if isinstance(other, AtlasEntry):
             size, effort = _atlas_size(other, depth, len(items), rate)
+        if isinstance(other, MigrationEntry):
+            label = f"fit_map {other.old} → {other.new}"
         if isinstance(other, ConceptEntry):
             label, (size, effort) = f"concepts {other.x} × {other.y}", _concepts_size(other, depth, len(items), rate)
         steps.append(Step(label, "done if unchanged" if done else "to do", size, 0.0 if done else effort))
@@ -105,7 +117,7 @@ def plan(study: Study) -> list[Step]:
 def _pairs(study: Study, entry: ScanEntry | StitchEntry, depth: Mapping[tuple[str, str], int]) -> tuple[int, int]:
     """Number of layer pairs, and of scans: the one asked for and those of the baselines and ceilings."""
     pairs = depth[entry.x, "pretrained"] * depth[entry.y, "pretrained"]
-    sides = [study.encoders[n] for n in (entry.x, entry.y)]
+    sides = [study.encoders[n] for n in (entry.x, entry.y) if n in study.encoders]
     ceilings = len(entry.x_ceilings) + len(entry.y_ceilings)
     return pairs, 1 + sum(e.untrained + e.inputs for e in sides) + ceilings
 

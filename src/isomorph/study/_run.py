@@ -24,6 +24,8 @@ from ..errors import InputError, UnknownNameError
 from ..extraction import extract, input_statistics
 from ..fusion import fuse
 from ..matching import blind_match, one_layer, truth_by_id
+from ..metrics.rdm import RDMs
+from ..migration import fit_map
 from ..networks import read_data, read_network, stitch_networks
 from ..reporting import report as write_report
 from ..results import (
@@ -32,6 +34,7 @@ from ..results import (
     ConceptMap,
     Diagnosis,
     Fusion,
+    Migration,
     NetworkStitch,
     Scan,
     Stitch,
@@ -47,17 +50,21 @@ from ._entries import (
     EncoderEntry,
     FusionEntry,
     MatchEntry,
+    MigrationEntry,
     NetworksEntry,
     ScanEntry,
     StitchEntry,
 )
 from ._file import Study
 from ._items import has_labels, items_of
+from ._sides import load_sides, origin
 
 TWIN = "untrained"
 INPUTS = "inputs"
-R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion, Atlas, ConceptMap)
-_Features = dict[tuple[str, str], Layers]  # (encoder's name, "pretrained" | "random" | INPUTS) -> features
+R = TypeVar("R", Scan, Stitch, Diagnosis, BlindMatch, NetworkStitch, Fusion, Atlas, ConceptMap, Migration)
+_Features = dict[
+    tuple[str, str], Any
+]  # Layers, or RDMs of a side: (encoder's name, "pretrained" | "random" | INPUTS) -> features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Outcome:
         fusions: In the order of the study.
         atlases: In the order of the study.
         concepts: In the order of the study.
+        migrations: In the order of the study.
 
     Example:
         >>> # after the example of `load_study`
@@ -91,6 +99,7 @@ class Outcome:
     fusions: tuple[Fusion, ...] = ()
     atlases: tuple[Atlas, ...] = ()
     concepts: tuple[ConceptMap, ...] = ()
+    migrations: tuple[Migration, ...] = ()
 
 
 def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notice) -> Outcome:
@@ -122,7 +131,7 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     check_flag(force, "force")
     items = items_of(study)
     say(f"{len(items)} items of {study.items}")
-    features: _Features = {}
+    features: _Features = {(name, "pretrained"): side for name, side in load_sides(study.sides, items).items()}
     for entry, init in runs(study):
         encoder = load(study, entry, init)
         view = choose_view(encoder, items, entry.settings.view)
@@ -144,16 +153,17 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     diagnoses = tuple(
         work.diagnose(e, s, stitches, fusions)
         for e, s in zip(study.scans, scans, strict=True)
-        if study.diagnose is not None
+        if study.diagnose is not None and work.reads_features(e)
     )
     matches = tuple(work.match(entry) for entry in study.matches)
     networks = tuple(work.networks(entry) for entry in study.networks)
     atlases = tuple(work.atlas(entry) for entry in study.atlases)
     maps = tuple(work.concepts(entry) for entry in study.concepts)
+    migrations = tuple(work.migrate(entry) for entry in study.migrations)
     settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks, *atlases, *maps]
+    results = [*scans, *stitches, *fusions, *diagnoses, *matches, *networks, *atlases, *maps, *migrations]
     page = write_report(results, to=study.page, items=items, title=study.title, study=settings)
-    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions, atlases, maps)
+    return Outcome(page, scans, stitches, diagnoses, matches, networks, fusions, atlases, maps, migrations)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +189,8 @@ class _Work:
                 x_ceilings=self._ceilings(entry.x_ceilings),
                 y_ceilings=self._ceilings(entry.y_ceilings),
                 items=self.items,
+                x_name=self._called(entry.x),
+                y_name=self._called(entry.y),
                 **_given(entry.settings),
             )
             return dataclasses.replace(result, dataset=self.study.items)
@@ -228,6 +240,13 @@ class _Work:
             label,
             lambda: diagnose(x, y, scan=found, stitch=used, fusion=fused, **_given(settings)),
         )
+
+    def reads_features(self, entry: ScanEntry) -> bool:
+        """Whether failure signatures can be looked for; they are of features."""
+        known = not any(isinstance(self.features[name, "pretrained"], RDMs) for name in (entry.x, entry.y))
+        if not known:
+            self.say(f"{entry.x} × {entry.y}: failure signatures are of features, and one side is RDMs")
+        return known
 
     def match(self, entry: MatchEntry) -> BlindMatch:
         sides = [
@@ -329,12 +348,13 @@ class _Work:
         twins = {name: self.features[name, "random"] for name in wanted if (name, "random") in self.features}
         told: dict[str, dict[str, Any]] = {}
         for name in entry.models:
-            for attribute, value in self.study.encoders[name].attributes.items():
+            of = self.study.encoders.get(name) or self.study.sides[name]
+            for attribute, value in of.attributes.items():
                 told.setdefault(attribute, {})[name] = value
         for attribute, values in entry.attributes.items():
             told.setdefault(attribute, {}).update(values)
         facts = [
-            [{k: [v.provenance, [*v]] for k, v in some.items()} for some in (models, twins)],
+            [{k: [origin(v), [*v]] for k, v in some.items()} for some in (models, twins)],
             [told, entry.settings.facts()],
             [self.items.groups, self.items.labels],
         ]
@@ -374,7 +394,7 @@ class _Work:
         """The map of one pair, with what its label sets and texts say of the items."""
         third = (entry.others,) if entry.others else ()
         facts: list[Any] = [
-            {name: layers.provenance for name, layers in self._ceilings(names).items()}
+            {name: origin(layers) for name, layers in self._ceilings(names).items()}
             for names in ((entry.x,), (entry.y,), entry.x_ceilings, entry.y_ceilings, third)
         ]
         facts += [entry.settings.facts(), entry.labels, dict(entry.covariates), self.items.fingerprint]
@@ -396,13 +416,30 @@ class _Work:
         label = f"concepts {entry.name}".rstrip() + f": {entry.x} × {entry.y}, {entry.settings.metric.spec}"
         return self._kept(ConceptMap, entry.file, facts, label, make)
 
+    def migrate(self, entry: MigrationEntry) -> Migration:
+        old, new = self.features[entry.old, "pretrained"], self.features[entry.new, "pretrained"]
+        layers = entry.old_layer or [*old][-1], entry.new_layer or [*new][-1]
+        facts = [origin(old), origin(new), *layers, entry.settings.facts(), [self.items.groups, self.items.labels]]
+
+        def make() -> Migration:
+            return fit_map(
+                old, new, items=self.items, old_layer=layers[0], new_layer=layers[1], **_given(entry.settings)
+            )
+
+        label = f"fit_map {entry.old} → {entry.new}: {entry.settings.map.spec}"
+        return self._kept(Migration, entry.file, facts, label, make)
+
+    def _called(self, name: str) -> str | None:
+        """What a side is called in results; an encoder names itself."""
+        return name if name in self.study.sides else None
+
     def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
         return {name: self.features[name, "pretrained"] for name in names}
 
     def _facts(self, entry: ScanEntry | StitchEntry) -> list[Any]:
         """All that the result depends on: the sides, everything beside them, and every setting of the verb."""
         ceilings = [
-            {name: layers.provenance for name, layers in self._ceilings(names).items()}
+            {name: origin(layers) for name, layers in self._ceilings(names).items()}
             for names in (entry.x_ceilings, entry.y_ceilings)
         ]
         return [self._inputs(entry), entry.settings.facts(), ceilings]
@@ -418,8 +455,8 @@ class _Work:
     def _inputs(self, entry: ScanEntry | StitchEntry) -> list[Any]:
         x, y, baselines = self._sides(entry)
         return [
-            x.provenance,
-            y.provenance,
+            origin(x),
+            origin(y),
             *({k: v.provenance for k, v in b.items()} for b in baselines),
             [self.items.groups, self.items.labels],
         ]

@@ -310,8 +310,7 @@ def _read(path: Path, variable: str | None) -> dict[str, Any]:
     if suffix == ".mat":
         found = read_matlab(path, variable)
         items = {} if found.ids is None else {"id": found.ids}
-        names = {} if found.names is None else {"name": found.names}
-        return {"dissimilarities": found.values, "items": items, "rdms": names}
+        return {"dissimilarities": found.values, "items": items, "rdms": _told(found.names)}
     if suffix == ".csv":
         values, ids = read_table(path)
         return {"dissimilarities": values[None], "items": {} if ids is None else {"id": as_ids(ids, path.name)}}
@@ -322,6 +321,17 @@ def _read(path: Path, variable: str | None) -> dict[str, Any]:
     except Exception as error:  # NumPy parses the head of the file as Python's literals, and trips over all sorts
         raise InputError(f"{path} cannot be read as an array of NumPy: {error}.") from error
     return {"dissimilarities": condensed_stack(array, path.name)}
+
+
+def _told(names: Sequence[str] | None) -> dict[str, list[str]]:
+    """Descriptors from names of RDMs; the RSA toolbox writes region, subject and session as ``hIT | s1 | run 2``."""
+    parts = [tuple(part.strip() for part in name.split("|")) for name in names or ()]
+    if parts and all(len(p) == 3 and all(p) for p in parts):
+        return {
+            key: list(values)
+            for key, values in zip(("region", "subject", "session"), zip(*parts, strict=True), strict=True)
+        }
+    return {} if names is None else {"name": list(names)}
 
 
 def _chosen(rdms: RDMs, ids: Sequence[str] | str, name: str) -> tuple[str, ...]:
