@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .datasets import Audio, PairedItems, load_dataset
     from .diagnosis import diagnose
     from .encoders import Encoder, load_encoder
+    from .encoding_models import fit_encoding
     from .errors import FetchError, InputError, IsomorphError, MissingExtraError, StoreError, UnknownNameError
     from .extraction import extract
     from .fusion import fuse
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from .metrics import Metric, metric
     from .metrics.rdm import RDMs
     from .migration import apply_map, fit_map
+    from .model_comparison import compare_models
     from .networks import stitch_networks
     from .nulls import Null
+    from .rdm_models import explain_rdms
     from .reporting import report
     from .results import (
         Alignment,
@@ -31,10 +34,13 @@ if TYPE_CHECKING:
         BlindMatch,
         ConceptMap,
         Diagnosis,
+        Encoding,
         Fusion,
         Migration,
+        ModelComparison,
         Neighborhoods,
         NetworkStitch,
+        RdmExplanation,
         Scan,
         Stitch,
         Threshold,
@@ -54,6 +60,7 @@ _HOMES = {
     "datasets": ("Audio", "PairedItems", "load_dataset"),
     "diagnosis": ("diagnose",),
     "encoders": ("Encoder", "load_encoder"),
+    "encoding_models": ("fit_encoding",),
     "errors": ("FetchError", "InputError", "IsomorphError", "MissingExtraError", "StoreError", "UnknownNameError"),
     "extraction": ("extract",),
     "fusion": ("fuse",),
@@ -63,8 +70,10 @@ _HOMES = {
     "metrics": ("Metric", "metric"),
     "metrics.rdm": ("RDMs",),
     "migration": ("apply_map", "fit_map"),
+    "model_comparison": ("compare_models",),
     "networks": ("stitch_networks",),
     "nulls": ("Null",),
+    "rdm_models": ("explain_rdms",),
     "reporting": ("report",),
     "results": (
         "Alignment",
@@ -72,10 +81,13 @@ _HOMES = {
         "BlindMatch",
         "ConceptMap",
         "Diagnosis",
+        "Encoding",
         "Fusion",
         "Migration",
+        "ModelComparison",
         "Neighborhoods",
         "NetworkStitch",
+        "RdmExplanation",
         "Scan",
         "Stitch",
         "Threshold",
@@ -99,6 +111,7 @@ __all__ = [
     "ConceptMap",
     "Diagnosis",
     "Encoder",
+    "Encoding",
     "FeatureStore",
     "FetchError",
     "Fusion",
@@ -110,11 +123,13 @@ __all__ = [
     "Metric",
     "Migration",
     "MissingExtraError",
+    "ModelComparison",
     "Neighborhoods",
     "NetworkStitch",
     "Null",
     "PairedItems",
     "RDMs",
+    "RdmExplanation",
     "Scan",
     "Stitch",
     "StoreError",
@@ -125,11 +140,14 @@ __all__ = [
     "apply_map",
     "atlas",
     "blind_match",
+    "compare_models",
     "concepts",
     "diagnose",
     "difference",
+    "explain_rdms",
     "extract",
     "false_discovery",
+    "fit_encoding",
     "fit_map",
     "fuse",
     "gallery_curve",

@@ -143,8 +143,11 @@ def test_a_repeated_or_empty_id_is_named(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_none_is_refused_with_its_type(tmp_path: Path) -> None:
-    path = write_json_lines(tmp_path / "t.jsonl", [{"id": "a", "text": ["one", "two"]}])
-    with pytest.raises(InputError, match=r"column 'text': a text was expected, found list"):
+    path = write_json_lines(tmp_path / "t.jsonl", [{"id": "a", "text": {"de": "eins"}}, {"id": "b", "text": ["x", 2]}])
+    with pytest.raises(InputError, match=r"item 'a', column 'text': a text was expected, found dict"):
+        load(path, text="text")
+    path = write_json_lines(tmp_path / "t.jsonl", [{"id": "b", "text": ["x", 2]}])
+    with pytest.raises(InputError, match=r"item 'b', column 'text': a text was expected, found int 2"):
         load(path, text="text")
 
 
@@ -238,7 +241,7 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_skip_bad_is_true_or_false_and_no_text(tmp_path):
-    with pytest.raises(InputError, match="skip_bad must be True or False, found 'no'"):
+    with pytest.raises(InputError, match="skip_bad='no' must be True or False"):
         Table("t.csv", skip_bad="no")
 
 

@@ -1,87 +1,24 @@
 """The hub, played by an HTTP server of our own that answers as the real one does."""
 
-import http.server
-import json
 import logging
-import threading
 import time
-from urllib.parse import unquote, urlparse
 
 import pytest
 
-from isomorph.encoders._hub import find_weights, folder_revision, hub_problem, open_repository, reading_checkpoint
+from isomorph._core.hub import hub_problem
+from isomorph.encoders._hub import find_weights, folder_revision, open_repository, reading_checkpoint
 from isomorph.errors import FetchError, InputError
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from ..hub_server import COMMIT, Repository, point_to, served
+
 FILES = {"config.json": b'{"architecture": "x"}', "part/weights.safetensors": b"weights", "onnx/model.onnx": b"other"}
-
-
-class _Hub(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def _answer(self, status, body=b"", **headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        path = unquote(urlparse(self.path).path)
-        self.server.asked.append(f"{self.command} {path}")
-        if path == "/":
-            return self._answer(200, b"hub")
-        if path.startswith("/api/models/org/tiny"):
-            siblings = [{"rfilename": name} for name in FILES]
-            tree = [{"type": "file", "path": n, "size": len(b), "oid": "0" * 40} for n, b in FILES.items()]
-            facts = tree if "/tree/" in path else {"id": "org/tiny", "sha": COMMIT, "siblings": siblings}
-            return self._answer(200, json.dumps(facts).encode(), Content_Type="application/json")
-        for revision in ("main", COMMIT):
-            before = f"/org/tiny/resolve/{revision}/"
-            if path.startswith(before):
-                body = FILES.get(path.removeprefix(before))
-                if body is None:
-                    return self._answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
-                tag = f'"{hash(body) & 0xFFFFFFFF:08x}"'
-                return self._answer(200, body, ETag=tag, X_Repo_Commit=COMMIT)
-        code = "RevisionNotFound" if path.startswith("/org/tiny/") else "RepoNotFound"
-        return self._answer(404, X_Error_Code=code)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     """A server that is the hub, with an empty cache."""
-    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    server.asked = []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    _point_to(monkeypatch, tmp_path, f"http://127.0.0.1:{server.server_port}")
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def _point_to(monkeypatch, cache, endpoint):
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    huggingface_hub.close_session()  # a client keeps its connections
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "hub"))
-    monkeypatch.setattr(constants, "HF_XET_CACHE", str(cache / "xet"), raising=False)
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True, raising=False)
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    with served(Repository(FILES), monkeypatch, tmp_path) as server:
+        yield server
 
 
 def test_all_files_are_of_the_commit_that_the_revision_means_now(hub):
@@ -125,7 +62,7 @@ def test_what_the_hub_does_not_have_is_an_error(hub, id, revision, entry):
 
 def test_what_is_cached_can_be_read_without_the_hub(hub, monkeypatch, tmp_path):
     open_repository("org/tiny", None, "config.json").get("part/weights.safetensors")
-    _point_to(monkeypatch, tmp_path, "http://127.0.0.1:9")
+    point_to(monkeypatch, tmp_path, "http://127.0.0.1:9")
     repository = open_repository("org/tiny", None, "config.json")
     assert not repository.online
     assert repository.commit == COMMIT
@@ -148,19 +85,19 @@ def test_offline_mode_asks_nobody(hub, monkeypatch):
 def test_a_hub_that_accepts_and_says_nothing_is_given_up(monkeypatch, tmp_path):
     import socket
 
-    from isomorph.encoders import _hub
+    from isomorph._core import hub as _hub
 
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
     monkeypatch.setattr(_hub, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        _point_to(monkeypatch, tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        point_to(monkeypatch, tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert hub_problem() is not None
 
 
 def test_a_name_that_is_looked_up_forever_is_given_up(monkeypatch, tmp_path):
     import huggingface_hub
 
-    from isomorph.encoders import _hub
+    from isomorph._core import hub as _hub
 
     class Stuck:
         def head(self, *_args, **_options):

@@ -18,7 +18,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from ..errors import FetchError
@@ -59,6 +59,23 @@ class Archive:
             return recorded
         with self.open(name) as source:
             return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads bytes
+
+
+def placed(home: Path, file: File, what: str) -> Path:
+    """Where a file of an archive is copied to, in a folder that it may not leave.
+
+    Args:
+        home: The folder.
+        file: The file.
+        what: How the archive is called in errors.
+
+    Raises:
+        FetchError: if its name leads elsewhere, or it is a link.
+    """
+    name = PurePosixPath(file.name)
+    if name.is_absolute() or ".." in name.parts or "\\" in file.name or ":" in file.name or file.linked:
+        raise FetchError(f"{what} holds the unsafe file name {file.name!r}; nothing was read.")
+    return home.joinpath(*name.parts)
 
 
 @contextlib.contextmanager

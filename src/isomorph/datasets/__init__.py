@@ -13,8 +13,9 @@ from ._annotations import GROUPS, matching, read_labels
 from ._base import Dataset, PairedItems
 from ._covariates import MEASURES, measured
 from ._perturbed import PERTURBATIONS, PerturbedView, perturbed
+from ._tables import TABLES
 from ._views import Audio, FileView, MemoryView, View, as_view
-from .table import TABLES, read_column, read_columns
+from .table import read_column, read_columns
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
 

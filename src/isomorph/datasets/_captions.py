@@ -11,7 +11,7 @@ from .._core.files import parse_json, read_text
 from ..errors import InputError, quoted
 from ._columns import is_texts
 from ._files import modality_of
-from .table import TABLES, read_table
+from ._tables import TABLES, read_table
 
 CAPTIONS = re.compile(
     r"(captions?|metadata|results|dataset|texts?|sentences)([_.\- ][a-z].*)?|.*\.(token|caption)", re.IGNORECASE

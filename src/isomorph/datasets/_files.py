@@ -13,7 +13,7 @@ from ._media import AUDIO_SUFFIXES, IMAGE_SUFFIXES, read_audio, read_image
 from ._video import VIDEO_SUFFIXES, read_video
 from ._views import FileView, MemoryView, View
 
-READERS: dict[str, Callable[[Any], Any]] = {"image": read_image, "audio": read_audio, "video": read_video}
+READERS: dict[str, Callable[..., Any]] = {"image": read_image, "audio": read_audio, "video": read_video}
 ENDINGS = {"image": IMAGE_SUFFIXES, "audio": AUDIO_SUFFIXES, "video": VIDEO_SUFFIXES}
 """Modality -> endings of the files that hold it."""
 

@@ -13,7 +13,7 @@ from .._core.files import beside
 from ..errors import InputError, quoted
 from ._captions import CAPTIONS, SUFFIXES, Caption, read_captions
 from ._files import modality_of
-from .table import TABLES
+from ._tables import TABLES
 
 LAYOUTS = ("auto", "names", "classes", "views", "captions")
 

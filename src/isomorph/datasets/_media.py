@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -73,8 +72,12 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray[Any, Any]:
         ) from error
 
 
-def read_audio(path: Any) -> Audio:
+def read_audio(source: Any, name: str = "the recording") -> Audio:
     """Decode a recording to mono float32 at its own rate; several channels are averaged.
+
+    Args:
+        source: A path, or the bytes of an audio file.
+        name: What to call it in messages when bytes are given.
 
     Raises:
         InputError: if it cannot be read, is truncated, empty or not finite.
@@ -85,24 +88,28 @@ def read_audio(path: Any) -> Audio:
     except ImportError as error:
         raise MissingExtraError("Reading recordings", "soundfile", "data") from error
 
-    regular(path, "the recording")
+    is_bytes = isinstance(source, bytes | bytearray | memoryview)
+    where = name if is_bytes else str(source)
+    if not is_bytes:
+        regular(source, "the recording")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(io.BytesIO(source) if is_bytes else source) as file:
             expected, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
-        missing = _missing_wav_bytes(Path(path))
+        with io.BytesIO(source) if is_bytes else open(source, "rb") as raw:
+            missing = _missing_wav_bytes(raw)
     except Exception as error:  # libsndfile's and the system's errors alike
         raise InputError(
-            f"Cannot read {path} as a recording: {_reason(error, str(path))}. Repair or leave it out."
+            f"Cannot read {where} as a recording: {_reason(error, where)}. Repair or leave it out."
         ) from error
     if missing or len(samples) < expected:
         what = f"{missing} bytes are missing" if missing else f"{len(samples)} of {expected} samples are there"
-        raise InputError(f"The recording {path} is truncated: {what}. Repair or leave it out.")
+        raise InputError(f"The recording {where} is truncated: {what}. Repair or leave it out.")
     if len(samples) == 0:
-        raise InputError(f"The recording {path} is empty: it holds no samples. Leave it out.")
+        raise InputError(f"The recording {where} is empty: it holds no samples. Leave it out.")
     mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
     if not np.isfinite(mono).all():
-        raise InputError(f"The recording {path} holds non-finite samples. Repair or leave it out.")
+        raise InputError(f"The recording {where} holds non-finite samples. Repair or leave it out.")
     return Audio(np.ascontiguousarray(mono), int(rate))
 
 
@@ -126,15 +133,14 @@ def _to_rgb(image: Any, where: str) -> np.ndarray[Any, Any]:
     return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def _missing_wav_bytes(path: Path) -> int:
+def _missing_wav_bytes(file: BinaryIO) -> int:
     """How many bytes a RIFF file's data chunk promises beyond the end of the file: libsndfile does not tell."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return 0
-        promised = _wav_data_size(file)
-        start = file.tell()
-        return max(0, promised - (file.seek(0, io.SEEK_END) - start))
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return 0
+    promised = _wav_data_size(file)
+    start = file.tell()
+    return max(0, promised - (file.seek(0, io.SEEK_END) - start))
 
 
 def _wav_data_size(file: BinaryIO) -> int:

@@ -1,53 +1,52 @@
-"""A table of the user's own: CSV, TSV, JSON lines or Parquet, with texts and paths of image, audio or video files."""
+"""A table of the user's own: texts and paths of image, audio or video files, or the encoded files themselves."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import dataclasses
-import logging
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._core.checks import as_ids
-from .._core.files import parse_json, reason, regular
+from .._core.files import as_path, beside
 from .._core.registry import format_spec
-from ..errors import InputError, MissingExtraError, UnknownNameError, quoted
-from ._base import Dataset, PairedItems, as_names
-from ._files import fault, modality_of, view_of
-
-_log = logging.getLogger(__name__)
-
-Columns = dict[str, list[Any]]
-_MOST_CELLS = 10**8  # of a Parquet file, whose encoding can repeat one value without end
+from ..errors import InputError, quoted
+from ._base import Dataset, PairedItems
+from ._files import modality_of
+from ._records import Chosen, Column, Columns, Place, joined, numbers, paired, require, settle, unique_ids
+from ._tables import read_columns_of, read_table
 
 
 @dataclasses.dataclass(frozen=True)
 class Table(Dataset):
-    """Paired items from a file with one row an item; columns are ids, texts, paths of pictures or sounds, labels.
+    """Paired items from a file with one row an item; columns are ids, texts, pictures or sounds, labels.
 
     Each text, image, audio or video column becomes a view under the column's name. If none of `text`, `image`, `audio`
     and `video` is given, the columns are told apart by what they hold: paths with an ending of images, of recordings,
     of films, and texts; columns of numbers, the id and columns called ``label`` or ``group`` are no views.
 
+    Parquet, Arrow and Feather files may hold the encoded pictures, recordings or films themselves, as bytes or as
+    Hugging Face writes them (``{"bytes", "path"}``); a picture is read from the file when it is asked for. Where cells
+    are lists of texts, such as five captions of a picture, every text is an item ``id#0``, ``id#1``, …, and those of a
+    row are one group.
+
     Attributes:
-        path: A ``.csv``, ``.tsv``, ``.jsonl`` (or ``.ndjson``) or ``.parquet`` file, text in UTF-8.
-        id: Column of unique ids.
-        text: Column or columns of texts, taken as they are.
-        image: Column or columns of paths of image files, relative to the table.
-        audio: Column or columns of paths of audio files, relative to the table.
-        video: Column or columns of paths of films, animations or ``.npy`` files of frames, relative to the table; of
-            each 16 frames are taken, evenly spaced from the first to the last.
-        label: Column or columns of labels; ``label`` by default if there is one.
+        path: A ``.csv``, ``.tsv``, ``.jsonl`` (or ``.ndjson``), ``.parquet``, ``.arrow`` or ``.feather`` file, text in
+            UTF-8; or several, or a pattern such as ``data/train-*.parquet``, one after another.
+        id: Column of unique ids; None takes the row numbers.
+        text: Column or columns of texts, or of lists of texts, taken as they are.
+        image: Column or columns of paths of image files, relative to the table, or of encoded images.
+        audio: Column or columns of paths of audio files, relative to the table, or of encoded recordings.
+        video: Column or columns of paths of films, animations or ``.npy`` files of frames, relative to the table, or of
+            encoded ones; of each 16 frames are taken, evenly spaced from the first to the last.
+        label: Column or columns of labels; by default ``label``, and those that Hugging Face wrote as class labels.
         group: Column of groups: rows of one group are never permuted or split apart; ``group`` if there is one.
         covariate: Column or columns of covariates, such as norms: numbers or categories, empty where there is none.
         skip_bad: Leave items with an empty text or an unreadable file out of every view, and name them in the result's
             `skipped`, instead of raising. Every file is decoded once for this when the table is loaded.
+        captions_each: Take so many texts of a list at most, the first ones; with 1, ids stay as they are.
 
     Example:
         >>> from pathlib import Path
@@ -64,8 +63,8 @@ class Table(Dataset):
     name: ClassVar[str] = "table"
     reference: ClassVar[str] = "Files of the user's own."
 
-    path: str
-    id: str = "id"
+    path: str | Sequence[str]
+    id: str | None = "id"
     text: Sequence[str] | None = None
     image: Sequence[str] | None = None
     audio: Sequence[str] | None = None
@@ -74,17 +73,13 @@ class Table(Dataset):
     group: str | None = None
     skip_bad: bool = False
     covariate: Sequence[str] | None = None
+    captions_each: int | None = None
 
     def __post_init__(self) -> None:
-        for field in ("text", "image", "audio", "video", "label", "covariate"):
-            value = getattr(self, field)
-            if value is not None:
-                object.__setattr__(self, field, as_names(value, f"table: {field}"))
-        if not isinstance(self.path, str | os.PathLike):
-            raise InputError(f"table: path must be the path of a file, found {quoted(self.path)}.")
-        object.__setattr__(self, "path", os.fspath(self.path))
-        if not isinstance(self.skip_bad, bool):
-            raise InputError(f"table: skip_bad must be True or False, found {quoted(self.skip_bad)}.")
+        settle(self, "table")
+        given = self.path if isinstance(self.path, list | tuple) else (self.path,)
+        paths = tuple(str(as_path(path, "table: path")) for path in given)
+        object.__setattr__(self, "path", paths if isinstance(self.path, list | tuple) else paths[0])
 
     @classmethod
     def example(cls, folder: Path, n: int = 6) -> Self:
@@ -107,72 +102,80 @@ class Table(Dataset):
             InputError: if the file cannot be read, a column or file is missing, an id is empty or there twice, or a
                 text is empty.
             UnknownNameError: if there is no column of the given name; the nearest names are suggested.
-            MissingExtraError: if a Parquet file is given and pyarrow is not installed.
+            MissingExtraError: if a Parquet or Arrow file is given and pyarrow is not installed.
         """
-        path = Path(self.path).expanduser()
-        columns = read_table(path)
-        if self.id not in columns:
-            raise UnknownNameError(f"column of {path}", self.id, columns, "The column of ids is chosen by id='…'.")
-        roles = self._roles(columns, path)
-        label = self.label if self.label is not None else tuple(c for c in ("label",) if c in columns)
-        group = self.group or ("group" if "group" in columns else None)
-        for column in (*label, *([group] if group else []), *(self.covariate or ())):
-            _require(column, columns, path)
-        ids = _ids(columns[self.id], path, self.id)
-        bad = _faults(roles, columns, ids, path, decode=self.skip_bad)
-        if bad and not self.skip_bad:
-            first = next(iter(bad.values()))
-            more = f" {len(bad) - 1} more items have such faults." if len(bad) > 1 else ""
-            raise InputError(f"{path}: {first}{more} Repair it, or leave such items out with skip_bad=True.")
-        keep = [i for i, id_ in enumerate(ids) if id_ not in bad]
-        if not keep:
-            raise InputError(f"{path}: none of its {len(ids)} items can be used; the first: {next(iter(bad.values()))}")
-        if bad:
-            _log.warning("%s: left out %d of %d items that cannot be used.", path, len(bad), len(ids))
-        return PairedItems(
-            name=path.stem,
-            ids=tuple(ids[i] for i in keep),
-            views={
-                c: view_of(kind, [columns[c][i] for i in keep], path.parent, [ids[i] for i in keep])
-                for c, kind in roles.items()
-            },
-            labels={c: _marks(c, columns, ids, keep, path) for c in label},
-            groups=_marks(group, columns, ids, keep, path) if group else None,
-            source=self._source(),
-            skipped=bad,
-            covariates={c: _kept(_numbers(columns[c]), keep) for c in self.covariate or ()},
+        paths = files_of(self.path, "table")
+        columns, base = _joined(paths)
+        where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+        chosen = Chosen(
+            self.id,
+            {"text": self.text, "image": self.image, "audio": self.audio, "video": self.video},
+            self.label,
+            self.group,
+            self.covariate or (),
+            self.captions_each,
+            self.skip_bad,
         )
-
-    def _roles(self, columns: Columns, path: Path) -> dict[str, str]:
-        """View column -> ``text``, ``image``, ``audio`` or ``video``.
-
-        Raises:
-            InputError: if no column can be a view, or one is given as two kinds.
-        """
-        given = {"text": self.text, "image": self.image, "audio": self.audio, "video": self.video}
-        roles: dict[str, str] = {}
-        if any(v is not None for v in given.values()):
-            for kind, names in given.items():
-                for column in names or ():
-                    _require(column, columns, path)
-                    if roles.setdefault(column, kind) != kind:
-                        raise InputError(
-                            f"table: the column {quoted(column)} is given as {roles[column]} and as {kind}."
-                        )
-        else:
-            taken = {self.id, self.group, "group", "label", *(self.label or ()), *(self.covariate or ())}
-            guesses = {c: _guess(v) for c, v in columns.items() if c not in taken}
-            roles = {c: kind for c, kind in guesses.items() if kind is not None}
-        if not roles:
-            raise InputError(
-                f"{path} has no column that can be a view; its columns are {', '.join(columns)}. "
-                "Name some with text=['…'], image=['…'], audio=['…'] or video=['…']."
-            )
-        return roles
+        return paired(columns, chosen, Place(where, paths[0].stem, self._source(), base))
 
     def _source(self) -> str:
         fields = dataclasses.fields(self)
         return format_spec("table", {f.name: v for f in fields if (v := getattr(self, f.name)) != f.default})
+
+
+def files_of(path: str | Sequence[str], kind: str) -> list[Path]:
+    """The files that a path, several, or patterns such as ``"data/train-*.parquet"`` name, sorted where a pattern does.
+
+    Raises:
+        InputError: if a pattern names none, or a file is named twice.
+    """
+    found: list[Path] = []
+    for text in [path] if isinstance(path, str) else path:
+        own = Path(text).expanduser()
+        if any(sign in text for sign in "*?[") and not own.exists():
+            root = Path(own.anchor) if own.is_absolute() else Path()
+            matches = sorted(root.glob(str(own.relative_to(root))))
+            if not matches:
+                raise InputError(f"{kind}: no file is called as {quoted(text)} says.{beside(own)}")
+            found += matches
+        else:
+            found.append(own)
+    twice = next((p for p in found if found.count(p) > 1), None)
+    if twice is not None or not found:
+        raise InputError(f"{kind}: {f'{twice} is named twice' if twice else 'no path is named'}; name every file once.")
+    return found
+
+
+def _joined(paths: Sequence[Path]) -> tuple[Columns, Path]:
+    """The columns of several files one after another, and the folder that paths in them are relative to.
+
+    Raises:
+        InputError: if their columns differ, or one cannot be read.
+    """
+    tables = [read_columns_of(path) for path in paths]
+    first = tables[0]
+    for path, table in zip(paths[1:], tables[1:], strict=True):
+        if table.keys() != first.keys():
+            odd = sorted(table.keys() ^ first.keys())
+            raise InputError(
+                f"{path} has other columns than {paths[0]}: only one of them has {', '.join(map(quoted, odd[:8]))}. "
+                "Tables that are read together need the same columns."
+            )
+    if len({path.parent for path in paths}) > 1:
+        tables = [_absolute(table, path.parent) for path, table in zip(paths, tables, strict=True)]
+    return {name: joined([table[name] for table in tables], name, str(paths[0])) for name in first}, paths[0].parent
+
+
+def _absolute(table: Columns, folder: Path) -> Columns:
+    """The columns of a table, with paths of pictures, recordings and films by themselves, whatever the folder."""
+
+    def cells(values: Column) -> Column:
+        there = [v for v in values if v is not None] if isinstance(values, list) else []
+        if not there or not all(isinstance(v, str) for v in there) or modality_of(there) is None:
+            return values
+        return [None if v is None else str(folder.absolute() / v) for v in values]
+
+    return {name: cells(values) for name, values in table.items()}
 
 
 def read_column(path: str | os.PathLike[str], column: str | None = None, id: str = "id") -> tuple[str, dict[str, Any]]:
@@ -203,14 +206,14 @@ def read_column(path: str | os.PathLike[str], column: str | None = None, id: str
     """
     path = Path(path).expanduser()
     columns = read_table(path)
-    _require(id, columns, path)
+    require(id, columns, str(path))
     rest = [name for name in columns if name != id]
     if column is None:
         if len(rest) != 1:
             raise InputError(f"{path} has the columns {', '.join(columns)}; name the one that is meant.")
         column = rest[0]
-    _require(column, columns, path)
-    ids = _ids(columns[id], path, id)
+    require(column, columns, str(path))
+    ids = unique_ids(columns[id], str(path), id)
     values = dict(zip(ids, columns[column], strict=True))
     for item, value in values.items():
         if value is None or (isinstance(value, str) and not value.strip()):
@@ -241,206 +244,9 @@ def read_columns(path: str | os.PathLike[str], id: str = "id") -> dict[str, dict
     """
     path = Path(path).expanduser()
     columns = read_table(path)
-    _require(id, columns, path)
-    ids = _ids(columns.pop(id), path, id)
+    require(id, columns, str(path))
+    ids = unique_ids(columns.pop(id), str(path), id)
     found = {}
     for name, values in columns.items():
-        found[name] = dict(zip(ids, _numbers(values), strict=True))
+        found[name] = dict(zip(ids, numbers(values), strict=True))
     return found
-
-
-def _numbers(values: Sequence[Any]) -> list[Any]:
-    """Values with None for empty ones; numbers where all that are there are texts of numbers."""
-    cells = [None if v is None or (isinstance(v, str) and not v.strip()) else v for v in values]
-    there = [v for v in cells if v is not None]
-    if there and all(isinstance(v, str) and _is_number(v) for v in there):
-        return [None if v is None else float(v) for v in cells]
-    return cells
-
-
-def _kept(values: Sequence[Any], keep: Sequence[int]) -> tuple[Any, ...]:
-    return tuple(values[i] for i in keep)
-
-
-# ---------------------------------------------------------------- reading the file
-
-
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-"""Endings of tables."""
-
-
-def read_table(path: Path) -> Columns:
-    """All columns of a table as they are: column -> one value a row.
-
-    Raises:
-        InputError: if the file cannot be read, or has no rows.
-        MissingExtraError: if a Parquet file is given and pyarrow is not installed.
-    """
-    kind = path.suffix.lower()
-    if kind not in TABLES:
-        fix = " Unpack it first." if kind in (".zip", ".gz", ".tar", ".7z") else ""
-        fix = " Save it as CSV in UTF-8." if kind in (".xlsx", ".xls", ".ods") else fix
-        raise InputError(f"table: {path} ends in {path.suffix!r}; expected one of {', '.join(TABLES)}.{fix}")
-    json, separator = kind in (".jsonl", ".ndjson"), "\t" if kind == ".tsv" else ","
-    regular(path, "the table")
-    try:
-        if kind == ".parquet":
-            columns = _read_parquet(path)
-        else:
-            columns = _read_json_lines(path) if json else _read_csv(path, separator)
-    except OSError as error:
-        raise InputError(f"Cannot read the table {path}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The table {path} is not in UTF-8 ({error.reason} at byte {error.start}); convert it."
-        ) from error
-    if not columns or not next(iter(columns.values())):
-        raise InputError(f"The table {path} has no rows.")
-    return columns
-
-
-def _read_csv(path: Path, delimiter: str) -> Columns:
-    with open(path, newline="", encoding="utf-8-sig") as file, _long_fields():
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, [])
-            twice = sorted({c for c in header if header.count(c) > 1})
-            if twice:
-                raise InputError(f"{path}: the column {quoted(twice[0])} is there twice; column names must be unique.")
-            columns: Columns = {c: [] for c in header}
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: {len(row)} fields where the header has {len(header)}. "
-                        "A field that holds the delimiter or a line break must be quoted."
-                    )
-                for column, value in zip(header, row, strict=True):
-                    columns[column].append(value)
-        except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}.") from error
-    return columns
-
-
-@contextlib.contextmanager
-def _long_fields() -> Iterator[None]:
-    """Let fields be longer than the csv module's 128 kB, which is a setting of the whole process."""
-    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _read_json_lines(path: Path) -> Columns:
-    rows: list[dict[str, Any]] = []
-    with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = parse_json(line, finite=False)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number}: not JSON that can be read ({error}).") from error
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: expected an object, found {type(row).__name__}.")
-            rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _require_few(path: Path, metadata: Any) -> None:
-    if metadata.num_rows * max(metadata.num_columns, 1) > _MOST_CELLS:
-        raise InputError(
-            f"The table {path} has {metadata.num_rows:,} rows; at most {_MOST_CELLS:,} values are read. Take a part "
-            "of it."
-        )
-
-
-def _read_parquet(path: Path) -> Columns:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("Reading Parquet", "pyarrow", "data") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            _require_few(path, file.metadata)
-            table = file.read()
-        columns = {name: table.column(i).to_pylist() for i, name in enumerate(table.column_names)}
-    except InputError:
-        raise
-    except Exception as error:  # whatever a damaged file makes pyarrow trip over
-        raise InputError(f"Cannot read {path} as Parquet: {reason(error)}.") from error
-    twice = sorted({c for c in table.column_names if table.column_names.count(c) > 1})
-    if twice:
-        raise InputError(f"{path}: the column {quoted(twice[0])} is there twice; column names must be unique.")
-    return columns
-
-
-# ---------------------------------------------------------------- checking the content
-
-
-def _require(column: str, columns: Columns, path: Path) -> None:
-    if column not in columns:
-        raise UnknownNameError(f"column of {path}", column, columns)
-
-
-def _ids(values: Sequence[Any], path: Path, column: str) -> list[str]:
-    seen: set[str] = set()
-    for row, value in enumerate(values, 1):
-        if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
-            raise InputError(
-                f"{path}: row {row} has the id {quoted(value)} in column {column!r}; a text or number is needed."
-            )
-        if str(value) in seen:
-            raise InputError(
-                f"{path}: row {row} has the id {quoted(str(value))} again; ids must be unique, since they join items."
-            )
-        seen.add(str(value))
-    return list(as_ids(values, str(path)))
-
-
-def _marks(column: str, columns: Columns, ids: Sequence[str], keep: Sequence[int], path: Path) -> tuple[str, ...]:
-    """The labels or groups of the items that are kept.
-
-    Raises:
-        InputError: if an item has none.
-    """
-    values = columns[column]
-    for i in keep:
-        if values[i] is None or not str(values[i]).strip():
-            raise InputError(
-                f"{path}: item {ids[i]!r} has nothing in column {column!r}; every item needs a value there."
-            )
-    return tuple(str(values[i]) for i in keep)
-
-
-def _guess(values: Sequence[Any]) -> str | None:
-    if not all(isinstance(v, str) or v is None for v in values):
-        return None
-    texts = [v for v in values if v]
-    if not texts:
-        return None
-    return modality_of(texts) or (None if all(map(_is_number, texts)) else "text")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _faults(roles: dict[str, str], columns: Columns, ids: Sequence[str], path: Path, *, decode: bool) -> dict[str, str]:
-    """Id -> what is wrong with the item, for those with a fault."""
-    faults: dict[str, str] = {}
-    for column, kind in roles.items():
-        for id_, value in zip(ids, columns[column], strict=True):
-            if id_ in faults:
-                continue
-            problem = fault(value, kind, path.parent, decode=decode)
-            if problem:
-                faults[id_] = f"item {id_!r}, column {column!r}: {problem}"
-    return faults

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._core.hub import hub_problem
 from .._core.packages import file_sha256
 from ..errors import FetchError, InputError, IsomorphError, MissingExtraError, UnknownNameError
 from ._hf_files import WEIGHTS, check_files, missing_weights, model_class, with_adapter, with_spread
 from ._hf_part import CannotPartError, PartLoader
-from ._hub import hub_problem
 from ._provider import Options
 from ._sides import Side, choose_side
 from ._spec import is_path

@@ -5,19 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._core.hub import PATIENCE, hub_problem, one_line
 from .._core.packages import file_sha256
 from ..errors import FetchError, InputError, IsomorphError, MissingExtraError
 from ._torch import json_digest
 
-_asked: dict[str, tuple[float, str | None]] = {}
-PATIENCE = 2.5
-"""Seconds that a hub may take to answer at all; downloads may take as long as they need."""
 _POINTER = b"version https://git-lfs"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".npz", ".npy")
 _SMALL = (".json", ".txt", ".model", ".jinja")
@@ -55,7 +51,7 @@ class Repository:
         except EntryNotFoundError:
             return None
         except OSError as error:
-            raise FetchError(f"The file {name} of {self.id} cannot be had from the hub: {_line(error)}") from error
+            raise FetchError(f"The file {name} of {self.id} cannot be had from the hub: {one_line(error)}") from error
 
     def get_all(self, patterns: Sequence[str], ignore: Sequence[str] = ()) -> Path:
         """The folder, once it holds all files that the patterns name.
@@ -75,7 +71,7 @@ class Repository:
                     etag_timeout=PATIENCE,
                 )
             except OSError as error:
-                raise FetchError(f"The files of {self.id} cannot be had from the hub: {_line(error)}") from error
+                raise FetchError(f"The files of {self.id} cannot be had from the hub: {one_line(error)}") from error
         return self.folder
 
 
@@ -103,7 +99,7 @@ def open_repository(id: str, revision: str | None, entry: str) -> Repository:
             path = hub.hf_hub_download(id, entry, revision=revision, etag_timeout=PATIENCE)
         except (OSError, ValueError) as error:  # ValueError: a text that cannot be the name of a repository
             raise FetchError(
-                f"The model {id} cannot be had from the hub: {_line(error)} Check the name and the revision."
+                f"The model {id} cannot be had from the hub: {one_line(error)} Check the name and the revision."
             ) from error
     else:
         with contextlib.suppress(ValueError):
@@ -117,34 +113,6 @@ def open_repository(id: str, revision: str | None, entry: str) -> Repository:
     for _ in range(entry.count("/")):
         folder = folder.parent
     return Repository(id, folder.name, folder, problem is None)
-
-
-def hub_problem() -> str | None:
-    """Why the hub cannot be used, in words, or None if it answers; takes a few seconds at most."""
-    import huggingface_hub as hub
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
-    when, said = _asked.get(constants.ENDPOINT, (0.0, None))
-    if said is not None and time.monotonic() - when < 30:
-        return said  # a hub that is away is asked again after half a minute
-    client, outcome = hub.get_session(), [f"no answer within {PATIENCE:g} s"]
-
-    def ask() -> None:
-        try:
-            client.head(constants.ENDPOINT, timeout=PATIENCE)
-        except Exception as error:  # releases of the client use other HTTP libraries, each with errors of its own
-            outcome[0] = _line(error) or type(error).__name__
-        else:
-            outcome.clear()
-
-    # in a thread, since looking a name up knows no time limit
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    _asked[constants.ENDPOINT] = (time.monotonic(), outcome[0] if outcome else None)
-    return outcome[0] if outcome else None
 
 
 def find_weights(folder: Path, names: Sequence[str]) -> Path:
@@ -194,7 +162,9 @@ def reading_checkpoint(what: str) -> Iterator[None]:
         except (IsomorphError, MemoryError):
             raise
         except Exception as error:  # safetensors, json, torch and the library have no common class of errors
-            raise InputError(f"The checkpoint {what} cannot be read: {type(error).__name__}: {_line(error)}") from error
+            raise InputError(
+                f"The checkpoint {what} cannot be read: {type(error).__name__}: {one_line(error)}"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -206,11 +176,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:400]
-    return text if not text or text.endswith(".") else f"{text}."
 
 
 def refuse_pointer(path: Path) -> None:

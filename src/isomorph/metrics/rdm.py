@@ -30,7 +30,9 @@ from ._engines.rdms.collection import RDMs, read_rdms, write_rdms
 from ._engines.rdms.crossnobis import crossnobis
 from ._engines.rdms.influence import item_sums, rdm_influence
 from ._engines.rdms.missing import compared, filled, shared_entries
+from ._engines.rdms.noise import noise_precision
 from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
+from ._engines.rdms.pooling import entries_of, mean_rdm, regressors, scaled_rdms
 from ._engines.rdms.squares import is_square_rdm
 from ._engines.rdms.stacks import rdm_pair
 from ._engines.rdms.vectors import (
@@ -39,10 +41,12 @@ from ._engines.rdms.vectors import (
     RANKED,
     comparable,
     condensed,
+    n_items,
     permuted_index,
     rooted,
     square,
     take,
+    whitened,
 )
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -384,6 +388,15 @@ def comparison_scores(a: Floats, b: Floats, comparison: str) -> Floats:
     return np.asarray(score(first, second))
 
 
+def square_form(vector: Floats) -> Floats:
+    """A condensed RDM as a symmetric matrix (n, n) with a zero diagonal.
+
+    Args:
+        vector: Condensed RDM (n (n - 1) / 2).
+    """
+    return np.asarray(square(vector, n_items(len(vector))))
+
+
 def permuted_entries(vector: Floats, order: Any) -> Floats:
     """A condensed RDM with its items in a new order.
 
@@ -435,20 +448,32 @@ def _tie_sizes(side: Sequence[Floats]) -> Iterator[Floats]:
 
 
 __all__ = [
+    "COMPARISONS",
+    "DISSIMILARITIES",
+    "RANKED",
     "Pattern",
     "PcmFit",
     "RDMs",
     "Rdms",
     "Rsa",
+    "comparable",
     "compare_rdms",
     "comparison_scores",
     "compute_rdm",
     "crossnobis",
+    "entries_of",
     "fit_pcm",
     "is_square_rdm",
+    "mean_rdm",
+    "noise_precision",
     "pcm_log_likelihood",
     "permuted_entries",
+    "rdm_pair",
     "read_rdms",
+    "regressors",
+    "scaled_rdms",
     "shared_entries",
+    "square_form",
+    "whitened",
     "write_rdms",
 ]

@@ -23,7 +23,7 @@ class Series:
         label: Its name in the legend.
         x: Positions.
         y: Heights.
-        style: ``"chance"`` or the number of a line style, 0 to `STYLES` - 1.
+        style: ``"chance"``, ``"ceiling"`` (its band alone), or the number of a line style, 0 to `STYLES` - 1.
         filled: Which markers are filled; none are drawn for chance.
         band: Lower and upper bounds, NaN where a point has none, or None.
         whiskers: Bounds are a line through each point, not a band along them.
@@ -44,7 +44,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of a dot plot: a score with its interval, its chance level and its baselines.
+    """One row of a dot plot: a score with its interval, its chance level, its baselines and its noise ceiling.
 
     A baseline is a label and a value, and the number of its style if that means something elsewhere on the page; by
     default they are told apart by their order.
@@ -56,6 +56,7 @@ class Row:
     passing: bool
     baselines: Sequence[tuple[str, float] | tuple[str, float, int]] = ()
     interval: tuple[float, float] | None = None
+    ceiling: tuple[float, float] | None = None
 
 
 def line_chart(name: str, title: str, heading: str, series: Sequence[Series], axis: str) -> Figure:
@@ -122,6 +123,7 @@ def dot_plot(
     names = list(dict.fromkeys(b[0] for row in rows for b in row.baselines))
     styles = {b[0]: b[2] if len(b) > 2 else 1 + names.index(b[0]) % 5 for row in rows for b in row.baselines}
     shown = [v for row in rows for v in [row.value, row.chance, *(b[1] for b in row.baselines), *(row.interval or ())]]
+    shown += [v for row in rows for v in row.ceiling or ()]
     low, high = _domain([*shown, *(span or ())])
     left, right, top, pitch = 6.0, 14.0, 26.0, 38.0
 
@@ -135,6 +137,9 @@ def dot_plot(
     body += [text(px(t), bottom + 14, tick_text(t, marks), class_="middle soft") for t in marks]
     for k, row in enumerate(rows):
         y = top + pitch * k + 26
+        if row.ceiling is not None:
+            a, b = map(px, row.ceiling)
+            body.append(tag("rect", x=a, y=y - 7, width=b - a, height=14, class_="ceiling"))
         body.append(text(left, y - 11, fit(row.label, _WIDTH - left - right), class_="small"))
         body.append(line(px(row.chance), y, px(row.value), y, "stem"))
         body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
@@ -145,6 +150,7 @@ def dot_plot(
         body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
     entries: list[tuple[str, int | str]] = [(what, 0), (tick, "tick")]
     entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
+    entries += [("noise ceiling", "ceiling")] if any(row.ceiling for row in rows) else []
     entries += [(label, styles[label]) for label in names]
     legend, height = _legend(entries, bottom + 34, lines=False)
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
@@ -162,6 +168,7 @@ def _domain(values: Sequence[float]) -> tuple[float, float]:
 def _draw(series: Series, xs: list[float], ys: list[float], py: object) -> str:
     points = list(zip(xs, ys, strict=True))
     style = "chance" if series.style == "chance" else f"s{series.style}"
+    shade = "ceiling" if series.style == "ceiling" else "band"
     parts = []
     if series.band is not None and callable(py):
         bounds = [(x, py(a), py(b)) for x, a, b in zip(xs, *series.band, strict=True)]
@@ -171,7 +178,9 @@ def _draw(series: Series, xs: list[float], ys: list[float], py: object) -> str:
                 parts += [line(x, a, x, b, "whisker") for x, a, b in part]
             elif known:  # points without bounds part the band
                 outline = [*((x, b) for x, _, b in part), *((x, a) for x, a, _ in reversed(part))]
-                parts.append(tag("path", d=path(outline) + "z", class_="band"))
+                parts.append(tag("path", d=path(outline) + "z", class_=shade))
+    if series.style == "ceiling":
+        return "".join(parts)
     parts.append(tag("path", d=path(points), class_=style))
     if series.style != "chance":
         filled = series.filled or [True] * len(points)
@@ -236,6 +245,8 @@ def _legend(entries: Sequence[tuple[str, int | str]], y: float, *, lines: bool =
             parts.append(line(x + key / 2, y - 9, x + key / 2, y + 2, "tick"))
         elif style == "whisker":
             parts.append(line(x, y - 3.5, x + key, y - 3.5, "whisker"))
+        elif style == "ceiling":
+            parts.append(tag("rect", x=x, y=y - 9, width=key, height=11, class_="ceiling"))
         elif lines:
             parts.append(line(x, y - 3.5, x + key, y - 3.5, "chance" if style == "chance" else f"s{style}"))
         if isinstance(style, int):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._about import about
-from ._alignment import Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, SubjectCeiling, Tested
+from ._alignment import AT_CEILING, Alignment, Best, Ceiling, Gallery, HeldOut, Permuted, SubjectCeiling, Tested
 from ._atlas import Atlas, Neighbor
 from ._base import Result, load_result
 from ._common_space import CommonSpace
@@ -24,6 +24,7 @@ from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._covariates import CategoryEffect, CovariateEffect, Covariates, PairedDifference, PairedScores
 from ._depths import Depth
 from ._diagnosis import Diagnosis, Finding
+from ._encoding import Encoding, UnitScores
 from ._fusion import BestHead, Fusion
 from ._head_scores import (
     BEYOND,
@@ -53,9 +54,11 @@ from ._modalities import (
     TransferPath,
 )
 from ._model_alignment import Combined, ModelAlignment
+from ._model_comparison import ModelComparison, ModelScore, RegionModels
 from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
 from ._numbers import LEAST_P, format_p, listed, stands_on_floor
 from ._questions import QUESTIONS, Answer, check_question, read_question
+from ._rdm_explanation import ModelShare, RdmExplanation, VariancePart
 from ._scan import Neighborhoods, Scan
 from ._stitch import BestMap, Stitch
 from ._trend import LABELS as TREND_LABELS
@@ -63,6 +66,7 @@ from ._trend import Rung, Slope, Step, Threshold, Trend
 from ._verdict import EQUIVALENT, LESS, MORE, OPEN, UNTESTED, Verdict, baseline_words, reading, short_metrics
 
 __all__ = [
+    "AT_CEILING",
     "BASELINE",
     "BEYOND",
     "BOUND_TO_BOTH",
@@ -117,6 +121,7 @@ __all__ = [
     "Depth",
     "Diagnosis",
     "Dominance",
+    "Encoding",
     "Example",
     "Examples",
     "Extrapolation",
@@ -135,16 +140,21 @@ __all__ = [
     "MapScores",
     "Margin",
     "Migration",
+    "ModelComparison",
+    "ModelScore",
     "Modalities",
     "ModelAlignment",
+    "ModelShare",
     "Neighbor",
     "Neighborhoods",
     "NetworkStitch",
     "PairedDifference",
     "PairedScores",
     "Permuted",
+    "RdmExplanation",
     "Reading",
     "Redundancy",
+    "RegionModels",
     "Result",
     "Rung",
     "Scan",
@@ -160,6 +170,8 @@ __all__ = [
     "TransferLoss",
     "TransferPath",
     "Trend",
+    "VariancePart",
+    "UnitScores",
     "Verdict",
     "WholeScore",
     "about",

@@ -125,12 +125,17 @@ class Ceiling(TypedDict):
     share: float | None
 
 
+AT_CEILING = "at the ceiling"
+"""Verdict on a layer that scores no less than the lower noise ceiling."""
+
+
 class SubjectCeiling(TypedDict):
     """How high a model could score with the RDMs of several subjects, and how high each layer of the other side does.
 
     ``lower`` and ``upper`` noise ceilings are means over subjects (`iso.noise_ceiling`), ``p_value`` that of subjects
-    who share nothing. ``score``, ``share`` of the lower ceiling, ``p_below`` and ``verdict`` have one entry a layer of
-    the other side; ``share`` is None where the ceiling is not beyond chance or chance is not 0.
+    who share nothing. ``score``, its standard ``error`` over subjects, ``share`` of the lower ceiling, ``p_below`` and
+    ``verdict`` have one entry a layer of the other side; ``share`` is None where the ceiling is not beyond chance or
+    chance is not 0, and ``error`` in files of earlier versions.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -151,6 +156,7 @@ class SubjectCeiling(TypedDict):
     p_value: float
     permutations: int
     score: Matrix
+    error: Matrix | None
     share: Matrix | None
     p_below: Matrix
     verdict: tuple[str, ...]
@@ -281,7 +287,10 @@ class Alignment(Result):
 
     @classmethod
     def upgraded(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The fields of a file, with those that files of version 0.1 do not hold."""
+        """The fields of a file, with those that files of earlier versions do not hold."""
+        bounds = fields.get("noise_ceilings", {})
+        if isinstance(bounds, Mapping) and all(isinstance(v, Mapping) for v in bounds.values()):
+            fields = {**fields, "noise_ceilings": {side: {"error": None, **v} for side, v in bounds.items()}}
         if "distance" in fields:
             return fields
         return {**about_variant(str(fields.get("variant", ""))), **fields}

@@ -224,6 +224,7 @@ def _noise_ceilings(
             "p_value": ceiling.p_value,
             "permutations": ceiling.permutations,
             "score": np.array([r.score for r in reached]),
+            "error": np.array([r.error for r in reached]),
             "share": None if None in shares else np.array(shares, dtype=np.float64),
             "p_below": np.array([r.p_below for r in reached]),
             "verdict": tuple(r.verdict for r in reached),

@@ -15,13 +15,13 @@ from .._core.checks import as_count, as_seed, check_choice, is_share
 from .._core.progress import progress
 from ..errors import InputError, quoted
 from ..metrics import metric
-from ..metrics.rdm import RDMs, Rsa, comparison_scores, permuted_entries, shared_entries
+from ..metrics.rdm import RDMs, Rsa, comparison_scores, mean_rdm, scaled_rdms, shared_entries, square_form
+from ..results import AT_CEILING as AT
 from ..results import Alignment
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-AT, BELOW, NOT_BELOW = "at the ceiling", "below the ceiling", "not shown to be below the ceiling"
-_RANKED = ("spearman", "rho_a", "kendall")
+BELOW, NOT_BELOW = "below the ceiling", "not shown to be below the ceiling"
 _CORRELATIONS = ("pearson", "spearman", "rho_a", "whitened_pearson")
 
 
@@ -31,6 +31,7 @@ class Reached:
 
     Attributes:
         score: Its mean score over subjects.
+        error: Standard error of that mean over subjects, the items held fixed.
         share: The score over the lower ceiling; None where the ceiling is not beyond chance or chance is not 0.
         difference: Score minus lower ceiling, the mean over subjects.
         p_below: One-sided p of no shortfall (paired t over subjects, the stimuli held fixed).
@@ -50,6 +51,7 @@ class Reached:
     """
 
     score: float
+    error: float
     share: float | None
     difference: float
     p_below: float
@@ -168,7 +170,8 @@ class NoiseCeiling:
         known = self.p_value <= alpha and self.lower > self.chance
         share = score / self.lower if known and abs(self.chance) < 1e-9 else None
         verdict = (AT if away >= 0 else BELOW if p <= alpha else NOT_BELOW) if known else "no ceiling"
-        return Reached(score, share, away, p, verdict)
+        error = float(scores.std(ddof=1)) / math.sqrt(len(scores))
+        return Reached(score, error, share, away, p, verdict)
 
     def __str__(self) -> str:
         lost = f", {self.missing} dissimilarities missing" if self.missing else ""
@@ -251,12 +254,12 @@ def noise_ceiling(
     names, owners, who = _subjects(rdms, by, "noise_ceiling")
     count, seed = as_count(permutations, "permutations"), as_seed(seed)
     stack = rdms.dissimilarities
-    scaled = _scaled(stack, comparison)
-    lower, upper, chance = [], [], []
+    scaled = scaled_rdms(stack, comparison)
+    lower, upper, chance, pooled = [], [], [], mean_rdm(scaled)
     for s in range(len(who)):
-        own, others = stack[owners == s], _mean(scaled[owners != s])
+        own, others = stack[owners == s], mean_rdm(scaled[owners != s])
         lower.append(float(comparison_scores(others[None], own, comparison).mean()))
-        upper.append(float(comparison_scores(_mean(scaled)[None], own, comparison).mean()))
+        upper.append(float(comparison_scores(pooled[None], own, comparison).mean()))
         chance.append(_chance(others, own, comparison))
     return NoiseCeiling(
         lower=float(np.mean(lower)),
@@ -310,14 +313,14 @@ def split_half(
     alone = by not in rdms.rdms
     owners, who = (np.zeros(len(rdms), dtype=np.int64), ("all",)) if alone else _subjects(rdms, by, "split_half")[1:]
     most, rng = as_count(splits, "splits"), np.random.default_rng(as_seed(seed))
-    scaled = _scaled(rdms.dissimilarities, comparison)
+    scaled = scaled_rdms(rdms.dissimilarities, comparison)
     halves, whole, counts = [], [], []
     for s, name in enumerate(who):
         own = scaled[owners == s]
         if len(own) < 2:
             raise InputError(f"split_half: {name} has one RDM; at least 2 repeats of each subject are needed.")
         drawn = _halves(len(own), most, rng)
-        pairs = [(_mean(own[half])[None], _mean(own[~half])[None]) for half in drawn]
+        pairs = [(mean_rdm(own[half])[None], mean_rdm(own[~half])[None]) for half in drawn]
         scores = np.array([float(comparison_scores(a, b, comparison)[0, 0]) for a, b in pairs])
         halves.append(float(scores.mean()))
         whole.append(float(np.mean(2 * scores / (1 + np.abs(scores)))))
@@ -360,29 +363,6 @@ def _subjects(rdms: RDMs, by: str, verb: str) -> tuple[tuple[str, ...], Any, tup
     return names, np.array([who.index(v) for v in whose]), who
 
 
-def _scaled(stack: Floats, comparison: str) -> Floats:
-    """RDMs in the units in which their mean is the best RDM for the comparison."""
-    out = np.array(stack)
-    for row in out:
-        known = ~np.isnan(row)
-        if comparison in _RANKED:
-            row[known] = stats.rankdata(row[known]) / max(1, known.sum())
-        elif comparison in ("cosine", "whitened_cosine"):
-            row[known] /= math.sqrt(float(np.mean(row[known] ** 2))) or 1.0
-        else:
-            row[known] -= row[known].mean()
-            row[known] /= float(row[known].std()) or 1.0
-    return out
-
-
-def _mean(rows: Floats) -> Floats:
-    """Mean over RDMs of the entries that they have; NaN where none has one."""
-    known = ~np.isnan(rows)
-    count = known.sum(axis=0)
-    sums = np.where(known, rows, 0.0).sum(axis=0)
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
-
-
 def _chance(pooled: Floats, own: Floats, comparison: str) -> float:
     """The expected score with the items of one side in random order: what both vectors' means give."""
     if comparison not in ("cosine", "whitened_cosine"):
@@ -393,20 +373,22 @@ def _chance(pooled: Floats, own: Floats, comparison: str) -> float:
 
 def _shared_p(scaled: Floats, owners: Any, n: int, permutations: int, seed: int) -> float:
     """The p of the sum of products of all pairs of subjects' RDMs, the items of each permuted on their own."""
-    means = np.stack([_mean(scaled[owners == s]) for s in range(owners.max() + 1)])
+    means = np.stack([mean_rdm(scaled[owners == s]) for s in range(owners.max() + 1)])
     centered = means - np.nanmean(means, axis=1, keepdims=True)
     rows = np.where(np.isnan(centered), 0.0, centered)  # what is not known adds nothing to a product
     rows /= np.sqrt(np.sum(rows**2, axis=1, keepdims=True))
 
-    def shared(vectors: Floats) -> float:
-        return float(np.sum(vectors.sum(axis=0) ** 2))  # and the squares of each, which no order changes
-
-    rng, observed = np.random.default_rng(seed), shared(rows)
+    squares = np.stack([square_form(v) for v in rows])  # whose rows and columns move as blocks do, not entry by entry
+    rng, observed = np.random.default_rng(seed), float(np.sum(squares.sum(axis=0) ** 2))
     reached = 0
     with progress(permutations, "noise ceiling", unit="permutations") as advance:
         for _ in range(permutations):
-            moved = np.stack([permuted_entries(v, rng.permutation(n)) for v in rows])
-            reached += shared(moved) >= observed * (1 - 1e-12)
+            total = np.zeros((n, n))
+            for moved in squares:
+                order = rng.permutation(n)
+                total += moved.take(order, axis=0).take(order, axis=1)
+            # the square of the sum: all products of two subjects, and the squares of each, which no order changes
+            reached += float(np.sum(total**2)) >= observed * (1 - 1e-12)
             advance(1)
     return (1 + reached) / (1 + permutations)
 

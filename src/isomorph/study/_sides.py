@@ -30,6 +30,8 @@ class SideEntry(Settings):
             by default all.
         subjects: Whose each RDM is, if the file does not say.
         sessions: When each RDM was measured, if the file does not say.
+        average_by: Descriptor of the RDMs, such as ``"subject"``: those of each value are averaged, such as a person's
+            sessions; ``"all"`` averages all.
         negative: Whether dissimilarities may be below 0, as cross-validated ones are by chance.
         attributes: What an atlas is told of the side.
 
@@ -46,6 +48,7 @@ class SideEntry(Settings):
     only: tuple[str | int, ...] = ()
     subjects: tuple[str | int, ...] | None = None
     sessions: tuple[str | int, ...] | None = None
+    average_by: str | None = None
     negative: bool = False
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -121,7 +124,7 @@ def origin(side: Layers | RDMs) -> Any:
     ]
 
 
-_RDMS_ONLY = ("ids", "variable", "subjects", "sessions", "negative")
+_RDMS_ONLY = ("ids", "variable", "subjects", "sessions", "average_by", "negative")
 
 
 def _listed(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +155,10 @@ def _loaded(name: str, entry: SideEntry, items: PairedItems) -> Layers | RDMs:
     kept = _chosen(rdms, entry.only)
     rows = [i for i, k in enumerate(rdms) if k in kept]
     told = {k: [v[i] for i in rows] for k, v in rdms.rdms.items()}
-    return dataclasses.replace(rdms, dissimilarities=rdms.dissimilarities[rows], rdms=told)
+    taken = dataclasses.replace(rdms, dissimilarities=rdms.dissimilarities[rows], rdms=told)
+    if entry.average_by is None:
+        return taken
+    return taken.average_by(None if entry.average_by == "all" else entry.average_by)
 
 
 def _chosen(names: Iterable[str], only: Sequence[str | int]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...results import BASELINE, CEILING, Alignment, Scan
+from ...results import AT_CEILING, BASELINE, CEILING, Alignment, Scan
 from .._charts import Series, line_chart
 from .._heatmap import best_cell, passes
 from .._sizes import size_chart
@@ -42,7 +42,7 @@ def curves(
     """
     best = best_cell(alignment)
     for axis, (name, other) in enumerate(((x, y), (y, x))):
-        if alignment.shape[axis] < 2:
+        if alignment.shape[axis] < 2 or "xy"[axis] in alignment.noise_ceilings:  # subjects have no depth
             continue
         held = (alignment.y_layers, alignment.x_layers)[axis][best[1 - axis]]
         series = [_series(alignment, axis, held, name, 0)]
@@ -65,6 +65,43 @@ def curves(
             f"along {name}; {other} at layer {label}" if label.isdigit() else f"along {name}; {other} at {label}",
             series,
             f"relative depth of {name}, input to output",
+        )
+
+
+def ceiling_curve(alignment: Alignment, x: str, y: str, stem: str) -> Iterator[Figure]:
+    """The mean score over subjects of each layer of the other side, under the noise ceiling of the subjects.
+
+    Args:
+        alignment: One metric of the scan.
+        x: Short name of `x`.
+        y: Short name of `y`.
+        stem: Stem of the figures' file names.
+    """
+    for side, found in sorted(alignment.noise_ceilings.items()):
+        brain, model = (x, y) if side == "x" else (y, x)
+        score = np.asarray(found["score"], dtype=float)
+        error = None if found["error"] is None else np.asarray(found["error"], dtype=float)
+        if len(score) < 2:
+            continue
+        depth = np.linspace(0, 1, len(score)).tolist()
+        at = [verdict == AT_CEILING for verdict in found["verdict"]]
+        bounds = None if error is None else ((score - error).tolist(), (score + error).tolist())
+        lower, upper = float(found["lower"]), float(found["upper"])
+        series = [
+            Series("mean over subjects, ± its error", depth, score.tolist(), 0, at, bounds, whiskers=True),
+            Series("noise ceiling", (0.0, 1.0), (lower,) * 2, "ceiling", band=((lower,) * 2, (upper,) * 2)),
+            Series("chance", (0.0, 1.0), (float(found["chance"]),) * 2, "chance"),
+        ]
+        yield line_chart(
+            f"{stem}-ceiling-{side}",
+            printable(
+                f"{alignment.metric} of each layer of {model} with {brain}, mean over {found['subjects']} subjects: "
+                + ", ".join(f"{v:.3f}" for v in score)
+                + f"; noise ceiling {lower:.3f} to {upper:.3f}."
+            ),
+            f"{model} under the noise ceiling of {brain}",
+            series,
+            f"relative depth of {model}, input to output",
         )
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...results import Migration, Score
 from .._charts import Row, dot_plot
 from .._section import Block, Context, Section, Shown, Table, render
 from .._svg import Figure
-from .._text import csv_table, flatten, number, p_equals, percent, printable, slug
+from .._text import DASH, csv_table, flatten, number, p_equals, percent, printable, slug
 
 _SHOWN = ("own.R@10", "index.R@10", "query.R@10", "neighbors", "cosine")
 _NOTE = (
     "All scores are of pairs that the scored fit never saw: how often the right row is among the first of an index "
     "(R), with old rows mapped into the new space, or as queries to it; the share of the new model's ten nearest that "
     "a migrated index gives; and the cosine of mapped and new rows. “own” is what the new model reaches by itself. The "
-    "tick is chance, the bar the interval."
+    "tick is chance, the bar the interval; of the controls, “mean” gives "
+    "every row the mean of the new ones, and “identity” takes old rows as they are."
 )
 
 
@@ -33,6 +33,7 @@ class MigrationSection(Section):
     """
 
     name = "migration"
+    heading = "Can embeddings be carried between {}?"
 
     def models(self, result: Migration) -> Sequence[str]:
         return result.old_name, result.new_name
@@ -49,14 +50,13 @@ def _title(result: Migration, context: Context) -> str:
 
 def _block(result: Migration, k: int, context: Context) -> Block:
     figures = (_figure(result, slug("migration", f"{k:02d}"), context),)
-    verdict = "Nothing speaks against using it." if result.usable else "It should not be used as it is, or with care."
+    verdict = "Nothing speaks against using it." if result.usable else "Read the warnings before using it."
     warned = [[printable(name), printable(words)] for name, words in result.warnings.items()]
     sides = [["old space", printable(result.old_name)], ["new space", printable(result.new_name)],
              ["pairs", f"{result.n:,}, {result.n_test:,} of them held out for the scores"]]  # fmt: skip
+    controls = tuple(f"control: {name}" for name in result.controls)
     tables = [Table("What was mapped", (), sides)]
-    tables += [Table("Held-out scores", ("score", "value", "interval", "chance"), _scores(result.scores))]
-    tables += [Table(f"Control: {name}", ("score", "value", "interval", "chance"), _scores(scores))
-               for name, scores in result.controls.items()]  # fmt: skip
+    tables += [Table("Held-out scores", ("score", "value", "interval", "chance", *controls), _scores(result))]
     if warned:
         tables.insert(0, Table("Warnings", (), warned))
     html = render(
@@ -74,14 +74,28 @@ def _block(result: Migration, k: int, context: Context) -> Block:
     return Block(f"migration-{k}", _title(result, context), html, figures)
 
 
-def _scores(scores: Any) -> list[list[str]]:
-    return [[printable(name), number(s.value), f"{number(s.low)} to {number(s.high)}", number(s.chance)]
-            for name, s in scores.items()]  # fmt: skip
+def _scores(result: Migration) -> list[list[str]]:
+    """One row a score, each control's value beside it."""
+    return [
+        [printable(name), number(s.value), f"{number(s.low)} to {number(s.high)}", number(s.chance)]
+        + [number(scores[name].value) if name in scores else DASH for scores in result.controls.values()]
+        for name, s in result.scores.items()
+    ]
 
 
 def _figure(result: Migration, stem: str, context: Context) -> Figure:
     there: list[tuple[str, Score]] = [(name, result.scores[name]) for name in _SHOWN if name in result.scores]
-    rows = [Row(name, s.value, s.chance, result.usable, (), (s.low, s.high)) for name, s in there]
+    rows = [
+        Row(
+            name,
+            s.value,
+            s.chance,
+            result.usable,
+            [(f"control: {k}", scores[name].value) for k, scores in result.controls.items() if name in scores],
+            (s.low, s.high),
+        )
+        for name, s in there
+    ]
     said = "; ".join(f"{name} {number(s.value)}, chance {number(s.chance)}" for name, s in there)
     return dot_plot(f"{stem}-scores", f"{_title(result, context)}, held out: {said}.", "held-out score", rows,
                     what="this map", span=(min(0.0, *(r.value for r in rows)), 1.0))  # fmt: skip

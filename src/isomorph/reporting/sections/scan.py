@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...results import BASELINE, CEILING, Alignment, Scan, listed
+from ...results import AT_CEILING, BASELINE, CEILING, Alignment, Scan, listed
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
 from .._heatmap import heatmap, passes
 from .._section import Block, Context, Section, Shown, render
 from .._svg import Figure
 from .._text import DASH, flatten, number, p_text, percent, printable, slug, times_chance
-from ._curves import curves, gallery_curve
+from ._curves import ceiling_curve, curves, gallery_curve
 from ._neighborhoods import neighborhoods
 from ._verdict import (
     Against,
@@ -198,8 +198,10 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
         (block, answer(scan, context), [summary_line(a, scan, context) for a in scan.alignments.values()])
         for scan, block in zip(scans, blocks, strict=True)
     ]
-    figures = tuple(
-        _dots(metric, scans, context, styles) for metric in dict.fromkeys(m for s in scans for m in s.alignments)
+    metrics = dict.fromkeys(m for s in scans for m in s.alignments)
+    figures = (
+        *(_dots(metric, scans, context, styles) for metric in metrics),
+        *(figure for metric in metrics for figure in _ceiling_dots(metric, scans, context)),
     )
     lines = [line for _, _, found in groups for line in found]
     varying = [k for k in lines[0].sizes if len({line.sizes[k] for line in lines}) > 1]
@@ -209,6 +211,7 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
         summed_up=summed_up([said for _, said, _ in groups]),
         groups=groups,
         figures=figures,
+        subjects=any(a.noise_ceilings for s in scans for a in s.alignments.values()),
         varying=varying,
         constants=[f"{k} = {v}" for k, v in lines[0].sizes.items() if k not in varying],
         columns=[name for name in ("interval", "calibrated") if any(getattr(v, name) != DASH for v in lines)],
@@ -356,6 +359,29 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context, styles: Marks) -
     return dot_plot(slug("overview", metric), title, heading, rows)
 
 
+def _ceiling_dots(metric: str, scans: Sequence[Scan], context: Context) -> Iterator[Figure]:
+    """The best layer of each model beside the noise ceiling of the subjects that it was compared with."""
+    rows = []
+    for scan in scans:
+        alignment = scan.alignments.get(metric)
+        for side, found in sorted(alignment.noise_ceilings.items()) if alignment is not None else ():
+            best = int(np.argmax(found["score"]))
+            score, bounds = float(found["score"][best]), None
+            if found["error"] is not None:
+                bounds = score - float(found["error"][best]), score + float(found["error"][best])
+            brain, model = (scan.x_name, scan.y_name) if side == "x" else (scan.y_name, scan.x_name)
+            label = f"{context.name(model)} with {context.name(brain)}"
+            reached, ends = found["verdict"][best] == AT_CEILING, (float(found["lower"]), float(found["upper"]))
+            rows.append(Row(label, score, float(found["chance"]), reached, (), bounds, ends))
+    if rows:
+        title = f"{metric}, the mean over subjects of the best layer of every model, and the lower noise ceiling. "
+        title += " ".join(
+            f"{r.label}: {number(r.value)}, lower ceiling {number((r.ceiling or (0,))[0])}." for r in rows
+        )
+        heading = "mean over subjects, ± its error"
+        yield dot_plot(slug("overview-ceiling", metric), printable(title), heading, rows, "best layer")
+
+
 def _block(scan: Scan, number_: int, context: Context, styles: Marks, *, alone: bool) -> Block:
     x, y = context.name(scan.x_name), context.name(scan.y_name)
     labels = {name: baseline_label(name, scan, context) for name in scan.baselines}
@@ -367,7 +393,11 @@ def _block(scan: Scan, number_: int, context: Context, styles: Marks, *, alone: 
             _Panel(
                 alignment,
                 maps,
-                (*curves(alignment, scan, x, y, stem, labels, styles), *gallery_curve(alignment, scan, stem, styles)),
+                (
+                    *ceiling_curve(alignment, x, y, stem),
+                    *curves(alignment, scan, x, y, stem, labels, styles),
+                    *gallery_curve(alignment, scan, stem, styles),
+                ),
                 alignment.meaning,
                 _caption(alignment),
             )

@@ -12,10 +12,13 @@ import numpy as np
 
 from ...._core.checks import as_ids
 from ...._core.files import as_path, regular
+from ...._core.memory import require
 from ...._core.rdm import WHERE_RDMS_GO, Rdm
 from ....errors import InputError, UnknownNameError, quoted
 from .files import read_hdf5, write_hdf5
 from .matlab import read_matlab
+from .patterns import MEASURES, pattern_rdm, time_bins
+from .pooling import mean_rdm
 from .squares import condensed_stack, require_positive
 from .tables import read_table
 from .vectors import n_items, permuted_index, square
@@ -101,6 +104,119 @@ class RDMs:
         items = {} if ids is None else {"id": as_ids(ids, "RDMs")}
         given = {"subject": subjects, "session": sessions}
         return cls(stack, measure, items, {k: list(v) for k, v in given.items() if v is not None})
+
+    @classmethod
+    def from_patterns(
+        cls,
+        patterns: Any,
+        *,
+        conditions: Any = None,
+        runs: Any = None,
+        noise: Any = None,
+        distance: str = "correlation",
+        subjects: Sequence[Any] | None = None,
+    ) -> RDMs:
+        """RDMs from measured responses, such as voxels, sensors or neurons.
+
+        Repeats of a condition are averaged. ``"squared_euclidean"``, ``"mahalanobis"`` and ``"crossnobis"`` are squared
+        and per channel, as those of rsatoolbox's ``calc_rdm`` (where the first is called ``euclidean``);
+        ``"euclidean"`` is the root of the first; ``"correlation"`` and ``"cosine"`` lie in [0, 2]. A crossnobis
+        distance is unbiased: of conditions that are the same it is 0 but for chance, which makes some negative
+        (Walther et al. 2016); its runs must be independent. Costs O(n² d) and d² numbers where noise is given.
+
+        Args:
+            patterns: Responses (n_measurements, channels), or a list of them, one a subject, whose channels may differ
+                in number.
+            conditions: What was shown in each measurement, the same for all subjects or a list, one a subject; it names
+                the items. Without it each row is an item.
+            runs: The run of each measurement, as `conditions`: only ``"crossnobis"`` reads it. Each condition is needed
+                in each run; unequal numbers of repeats count as rsatoolbox counts them.
+            noise: The inverse noise covariance (channels, channels), see `isomorph.metrics.rdm.noise_precision`;
+                ``"measurements"`` (from the scatter of repeats about their condition, shrunk towards the diagonal); a
+                list of these, one a subject; or None for equal noise without correlation.
+            distance: The dissimilarity.
+            subjects: Whose each array is.
+
+        Raises:
+            InputError: if arrays and labels do not fit each other, subjects have other conditions, there are fewer than
+                3, a condition lacks a run, or the noise is no precision of the channels.
+
+        Example:
+            >>> import numpy as np
+            >>> import isomorph as iso
+            >>> rng = np.random.default_rng(0)
+            >>> shown, run = np.tile(["cat", "cow", "dog"], 4), np.repeat([1, 2, 3, 4], 3)
+            >>> voxels = (shown == "cow")[:, None] * rng.normal(size=50) + rng.normal(size=(12, 50))
+            >>> crossed = iso.RDMs.from_patterns(voxels, conditions=shown, runs=run, distance="crossnobis")
+            >>> crossed.ids, crossed.dissimilarities.round(1).tolist()
+            (('cat', 'cow', 'dog'), [[0.7, -0.1, 0.8]])
+        """
+        several = isinstance(patterns, list | tuple) and len(patterns) > 0 and np.ndim(patterns[0]) == 2
+        arrays = list(patterns) if several else [patterns]
+        given = [_each(v, len(arrays), several, k) for k, v in
+                 (("conditions", conditions), ("runs", runs), ("noise", noise))]  # fmt: skip
+        found = [pattern_rdm(x, c, r, w, distance, f"patterns[{i}]" if several else "patterns")
+                 for i, (x, c, r, w) in enumerate(zip(arrays, *given, strict=True))]  # fmt: skip
+        ids = found[0][0]
+        for i, (names, rdm) in enumerate(found):
+            if names != ids or rdm.shape != found[0][1].shape:
+                raise InputError(
+                    f"patterns[{i}] has other conditions than patterns[0]; all subjects need the same ones."
+                )
+        told = {} if subjects is None else {"subject": list(subjects)}
+        items = {} if ids is None else {"id": list(ids)}
+        return cls(np.stack([rdm for _, rdm in found]), MEASURES.get(distance, distance), items, told)
+
+    @classmethod
+    def movie(
+        cls,
+        responses: Any,
+        *,
+        times: Any = None,
+        bins: Any = None,
+        conditions: Any = None,
+        runs: Any = None,
+        noise: Any = None,
+        distance: str = "correlation",
+    ) -> RDMs:
+        """One RDM a time bin of responses over time, such as those of EEG, MEG or neurons.
+
+        Each RDM has a descriptor ``time``, so that it is a layer of its own in `scan`, called by it. They are held
+        together, n (n - 1) / 2 numbers a bin; the responses of one bin are read at a time.
+
+        Args:
+            responses: Responses (n_measurements, channels, times).
+            times: The time of each point, in any unit; 0, 1, … if None.
+            bins: None for every point by itself; a number of neighboring points that are averaged (what is left at the
+                end is not read); or the times in each bin, a list of lists.
+            conditions: As for `from_patterns`.
+            runs: As for `from_patterns`.
+            noise: As for `from_patterns`, the same for all bins.
+            distance: As for `from_patterns`.
+
+        Raises:
+            InputError: as `from_patterns`, if the responses have no three axes, a bin holds no point, or the RDMs do
+                not fit the memory.
+
+        Example:
+            >>> import numpy as np
+            >>> import isomorph as iso
+            >>> sensors = np.random.default_rng(0).normal(size=(10, 32, 60))
+            >>> movie = iso.RDMs.movie(sensors, times=np.arange(60) * 5.0 - 100, bins=20, distance="euclidean")
+            >>> movie.names, movie.n
+            (('time -52.5', 'time 47.5', 'time 147.5'), 10)
+        """
+        array, places, when = time_bins(responses, times, bins)
+        entries = len(array) * (len(array) - 1) // 2
+        require(
+            2 * 8 * entries * len(when),
+            f"A movie of {len(when):,} RDMs of {len(array):,} measurements",
+            "Average more time points with bins=, or give one bin after the other.",
+        )
+        how: dict[str, Any] = {"conditions": conditions, "runs": runs, "noise": noise, "distance": distance}
+        frames = [cls.from_patterns(array[:, :, place].mean(axis=2), **how) for place in places]
+        stack = np.concatenate([f.dissimilarities for f in frames])
+        return dataclasses.replace(frames[0], dissimilarities=stack, rdms={"time": when.tolist()})
 
     @classmethod
     def load(
@@ -247,6 +363,36 @@ class RDMs:
             self, dissimilarities=self.dissimilarities[:, permuted_index(rows, self.n)], items=items
         )
 
+    def average_by(self, descriptor: str | None = None) -> RDMs:
+        """The mean RDM of each subject, session or region; of missing entries, the mean of those that are known.
+
+        Args:
+            descriptor: Which descriptor says what belongs together, such as ``"subject"``; None takes the mean of all.
+
+        Returns:
+            One RDM a value of the descriptor, with the descriptors that do not differ within one.
+
+        Raises:
+            UnknownNameError: if there is no such descriptor.
+
+        Example:
+            >>> rdms = iso.RDMs.from_arrays([[1, 2, 3], [3, 4, 5.0], [0, 0, 1]], subjects=["s1", "s1", "s2"])
+            >>> mean = rdms.average_by("subject")
+            >>> mean.names, mean.dissimilarities.tolist()
+            (('s1', 's2'), [[2.0, 3.0, 4.0], [0.0, 0.0, 1.0]])
+        """
+        if descriptor is not None and descriptor not in self.rdms:
+            raise UnknownNameError("descriptor of the RDMs", str(descriptor), self.rdms)
+        values = [None if descriptor is None else str(v) for v in self.rdms.get(descriptor or "", [""] * len(self))]
+        parts = [[i for i, v in enumerate(values) if v == value] for value in dict.fromkeys(values)]
+        told = {
+            k: [v[rows[0]] for rows in parts]
+            for k, v in self.rdms.items()
+            if all(len({str(v[i]) for i in rows}) == 1 for rows in parts)
+        }
+        means = np.stack([mean_rdm(self.dissimilarities[rows]) for rows in parts])
+        return dataclasses.replace(self, dissimilarities=means, rdms=told)
+
     def __repr__(self) -> str:
         names = self.names
         shown = ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
@@ -345,6 +491,23 @@ def _chosen(rdms: RDMs, ids: Sequence[str] | str, name: str) -> tuple[str, ...]:
     if ids not in rdms.items:
         raise UnknownNameError(f"descriptor of the items of {name}", ids, rdms.items)
     return as_ids([str(v) for v in rdms.items[ids]], f"The descriptor {quoted(ids)} of {name}")
+
+
+def _each(value: Any, count: int, several: bool, name: str) -> list[Any]:
+    """What was given for each subject: one for all, or a list of as many.
+
+    Raises:
+        InputError: if it is a list of another length.
+    """
+    if not several or value is None or isinstance(value, str):
+        return [value] * count
+    nested = isinstance(value, list | tuple) and len(value) > 0 and (value[0] is None or np.ndim(value[0]) > 0)
+    words = name == "noise" and isinstance(value, list | tuple)
+    if not (nested or words):
+        return [value] * count
+    if len(value) != count:
+        raise InputError(f"{name} has {len(value)} entries; one for each of the {count} arrays of patterns is needed.")
+    return list(value)
 
 
 def _text(descriptor: str, value: Any) -> str:

@@ -37,6 +37,17 @@ def crossnobis(x: Any, items: Any, folds: Any, *, precision: Any = None) -> tupl
             a fold, or the precision has the wrong shape or is not symmetric.
     """
     values = np.asarray(to_numpy(as_features(x)), dtype=np.float64)
+    names, means, others = fold_means(values, items, folds)
+    weight = np.eye(values.shape[1]) if precision is None else checked_precision(precision, values.shape[1])
+    return names, crossed(means @ weight, others)
+
+
+def fold_means(values: Floats, items: Any, folds: Any) -> tuple[np.ndarray[Any, Any], Floats, Floats]:
+    """The items, their mean patterns in each fold (folds, items, features), and those over all other folds.
+
+    Raises:
+        InputError: as `crossnobis`, but for the precision.
+    """
     names, item = _labels(items, "items", len(values))
     runs, fold = _labels(folds, "folds", len(values))
     n, f, d = len(names), len(runs), values.shape[1]
@@ -55,10 +66,15 @@ def crossnobis(x: Any, items: Any, folds: Any, *, precision: Any = None) -> tupl
     others = (of.sum(axis=0) - of) / (measured.sum(axis=0) - measured)
     # what all items share changes no distance, and costs digits
     means, others = (m - m.mean(axis=1, keepdims=True) for m in (means, others))
-    weight = _precision(precision, d)
-    g = np.sum([m @ weight @ o.T for m, o in zip(means, others, strict=True)], axis=0) / f
+    return names, means, others
+
+
+def crossed(means: Floats, others: Floats) -> Floats:
+    """The condensed RDM of products between folds, as `fold_means` gives them, the former times the precision."""
+    f, n = means.shape[:2]
+    g = np.sum([m @ o.T for m, o in zip(means, others, strict=True)], axis=0) / f
     i, j = np.triu_indices(n, 1)
-    return names, np.asarray(np.diag(g)[i] + np.diag(g)[j] - g[i, j] - g[j, i])
+    return np.asarray(np.diag(g)[i] + np.diag(g)[j] - g[i, j] - g[j, i])
 
 
 def _labels(labels: Any, name: str, n: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -71,13 +87,16 @@ def _labels(labels: Any, name: str, n: int) -> tuple[np.ndarray[Any, Any], np.nd
     return unique, index
 
 
-def _precision(precision: Any, d: int) -> Floats:
-    if precision is None:
-        return np.eye(d)
-    p = np.asarray(to_numpy(as_features(precision, "precision")), dtype=np.float64)
+def checked_precision(precision: Any, d: int, name: str = "precision") -> Floats:
+    """An inverse noise covariance of `d` features.
+
+    Raises:
+        InputError: if it has another shape or is not symmetric.
+    """
+    p = np.asarray(to_numpy(as_features(precision, name)), dtype=np.float64)
     if p.shape != (d, d) or not np.allclose(p, p.T, rtol=1e-6, atol=1e-9 * np.abs(p).max()):
         raise InputError(
-            f"precision has shape {p.shape}; the inverse noise covariance of {d} features is needed, a symmetric "
-            f"matrix of shape {(d, d)}."
+            f"{name} has shape {p.shape}; the inverse noise covariance of {d} features is needed, a symmetric "
+            f"matrix of shape {(d, d)}. Of residuals, isomorph.metrics.rdm.noise_precision makes one."
         )
     return p
