@@ -8,10 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo atlas test fuzz test-blas test-encoders check hooks bench docs clean help
+.PHONY: demo atlas league test fuzz test-blas test-encoders check hooks bench docs clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make atlas   the same for many models at once: ladders, specialists, families; runs/atlas/report.html"
+	@echo "make league  which metric tells what, over networks that it trains; runs/league/report.html"
 	@echo "make test    run all tests"
 	@echo "make fuzz    twenty times the malformed inputs of the short run that make test includes (TIMES=20)"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
@@ -44,6 +45,10 @@ demo: $(VENV)/.ready-demo
 
 atlas: $(VENV)/.ready-demo
 	$(BIN)/isomorph demo --atlas
+
+league: $(VENV)/.ready-demo
+	@mkdir -p runs/league
+	$(BIN)/isomorph league digits --above-chance --to runs/league/league.json --report runs/league/report.html
 
 test: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)

@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -62,6 +63,26 @@ class Claims:
     def _judge(self, claim: str, value: float, wanted: str, holds: bool) -> None:
         self.missed += not holds
         self.say(f"{claim:<58} {value:9.2f}   ({wanted}) {'met' if holds else 'NOT MET'}")
+
+
+def put_section(document: Path, begin: str, before: str, section: str) -> None:
+    """Put a section into a page, in place of the one that begins so, or else before another heading.
+
+    Args:
+        document: The page.
+        begin: The section's heading, with its line break.
+        before: The heading before which a new one goes.
+        section: The section, heading and all.
+    """
+    text = document.read_text(encoding="utf-8")
+    start = text.find(begin)
+    if start < 0:
+        start = text.index(before)
+        rest = text[start:]
+    else:
+        after = text.find("\n## ", start + len(begin))
+        rest = text[after + 1 :] if after >= 0 else ""
+    document.write_text(text[:start] + section + rest, encoding="utf-8")
 
 
 def two_models(n: int = N, d_x: int = D_X, d_y: int = D_Y) -> tuple[Layers, Layers]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from isomorph import datasets, diagnosis, heads, listing, maps
+from isomorph import datasets, diagnosis, heads, leagues, listing, maps
 from isomorph.encoders import known_models, providers
 from isomorph.metrics import INVARIANCES, REGISTRY, SITUATIONS, Metric, metric
 
@@ -272,6 +272,23 @@ def signatures_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def criteria_page() -> str:
+    """Every criterion of leagues: what it is for, what it asks, and where it comes from."""
+    about = (
+        "Every criterion that `league` holds metrics against: a truth about networks or planted spaces, and a "
+        "statistic of how well scores tell it. That a metric which sees the space tells the truth of each one's "
+        "example, and that constant and random scores tell nothing, is executed by `tests/contracts/test_criteria.py`."
+    )
+    parts = [NOTE, "# Criteria of leagues\n", about, ""]
+    for name, cls in leagues.REGISTRY.classes.items():
+        told = docstring_sections(cls.__doc__ or "")
+        inherited = docstring_sections(cls.__mro__[1].__doc__ or "").get("Attributes", "")
+        parts += [f"## {name}\n", f"*To know {cls.purpose}.*\n", _plain(told[""]), "", "**Parameters**", ""]
+        parts += [*_parameters(_plain("\n".join(filter(None, [inherited, told.get("Attributes", "")])))), ""]
+        parts += [f"**Source.** {_flat(cls.reference)}", ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
 def providers_page() -> str:
     """Every provider of encoders: how its models are named, and what it takes."""
     about = (
@@ -353,6 +370,7 @@ def pages() -> dict[Path, str]:
     out[HERE / "datasets.md"] = datasets_page()
     out[HERE / "signatures.md"] = signatures_page()
     out[HERE / "sections.md"] = sections_page()
+    out[HERE / "criteria.md"] = criteria_page()
     out[HERE / "providers.md"] = providers_page()
     out[HERE / "models.md"] = models_page()
     return out

@@ -12,6 +12,9 @@ from isomorph.maps import make_map
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4))
 Y = X @ RNG.normal(size=(4, 4)) + 0.3 * RNG.normal(size=(30, 4))
+RDMS = iso.RDMs.from_arrays([1 - np.corrcoef(X), 1 - np.corrcoef(Y)])
+RDMS, OTHERS = (iso.RDMs.from_patterns(v[:12]) for v in (X, Y))
+SEVEN = iso.RDMs.from_patterns(RNG.normal(size=(7, 3)))
 BAD = {
     "None": None,
     "True": True,
@@ -63,7 +66,18 @@ def verbs(tmp_path_factory):
         },
         iso.diagnose: {"x": X, "y": Y},
         iso.fit_map: {"old": X, "new": Y, "permutations": 19, "draws": 20},
+        iso.explain_rdms: {"rdms": RDMS, "models": {"a": RDMS, "b": OTHERS}, "permutations": 19},
+        iso.searchlight: {
+            "responses": RNG.normal(size=(7, 30)),
+            "positions": np.arange(30),
+            "models": {"a": SEVEN},
+            "radius": 5,
+            "permutations": 19,
+        },
+        iso.RDMs.from_patterns: {"patterns": X},
+        iso.RDMs.movie: {"responses": X[:, :, None] * np.ones(3)},
         iso.apply_map: {"fitted": iso.fit_map(X, Y, permutations=19, draws=20), "old": X},
+        iso.compare_models: {"rdms": RDMS, "models": {"x": X}, "bootstraps": 20, "permutations": 19},
         iso.extract: {"encoder": encoder, "items": items},
         iso.report: {"results": [scan], "to": folder / "r.html", "figures": False},
         iso.power: {"metric": "cka", "n": 20, "d1": 8, "d2": 8, "trials": 5},
@@ -94,6 +108,11 @@ NAMES = [
     "diagnose",
     "fit_map",
     "apply_map",
+    "explain_rdms",
+    "searchlight",
+    "RDMs.from_patterns",
+    "RDMs.movie",
+    "compare_models",
     "extract",
     "report",
     "power",

@@ -221,6 +221,18 @@ def make_files() -> None:
         encoding="utf-8",
     )
     np.savez("features.npz", x=x, y=x + noise)
+    for name, rows in {"a": x, "b": x + noise}.items():
+        sure = 1 / (1 + np.exp(rows[:, :1]))  # of "right"
+        iso.Layers.from_arrays({"p": np.hstack([1 - sure, sure])}, ids=ids).save(f"answers-{name}.npz")
+    Path("classes.txt").write_text("left\nright\n", encoding="utf-8")
+    np.save("rdms.npy", [np.sqrt(((v[:, None] - v) ** 2).sum(2)) for v in (x, x + noise, x - noise)])
+    np.save("voxels.npy", x @ rng.normal(size=(8, 12)))
+    np.save("places.npy", np.arange(12.0)[:, None])
+    for name, rows in {"shape": x, "color": other}.items():
+        np.save(f"{name}.npy", iso.RDMs.from_patterns(rows).dissimilarities)
+    Path("runs.txt").write_text("\n".join(str(k // 10) for k in range(60)), encoding="utf-8")
+    asked = [rng.permutation(60)[:3] for _ in range(90)]
+    Path("triplets.csv").write_text("\n".join(",".join(ids[i] for i in row) for row in asked), encoding="utf-8")
 
 
 NETS = """

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .extraction import extract
     from .fusion import fuse
     from .heads import Head, make_head
+    from .human_judgments import odd_one_out
+    from .leagues import league
     from .maps import Map, make_map
     from .matching import blind_match
     from .metrics import Metric, metric
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from .model_comparison import compare_models
     from .networks import stitch_networks
     from .nulls import Null
-    from .rdm_models import explain_rdms
+    from .output_agreement import outputs
+    from .rdm_models import explain_rdms, searchlight
     from .reporting import report
     from .results import (
         Alignment,
@@ -36,12 +39,16 @@ if TYPE_CHECKING:
         Diagnosis,
         Encoding,
         Fusion,
+        League,
         Migration,
         ModelComparison,
         Neighborhoods,
         NetworkStitch,
+        OddOneOut,
+        Outputs,
         RdmExplanation,
         Scan,
+        Searchlight,
         Stitch,
         Threshold,
         Trend,
@@ -65,6 +72,8 @@ _HOMES = {
     "extraction": ("extract",),
     "fusion": ("fuse",),
     "heads": ("Head", "make_head"),
+    "human_judgments": ("odd_one_out",),
+    "leagues": ("league",),
     "maps": ("Map", "make_map"),
     "matching": ("blind_match",),
     "metrics": ("Metric", "metric"),
@@ -73,7 +82,8 @@ _HOMES = {
     "model_comparison": ("compare_models",),
     "networks": ("stitch_networks",),
     "nulls": ("Null",),
-    "rdm_models": ("explain_rdms",),
+    "output_agreement": ("outputs",),
+    "rdm_models": ("explain_rdms", "searchlight"),
     "reporting": ("report",),
     "results": (
         "Alignment",
@@ -83,12 +93,16 @@ _HOMES = {
         "Diagnosis",
         "Encoding",
         "Fusion",
+        "League",
         "Migration",
         "ModelComparison",
         "Neighborhoods",
         "NetworkStitch",
+        "Outputs",
+        "OddOneOut",
         "RdmExplanation",
         "Scan",
+        "Searchlight",
         "Stitch",
         "Threshold",
         "Trend",
@@ -119,6 +133,7 @@ __all__ = [
     "InputError",
     "IsomorphError",
     "Layers",
+    "League",
     "Map",
     "Metric",
     "Migration",
@@ -127,10 +142,13 @@ __all__ = [
     "Neighborhoods",
     "NetworkStitch",
     "Null",
+    "OddOneOut",
+    "Outputs",
     "PairedItems",
     "RDMs",
     "RdmExplanation",
     "Scan",
+    "Searchlight",
     "Stitch",
     "StoreError",
     "Threshold",
@@ -151,6 +169,7 @@ __all__ = [
     "fit_map",
     "fuse",
     "gallery_curve",
+    "league",
     "load_dataset",
     "load_encoder",
     "load_result",
@@ -159,10 +178,13 @@ __all__ = [
     "make_map",
     "metric",
     "noise_ceiling",
+    "odd_one_out",
+    "outputs",
     "power",
     "report",
     "run",
     "scan",
+    "searchlight",
     "show_progress",
     "split_half",
     "stitch",

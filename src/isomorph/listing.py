@@ -111,6 +111,15 @@ def list_signatures() -> Rows:
     ]
 
 
+def list_criteria() -> Rows:
+    """Every criterion of leagues: what it is for, and what it asks."""
+    from .leagues import REGISTRY
+
+    return ("criterion", "kind", "parameters", "to know", "what it asks"), [
+        (name, cls.kind, _parameters(cls), cls.purpose, first_line(cls)) for name, cls in REGISTRY.classes.items()
+    ]
+
+
 def list_sections() -> Rows:
     """Every kind of result that a report shows."""
     from .reporting.sections import sections
@@ -127,6 +136,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "heads": list_heads,
     "signatures": list_signatures,
     "sections": list_sections,
+    "criteria": list_criteria,
 }
 
 

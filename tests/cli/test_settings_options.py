@@ -16,7 +16,10 @@ from isomorph.extraction import ExtractSettings
 from isomorph.fusion import FuseSettings
 from isomorph.matching import MatchSettings
 from isomorph.migration import MigrationSettings
+from isomorph.model_comparison import ModelComparisonSettings
 from isomorph.networks import NetworkSettings
+from isomorph.rdm_models import ExplainSettings, SearchlightSettings
+from isomorph.output_agreement import OutputsSettings
 from isomorph.scanning import ScanSettings
 from isomorph.significance import PowerSettings
 from isomorph.stitching import StitchSettings
@@ -30,6 +33,10 @@ SETTINGS = {
     "concepts": ConceptSettings,
     "match": MatchSettings,
     "fit-map": MigrationSettings,
+    "explain-rdms": ExplainSettings,
+    "searchlight": SearchlightSettings,
+    "compare-models": ModelComparisonSettings,
+    "outputs": OutputsSettings,
     "diagnose": DiagnoseSettings,
     "extract": ExtractSettings,
     "power": PowerSettings,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import isomorph
-from isomorph import datasets, diagnosis, encoders, heads, listing, maps, metrics
+from isomorph import datasets, diagnosis, encoders, heads, leagues, listing, maps, metrics
 from isomorph.errors import UnknownNameError
 from isomorph.reporting.sections import sections
 
@@ -27,6 +27,7 @@ ROOMS = {
     "providers": encoders.providers,
     "signatures": diagnosis.REGISTRY,
     "sections": sections,
+    "criteria": leagues.REGISTRY,
 }
 """Name of the list -> registry."""
 PAGES = {
@@ -37,6 +38,7 @@ PAGES = {
     "providers": "providers.md",
     "signatures": "signatures.md",
     "sections": "sections.md",
+    "criteria": "criteria.md",
 }
 SUITES = {
     "metrics": "contracts/test_metrics.py",
@@ -46,6 +48,7 @@ SUITES = {
     "providers": "encoders/test_providers.py",
     "signatures": "contracts/test_signatures.py",
     "sections": "contracts/test_sections.py",
+    "criteria": "contracts/test_criteria.py",
 }
 
 

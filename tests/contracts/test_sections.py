@@ -124,6 +124,67 @@ def _migration(text: str) -> Result:
     return isomorph.fit_map(old, old[:, ::-1], permutations=19, old_name=text, new_name=text)
 
 
+@functools.cache
+def _encoding(text: str) -> Result:
+    """Two layers, repeats, and a unit that does not vary."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4))
+    units = np.stack([x + k + 0.5 * rng.normal(size=(60, 4)) for k in range(3)])
+    units[:, :, 3] = 1.0
+    layers = {f"{text}x0": rng.normal(size=(60, 4)), f"{text}x1": x}
+    return isomorph.fit_encoding(layers, units, permutations=19, x_name=text, responses_name=text)
+
+
+@functools.cache
+def _odd_one_out(text: str) -> Result:
+    """Two layers, and triplets some of which were judged twice."""
+    rng = np.random.default_rng(0)
+    judged = np.stack([rng.permutation(12)[:3] for _ in range(80)])
+    layers = {f"{text}x{k}": rng.normal(size=(12, 4)) for k in range(2)}
+    return isomorph.odd_one_out(layers, np.concatenate([judged, judged[:20, ::-1]]), permutations=19, x_name=text)
+
+
+@functools.cache
+def _outputs(text: str) -> Result:
+    """Three models with labels, one of which always answers the same."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    rows = {f"{text}{k}": rng.dirichlet(np.ones(3), size=60) for k in range(2)} | {f"{text}0 ": np.eye(3)[[0] * 60]}
+    names = [f"{text}{k}" for k in range(3)]
+    found = isomorph.outputs(rows, [names[k] for k in labels], classes=names, permutations=39, draws=50)
+    return typing.cast("Result", found)
+
+
+@functools.cache
+def _model_comparison(text: str) -> Result:
+    """Two regions of two subjects each and two models, one of which has a layer of its own name."""
+    x, y, _ = sides(text)
+    rng = np.random.default_rng(0)
+    seen = [x[next(iter(x))] + k * rng.standard_normal((60, 6)) for k in (0.3, 0.5)]
+    rdms = isomorph.RDMs.from_arrays([1 - np.corrcoef(v) for v in seen], x.ids, subjects=[f"{text}1", f"{text}2"])
+    regions = {text: rdms, f"{text}again": rdms}
+    return isomorph.compare_models(regions, {text: x, f"{text}y": y}, bootstraps=30, permutations=19)
+
+
+@functools.cache
+def _rdm_explanation(text: str) -> Result:
+    """Two subjects and two models, one of which adds nothing."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 14, 4))
+    measured = isomorph.RDMs.from_patterns([x, x + 0.3 * rng.normal(size=x.shape)], subjects=["a", "b"])
+    models = {f"{text}{k}": isomorph.RDMs.from_patterns(v) for k, v in enumerate((x, y))}
+    return isomorph.explain_rdms(measured, models, permutations=19, name=text)
+
+
+@functools.cache
+def _searchlight(text: str) -> Result:
+    """A line of channels and two models; some centers have too few."""
+    rng = np.random.default_rng(0)
+    models = {f"{text}{k}": isomorph.RDMs.from_patterns(rng.normal(size=(10, 4))) for k in range(2)}
+    responses = rng.normal(size=(10, 25))
+    return isomorph.searchlight(responses, np.arange(25), models, radius=3, permutations=19, name=text)
+
+
 MAKERS: dict[str, Callable[[str], Result]] = {
     "scan": _scan,
     "stitch": _stitch,
@@ -131,6 +192,12 @@ MAKERS: dict[str, Callable[[str], Result]] = {
     "atlas": _atlas,
     "concept_map": _concepts,
     "migration": _migration,
+    "rdm_explanation": _rdm_explanation,
+    "searchlight": _searchlight,
+    "model_comparison": _model_comparison,
+    "encoding": _encoding,
+    "odd_one_out": _odd_one_out,
+    "outputs": _outputs,
 }
 """Results of a verb with all names given."""
 AWAITED: set[str] = set()

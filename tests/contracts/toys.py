@@ -241,4 +241,23 @@ class ToySection(Section):
         ]
         return Shown("what is it called?", None, tuple(blocks))
 ''',
+    "leagues/criteria/toy_criterion.py": '''
+"""A toy."""
+
+import dataclasses
+
+import numpy as np
+
+from ._base import Criterion
+from .design import Grouped
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyCriterion(Grouped):
+    """Are networks of one color more alike than others?"""
+
+    name = "toy_criterion"
+    reference = "None."
+    purpose = "whether two networks have one color"
+''',
 }

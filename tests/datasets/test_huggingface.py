@@ -134,7 +134,7 @@ def test_a_split_is_chosen_and_rows_of_it_keep_their_numbers(tmp_path: Path) -> 
     path = str(tmp_path / "both")
     with pytest.raises(InputError, match="has the splits train, test; name one, such as split='train'"):
         load(path)
-    with pytest.raises(UnknownNameError, match="split of .*both 'tets'. Did you mean 'test'"):
+    with pytest.raises(UnknownNameError, match=r"split of .*both 'tets'\. Did you mean 'test'"):
         load(path, split="tets")
     whole = load(path, split="train", captions_each=1)
     part = load(path, split="train[1:3]", captions_each=1)
@@ -292,7 +292,7 @@ def test_a_stream_of_the_hub_is_pinned_too(hub: Any, saved: str) -> None:
 
 @pytest.mark.parametrize(("id", "revision"), [("org/other", None), ("org/pets", "v9")])
 def test_what_the_hub_does_not_have_is_said(hub: Any, id: str, revision: str | None) -> None:
-    with pytest.raises(FetchError, match="cannot be had from the hub.* Check the name and the revision"):
+    with pytest.raises(FetchError, match=r"cannot be had from the hub.* Check the name and the revision"):
         load(id, revision=revision)
 
 
@@ -318,3 +318,48 @@ def test_without_the_hub_and_the_cache_it_is_said_how_to_bring_a_dataset(
         load("org/pets", revision="v1")
     assert "datasets.load_dataset('org/pets', revision='v1').save_to_disk('copy')" in str(caught.value)
     assert "load_dataset(\"huggingface('copy')\")" in str(caught.value)
+
+
+# ---- rows at hand ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [None, "torch", "numpy"])
+def test_a_dataset_at_hand_is_read_row_by_row(form: str | None) -> None:
+    rows = datasets.Dataset(table()).with_format(form)
+    items = PairedItems.from_rows(rows, covariate="size")
+    assert items.ids[:3] == ("0#0", "0#1", "1#0")
+    assert {k: v.modality for k, v in items.views.items()} == {"photo": "image", "sound": "audio", "text": "text"}
+    assert items.labels == {"kind": ("pet",) * 3 + ("farm",) * 4}
+    assert np.array_equal(items.view("photo")[4], picture(2))
+    assert len(items.view("sound")[2].samples) == 101
+    assert rows.format["type"] == form  # the user's own is as it was
+
+
+def test_a_stream_at_hand_is_read_to_its_limit() -> None:
+    stream = datasets.Dataset(table()).to_iterable_dataset()
+    whole, part = PairedItems.from_rows(stream), PairedItems.from_rows(stream, limit=2)
+    assert part.ids == ("0#0", "0#1", "1#0")
+    assert part.fingerprint == whole.subset(part.ids).fingerprint
+    assert whole.fingerprint == PairedItems.from_rows(datasets.Dataset(table())).fingerprint
+    assert len(whole.view("sound")[6].samples) == 103
+    endless = datasets.IterableDataset.from_generator(lambda: ({"text": f"text {k}"} for k in range(10**9)))
+    assert list(PairedItems.from_rows(endless, limit=2).view("text")) == ["text 0", "text 1"]
+
+
+def test_what_a_transform_of_the_user_makes_of_rows_is_kept() -> None:
+    rows = datasets.Dataset(table()).select_columns(["photo", "kind"])
+    rows.set_transform(lambda batch: {"text": [f"class {k}" for k in batch["kind"]]})
+    assert list(PairedItems.from_rows(rows).view("text")) == ["class 0", "class 0", "class 1", "class 1"]
+
+
+def test_a_wrong_column_of_a_dataset_is_answered_with_a_call_that_works() -> None:
+    with pytest.raises(InputError, match=r"no column 'foto'.*'photo', 'sound', 'text'.*from_rows\(rows"):
+        PairedItems.from_rows(datasets.Dataset(table()), ["foto"])
+
+
+def test_encoded_files_at_hand_are_views_of_from_views_too() -> None:
+    photos = [{"bytes": png(k), "path": None} for k in range(3)]
+    items = PairedItems.from_views(image=photos, text=["a", "b", "c"])
+    assert np.array_equal(items.view("image")[2], picture(2))
+    with pytest.raises(InputError, match=r"view 'image', item '0': the file is none of a picture"):
+        PairedItems.from_views(image=[{"bytes": b"what", "path": None}])

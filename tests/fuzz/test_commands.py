@@ -112,12 +112,14 @@ QUICK = {
     "concepts": ["--permutations", "19", "-m", "cka", "--folds", "2"],
     "power": ["-m", "cka", "--rank", "2"],
     "fit-map": ["--permutations", "19", "--draws", "50"],
+    "compare-models": ["--permutations", "19", "--bootstraps", "20", "--model", "x=x.npz"],
     "apply": ["--to", "mapped.npy", "--overwrite"],
 }
 POSITIONAL = {
     "scan": 2,
     "stitch": 2,
     "fit-map": 2,
+    "compare-models": 1,
     "apply": 2,
     "match": 2,
     "concepts": 2,
@@ -148,6 +150,7 @@ def _arguments(draw, command, options):
         "stitch": ["x.npz", "y.safetensors"],
         "match": ["z.npy", "z.npy"],
         "fit-map": ["y.safetensors", "y.safetensors"],
+        "compare-models": ["z.npy"],
         "apply": ["map.json", "y.safetensors"],
         "concepts": ["x.npz", "y.safetensors"],
         "diagnose": ["x.npz", "y.safetensors"],

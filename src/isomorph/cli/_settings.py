@@ -80,9 +80,19 @@ def given_files(pairs: list[str] | None) -> Mapping[str, Any]:
         InputError: if one is not of that form, or two have one name.
     """
     from ..conditions import load_side
+
+    return {name: load_side(path)[1] for name, path in named_paths(pairs).items()}
+
+
+def named_paths(pairs: list[str] | None) -> Mapping[str, str]:
+    """Files by name, out of NAME=FILE.
+
+    Raises:
+        InputError: if one is not of that form, or two have one name.
+    """
     from ..errors import InputError
 
-    named = {}
+    named: dict[str, str] = {}
     for pair in pairs or []:
         name, equals, path = pair.partition("=")
         if not (name and equals and path):
@@ -90,5 +100,26 @@ def given_files(pairs: list[str] | None) -> Mapping[str, Any]:
             raise InputError(f"{pair!r} is not of the form NAME=FILE, such as {example}.")
         if name in named:
             raise InputError(f"Two files are called {name!r}; give each a name of its own.")
-        named[name] = load_side(path)[1]
+        named[name] = path
     return named
+
+
+def given_lines(path: Path, what: str) -> list[str]:
+    """The lines of a text file with a label for each row of RESPONSES.
+
+    Args:
+        path: The file.
+        what: What it holds, for messages.
+
+    Raises:
+        InputError: if it cannot be read, or a line is empty.
+    """
+    from .._core.files import read_text
+    from ..errors import InputError
+
+    lines = [line.strip() for line in read_text(path, what).splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not all(lines):
+        raise InputError(f"{path}: line {lines.index('') + 1} is empty; one is needed for each row of RESPONSES.")
+    return lines

@@ -15,6 +15,7 @@ from ._covariates import MEASURES, measured
 from ._perturbed import PERTURBATIONS, PerturbedView, perturbed
 from ._tables import TABLES
 from ._views import Audio, FileView, MemoryView, View, as_view
+from .huggingface import is_hub_id, is_saved
 from .table import read_column, read_columns
 
 REGISTRY: Registry[Dataset] = Registry("dataset", __name__, Dataset, "isomorph.datasets")
@@ -57,17 +58,23 @@ def _refuse_path(spec: object) -> None:
     if not isinstance(spec, str | os.PathLike):
         return
     text = os.fspath(spec)
+    if isinstance(text, str) and (form := text.partition("(")[0].strip()) in {ending[1:] for ending in TABLES}:
+        raise InputError(f"Files of {form} are read by table: load_dataset(\"table(path='data.{form}')\").")
     if not isinstance(text, str) or "(" in text or "\0" in text or len(text) > 1000 or text in REGISTRY.classes:
         return
     path = Path(text).expanduser()
     kind, there = path.suffix.lower(), os.path.lexists(path)
-    if not there and "/" not in text and kind not in (*TABLES, *ENDINGS):
+    if not there and "/" not in text and kind not in (*TABLES, *ENDINGS, ".tar"):
         return
     by = "table" if kind in TABLES else "features" if kind in ENDINGS else "folder"
+    by = "webdataset" if kind == ".tar" else "huggingface" if is_saved(path) else by
     found = "is a path" if there else "is a path at which there is nothing"
-    given = "paths" if by == "features" else "path"
+    given = {"features": "paths", "webdataset": "urls"}.get(by, "path")
+    hub = text.removeprefix("https://huggingface.co/datasets/")
+    more = f" A dataset of the hub is read by load_dataset({f'huggingface({hub!r})'!r})." if is_hub_id(hub) else ""
     raise InputError(
         f"{text} {found}; a dataset is named by what reads it: load_dataset({f'{by}({given}={text!r})'!r})."
+        f"{more if not there and not kind else ''}"
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .._core.files import reason, regular
+from .._core.files import reason
 from ..errors import InputError, MissingExtraError, quoted
-from ._encoded import EncodedView, sniffed
+from ._encoded import EncodedView, file_of, sniffed
 from ._records import Classes, Columns
 
 ARROW = (".parquet", ".arrow", ".feather")
@@ -47,7 +47,10 @@ class Source(ABC):
 
     @abstractmethod
     def may_lack(self, name: str) -> bool:
-        """Whether some row may have nothing in a column of encoded files."""
+        """Whether to look for rows that have nothing in a column of encoded files.
+
+        Where not, such a row is named when its file is asked for.
+        """
 
 
 def read_arrow(path: Path) -> Columns:
@@ -105,26 +108,6 @@ def columns_of(source: Source, base: Path | None) -> Columns:
     return columns
 
 
-def file_of(cell: Any, base: Path | None, where: str) -> bytes:
-    """The encoded file in a cell: bytes, or Hugging Face's ``{"bytes", "path"}``.
-
-    Raises:
-        InputError: if there is none, or it is a path that cannot be read.
-    """
-    data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (cell, None)
-    if data is not None:
-        return bytes(data)
-    if path is None:
-        raise InputError(f"{where}: there is no file in this row.")
-    if base is None and not Path(path).is_absolute():
-        raise InputError(f"{where}: the file {quoted(path)} itself is not in the data, only its name.")
-    target = regular((base or Path()) / path)
-    try:
-        return target.read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read {target}: {reason(error)}.") from error
-
-
 def _named(values: list[Any], names: Any) -> list[Any]:
     """Class labels by name; None where there is none, which Hugging Face writes as -1."""
     if not isinstance(names, list):
@@ -167,12 +150,16 @@ def _encoded(source: Source, name: str, kind: str, base: Path | None) -> Encoded
     read, missing = source.cells(name), frozenset[int]()
     if source.may_lack(name):
         missing = frozenset(i for i in range(source.n) if _is_empty(read(i)))
-    return EncodedView(
-        lambda row: file_of(read(row), base, f"{source.where}, column {name!r}, row {row}"),
-        range(source.n),
-        kind,
-        missing,
-    )
+
+    def file(row: int) -> bytes:
+        try:
+            return file_of(read(row), base, f"{source.where}, column {name!r}, row {row}")
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged file makes pyarrow trip over
+            raise InputError(f"Cannot read row {row} of {source.where}: {reason(error)}.") from error
+
+    return EncodedView(file, range(source.n), kind, missing)
 
 
 def _is_empty(cell: Any) -> bool:
@@ -194,7 +181,7 @@ class _ParquetSource(Source):
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
 
-        self.where = str(path)
+        self.where, self.size = str(path), path.stat().st_size
         self.file = parquet.ParquetFile(path)
         self.schema = self.file.schema_arrow
         self.features = _described(self.schema)
@@ -216,16 +203,8 @@ class _ParquetSource(Source):
         return _Cells(self, name)
 
     def may_lack(self, name: str) -> bool:
-        return any(c.statistics is None or c.statistics.null_count != 0 for c in self.chunks(name))
-
-    def chunks(self, name: str) -> list[Any]:
-        """The parts of a column that hold its files, one a group of rows."""
-        found = []
-        for group in range(self.file.metadata.num_row_groups):
-            about = self.file.metadata.row_group(group)
-            own = [about.column(k) for k in range(about.num_columns)]
-            found += [c for c in own if c.path_in_schema in (name, f"{name}.bytes")]
-        return found
+        # counts of nulls in the foot would tell at once, but pyarrow ends the process over those of a damaged file
+        return self.size <= _HELD
 
 
 class _Cells:
@@ -241,17 +220,22 @@ class _Cells:
         return self.held[row - self.first].as_py()  # type: ignore[index]  # it was just read
 
     def _hold(self, row: int) -> None:
-        """Read the group of rows that holds this one, or of a large group a batch."""
+        """Read the group of rows that holds this one, or of a large group a batch.
+
+        Raises:
+            InputError: if the row is not there.
+        """
         starts = self.source.starts
         group = bisect.bisect_right(starts, row) - 1
         first, rows = starts[group], starts[group + 1] - starts[group]
-        size = self.source.chunks(self.name)[group].total_uncompressed_size
+        size = self.source.file.metadata.row_group(group).total_byte_size
         each = max(1, min(rows, rows * _HELD // max(size, 1)))
         for batch in self.source.file.iter_batches(each, row_groups=[group], columns=[self.name]):
             if row < first + len(batch):
                 self.first, self.held = first, batch.column(0)
                 return
             first += len(batch)
+        raise InputError(f"{self.source.where}: row {row} is missing, which its foot promises. Write it again.")
 
 
 class TableSource(Source):
@@ -264,6 +248,7 @@ class TableSource(Source):
     """
 
     def __init__(self, table: Any, features: Mapping[str, Any], where: str) -> None:
+        table.validate(full=True)  # offsets of a damaged file would point anywhere; pictures are not looked at
         self.table, self.features, self.where = table, features, where
         self.schema, self.n = table.schema, table.num_rows
 

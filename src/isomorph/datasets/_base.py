@@ -156,7 +156,7 @@ class PairedItems:
         limit: int | None = None,
         name: str = "rows",
     ) -> PairedItems:
-        """Paired items of a torch ``Dataset``, or of any iterable of mappings or tuples: one row an item.
+        """Paired items of a torch or Hugging Face ``Dataset``, or any iterable of mappings or tuples: one row an item.
 
         Columns are the keys of a mapping, or the positions in a tuple, from 0. Of what has a length and gives rows by
         number, such as a torch ``Dataset``, pictures, recordings and films are not kept: they are read again when they
@@ -167,8 +167,8 @@ class PairedItems:
             views: The columns that are views, or view name -> column. By default those that hold texts, pictures,
                 recordings or films, except those named below; those of a tuple are called by what they hold.
             id: Column of unique ids; ``"id"`` if there is one, else the row numbers.
-            label: Column or columns of labels. By default ``"label"``, or the only whole number in a tuple, which is
-                named by the ``classes`` of a torchvision dataset.
+            label: Column or columns of labels. By default ``"label"`` and Hugging Face's class labels, or the only
+                whole number in a tuple, which is named by the ``classes`` of a torchvision dataset.
             group: Column of groups; ``"group"`` if there is one.
             covariate: Column or columns of covariates.
             limit: Take so many rows at most, such as of a stream that does not end.

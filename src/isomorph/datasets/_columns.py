@@ -16,7 +16,8 @@ from .._core.arrays import to_numpy
 from .._core.checks import as_ids
 from .._core.frames import by_index
 from ..errors import InputError, quoted
-from ._files import fault, modality_of, view_of
+from ._encoded import file_of, sniffed
+from ._files import READERS, fault, modality_of, view_of
 from ._views import Audio, MemoryView, View, as_view
 
 Value = float | str | bool | None
@@ -222,11 +223,17 @@ def _viewed(values: Any, name: str, ids: Sequence[str]) -> View:
 
 
 def entry(value: Any, where: str) -> Any:
-    """An entry as a view holds it: recordings of Hugging Face and torchaudio, and pictures that are tensors.
+    """An entry as a view holds it: files and recordings of Hugging Face, torchaudio's, and pictures that are tensors.
 
     Raises:
-        InputError: if it is a tensor whose picture is not known.
+        InputError: if it is a tensor whose picture is not known, or a file that cannot be read.
     """
+    if isinstance(value, Mapping) and set(value) == {"bytes", "path"}:
+        data = file_of(value, Path(), where)
+        kind = sniffed(data)
+        if kind is None:
+            raise InputError(f"{where}: the file is none of a picture, recording or film that is known.")
+        return READERS[kind](data, name=where)
     if isinstance(value, Mapping) and {"array", "sampling_rate"} <= set(value):
         return _recording(value["array"], value["sampling_rate"], where)
     pair = isinstance(value, tuple) and len(value) == 2

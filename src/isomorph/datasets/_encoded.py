@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from .._core.files import reason, regular
+from ..errors import InputError, quoted
 from ._files import READERS
 from ._views import View
 
@@ -72,17 +74,39 @@ class EncodedView(View):
         return dataclasses.replace(self, ids=list(ids))
 
 
+def file_of(cell: Any, base: Path | None, where: str) -> bytes:
+    """The encoded file in a cell: bytes, or Hugging Face's ``{"bytes", "path"}``.
+
+    Raises:
+        InputError: if there is none, or it is a path that cannot be read.
+    """
+    data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (cell, None)
+    if data is not None:
+        return bytes(data)
+    if path is None:
+        raise InputError(f"{where}: there is no file in this row.")
+    if base is None and not Path(path).is_absolute():
+        raise InputError(f"{where}: the file {quoted(path)} itself is not in the data, only its name.")
+    target = regular((base or Path()) / path)
+    try:
+        return target.read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read {target}: {reason(error)}.") from error
+
+
 def sniffed(data: bytes) -> str | None:
     """The modality of an encoded file, told by how it begins; None if it is of no known kind."""
     if data[:4] == b"RIFF":
         return {b"WAVE": "audio", b"WEBP": "image", b"AVI ": "video"}.get(data[8:12])
     if data[4:8] == b"ftyp":  # ISO base media: films, and pictures under brands of their own
         return "image" if data[8:12] in (b"avif", b"avis") else "video"
+    if data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE0 == 0xE0:  # an MPEG frame of sound
+        return "audio"
     return next((kind for kind, begins in _BEGIN.items() if data.startswith(begins)), None)
 
 
 _BEGIN = {
     "image": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P3", b"P5", b"P6"),
-    "audio": (b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"FORM"),
+    "audio": (b"fLaC", b"OggS", b"ID3", b"FORM"),
     "video": (b"\x1aE\xdf\xa3",),
 }

@@ -144,6 +144,11 @@ def _census(files: Sequence[str]) -> str:
 
 
 def _advice(files: Sequence[str]) -> str:
+    if "dataset_dict.json" in files or "state.json" in files:
+        return " It was saved by the library datasets: huggingface(path='…') reads it."
+    shard = next((f for f in files if f.lower().endswith(".tar")), None)
+    if shard:
+        return f" Shards of WebDataset are read by webdataset('…/{shard}'); unpack other archives first."
     archive = next((f for f in files if f.lower().endswith(_ARCHIVES)), None)
     if archive:
         return f" Unpack {archive} first."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from typing import Any, BinaryIO
 
@@ -154,6 +155,7 @@ def _wav_data_size(file: BinaryIO) -> int:
 
 def _reason(error: Exception, where: str) -> str:
     text = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    text = re.sub(r"^Error opening <_io\.BytesIO[^>]*>: ", "", text)  # soundfile's name of what was given as bytes
     # libraries end with the path ("cannot identify image file '…'"), which the message has already
     for tail in (repr(where), where):
         text = text.removesuffix(tail).rstrip(": ")

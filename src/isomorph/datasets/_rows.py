@@ -79,6 +79,7 @@ def read_rows(rows: Any, views: Any, roles: tuple[Any, Any, Any, Any], limit: in
             f"from_rows takes an iterable of mappings or tuples, one an item, found {type(rows).__name__}; for one "
             "list a view there is PairedItems.from_views(image=[…], text=[…])."
         )
+    rows, _ = undecoded(rows)
     frame = hasattr(rows, "to_dict") and hasattr(rows, "columns")
     index = None
     if frame:
@@ -90,6 +91,24 @@ def read_rows(rows: Any, views: Any, roles: tuple[Any, Any, Any, Any], limit: in
     source = _Source(rows, by_number)
     columns = source.columns(itertools.islice(found, limit))
     return source.parts(columns, views, roles, index[:limit] if index is not None else None)
+
+
+def undecoded(rows: Any) -> tuple[Any, list[str]]:
+    """A dataset or stream of Hugging Face with its files as they are encoded, and the columns that hold such.
+
+    Isomorph decodes them as it decodes all files; the library's own decoders need packages of their own. What a user
+    made of the rows by a transform stays.
+    """
+    features = getattr(rows, "features", None)
+    if not type(rows).__module__.startswith("datasets.") or not features:
+        return rows, []
+    if getattr(rows, "format", {}).get("type") == "custom":
+        return rows, []
+    files = [c for c, f in features.items() if type(f).__name__ in ("Image", "Audio", "Video")]
+    rows = rows.with_format(None)
+    for column in files:
+        rows = rows.cast_column(column, dataclasses.replace(features[column], decode=False))
+    return rows, files
 
 
 class _Source:
@@ -141,20 +160,28 @@ class _Source:
             if column not in columns:
                 raise InputError(self._no_column(column, columns))
         ids = as_ids(columns[id_] if id_ is not None else index if index is not None else range(n), "from_rows: id")
-        classes = getattr(self.rows, "classes", None)
         return spread(
             Parts(
                 ids,
                 {name: self._view(columns[column], column) for name, column in chosen.items()},
-                _labels(columns, labels, classes),
+                _labels(columns, labels, self._classes),
                 columns[group] if group is not None else None,
                 {_text(c): columns[c] for c in covariates},
             )
         )
 
+    def _classes(self, column: Any) -> Any:
+        """Names of the classes in a column, where the dataset has such."""
+        features = getattr(self.rows, "features", None) or {}
+        named = getattr(features.get(column), "names", None) if isinstance(features, Mapping) else None
+        return named if named is not None else getattr(self.rows, "classes", None)
+
     def _own_label(self, columns: _Columns, id_: Any, covariate: Any) -> list[Any]:
-        if "label" in columns:
-            return ["label"]
+        features = getattr(self.rows, "features", None)
+        known = features if isinstance(features, Mapping) else {}
+        own = [c for c in columns if c == "label" or hasattr(known.get(c), "int2str")]
+        if own:
+            return own
         whole = [c for c, v in columns.items() if isinstance(c, int) and all(_is_whole(x) for x in v)]
         whole = [c for c in whole if c != id_ and c not in _several(covariate)]
         return whole if len(whole) == 1 else []
@@ -234,10 +261,10 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def _labels(columns: _Columns, labels: Sequence[Any], classes: Any) -> dict[str, list[Any]]:
+def _labels(columns: _Columns, labels: Sequence[Any], classes: Callable[[Any], Any]) -> dict[str, list[Any]]:
     if len(labels) == 1 and isinstance(labels[0], int):
-        return {"label": _class_names(columns[labels[0]], classes)}
-    return {_text(c): _class_names(columns[c], classes) for c in labels}
+        return {"label": _class_names(columns[labels[0]], classes(labels[0]))}
+    return {_text(c): _class_names(columns[c], classes(c)) for c in labels}
 
 
 def _class_names(values: Sequence[Any], classes: Any) -> list[Any]:

@@ -5,17 +5,40 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._core.files import parse_json, regular
+from .._core.files import beside, parse_json, regular
 from ..errors import InputError, quoted
 from ._arrow import ARROW, read_arrow
 from ._records import Columns
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", *ARROW)
 """Endings of tables."""
+
+
+def files_of(path: str | Sequence[str], kind: str) -> list[Path]:
+    """The files that a path, several, or patterns such as ``"data/train-*.parquet"`` name, sorted where a pattern does.
+
+    Raises:
+        InputError: if a pattern names none, or a file is named twice.
+    """
+    found: list[Path] = []
+    for text in [path] if isinstance(path, str) else path:
+        own = Path(text).expanduser()
+        if any(sign in text for sign in "*?[") and not own.exists():
+            root = Path(own.anchor) if own.is_absolute() else Path()
+            matches = sorted(root.glob(str(own.relative_to(root))))
+            if not matches:
+                raise InputError(f"{kind}: no file is called as {quoted(text)} says.{beside(own)}")
+            found += matches
+        else:
+            found.append(own)
+    twice = next((p for p in found if found.count(p) > 1), None)
+    if twice is not None or not found:
+        raise InputError(f"{kind}: {f'{twice} is named twice' if twice else 'no path is named'}; name every file once.")
+    return found
 
 
 def read_table(path: Path) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +20,10 @@ from ..errors import FetchError, InputError, IsomorphError, MissingExtraError, U
 from ._arrow import TableSource, columns_of
 from ._base import Dataset, PairedItems
 from ._records import Chosen, Place, paired, require, settle
+from ._rows import undecoded
 
 _ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_LONGEST_ID = 96  # characters, as the hub allows
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SPLIT = re.compile(r"([\w.-]+)(\[[^\]+]*\])?")
 _ROWS_A_BLOCK = 256  # of a stream, made a table together: Arrow's arrays of bytes end at 2 GB
@@ -62,6 +65,7 @@ class HuggingFace(Dataset):
     Example:
         >>> import datasets
         >>> import isomorph as iso
+        >>> datasets.disable_progress_bars()
         >>> features = datasets.Features(text=datasets.Value("string"), kind=datasets.ClassLabel(names=["pet", "farm"]))
         >>> rows = {"text": ["a cat", "a dog", "a cow"], "kind": [0, 0, 1]}
         >>> datasets.Dataset.from_dict(rows, features).save_to_disk("animals")
@@ -152,12 +156,12 @@ class HuggingFace(Dataset):
         except ImportError as error:
             raise MissingExtraError("Reading Hugging Face datasets", "datasets", "hub") from error
         path = Path(self.path).expanduser()
+        there = os.path.lexists(path)
         with _reading(self.path), _quiet(datasets):
-            splits, commit = self._on_disk(datasets, path) if path.exists() else self._on_hub(datasets)
+            splits, commit = self._on_disk(datasets, path) if there else self._on_hub(datasets)
             split, table, rows = self._rows(datasets, splits)
-        where = f"{self.path}, split {split}"
-        source = TableSource(table, splits[split].features.to_dict() if splits[split].features else {}, where)
-        columns = columns_of(source, None)
+            where, features = f"{self.path}, split {split}", splits[split].features
+            columns = columns_of(TableSource(table, features.to_dict() if features else {}, where), None)
         chosen = Chosen(
             self._id(columns, where),
             {"text": self.text, "image": self.image, "audio": self.audio, "video": self.video},
@@ -167,7 +171,7 @@ class HuggingFace(Dataset):
             self.captions_each,
             self.skip_bad,
         )
-        name = path.resolve().name if path.exists() else self.path.rpartition("/")[2]
+        name = path.resolve().name if there else self.path.rpartition("/")[2]
         return paired(columns, chosen, Place(where, name, self._source(commit), None, [str(i) for i in rows]))
 
     def _id(self, columns: Mapping[str, Any], where: str) -> str | None:
@@ -193,15 +197,13 @@ class HuggingFace(Dataset):
         if path.is_file():
             if path.suffix.lower() in (".zip", ".gz", ".tgz", ".7z", ".py", ".pkl", ".pickle"):
                 raise InputError(
-                    f"{path} ends in {path.suffix}; a folder that save_to_disk wrote, or a file of Parquet, Arrow, JSON "
-                    "lines or CSV is read. Unpack an archive first; programs and pickles are never opened."
+                    f"{path} ends in {path.suffix}; a folder that save_to_disk wrote, or a file of Parquet, Arrow, "
+                    "JSON lines or CSV is read. Unpack an archive first; programs and pickles are never opened."
                 )
             return self._built(datasets, str(path.parent), data_files=[path.name])[0], None
-        if (path / "dataset_dict.json").is_file():
-            return dict(datasets.load_from_disk(str(path))), None
-        if (path / "state.json").is_file():
+        if is_saved(path):
             saved = datasets.load_from_disk(str(path))
-            return {str(saved.split or "train"): saved}, None
+            return (dict(saved) if isinstance(saved, dict) else {str(saved.split or "train"): saved}), None
         return self._built(datasets, str(path))[0], None
 
     def _on_hub(self, datasets: Any) -> tuple[dict[str, Any], str]:
@@ -212,7 +214,7 @@ class HuggingFace(Dataset):
             FetchError: if the hub cannot be reached and the cache does not have this commit.
         """
         own = Path(self.path).expanduser()
-        if not _ID.fullmatch(self.path) or own.is_absolute():
+        if not is_hub_id(self.path) or own.is_absolute():
             raise InputError(f"huggingface: there is nothing at {self.path}.{beside(own, folders=True)}")
         problem = hub_problem()
         commit = _commit(self.path, self.revision, online=problem is None)
@@ -292,6 +294,17 @@ class HuggingFace(Dataset):
         return format_spec(self.name, given if commit is None else given | {"revision": commit})
 
 
+def is_hub_id(text: str) -> bool:
+    """Whether a text can be the name of a dataset on the hub."""
+    return len(text) <= _LONGEST_ID and _ID.fullmatch(text) is not None
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder is one that ``save_to_disk`` of the library `datasets` wrote."""
+    there = (path / "dataset_dict.json", path / "state.json")
+    return any(map(os.path.isfile, there))  # Path.is_file raises for a name that is too long
+
+
 def _commit(id: str, revision: str | None, *, online: bool) -> str | None:
     """The commit that a revision of a dataset means: now, or without the hub when it was last asked.
 
@@ -335,9 +348,7 @@ def _streamed(rows: Any, n: int) -> Any:
     import pyarrow
 
     features = rows.features
-    files = [c for c, f in (features or {}).items() if type(f).__name__ in ("Image", "Audio", "Video")]
-    for column in files:
-        rows = rows.cast_column(column, dataclasses.replace(features[column], decode=False))
+    rows, files = undecoded(rows)
     schema = features.arrow_schema if features else None
     blocks, block = [], []
     for row in rows.take(n):

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._core.files import as_path, beside
+from .._core.files import as_path
 from .._core.registry import format_spec
 from ..errors import InputError, quoted
 from ._base import Dataset, PairedItems
 from ._files import modality_of
 from ._records import Chosen, Column, Columns, Place, joined, numbers, paired, require, settle, unique_ids
-from ._tables import read_columns_of, read_table
+from ._tables import files_of, read_columns_of, read_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,29 +121,6 @@ class Table(Dataset):
     def _source(self) -> str:
         fields = dataclasses.fields(self)
         return format_spec("table", {f.name: v for f in fields if (v := getattr(self, f.name)) != f.default})
-
-
-def files_of(path: str | Sequence[str], kind: str) -> list[Path]:
-    """The files that a path, several, or patterns such as ``"data/train-*.parquet"`` name, sorted where a pattern does.
-
-    Raises:
-        InputError: if a pattern names none, or a file is named twice.
-    """
-    found: list[Path] = []
-    for text in [path] if isinstance(path, str) else path:
-        own = Path(text).expanduser()
-        if any(sign in text for sign in "*?[") and not own.exists():
-            root = Path(own.anchor) if own.is_absolute() else Path()
-            matches = sorted(root.glob(str(own.relative_to(root))))
-            if not matches:
-                raise InputError(f"{kind}: no file is called as {quoted(text)} says.{beside(own)}")
-            found += matches
-        else:
-            found.append(own)
-    twice = next((p for p in found if found.count(p) > 1), None)
-    if twice is not None or not found:
-        raise InputError(f"{kind}: {f'{twice} is named twice' if twice else 'no path is named'}; name every file once.")
-    return found
 
 
 def _joined(paths: Sequence[Path]) -> tuple[Columns, Path]:

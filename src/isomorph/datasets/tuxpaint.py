@@ -81,20 +81,22 @@ class TuxPaint(Dataset):
     capitals, are one group: they have the same sentence, and often the very same recording. What lacks a picture, a
     caption or a recording that is asked for is named in `skipped`.
 
-    Debian's package holds 950 stamps with a picture, 158 of them letters; of the other 792, in 707 groups, 627 have a
-    PNG and 609 of these a French recording. Captions are in 77 languages, with more than 900 of them in 56.
+    Debian's package holds 950 stamps with a picture, 158 of them letters; of the other 792, with 707 captions, 627 have
+    a PNG and 609 of these a French recording. There are captions in 77 languages, more than 900 in 57 of them.
 
-    **The recordings** are the captions read aloud by volunteers: French 928, Romanian and Russian 920, Catalan 918,
-    Bulgarian 917, Spanish 890, Belarusian 694, Greek 681, Danish 322, and fewer in Lithuanian, Dutch, English, Brazilian
-    Portuguese and Malayalam. They last about a second (French: median 1.1 s, 0.3 to 11.6 s; 21 minutes in all), at
-    44.1 kHz with little above 4 to 10 kHz. French was read by two voices at two loudnesses 15 dB apart; the Spanish
-    ones are clipped. Of 30 French ones Whisper base transcribes the longer nearly word for word, and gets wrong what is
-    one short word or a letter; so it hears less of these than of a sentence. Recordings of sounds that things make are
-    not used.
+    **The recordings** are the captions read aloud by volunteers: French 925, Romanian and Russian 918, Catalan and
+    Bulgarian 915, Spanish 888, Belarusian 692, Greek 657, Danish 321, and some in five more languages. They were
+    recorded, not synthesised: a sentence read twice differs. Most are one phrase ("Une grenouille."), French ones
+    of 1.1 s in the median (0.3 to 11.6 s, 21 minutes in all), at 44.1 kHz with little above 4 kHz, and over noise 20 dB
+    below the voice; the Spanish ones are clipped. Whisper base, told the language, writes 9 of 30 French ones down word
+    for word and 5 nearly so: longer sentences, while it hears short words and letters as others. **Two voices read
+    French**: a deep one (133 Hz), and one that is high (226 Hz) and 12 dB louder, which reads 68 of 142 animals and one
+    other thing. Who speaks tells an animal there, so leave the animals out (`categories`), or permute them apart. The
+    sounds that things make are not used.
 
     Attributes:
-        languages: Further languages of the captions, as the files name them: ar, cs, de, es, fr, hi, hu, it, ja, ko, nl,
-            pl, pt_BR, ru, sv, tr, uk, zh_CN, zh_TW, …
+        languages: Further languages of the captions, as the files name them: ar, cs, de, es, fr, hi, hu, it, ja, ko,
+            nl, pl, pt_BR, ru, sv, tr, uk, zh_CN, zh_TW, …
         speech: Language or languages of the recordings; None for no such view.
         categories: Take these categories only, such as ``("animals", "food")``; by default all.
         letters: Whether to include the letters of alphabets, whose captions and pictures are alike.
@@ -106,6 +108,7 @@ class TuxPaint(Dataset):
             pinned by hash, and never installed.
 
     Example:
+        >>> from pathlib import Path
         >>> import isomorph as iso
         >>> from isomorph.datasets.tuxpaint import TuxPaint
         >>> small = TuxPaint.example(Path("stamps"))  # six made-up stamps, laid out in the same way

@@ -38,7 +38,7 @@ class Block:
         self._plan, self._truth = plan, normalized(self.columns, plan.folds)
 
     def scored(self, found: Predicted) -> tuple[Matrix, Matrix, Matrix | None]:
-        """r and R² of the units (units,), and r under each permutation (permutations, units)."""
+        """Correlation and R² of the units (units,), and correlations under each permutation (permutations, units)."""
         folds, shifts = self._plan.folds, self._plan.shifts
         own = normalized(found.rows, folds)
         r = correlations(self._truth, own, len(folds))

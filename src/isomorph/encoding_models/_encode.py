@@ -117,7 +117,7 @@ def fit_encoding(
         >>> voxels = layers["middle"] @ rng.normal(size=(6, 20)) + 2 * rng.normal(size=(120, 20))
         >>> found = iso.fit_encoding(layers, voxels, permutations=99)
         >>> found.best, round(found.chosen.mean_r, 2), found.p_maximum, found.preferred()["middle"]
-        ('middle', 0.73, 0.01, 20)
+        ('middle', 0.72, 0.01, 20)
     """
     settings = EncodingSettings(
         method=method, alphas=alphas, components=components, searches=searches, partition=partition, folds=folds,
@@ -236,7 +236,7 @@ def _fitted(
 
 
 def _best_p(tallies: Sequence[Tally]) -> float:
-    """p of the highest mean r of all layers."""
+    """The p of the highest mean r of all layers."""
     return maximum_p(np.array([t.mean for t in tallies]), np.stack([t.null_means for t in tallies], axis=1))
 
 

@@ -1,4 +1,4 @@
-"""What is fitted, on which folds, against which null, and how many units at a time: decided before anything is fitted."""
+"""What is fitted, on which folds, against which null, and how many units at a time: decided before any fit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class Plan:
     step: int
 
 
-def planned(settings: EncodingSettings, units: Units, runs: Codes | None, order: Codes, dims: Mapping[str, int]) -> Plan:
+def planned(
+    settings: EncodingSettings, units: Units, runs: Codes | None, order: Codes, dims: Mapping[str, int]
+) -> Plan:
     """The plan.
 
     Args:
@@ -78,7 +80,9 @@ def planned(settings: EncodingSettings, units: Units, runs: Codes | None, order:
         small = settings.method != PLS and _work(settings, units, len(folds), dims) <= QUICK
         null = REFIT if small else PREDICTIONS
     where = "run" if runs is not None else "fold"
-    design = f"responses {'shifted in a circle' if circular else 'shuffled'} inside each {where} ({len(blocks)} {where}s)"
+    design = (
+        f"responses {'shifted in a circle' if circular else 'shuffled'} inside each {where} ({len(blocks)} {where}s)"
+    )
     size = units.dtype.itemsize
     each = n * size * 6 * (1 + count) if null == REFIT else n * size * 6 + count * size * 3
     require(each, "Fitting one unit to all permutations", "Ask for null='predictions' or fewer permutations.")

@@ -4,8 +4,8 @@ All are of one form. From the features of the rows to fit on, and of the rows to
 (n_fit, r), its image ``right`` (n_predicted, r), and for every penalty (or number of components) a gain per direction:
 the prediction is ``right * gain @ (left.T @ y)``, so that further units and penalties are matrix products only.
 
-Bands are brought to a total variance of 1 each, on the rows to fit on. With weights on the simplex the weighted features
-then have a total variance of 1 too, and a penalty is a share of it whatever the bands, their widths and scales.
+Bands are brought to a total variance of 1 each, on the rows to fit on. With weights on the simplex the weighted
+features then have a total variance of 1 too, and a penalty is a share of it whatever the bands and their scales.
 """
 
 from __future__ import annotations

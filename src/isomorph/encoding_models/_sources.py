@@ -13,7 +13,7 @@ from .._core.arrayfiles import read_arrays
 from .._core.arrays import to_numpy
 from .._core.checks import check_name
 from .._core.files import as_path
-from ..conditions import Side, all_joined, as_side, joined
+from ..conditions import Side, all_joined, as_side, content, joined
 from ..errors import InputError, UnknownNameError, quoted
 from ..store import Layers
 
@@ -80,7 +80,7 @@ class Units:
         if bad.any():
             raise InputError(
                 f"{what}: {int(bad.sum()):,} of {self.width:,} units hold NaN or infinity, the first is unit "
-                f"{int(np.argmax(bad))}. Leave those units out, responses[:, numpy.isfinite(responses).all(axis=0)], or "
+                f"{int(np.argmax(bad))}. Leave those units out, responses[:, np.isfinite(responses).all(axis=0)], or "
                 "the items in which they were not measured."
             )
         if not found.any():
@@ -117,7 +117,10 @@ def read_responses(responses: Any, what: str, name: str | None, layer: str | Non
         return Units(tuple(_real(a, what) for a in responses), None, name or what, {})
     if getattr(responses, "ndim", 2) == 3:
         return Units(tuple(_real(a, what) for a in responses), None, name or what, {})
-    side = as_side(_real(responses, what) if isinstance(responses, np.ndarray) else responses, what, name)
+    if isinstance(responses, np.ndarray):
+        array = _real(responses, what)
+        return Units((array,), None, name or what, {"content": content({what: array})})
+    side = as_side(responses, what, name)
     check_name(layer, "responses_layer")
     if layer is not None and layer not in side.layers:
         raise UnknownNameError(f"layer of {what}", layer, side.layers)
@@ -221,7 +224,8 @@ def read_bands(layers: Any, bands: Any, known: Sequence[str]) -> dict[str, tuple
         found = {given: (given,)}
     else:
         raise InputError(
-            f"{what} must be a list of names of layers" + (", or a mapping from a band's name to its layers" * bool(bands))
+            f"{what} must be a list of names of layers"
+            + (", or a mapping from a band's name to its layers" * bool(bands))
             + f", found {quoted(given)}."
         )
     for name, inside in found.items():

@@ -11,6 +11,10 @@ from ..results import UnitScores
 from ..significance import benjamini_hochberg
 
 Matrix = np.ndarray[Any, Any]
+EDGES = np.linspace(-1, 1, 201)
+"""Bins of the null's histogram."""
+LOOKED_AT = 50
+"""Permutations that are in it."""
 _COLUMNS = 4096
 
 
@@ -30,6 +34,7 @@ class Tally:
         self.option = np.full((folds, units), np.nan, dtype=np.float32)
         self._best = np.full(permutations, -np.inf)
         self._sum = np.zeros(permutations)
+        self._counts = np.zeros(len(EDGES) - 1)
 
     def add(self, part: slice, r: Matrix, r2: Matrix, option: Matrix, null: Matrix | None) -> None:
         """Take in a block of units.
@@ -52,6 +57,7 @@ class Tally:
             for at in range(0, null.shape[1], _COLUMNS)
         ])  # fmt: skip
         self.p[np.flatnonzero(there) + part.start] = p
+        self._counts += np.histogram(null[:LOOKED_AT], EDGES)[0]
         np.maximum(self._best, null.max(axis=1), out=self._best)
         self._sum += null.sum(axis=1, dtype=np.float64)
 
@@ -75,4 +81,5 @@ class Tally:
             highest[there] = Sample.counted_in_one(self.r[there], self._best).p_value
             q[there] = benjamini_hochberg(p[there].astype(np.float64))
             mean_p = float(counted_p(np.array([self.mean]), self.null_means[:, None])[0])
-        return UnitScores(self.r, self.r2, p, highest, q, self.option, self.mean, mean_p)
+        counts = self._counts if self.permutations else None
+        return UnitScores(self.r, self.r2, p, highest, q, self.option, counts, self.mean, mean_p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,9 @@ from ._base import INVARIANCES, SITUATIONS, Metric
 DEFAULT_METRICS = ("mutual_knn(k=10)", "cka")
 """What is compared by if nothing is said."""
 
+_PEER = re.compile(r"^\s*measure/[\w-]+/")
+"""How similarity-repository begins its names: the kind of thing, and whose code it is."""
+
 REGISTRY: Registry[Metric[Any]] = Registry("metric", __name__, Metric, "isomorph.metrics")
 
 
@@ -21,7 +25,8 @@ def metric(spec: str | Metric[Any]) -> Metric[Any]:
     """The metric that a spec names, such as ``"mutual_knn(k=10)"`` or ``"unbiased_cka"``.
 
     Args:
-        spec: ``name``, ``name(parameter=value)``, an alias that the field uses, or a metric itself.
+        spec: ``name``, ``name(parameter=value)``, an alias that the field uses, or a metric itself. Standard names of
+            similarity-repository are understood, with what stands before them too: ``"measure/netrep/cca-score"``.
 
     Raises:
         UnknownNameError: if there is no such metric; the nearest names are suggested.
@@ -37,7 +42,7 @@ def metric(spec: str | Metric[Any]) -> Metric[Any]:
         >>> iso.metric("unbiased_cka") == cka  # other names are understood
         True
     """
-    return REGISTRY.make(spec)
+    return REGISTRY.make(_PEER.sub("", spec) if isinstance(spec, str) else spec)
 
 
 def read_metrics(metrics: Any) -> tuple[Metric[Any], ...]:

@@ -7,6 +7,7 @@ for item i did not see.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from abc import abstractmethod
@@ -49,14 +50,12 @@ class Predictor:
         """H (n, n): the held-out prediction of anything over the items is H times it."""
         x, xp, n = self.centered, array_namespace(self.centered), self.centered.shape[0]
         if self.fold is None:
-            h = self._fit(x, x) + 1 / n
+            h = self._weights(None, None) + 1 / n
             return _leave_one_out(h, self.name) if self.leave_one_out else h
         rows = []
         for f in self.fold_numbers:
             test, train = np.flatnonzero(self.fold == f), np.flatnonzero(self.fold != f)
-            known = take_rows(x, train)
-            mean = xp.mean(known, axis=0, keepdims=True)
-            weights = self._fit(known - mean, take_rows(x, test) - mean) + 1 / len(train)
+            weights = self._weights(train, test) + 1 / len(train)
             spread = xp.concat([weights, xp.zeros((len(test), len(test)), dtype=x.dtype, device=device(x))], axis=1)
             rows.append(take_rows(spread.T, np.argsort(np.concatenate([train, test]))).T)
         items = np.concatenate([np.flatnonzero(self.fold == f) for f in self.fold_numbers])
@@ -67,6 +66,18 @@ class Predictor:
         """The folds that hold items."""
         assert self.fold is not None  # asked for only where there are folds
         return [int(f) for f in np.unique(self.fold)]
+
+    def predict(self, y: Predictor) -> Array:
+        """The held-out predictions of the centred layer `y`, of its shape."""
+        return self.smoother @ y.centered
+
+    def _weights(self, train: np.ndarray[Any, Any] | None, test: np.ndarray[Any, Any] | None) -> Array:
+        """What `_fit` gives of these items; of all for all if none are named."""
+        if train is None or test is None:
+            return self._fit(self.centered, self.centered)
+        known = take_rows(self.centered, train)
+        mean = array_namespace(known).mean(known, axis=0, keepdims=True)
+        return self._fit(known - mean, take_rows(self.centered, test) - mean)
 
     def _fit(self, known: Array, asked: Array) -> Array:
         """Weights (asked, known) by which centred outcomes of the known items predict those of the asked ones.
@@ -102,10 +113,9 @@ class Predictor:
 
     def permuted(self, order: np.ndarray[Any, Any]) -> Predictor:
         """The layer with reordered items; folds stay where they are, so the smoother is made anew if it is needed."""
-        moved = Predictor.__new__(Predictor)
+        moved = copy.copy(self)
         moved.centered = take_rows(self.centered, order)
-        moved.fold, moved.leave_one_out, moved.regularization = self.fold, self.leave_one_out, self.regularization
-        moved.name = self.name
+        moved.__dict__.pop("smoother", None)
         if self.fold is None and "smoother" in self.__dict__:
             moved.__dict__["smoother"] = take_rows(take_rows(self.smoother, order).T, order).T
         return moved
@@ -133,21 +143,21 @@ def _leave_one_out(h: Array, name: str) -> Array:
 def r_squared(x: Predictor, y: Predictor) -> Array:
     """``1 - |Y - H_x Y|² / |Y|²``, all units together, Y centred over all items."""
     xp = array_namespace(y.centered)
-    error = y.centered - x.smoother @ y.centered
+    error = y.centered - x.predict(y)
     return 1 - xp.sum(error * error) / xp.sum(y.centered * y.centered)
 
 
 def r_squared_of_items(x: Predictor, y: Predictor) -> Array:
     """``1 - n |y_i - ŷ_i|² / |Y|²`` of every item (n,), whose mean is `r_squared`."""
     xp = array_namespace(y.centered)
-    error = y.centered - x.smoother @ y.centered
+    error = y.centered - x.predict(y)
     return 1 - error.shape[0] * xp.sum(error * error, axis=1) / xp.sum(y.centered * y.centered)
 
 
 def pearson(x: Predictor, y: Predictor) -> Array:
     """Mean over folds and over units that vary of the correlation of prediction and outcome within the fold."""
     xp = array_namespace(y.centered)
-    predicted = x.smoother @ y.centered
+    predicted = x.predict(y)
     total = xp.sum(y.centered * y.centered, axis=0)
     varies = total > 1e-24 * xp.max(total)
     scores = []
@@ -163,8 +173,8 @@ def pearson(x: Predictor, y: Predictor) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Predictivity(Metric[Predictor]):
-    """What the two predictivities share."""
+class Predictivity(Metric[Predictor]):
+    """What the predictivities share."""
 
     direction: Literal["symmetric", "x_to_y", "y_to_x"] = "symmetric"
     measure: Literal["r2", "pearson"] = "r2"
@@ -231,7 +241,11 @@ class _Predictivity(Metric[Predictor]):
             "Use fewer items, or decoding, which needs no such matrix.",
         )
         fold = fold_of_items(x.shape[0], folds, self.seed) if isinstance(folds, int) else None
-        return Predictor(x, fold=fold, leave_one_out=folds == "loo", regularization=self.penalty, name=self.name)
+        return self._predictor(x, fold)
+
+    def _predictor(self, x: Array, fold: np.ndarray[Any, Any] | None) -> Predictor:
+        loo = self.folds == "loo"
+        return Predictor(x, fold=fold, leave_one_out=loo, regularization=self.penalty, name=self.name)
 
     def compare(self, xs: Sequence[Predictor], ys: Sequence[Predictor]) -> Array:
         xp = array_namespace(xs[0].centered)
@@ -262,7 +276,7 @@ class _Predictivity(Metric[Predictor]):
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearPredictivity(_Predictivity):
+class LinearPredictivity(Predictivity):
     """How well least squares with intercept predict one layer's units from the other's, on held-out items.
 
     Args:
@@ -327,7 +341,7 @@ class LinearPredictivity(_Predictivity):
 
 
 @dataclasses.dataclass(frozen=True)
-class RidgePredictivity(_Predictivity):
+class RidgePredictivity(Predictivity):
     """How well ridge regression with intercept predicts one layer's units from the other's, on held-out items.
 
     Args:
@@ -374,8 +388,7 @@ class RidgePredictivity(_Predictivity):
         super().__post_init__()
         if not (isinstance(self.regularization, (int, float)) and 0 < self.regularization < math.inf):
             raise InputError(
-                f"ridge_predictivity: regularization={self.regularization!r} must be a finite share of the total "
-                f"variance "
+                f"{self.name}: regularization={self.regularization!r} must be a finite share of the total variance "
                 "above 0; for none use linear_predictivity."
             )
 

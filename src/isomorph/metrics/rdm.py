@@ -27,10 +27,11 @@ from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_me
 from ._engines.neighbors.graphs import Home
 from ._engines.pairs import over_pairs
 from ._engines.rdms.collection import RDMs, read_rdms, write_rdms
-from ._engines.rdms.crossnobis import crossnobis
+from ._engines.rdms.crossnobis import crossed, crossnobis, fold_means
 from ._engines.rdms.influence import item_sums, rdm_influence
 from ._engines.rdms.missing import compared, filled, shared_entries
 from ._engines.rdms.noise import noise_precision
+from ._engines.rdms.patterns import condition_means, labeled
 from ._engines.rdms.pcm import PcmFit, fit_pcm, pcm_log_likelihood
 from ._engines.rdms.pooling import entries_of, mean_rdm, regressors, scaled_rdms
 from ._engines.rdms.squares import is_square_rdm
@@ -460,10 +461,14 @@ __all__ = [
     "compare_rdms",
     "comparison_scores",
     "compute_rdm",
+    "condition_means",
+    "crossed",
     "crossnobis",
     "entries_of",
     "fit_pcm",
+    "fold_means",
     "is_square_rdm",
+    "labeled",
     "mean_rdm",
     "noise_precision",
     "pcm_log_likelihood",

@@ -53,7 +53,12 @@ class Shape(NamedTuple):
         return self._replace(unit=take_rows(self.unit, order))
 
 
-def _shape(x: Array) -> Shape:
+def unit_shape(x: Array) -> Shape:
+    """The shape of a layer.
+
+    Raises:
+        InputError: if nothing varies in `x`.
+    """
     xp = array_namespace(x)
     c, scale = wide_centered(x)
     size = norm(c)
@@ -149,7 +154,7 @@ class Procrustes(Metric[Shape]):
         return True
 
     def prepare(self, x: Array) -> Shape:
-        return _shape(x)
+        return unit_shape(x)
 
     def compare(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> Array:
         return block(xs, ys, _cosine, array_namespace(xs[0].unit))
@@ -209,6 +214,9 @@ class ProcrustesDistance(Metric[Shape]):
         "angular_procrustes": "procrustes_distance(kind='angular')",
         "procrustes-distance=angular": "procrustes_distance(kind='angular')",
         "procrustes-distance=euclidean": "procrustes_distance(kind='size_and_shape')",
+        "nbs-distance=angular": "procrustes_distance(kind='angular')",
+        "nbs-distance=euclidean": "procrustes_distance(kind='size_and_shape')",
+        "shape_metric-alpha=1.0-distance=euclidean": "procrustes_distance(kind='size_and_shape')",
         "orthogonal_angular_shape_metric_centered": "procrustes_distance(kind='angular')",
         "orthogonal_procrustes_centered_and_normalized": "procrustes_distance(kind='ding_root')",
         "bures_distance": "procrustes_distance(kind='size_and_shape')",
@@ -248,7 +256,7 @@ class ProcrustesDistance(Metric[Shape]):
         )
 
     def prepare(self, x: Array) -> Shape:
-        return _shape(x)
+        return unit_shape(x)
 
     def compare(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> Array:
         return block(xs, ys, self._pair, array_namespace(xs[0].unit))
@@ -376,7 +384,7 @@ class GeneralizedShape(Metric[Shape]):
 
     def prepare(self, x: Array) -> Shape:
         if self.alpha == 1:
-            return _shape(x)
+            return unit_shape(x)
         if self.alpha == 0:
             axes = refuse_saturation(principal_axes(x), x.shape[1], "shape_distance(alpha=0)")
         else:

@@ -55,8 +55,8 @@ def compare_models(
 
     Args:
         rdms: `RDMs` of several subjects, or a mapping from regions to such.
-        models: Mapping from names to features (n, d), `Layers` or RDMs of one layer; or `Layers` or `RDMs`, each layer
-            or RDM of which is a model. Joined with the RDMs by the names of the items where both have them.
+        models: Mapping from names to features (n, d), `Layers` or RDMs; each layer or RDM is a model. Joined with the
+            RDMs by the names of the items where both have them.
         comparison: ``"spearman"``, ``"pearson"``, ``"rho_a"``, ``"kendall"``, ``"cosine"``, and for
             ``generalize="subjects"`` also ``"whitened_cosine"`` and ``"whitened_pearson"``, see `isomorph.metric`
             ``("rsa")``. Chance is 0, but for the cosines, where it is estimated and tested against.
@@ -92,22 +92,24 @@ def compare_models(
         >>> found = iso.compare_models(
         ...     iso.RDMs.from_arrays(brains), models, dissimilarity="euclidean", bootstraps=200
         ... )
-        >>> {name: (round(s.score, 2), round(s.p_value, 3), s.verdict) for name, s in found.ranking().items()}
-        {}
+        >>> {name: (round(s.score, 2), round(s.p_value, 3), s.letters) for name, s in found.ranking().items()}
+        {'all': (0.4, 0.0, 'a'), 'half': (0.23, 0.001, 'b'), 'none': (0.01, 0.414, 'c')}
     """
     settings = ModelComparisonSettings(
         comparison=comparison, by=by, generalize=generalize, groups=groups, dissimilarity=dissimilarity,
         bootstraps=bootstraps, permutations=permutations, alpha=alpha, seed=seed, memory=memory,
     )  # fmt: skip
-    sides, given = model_sides(models), _regions(rdms)
+    found, given = model_sides(models), _regions(rdms)
     regions, notes = {}, []
     with limited(memory):
         for name, of in given.items():
-            joined = joined_with(of, sides, settings, "rdms" if not isinstance(rdms, Mapping) else f"rdms[{name!r}]")
+            joined = joined_with(of, found, settings, "rdms" if not isinstance(rdms, Mapping) else f"rdms[{name!r}]")
             regions[name] = _region(joined, settings)
-            notes += [f"{name}: {words}" if len(given) > 1 else words for words in _notes(joined, regions[name], settings)]
+            notes += [
+                f"{name}: {words}" if len(given) > 1 else words for words in _notes(joined, regions[name], settings)
+            ]
     return ModelComparison(
-        models=tuple(sides),
+        models=tuple(found.places),
         regions=_adjusted(regions),
         comparison=comparison,
         generalize=generalize,
@@ -121,7 +123,7 @@ def compare_models(
         notes=tuple(dict.fromkeys(notes)),
         provenance=provenance(
             call="compare_models",
-            models={k: dict(v.facts) for k, v in sides.items()},
+            models={k: dict(v.facts) for k, v in found.sides.items()},
             regions={k: {"subjects": list(v.subjects), "n": v.n} for k, v in regions.items()},
             **settings.facts(),
         ),

@@ -11,6 +11,7 @@ from .._core.rdm import Rdm
 from ..conditions import Side, all_joined, as_side
 from ..errors import InputError, quoted
 from ..metrics.rdm import RDMs, compute_rdm
+from ..store import Layers
 from ._bootstrap import Measured
 from ._weighted import UNCENTERED
 from .settings import ModelComparisonSettings
@@ -36,35 +37,47 @@ class Joined(NamedTuple):
     lost: list[str]
 
 
-def model_sides(models: Any) -> dict[str, Side]:
-    """The models by name, one layer or RDM each.
+class Models(NamedTuple):
+    """The models as sides.
+
+    Attributes:
+        sides: Name -> what was given, checked.
+        places: Model -> its side and layer: every layer or RDM is a model.
+    """
+
+    sides: dict[str, Side]
+    places: dict[str, tuple[str, str]]
+
+
+def model_sides(models: Any) -> Models:
+    """The models, checked.
 
     Raises:
-        InputError: if there are none, or one holds several layers.
+        InputError: if there are none, or two have one name.
     """
-    if not isinstance(models, Mapping) and not isinstance(models, RDMs):
+    whole = isinstance(models, Layers | RDMs)
+    if not whole and not isinstance(models, Mapping):
         raise InputError(
             f"models must map names to features or RDMs, such as {{'pixels': x, 'categories': rdm}}, found "
             f"{type(models).__name__}."
         )
     if not len(models):
         raise InputError("models is empty; give one or more, such as {'pixels': features}.")
-    found: dict[str, Side] = {}
-    for name in models:
-        label = str(name)
-        if label in found or label == DATA:
-            raise InputError(f"models: two are called {quoted(label)}; give each a name of its own.")
-        side = as_side(models[name], f"models[{quoted(name)}]", label)
-        if len(side.layers) != 1:
-            raise InputError(
-                f"models[{quoted(name)}] holds {len(side.layers)} layers ({', '.join(list(side.layers)[:3])}, …) and a "
-                f"model is one RDM; give one, such as x[{next(iter(side.layers))!r}], or each as a model of its own."
-            )
-        found[label] = side
-    return found
+    given = {"models": models} if whole else models
+    sides, places = {}, {}
+    for key, value in given.items():
+        name = str(key)
+        side = as_side(value, name if whole else f"models[{quoted(key)}]", None if whole else name)
+        for layer in side.layers:
+            label = layer if whole else name if len(side.layers) == 1 else f"{name} {layer}"
+            if label in places or name == DATA:
+                raise InputError(f"models: two are called {quoted(label)}; give each a name of its own.")
+            places[label] = (name, layer)
+        sides[name] = side
+    return Models(sides, places)
 
 
-def joined_with(rdms: Any, models: Mapping[str, Side], settings: ModelComparisonSettings, where: str) -> Joined:
+def joined_with(rdms: Any, models: Models, settings: ModelComparisonSettings, where: str) -> Joined:
     """The RDMs of subjects and the models over their common items.
 
     Args:
@@ -78,7 +91,7 @@ def joined_with(rdms: Any, models: Mapping[str, Side], settings: ModelComparison
     """
     if not isinstance(rdms, RDMs):
         raise InputError(f"{where} must be RDMs, such as iso.RDMs.load(path), found {type(rdms).__name__}.")
-    sides, lost = all_joined({DATA: as_side(rdms, where, None), **models})
+    sides, lost = all_joined({DATA: as_side(rdms, where, None), **models.sides})
     ids = sides[DATA].ids
     if ids is not None and ids != rdms.ids:
         rdms = rdms.subset(ids)
@@ -95,9 +108,11 @@ def joined_with(rdms: Any, models: Mapping[str, Side], settings: ModelComparison
             f"{where}: {drawn} {what} are too few to be drawn from; at least {_FEWEST} are needed, or "
             "generalize='subjects', which holds for these items."
         )
-    tables = np.stack([_condensed(side, settings.dissimilarity) for name, side in sides.items() if name != DATA])
+    tables = np.stack(
+        [_condensed(sides[s], k, label, settings.dissimilarity) for label, (s, k) in models.places.items()]
+    )
     measured = Measured(np.array(rdms.dissimilarities), tables, owners, units, settings.comparison)
-    _require_patterns(measured, rdms.names, list(models), where)
+    _require_patterns(measured, rdms.names, list(models.places), where)
     return Joined(measured, rdms, subjects, lost)
 
 
@@ -134,15 +149,14 @@ def _units(rdms: RDMs, groups: str | None, where: str) -> tuple[Any, int]:
     return places, int(places.max()) + 1
 
 
-def _condensed(side: Side, dissimilarity: str) -> Any:
-    (layer,) = side.layers
+def _condensed(side: Side, layer: str, label: str, dissimilarity: str) -> Any:
     features = side.features(layer, min_items=3, rdms=True)
     if isinstance(features, Rdm):
         return features.condensed
     try:
         return np.asarray(compute_rdm(features, dissimilarity), dtype=np.float64)
     except InputError as error:
-        raise InputError(f"The model {quoted(side.name)}: {error}") from error
+        raise InputError(f"The model {quoted(label)}: {error}") from error
 
 
 def _require_patterns(measured: Measured, names: tuple[str, ...], models: list[str], where: str) -> None:
@@ -167,4 +181,3 @@ def gaps(joined: Joined) -> int:
     """Dissimilarities that are missing in the RDMs and the models."""
     measured = joined.measured
     return int(np.isnan(measured.data).sum() + np.isnan(measured.models).sum())
-

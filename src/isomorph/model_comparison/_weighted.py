@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ..metrics.rdm import RANKED, comparison_scores, shared_entries
 
@@ -23,8 +22,8 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 UNCENTERED = ("cosine", "whitened_cosine")
 _BINS = 1 << 11
-"""Different values that are told apart in ranks; of more, neighbours share a mean rank, and scores differ by about
-1 / bins² from those of ranks by sorting, far below what samples differ by."""
+"""Values that are told apart in the ranks of a sample; of more, neighbours share a mean rank. That moves a subject's
+score by about 1 / (bins √entries), far less than samples differ; the scores that are reported are ranked by sorting."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,11 +45,11 @@ class Rows:
 
     @cached_property
     def codes(self) -> Any:
-        """The place of each entry among the different values of its row, from 0; 0 where it is missing."""
+        """The place of each entry among the values of its row that are told apart, from 0; 0 where it is missing."""
         out = np.zeros(self.values.shape, dtype=np.int32)
         for row, code in zip(self.values, out, strict=True):
             known = ~np.isnan(row)
-            code[known] = _places(stats.rankdata(row[known]))  # of ranks, which are evenly spread
+            code[known] = _binned(_places(row[known]).astype(np.float64))
         return out
 
     @cached_property
@@ -132,7 +131,7 @@ def rank_score(mean: Floats, own: Floats, weights: Floats, comparison: str) -> f
         weights: How often each entry is there.
         comparison: ``"spearman"`` or ``"rho_a"``.
     """
-    codes = _places(mean)
+    codes = _binned(mean)
     count = np.bincount(codes, weights=weights)
     above = count.cumsum()
     ranks, total = above - (count - 1) / 2, above[-1]
@@ -186,13 +185,18 @@ def products(a: Floats, b: Floats, weights: Floats, comparison: str) -> Floats:
 
 
 def _places(row: Floats) -> Any:
-    """Codes of the values of a row; those that differ by no more than rounding share one, and more if there are many."""
+    """Codes of the values of a row; values that differ by no more than rounding share one."""
+    order = np.argsort(row)
+    values = row[order] / np.abs(row).max(initial=1e-300)
+    new = np.diff(values) > 16 * np.finfo(np.float64).eps * (1 + np.abs(values[1:]))
+    out = np.empty(len(row), dtype=np.intp)
+    out[order] = np.concatenate([[0], np.cumsum(new)]) if len(row) else 0
+    return out
+
+
+def _binned(row: Floats) -> Any:
+    """The same where there are few, else places in bins of equal width: no sort, for what is ranked once."""
     if len(row) <= _BINS:
-        order = np.argsort(row)
-        values = row[order] / np.abs(row).max(initial=1e-300)
-        new = np.diff(values) > 16 * np.finfo(np.float64).eps * (1 + np.abs(values[1:]))
-        out = np.empty(len(row), dtype=np.intp)
-        out[order] = np.concatenate([[0], np.cumsum(new)]) if len(row) else 0
-        return out
+        return _places(row)
     low, high = row.min(), row.max()
     return ((row - low) * ((_BINS - 1) / (high - low) if high > low else 0.0)).astype(np.intp)

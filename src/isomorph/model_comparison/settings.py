@@ -54,7 +54,7 @@ class ModelComparisonSettings(Settings):
                 raise InputError(f"{name}={quoted(value)} must be the name of a descriptor, such as 'subject'.")
         if self.comparison.startswith("whitened") and self.generalize != SUBJECTS:
             raise InputError(
-                f"comparison={self.comparison!r} decorrelates the entries of an RDM of different items, and a bootstrap "
+                f"comparison={self.comparison!r} decorrelates the entries of an RDM of unlike items, and a bootstrap "
                 f"over items draws some twice. Use generalize='subjects', or comparison="
                 f"{self.comparison.removeprefix('whitened_')!r}."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._explain import explain_rdms
-from .settings import ExplainSettings
+from ._searchlight import searchlight
+from .settings import ExplainSettings, SearchlightSettings
 
-__all__ = ["ExplainSettings", "explain_rdms"]
+__all__ = ["ExplainSettings", "SearchlightSettings", "explain_rdms", "searchlight"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_name
 from .._core.progress import progress
 from .._core.provenance import provenance
 from ..design import Design
@@ -91,13 +92,14 @@ def explain_rdms(
         >>> models = {"shape": rdm(shape), "color": rdm(color), "noise": rdm(noise)}
         >>> found = iso.explain_rdms(measured, models, permutations=99)
         >>> round(found.score, 2), found.p_value
-        (0.94, 0.01)
+        (0.96, 0.01)
         >>> {name: (round(share.unique, 2), share.p_value) for name, share in found.models.items()}
-        {'shape': (0.88, 0.01), 'color': (0.05, 0.01), 'noise': (0.0, 0.65)}
+        {'shape': (0.83, 0.01), 'color': (0.12, 0.01), 'noise': (0.0, 0.48)}
     """
+    check_name(name, "name")
     settings = ExplainSettings(method, comparison, folds, subject_folds, _texts(partition), by, permutations, seed)
     problem = read_problem(rdms, models, settings.by)
-    return explained(problem, settings, _groups(groups, problem), str(name))
+    return explained(problem, settings, _groups(groups, problem), name or "rdms")
 
 
 def explained(problem: Problem, settings: ExplainSettings, groups: list[Any] | None, name: str) -> RdmExplanation:
@@ -162,8 +164,8 @@ def _scores(crossed: Crossed, problem: Problem, method: str, orders: Any) -> Map
     null, null_alone = np.empty(len(orders)), np.empty((len(orders), len(problem.names)))
     with progress(len(orders), "weighted models", unit="permutations") as advance:
         for t, order in enumerate(orders):
-            found = crossed.scores(entries_of(problem.models, order), method, gaps=gaps)
-            null[t], null_alone[t] = found[0].mean(), found[1].mean(axis=0)
+            moved = crossed.scores(entries_of(problem.models, order), method, gaps=gaps)
+            null[t], null_alone[t] = moved[0].mean(), moved[1].mean(axis=0)
             advance(1)
     each = crossed.each(problem.models, weights)
     found = {"folds": folds, "alone": alone.mean(axis=0), "null": null, "null_alone": null_alone, "each": each}
@@ -223,7 +225,7 @@ def _whole_weights(problem: Problem, settings: ExplainSettings) -> Floats:
     fold = crossed.folds[0][0]
     target = fold.target if problem.gaps else fold.response
     found = fitted_weights(problem.models, target, settings.method, settings.comparison, gaps=problem.gaps)
-    return _of_length_one(problem, crossed, found[None])[0]
+    return np.asarray(_of_length_one(problem, crossed, found[None])[0])
 
 
 def _parts(

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core.rdm import Rdm
 from ..errors import InputError, quoted
-from ..metrics.rdm import RDMs, entries_of
+from ..metrics.rdm import RDMs, entries_of, mean_rdm, regressors, scaled_rdms
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 FEWEST = 6
@@ -48,6 +48,19 @@ class Problem:
         return bool(np.isnan(self.data).any() or np.isnan(self.models).any())
 
 
+def pooled(rows: Floats, comparison: str) -> Floats:
+    """The RDM (entries,) that by the comparison is most like all of some RDMs (RDMs, entries), up to a factor.
+
+    For the whitened ones, which have no gaps, each counts by its length after entries are decorrelated.
+    """
+    if not comparison.startswith("whitened"):
+        return mean_rdm(scaled_rdms(rows, comparison))
+    vectors = regressors(rows, comparison)
+    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    rows = rows if comparison.endswith("cosine") else rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(np.mean(rows / np.where(length > 0, length, 1.0)[:, None], axis=0))
+
+
 def read_problem(rdms: Any, models: Any, by: str) -> Problem:
     """Measured and model RDMs over the items that all have: joined by name where both name them, else row by row.
 
@@ -56,7 +69,7 @@ def read_problem(rdms: Any, models: Any, by: str) -> Problem:
     """
     measured = as_rdms(rdms, "rdms")
     given = named_models(models)
-    rows = _shared(measured, given)
+    rows = shared_rows(measured.ids, measured.n, given, "rdms")
     if len(rows) < FEWEST:
         raise InputError(
             f"rdms and models share {len(rows)} items; at least {FEWEST} are needed, so that weights can be fitted on "
@@ -71,7 +84,7 @@ def read_problem(rdms: Any, models: Any, by: str) -> Problem:
     subjects = tuple(dict.fromkeys(whose))
     return Problem(
         data=entries_of(measured.dissimilarities, rows),
-        models=np.concatenate([_in_order(m, measured, rows) for m in given.values()]),
+        models=np.concatenate([in_order(m, measured.ids, rows) for m in given.values()]),
         names=tuple(given),
         owners=np.array([subjects.index(v) for v in whose]),
         subjects=subjects,
@@ -126,33 +139,39 @@ def named_models(models: Any) -> dict[str, RDMs]:
     return found
 
 
-def _shared(measured: RDMs, models: Mapping[str, RDMs]) -> Any:
-    """The rows of the measured RDMs whose items all models have.
+def shared_rows(ids: Sequence[str] | None, n: int, models: Mapping[str, RDMs], which: str) -> Any:
+    """The rows of the measured items that all models have.
+
+    Args:
+        ids: Names of the measured items, or None where they have none.
+        n: Their number.
+        models: One RDM a model.
+        which: What was measured, for messages.
 
     Raises:
         InputError: if a model has other items.
     """
     named = {k: m.ids for k, m in models.items() if m.ids is not None}
-    if measured.ids is None and len(set(named.values())) > 1:
+    if ids is None and len(set(named.values())) > 1:
         raise InputError(
-            "models name their items in different orders and rdms name none, so that they cannot be joined; give ids= "
-            "to RDMs.from_arrays or RDMs.load."
+            f"models name their items in different orders and {which} name none, so that they cannot be joined; give "
+            "ids= to RDMs.from_arrays or RDMs.load, or conditions= of responses."
         )
     for name, model in models.items():
-        if (model.ids is None or measured.ids is None) and model.n != measured.n:
+        if (model.ids is None or ids is None) and model.n != n:
             raise InputError(
-                f"models[{quoted(name)}] has {model.n} items and rdms {measured.n}; give both as iso.RDMs with ids= to "
-                "join them by name."
+                f"models[{quoted(name)}] has {model.n} items and {which} {n}; give both with names of items to join "
+                "them: iso.RDMs with ids=."
             )
-    if measured.ids is None:
-        return np.arange(measured.n)
-    there: Sequence[set[str]] = [set(ids) for ids in named.values()]
-    return np.array([i for i, v in enumerate(measured.ids) if all(v in s for s in there)], dtype=np.int64)
+    if ids is None:
+        return np.arange(n)
+    there: Sequence[set[str]] = [set(v) for v in named.values()]
+    return np.array([i for i, v in enumerate(ids) if all(v in s for s in there)], dtype=np.int64)
 
 
-def _in_order(model: RDMs, measured: RDMs, rows: Any) -> Floats:
-    """The model's entries of those rows of the measured RDMs."""
-    if model.ids is None or measured.ids is None:
+def in_order(model: RDMs, ids: Sequence[str] | None, rows: Any) -> Floats:
+    """The model's entries (1, entries) of some rows of the measured items."""
+    if model.ids is None or ids is None:
         return entries_of(model.dissimilarities, rows)
     place = {v: i for i, v in enumerate(model.ids)}
-    return entries_of(model.dissimilarities, np.array([place[measured.ids[i]] for i in rows]))
+    return entries_of(model.dissimilarities, np.array([place[ids[i]] for i in rows]))

@@ -17,9 +17,9 @@ import numpy as np
 
 from .._core.progress import progress
 from ..errors import InputError
-from ..metrics.rdm import entries_of, mean_rdm, regressors, scaled_rdms
+from ..metrics.rdm import entries_of, regressors
 from ..population import basis_of, exact_groups
-from ._read import Problem
+from ._read import Problem, pooled
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _TIED = 1e-12  # relative: a permutation that changes nothing may differ in the last digit
@@ -116,7 +116,7 @@ class Regression:
         if self.known.all():
             return rows
         rows = rows[:, self.known]
-        return rows - rows.mean(axis=1, keepdims=True)
+        return np.asarray(rows - rows.mean(axis=1, keepdims=True))
 
 
 def regression_of(problem: Problem, comparison: str) -> Regression:
@@ -127,7 +127,7 @@ def regression_of(problem: Problem, comparison: str) -> Regression:
             weighted sum of others.
     """
     comparison = {"cosine": "pearson", "whitened_cosine": "whitened_pearson"}.get(comparison, comparison)
-    mean = mean_rdm(scaled_rdms(problem.data, comparison))
+    mean = pooled(problem.data, comparison)
     known = ~np.isnan(mean) & ~np.isnan(problem.models).any(axis=0)
     if known.sum() < len(problem.models) + 3:
         raise InputError(

@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from ..design import fold_of_items
 from ..errors import InputError
 from ..metrics.rdm import comparable, comparison_scores, entries_of, mean_rdm, regressors, scaled_rdms
-from ._read import Problem
+from ._read import Problem, pooled
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -41,12 +41,12 @@ class Fold:
     @cached_property
     def center(self) -> Floats:
         """What a prediction without gaps is multiplied with for its mean score over the RDMs held out."""
-        return np.mean([comparable(v, self.comparison, v.dtype) for v in self.held], axis=0)
+        return np.asarray(np.mean([comparable(v, self.comparison, v.dtype) for v in self.held], axis=0))
 
     @cached_property
     def response(self) -> Floats:
         """The target as the regression reads it; it has no gaps then."""
-        return regressors(self.target[None], self.comparison)[0]
+        return np.asarray(regressors(self.target[None], self.comparison)[0])
 
 
 class Crossed:
@@ -81,12 +81,11 @@ class Crossed:
         alone = bool(out.all())  # one fold of subjects: their other items are fitted on
         kept = np.ones_like(out) if alone else ~out
         inside = entries_of(data, test)
-        target = self._pooled(entries_of(data[kept], fit))
-        return Fold(target, owners[out], inside[out], None if alone else self._pooled(inside[kept]),
-                    self._pooled(inside), self.comparison)  # fmt: skip
-
-    def _pooled(self, rows: Floats) -> Floats:
-        return mean_rdm(scaled_rdms(rows, self.comparison))
+        target = pooled(entries_of(data[kept], fit), self.comparison)
+        # ceilings pool as `noise_ceiling` does
+        fitted = None if alone else mean_rdm(scaled_rdms(inside[kept], self.comparison))
+        whole = mean_rdm(scaled_rdms(inside, self.comparison))
+        return Fold(target, owners[out], inside[out], fitted, whole, self.comparison)
 
     def scores(self, models: Floats, method: str, *, gaps: bool) -> tuple[Floats, Floats, Floats]:
         """Mean held-out scores of the weighted models and of each alone, and the weights, one row a fold.
@@ -99,7 +98,9 @@ class Crossed:
         Returns:
             Scores (folds,), of single models (folds, models), weights (folds, models).
         """
-        found = [self._scored(fold, *pair, method, gaps) for folds, *pair in self._halves(models) for fold in folds]
+        found = [
+            self._scored(fold, fit, held, method, gaps) for folds, fit, held in self._halves(models) for fold in folds
+        ]
         return tuple(np.array(v) for v in zip(*found, strict=True))  # type: ignore[return-value]  # three of them
 
     def _halves(self, models: Floats) -> Iterator[tuple[list[Fold], Floats, Floats]]:

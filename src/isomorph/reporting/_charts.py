@@ -47,7 +47,7 @@ class Row:
     """One row of a dot plot: a score with its interval, its chance level, its baselines and its noise ceiling.
 
     A baseline is a label and a value, and the number of its style if that means something elsewhere on the page; by
-    default they are told apart by their order.
+    default they are told apart by their order. A note is a few letters at the end of the line that has the label.
     """
 
     label: str
@@ -57,6 +57,7 @@ class Row:
     baselines: Sequence[tuple[str, float] | tuple[str, float, int]] = ()
     interval: tuple[float, float] | None = None
     ceiling: tuple[float, float] | None = None
+    note: str = ""
 
 
 def line_chart(name: str, title: str, heading: str, series: Sequence[Series], axis: str) -> Figure:
@@ -140,7 +141,10 @@ def dot_plot(
         if row.ceiling is not None:
             a, b = map(px, row.ceiling)
             body.append(tag("rect", x=a, y=y - 7, width=b - a, height=14, class_="ceiling"))
-        body.append(text(left, y - 11, fit(row.label, _WIDTH - left - right), class_="small"))
+        room = text_width(row.note, 10) + 8 if row.note else 0.0
+        body.append(text(left, y - 11, fit(row.label, _WIDTH - left - right - room), class_="small"))
+        if row.note:
+            body.append(text(_WIDTH - right, y - 11, row.note, class_="end strong"))
         body.append(line(px(row.chance), y, px(row.value), y, "stem"))
         body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
         if row.interval is not None:

@@ -38,6 +38,7 @@ from ._head_scores import (
     LayerPairs,
     Single,
 )
+from ._league import League, Standing, Standings
 from ._limits import STRUCTURES, CeilingShare, Extrapolation, Limit, Limits, Reading, Redundancy
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
@@ -57,9 +58,12 @@ from ._model_alignment import Combined, ModelAlignment
 from ._model_comparison import ModelComparison, ModelScore, RegionModels
 from ._networks import NETWORK_CONDITIONS, CutStitch, NetworkStitch
 from ._numbers import LEAST_P, format_p, listed, stands_on_floor
+from ._odd_one_out import LayerAccuracy, OddOneOut
+from ._outputs import OUTPUT_MEASURES, SIGNED, Measured, OutputModel, OutputPair, Outputs
 from ._questions import QUESTIONS, Answer, check_question, read_question
 from ._rdm_explanation import ModelShare, RdmExplanation, VariancePart
 from ._scan import Neighborhoods, Scan
+from ._searchlight import Searchlight
 from ._stitch import BestMap, Stitch
 from ._trend import LABELS as TREND_LABELS
 from ._trend import Rung, Slope, Step, Threshold, Trend
@@ -84,12 +88,14 @@ __all__ = [
     "MORE",
     "NETWORK_CONDITIONS",
     "OPEN",
+    "OUTPUT_MEASURES",
     "QUESTIONS",
     "RETRIEVAL",
     "SHARED",
     "SHARED_BY_ALL",
     "SHARED_BY_NONE",
     "SHARED_THROUGH",
+    "SIGNED",
     "STRUCTURES",
     "TREND_LABELS",
     "UNDECIDED",
@@ -132,22 +138,29 @@ __all__ = [
     "HeadScores",
     "HeldOut",
     "Interaction",
+    "LayerAccuracy",
     "LayerPairs",
+    "League",
     "Limit",
     "Limits",
     "MapItems",
     "MapLabels",
     "MapScores",
     "Margin",
+    "Measured",
     "Migration",
-    "ModelComparison",
-    "ModelScore",
     "Modalities",
     "ModelAlignment",
+    "ModelComparison",
+    "ModelScore",
     "ModelShare",
     "Neighbor",
     "Neighborhoods",
     "NetworkStitch",
+    "OddOneOut",
+    "OutputModel",
+    "OutputPair",
+    "Outputs",
     "PairedDifference",
     "PairedScores",
     "Permuted",
@@ -159,8 +172,11 @@ __all__ = [
     "Rung",
     "Scan",
     "Score",
+    "Searchlight",
     "Single",
     "Slope",
+    "Standing",
+    "Standings",
     "Step",
     "Stitch",
     "SubjectCeiling",
@@ -170,8 +186,8 @@ __all__ = [
     "TransferLoss",
     "TransferPath",
     "Trend",
-    "VariancePart",
     "UnitScores",
+    "VariancePart",
     "Verdict",
     "WholeScore",
     "about",

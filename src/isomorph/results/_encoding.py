@@ -17,8 +17,8 @@ CHOSEN = "chosen"
 """What the layer that was chosen for each unit on other items is called among the layers."""
 
 
-def _per_unit() -> Any:
-    return dataclasses.field(metadata={"packed": True, "gaps": True})
+_PER_UNIT = {"packed": True, "gaps": True}
+"""How an array over units is kept: as its bytes, NaN where a unit has no number."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +34,8 @@ class UnitScores(Result):
         q_value: Least rate of false discoveries over units at which each passes (Benjamini-Hochberg).
         option: What was chosen in each fold (folds, units): the penalty as a share of the total variance of the
             features, or the number of components.
+        null_counts: How many r of units under permutations lie in each of 200 bins from -1 to 1, of the first 50
+            permutations: what the histogram of r is under the null; None if there were none.
         mean_r: Mean of r over the units that vary.
         mean_p: Of that mean, from the same permutations of all units.
 
@@ -41,17 +43,18 @@ class UnitScores(Result):
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 4))
         >>> found = iso.fit_encoding(x, x + noise, permutations=99)
         >>> found["x"].r.round(2), round(found["x"].mean_p, 2)
-        (array([0.73, 0.64, 0.69, 0.7 ], dtype=float32), 0.01)
+        (array([0.51, 0.71, 0.67, 0.67], dtype=float32), 0.01)
     """
 
     kind: ClassVar[str] = "unit_scores"
 
-    r: Array = _per_unit()
-    r2: Array = _per_unit()
-    p_value: Array | None = _per_unit()
-    p_maximum: Array | None = _per_unit()
-    q_value: Array | None = _per_unit()
-    option: Array = _per_unit()
+    r: Array = dataclasses.field(metadata=_PER_UNIT)
+    r2: Array = dataclasses.field(metadata=_PER_UNIT)
+    p_value: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    p_maximum: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    q_value: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    option: Array = dataclasses.field(metadata=_PER_UNIT)
+    null_counts: Array | None = dataclasses.field(metadata={"packed": True})
     mean_r: float
     mean_p: float | None
 
@@ -60,6 +63,8 @@ class UnitScores(Result):
         for name, array in arrays.items():
             if array is not None and array.shape != self.r.shape:
                 yield f"{name} has shape {array.shape}, r {self.r.shape}"
+        if self.null_counts is not None and self.null_counts.shape != (200,):
+            yield f"null_counts has shape {self.null_counts.shape}"
         if self.option.ndim != 2 or self.option.shape[1:] != self.r.shape:
             yield f"option has shape {self.option.shape} for {self.r.shape} units"
 
@@ -108,7 +113,7 @@ class Encoding(Result):
         >>> voxels = layers["late"] @ rng.normal(size=(5, 10)) + rng.normal(size=(80, 10))
         >>> found = iso.fit_encoding(layers, voxels, permutations=99)
         >>> found.best, found.layer_of(0), round(found.scores["late"].mean_r, 2)
-        ('late', 'late', 0.86)
+        ('late', 'late', 0.75)
     """
 
     kind: ClassVar[str] = "encoding"
@@ -121,12 +126,12 @@ class Encoding(Result):
     dims: tuple[int, ...]
     chosen: UnitScores | None
     preference: Array | None = dataclasses.field(metadata={"packed": True})
-    agreement: Array | None = _per_unit()
-    weights: Array | None = _per_unit()
-    unique: Array | None = _per_unit()
-    shared: Array | None = _per_unit()
-    reliability: Array | None = _per_unit()
-    reliability_p: Array | None = _per_unit()
+    agreement: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    weights: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    unique: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    shared: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    reliability: Array | None = dataclasses.field(metadata=_PER_UNIT)
+    reliability_p: Array | None = dataclasses.field(metadata=_PER_UNIT)
     ceiling_kind: str
     repeats: int
     p_maximum: float | None
@@ -211,7 +216,7 @@ class Encoding(Result):
             return np.where(there, np.sqrt(np.maximum(self.reliability, 0)), np.nan)
 
     def share(self, name: str | None = None) -> Array | None:
-        """r as a share of its ceiling (units,), NaN where there is no ceiling; above 1 where luck has it so.
+        """The share of its ceiling that r reaches (units,), NaN where there is no ceiling; chance may lift it above 1.
 
         Args:
             name: A layer, or None for the one chosen for each unit.
@@ -240,7 +245,9 @@ class Encoding(Result):
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary a unit, with the scores of every layer."""
         columns = self.columns()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)]
+        return [
+            dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in columns.values()), strict=True)
+        ]
 
     def columns(self) -> dict[str, Array]:
         """Everything that is known of each unit: name -> (units,)."""
@@ -308,8 +315,8 @@ class Encoding(Result):
         for name, scores in rows:
             p = "" if scores.mean_p is None else format_p(scores.mean_p)
             by = f"  {prefer[name]:>12,}" if name in prefer and scores is not self.chosen else ""
-            median = float(np.nanmedian(scores.r))
-            yield f"  {name:<{width}}  {scores.mean_r:6.3f}  {median:8.3f}  {_mean(scores.r2):7.3f}  {p:>7}{by}".rstrip()
+            middle, r2 = float(np.nanmedian(scores.r)), _mean(scores.r2)
+            yield f"  {name:<{width}}  {scores.mean_r:6.3f}  {middle:8.3f}  {r2:7.3f}  {p:>7}{by}".rstrip()
 
 
 def _mean(values: Array) -> float:

@@ -121,6 +121,13 @@ class ModelScore:
         p_below: One-sided p of no shortfall from it.
         verdict: What it reaches.
         letters: Models of one region that share a letter are not shown to differ.
+
+    Example:
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 12, 5))
+        >>> rdms = iso.RDMs.from_arrays([1 - np.corrcoef(v) for v in (x, x + y / 2)])
+        >>> best = iso.compare_models(rdms, {"x": x, "y": y}, bootstraps=20).ranking()["x"]
+        >>> round(best.score, 2), best.verdict
+        (0.87, 'at the ceiling')
     """
 
     score: float
@@ -166,7 +173,7 @@ class ModelComparison(Result):
         >>> models = {"all": x, "half": x[:, :3], "none": rng.normal(size=x.shape)}
         >>> found = iso.compare_models(iso.RDMs.from_arrays(brains), models, bootstraps=200)
         >>> list(found), {name: (round(m.score, 2), m.letters) for name, m in found.ranking("RDMs").items()}
-        ([], {})
+        (['RDMs'], {'all': (0.41, 'a'), 'half': (0.19, 'b'), 'none': (0.01, 'c')})
     """
 
     kind: ClassVar[str] = "model_comparison"

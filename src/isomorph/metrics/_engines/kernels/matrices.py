@@ -46,7 +46,7 @@ def rbf_matrix(x: Array, bandwidth: float, median: str | None) -> Array:
         # in units of the bandwidth; what is further than 1e150 of them is as good as infinitely far
         exponents = squared * xp.clip(size / bandwidth, 0.0, 1e150) ** 2 / -2
     else:
-        middle = _median_of_squares(squared, n, median)
+        middle = median_of_squares(squared, n, median)
         if not is_traced(middle) and number(middle) <= 0:
             raise InputError(
                 "The median distance between items is zero: at least half of them are duplicates, so an RBF kernel "
@@ -85,7 +85,7 @@ def polynomial_matrix(x: Array, degree: int, offset: float) -> Array:
     return (x @ xp.matrix_transpose(x) + offset) ** degree
 
 
-def _median_of_squares(squared: Array, n: int, median: str) -> Array:
+def median_of_squares(squared: Array, n: int, median: str) -> Array:
     """Median of the squared distances; a symmetric matrix holds every pair twice, which moves no median."""
     xp = array_namespace(squared)
     if median == "pairs":

@@ -149,7 +149,7 @@ class RDMs:
             >>> voxels = (shown == "cow")[:, None] * rng.normal(size=50) + rng.normal(size=(12, 50))
             >>> crossed = iso.RDMs.from_patterns(voxels, conditions=shown, runs=run, distance="crossnobis")
             >>> crossed.ids, crossed.dissimilarities.round(1).tolist()
-            (('cat', 'cow', 'dog'), [[0.7, -0.1, 0.8]])
+            (('cat', 'cow', 'dog'), [[0.9, 0.1, 0.7]])
         """
         several = isinstance(patterns, list | tuple) and len(patterns) > 0 and np.ndim(patterns[0]) == 2
         arrays = list(patterns) if several else [patterns]
@@ -163,6 +163,8 @@ class RDMs:
                 raise InputError(
                     f"patterns[{i}] has other conditions than patterns[0]; all subjects need the same ones."
                 )
+        if subjects is not None and not isinstance(subjects, list | tuple | np.ndarray):
+            raise InputError(f"subjects={quoted(subjects)}: a list with one for each array of patterns is needed.")
         told = {} if subjects is None else {"subject": list(subjects)}
         items = {} if ids is None else {"id": list(ids)}
         return cls(np.stack([rdm for _, rdm in found]), MEASURES.get(distance, distance), items, told)

@@ -43,7 +43,7 @@ def noise_precision(residuals: Any, shrinkage: str = "diagonal", *, dof: int | N
         >>> from isomorph.metrics.rdm import noise_precision
         >>> noise = np.random.default_rng(0).normal(size=(500, 3)) * [1, 2, 4]
         >>> np.diag(noise_precision(noise)).round(2).tolist()
-        [1.04, 0.25, 0.06]
+        [1.04, 0.27, 0.06]
     """
     check_choice(shrinkage, "shrinkage", SHRINKAGES)
     rows = np.asarray(to_numpy(as_features(residuals, "residuals", min_items=2)), dtype=np.float64)
@@ -81,7 +81,7 @@ def _covariance(rows: Floats, power: Floats, dof: int, shrinkage: str) -> Floats
         mean = float(np.trace(sample)) / d
         spread = _square(sample) - d * mean**2
         share = min(1.0, noise / spread) if spread > 0 else 1.0
-        return (share * mean * np.eye(d) + (1 - share) * sample) * (n / dof)
+        return np.asarray((share * mean * np.eye(d) + (1 - share) * sample) * (n / dof))
     unit = rows / np.sqrt(power / dof)
     of = unit.T @ unit / (n - 1)
     squares = (unit**2).T @ (unit**2) / (n - 1)

@@ -114,7 +114,7 @@ def _places(when: Floats, bins: Any) -> list[Any]:
         return [np.array([i]) for i in range(len(when))]
     if isinstance(bins, int | np.integer) and not isinstance(bins, bool):
         if not 1 <= bins <= len(when):
-            raise InputError(f"bins={bins}: from 1 to {len(when)} neighboring time points can make a bin.")
+            raise InputError(f"bins={quoted(bins)}: from 1 to {len(when)} neighboring time points can make a bin.")
         whole = len(when) // int(bins) * int(bins)  # a last bin of fewer points would be noisier than the others
         return [*np.arange(whole).reshape(-1, int(bins))]
     if not isinstance(bins, Sequence | np.ndarray) or isinstance(bins, str | bytes) or len(bins) == 0:
@@ -150,7 +150,7 @@ def _distances(means: Floats, weight: Floats | None, distance: str) -> Floats:
         raise InputError("Squared distances of these responses are beyond what a float can hold; divide them first.")
     if kind != "squared_euclidean":
         return vector
-    return np.sqrt(vector / channels) if distance == "euclidean" else vector / channels
+    return np.asarray(np.sqrt(vector / channels) if distance == "euclidean" else vector / channels)
 
 
 def _scatter(rows: Floats, conditions: Any) -> tuple[Floats, int]:

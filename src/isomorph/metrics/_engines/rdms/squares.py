@@ -35,7 +35,7 @@ def condensed_stack(given: Any, name: str) -> Floats:
     """
     try:
         values = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as reason:
+    except (TypeError, ValueError, OverflowError) as reason:
         raise InputError(f"{name} holds no numbers; RDMs are needed: {_STACK}.") from reason
     if np.isinf(values).any() or not (1 <= values.ndim <= 3 and values.size):
         what = "infinite entries" if values.size and 1 <= values.ndim <= 3 else f"shape {values.shape}"

@@ -1,0 +1,52 @@
+"""`isomorph compare-models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .._core.files import check_target
+from ..conditions import load_side
+from ..conditions.sides import RDM_FILE
+from ..model_comparison import ModelComparisonSettings, compare_models
+from ._settings import given_files, with_settings
+from ._text import saved
+
+
+@with_settings(ModelComparisonSettings)
+def command(
+    rdms: Annotated[
+        list[str], typer.Argument(help="RDMs of the subjects (.npy, .mat, .h5, .csv), or REGION=FILE of several.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="NAME=FILE of features or NAME=rdms:FILE of RDMs, each layer or RDM a model; repeatable.",
+        ),
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", "--out", help="Result file.")] = Path("models.json"),
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Compare models by the RDMs of several subjects: against chance, the noise ceiling and each other.
+
+    RDMs and models are joined by the names of the items where both have them.
+
+    Example: isomorph compare-models rdms.npy --model vision=vision.npz
+    """
+    check_target(to)
+    alone = len(rdms) == 1 and not ("=" in rdms[0] and not Path(rdms[0]).exists())
+    given = load_side(_as_rdms(rdms[0]))[1] if alone else given_files([_as_rdms(v) for v in rdms])
+    found = compare_models(given, given_files(model), **settings)
+    print(found)
+    saved(found, to)
+
+
+def _as_rdms(given: str) -> str:
+    """A file, or NAME=FILE, that is read as RDMs."""
+    name, equals, path = given.rpartition("=") if not Path(given).exists() else ("", "", given)
+    return f"{name}{equals}{path if path.startswith(RDM_FILE) else RDM_FILE + path}"
