@@ -40,8 +40,8 @@ def data(units: int) -> tuple[np.ndarray, np.ndarray]:
     x = rng.standard_normal((N, D), dtype=np.float32) * np.arange(1, D + 1, dtype=np.float32) ** -0.5
     y = rng.standard_normal((N, units), dtype=np.float32)
     for start in range(0, units, 10_000):
-        y[:, start : start + 10_000 : 2] += x @ rng.standard_normal((D, len(range(start, min(start + 10_000, units), 2))),
-                                                                    dtype=np.float32)  # fmt: skip
+        driven = y[:, start : start + 10_000 : 2]
+        driven += x @ rng.standard_normal((D, driven.shape[1]), dtype=np.float32)
     return x, y
 
 

@@ -21,7 +21,18 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
-STUDIES = ("run", "rdm_models_rates", "calibration", "few_items", "gain", "ladders", "nulls", "signatures")
+STUDIES = (
+    "run",
+    "encoding_rates",
+    "rdm_models_rates",
+    "calibration",
+    "few_items",
+    "gain",
+    "ladders",
+    "model_comparison_rates",
+    "nulls",
+    "signatures",
+)
 HEAD = """# Benchmarks
 
 What `python benchmarks/run.py --write` printed (`make bench` prints the same and writes nothing). Every ratio is

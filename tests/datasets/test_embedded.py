@@ -121,10 +121,19 @@ def test_rows_of_a_group_that_is_too_large_to_hold_are_read_in_batches(
 ) -> None:
     from isomorph.datasets import _arrow
 
-    monkeypatch.setattr(_arrow, "_HELD", 300)  # a picture is 100 bytes or more
+    held = []
+    hold = _arrow._Cells._hold
+
+    def noted(cells: Any, row: int) -> None:
+        hold(cells, row)
+        held.append(len(cells.held))
+
+    monkeypatch.setattr(_arrow, "_HELD", 1000)  # a picture is 100 bytes or more
+    monkeypatch.setattr(_arrow._Cells, "_hold", noted)
     items = load(write(tmp_path / "t.parquet", table(30), group=30), captions_each=1)
     for k in (29, 3, 17, 17, 18, 0):
         assert np.array_equal(items.view("photo")[k], picture(k))
+    assert 1 <= max(held) <= 10
 
 
 def test_several_files_are_one_table(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 import datasets
 import isomorph as iso
 from isomorph.datasets import load_dataset
-from isomorph.errors import InputError, UnknownNameError
+from isomorph.errors import FetchError, InputError, UnknownNameError
 
-from ..hub_server import COMMIT, Repository, served
+from ..hub_server import COMMIT, Repository, point_to, served
 
 N = 5
 
@@ -84,6 +84,12 @@ def test_the_hub_is_asked_for_the_branch_and_its_commit_is_recorded(
         assert load_dataset(items.source).fingerprint == items.fingerprint
         assert items.ids == tuple(map(str, range(N)))
         assert any("/resolve/wit_1024/" in asked for asked in server.asked)
+
+
+def test_without_the_hub_the_call_that_opens_a_copy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    point_to(monkeypatch, tmp_path, "http://127.0.0.1:9")
+    with pytest.raises(FetchError, match=r"revision='wit_1024'\)\.save_to_disk\('copy'\).*wit_1024\(path='copy'\)"):
+        load_dataset("wit_1024")
 
 
 def _point_library_to(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_ceilings_hold_what_a_perfect_model_scores():
 
 
 def test_the_error_is_that_of_judgements_that_share_items():
-    """Items that pull their triplets: the spread over draws of items is found; that of independent ones is too small."""
+    """Items that pull their triplets: the spread over draws of items is found, and one of independent ones is not."""
     values, errors, plain = [], [], []
     for seed in range(300):
         rng = np.random.default_rng(seed)

@@ -92,5 +92,5 @@ def test_training_items_that_are_all_the_same_are_refused() -> None:
     x, y = layers(n=20, d1=3)
     x = np.ones_like(x)
     x[fold_of_items(20, 5) == 0] += np.arange(4)[:, None]
-    with pytest.raises(InputError, match="duplicates|same features"):
+    with pytest.raises(InputError, match=r"duplicates|same features"):
         metric("kernel_predictivity")(x, y)

@@ -100,7 +100,7 @@ def test_the_bootstrap_over_both_agrees_with_theirs_within_its_sampling_error():
     result = eval_dual_bootstrap(fixed, data, method="cosine", N=400)
     one = eval_bootstrap_pattern(fixed, data, method="cosine", N=400)
     np.random.set_state(state)  # noqa: NPY002  # the same
-    ours = bootstrap(found, "both", 400, seed=0)
+    ours = bootstrap(found, "both", 400, seed=0, resampled=True)
     samples = {k: np.column_stack([ours.scores[k], ours.ceilings[k]]) for k in ours.scores}
     for kind, theirs_ in zip(("both", "subjects", "items"), np.moveaxis(result.evaluations[:, :, 0, 0], -1, 0),
                              strict=True):  # fmt: skip

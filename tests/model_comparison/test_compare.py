@@ -42,7 +42,7 @@ def with_gaps(stack, share=0.1, seed=1):
 
 
 def test_planted_models_are_ranked_told_apart_and_held_against_the_ceiling():
-    found = compare()
+    found = compare(bootstraps=300)
     ranking = found.ranking()
     assert list(ranking) == ["truth", "half", "none"]
     assert [s.letters for s in ranking.values()] == ["a", "b", "c"]
@@ -64,7 +64,7 @@ def test_scores_ceilings_and_verdicts_are_those_of_a_scan_and_its_noise_ceiling(
     for k, r in enumerate(reached.values()):
         assert found.scores[k] == pytest.approx(r.score, abs=1e-9)
         assert found.below[k] == pytest.approx(r.difference, abs=1e-9)
-        assert found.verdicts[k] in (r.verdict, "not shown to be below the ceiling")  # the ceiling is drawn anew here
+        assert found.verdicts[k] == r.verdict
         assert np.isnan(found.shares[k]) if r.share is None else found.shares[k] == pytest.approx(r.share)
 
 
@@ -77,6 +77,20 @@ def test_over_subjects_alone_errors_are_those_of_a_mean_and_of_a_paired_differen
     p = stats.ttest_1samp(gap, 0).pvalue
     assert found.degrees == S - 1
     assert np.log(found.difference_p[0, 1]) == pytest.approx(np.log(p), rel=0.1)
+
+
+def test_over_subjects_alone_the_distance_to_the_ceiling_is_tested_as_by_the_noise_ceiling():
+    """A paired t-test of each subject's score and lower ceiling; resampled ceilings move more than new subjects do."""
+    settings = {"generalize": "subjects", "bootstraps": 4000}
+    found = compare(None, None, "pearson", **settings)["RDMs"]
+    spec = "rsa(dissimilarity='euclidean', comparison='pearson')"
+    reached = iso.noise_ceiling(rdms(), "pearson").reached_by(iso.scan(rdms(), MODELS, spec, permutations=19)[spec])
+    for k, r in enumerate(reached.values()):
+        wanted, got = (stats.t.isf(p, S - 1) for p in (r.p_below, found.p_below[k]))
+        assert got == pytest.approx(wanted, rel=5 / np.sqrt(8000))
+    anew = compare(None, None, "pearson", ceilings="resampled", **settings)["RDMs"]
+    assert np.all(anew.p_below[1:] > found.p_below[1:])
+    np.testing.assert_array_equal(anew.errors, found.errors)
 
 
 def test_the_chance_of_cosines_is_that_of_random_pairings_of_the_items():
@@ -124,6 +138,7 @@ def test_one_subject_has_results_for_new_items_and_no_ceiling():
     assert region.ceiling is None
     assert region.verdicts == ("no ceiling",) * 3
     assert np.isnan(region.p_below).all()
+    assert {s.share for s in compare(rdms(values=BRAINS[:1]), generalize="items").ranking().values()} == {None}
     assert region.p_values[0] < 0.05
 
 
@@ -132,7 +147,8 @@ def test_a_descriptor_says_whose_rdms_are_and_repeats_are_averaged():
     region = compare(repeated)["RDMs"]
     assert region.subjects == ("0", "1", "2", "3")
     np.testing.assert_allclose(region.scores, compare()["RDMs"].scores)
-    assert region.ceiling == (lambda c: (c.lower, c.upper))(iso.noise_ceiling(repeated))
+    ceiling = iso.noise_ceiling(repeated)
+    assert region.ceiling == (ceiling.lower, ceiling.upper)
 
 
 def test_items_of_a_group_are_drawn_together():
@@ -247,12 +263,17 @@ def test_models_may_be_layers_or_rdms_of_which_each_is_one():
         ({"generalize": "all"}, "generalize='all'"),
         ({"bootstraps": 3}, "bootstraps=3"),
         ({"alpha": 1}, "alpha=1"),
-        ({"memory": "16MB", "given": iso.RDMs.from_arrays(np.ones((1500, N * (N - 1) // 2)))}, "same"),
     ],
 )
 def test_what_cannot_be_compared_is_answered_in_words(change, says):
     with pytest.raises(InputError, match=says.replace("[", r"\[").replace("(", r"\(")):
         compare(**change)
+
+
+def test_what_does_not_fit_into_memory_is_told_before_it_starts():
+    many = iso.RDMs.from_arrays(np.random.default_rng(0).random((150, 60 * 59 // 2)))
+    with pytest.raises(InputError, match="The bootstrap of 150 RDMs and 1 models of 1,770 pairs needs"):
+        compare(many, {"a": RNG.normal(size=(60, 4))}, memory="16MB")
 
 
 def test_few_subjects_and_few_items_are_told():

@@ -3,11 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from typer.testing import CliRunner
 
 import isomorph as iso
 from isomorph.cli import app
+from isomorph.design import Split
+from isomorph.heldout.bootstrap import Bootstrap
 from isomorph.output_agreement import agreement, cohen_kappa, error_consistency, jensen_shannon, kullback_leibler
+from isomorph.output_agreement._calibration import CalibrationScore, Stated
+from isomorph.output_agreement._rows import one_hot
+from isomorph.output_agreement._scores import KappaScore, sides_of
 
 QUICK = {"draws": 60, "permutations": 39}
 RNG = np.random.default_rng(0)
@@ -180,6 +186,28 @@ def test_intervals_of_agreement_cover_what_they_say():
         m = compared(a, b, draws=200, seed=k)["agreement"]
         inside += m.low <= 0.5 <= m.high
     assert inside >= 95 - 3 * np.sqrt(100 * 0.05 * 0.95)
+
+
+def measured(n, rng):
+    """κ, error consistency and debiased calibration error of two models drawn anew."""
+    labels, hard = rng.integers(0, 3, n), rng.normal(size=(n, 3))
+    logits = [1.5 * np.eye(3)[labels] + hard + noise * rng.normal(size=(n, 3)) for noise in (0.5, 1.0)]
+    said = [one_hot(z.argmax(axis=1), 3) for z in logits]
+    right = [(z.argmax(axis=1) == labels) * 1.0 for z in logits]
+    stated = Stated(special.softmax(1.5 * logits[0], axis=1).max(axis=1), right[0], 15)
+    return KappaScore.of(*said), KappaScore.of(*map(sides_of, right)), CalibrationScore.of(stated, debiased=True)
+
+
+def test_intervals_of_kappa_and_calibration_cover_what_they_say():
+    rng, n, repeats = np.random.default_rng(0), 300, 100
+    truth = np.array([score.value for score in measured(200_000, rng)])
+    inside = np.zeros(3)
+    for k in range(repeats):
+        drawn = Bootstrap([Split(np.arange(0), np.arange(n))], None, n, 200, 0.95, k)
+        found = [drawn.score([score]) for score in measured(n, rng)]
+        inside += [s.low <= t <= s.high for s, t in zip(found, truth, strict=True)]
+    # percentiles of a bootstrap of this size cover some points in a hundred less than they say
+    assert np.all(inside / repeats >= 0.93 - 3 * np.sqrt(0.93 * 0.07 / repeats))
 
 
 def test_a_saved_result_is_the_same_and_the_same_call_gives_the_same_bytes(tmp_path):

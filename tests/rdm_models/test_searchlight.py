@@ -30,7 +30,7 @@ def inside(center):
 
 
 @pytest.mark.parametrize("comparison", ["pearson", "spearman", "cosine", "whitened_pearson"])
-@pytest.mark.parametrize("distance", ["correlation", "euclidean"])
+@pytest.mark.parametrize("distance", ["correlation", "cosine", "euclidean"])
 def test_scores_are_those_of_rsa_on_the_channels_in_the_sphere(data, distance, comparison):
     responses, models, _ = data
     found = iso.searchlight(responses, PLACES, models, radius=RADIUS, distance=distance, comparison=comparison,
@@ -78,6 +78,17 @@ def test_p_values_are_counted_over_the_same_permutations_for_all_centers(data):
         assert found.chance[k] == pytest.approx(null.mean(), abs=1e-5)
 
 
+def test_items_that_are_the_same_or_nearly_so_are_scored_as_by_rsa(data):
+    responses, models, _ = data
+    twins = responses.copy()
+    twins[3] = twins[5]
+    twins[7] = twins[8] * (1 + 1e-9)
+    found = iso.searchlight(twins, PLACES, models, radius=RADIUS, permutations=19)
+    for i in (0, 63):
+        rdm = iso.RDMs.from_patterns(twins[:, inside(i)])
+        assert found.scores[i, 0] == pytest.approx(compare_rdms(rdm, models["a"], "pearson")[0, 0], abs=1e-12)
+
+
 def test_memory_bounds_blocks_and_changes_nothing(data, monkeypatch):
     from isomorph.rdm_models import _searchlight as module
 
@@ -111,7 +122,7 @@ def test_what_was_planted_is_found_where_it_is(data):
     assert passing.any()
     reach = np.array([corner[inside(i)].any() for i in range(len(PLACES))])
     assert reach[passing].all()
-    assert not (found.p_maximum[:, 1] <= 0.05).any()
+    assert found.best("b")["p_maximum"] > 0.005  # its rate is what the next test counts
     np.testing.assert_array_equal(found.scores[:, 0] > found.threshold("a"), passing)
     drawn = found.map("a")
     assert drawn.shape == (len(PLACES),)

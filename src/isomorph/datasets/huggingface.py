@@ -132,12 +132,7 @@ class HuggingFace(Dataset):
             "text": [f"text of {id_}" for id_ in ids],
             "kind": [i // 2 % 3 for i in range(n)],
         }
-        path = folder / f"saved-{n}"
-        if not path.exists():
-            table = pyarrow.Table.from_pydict(columns, schema=features.arrow_schema)
-            with _quiet(datasets):
-                datasets.Dataset(table).save_to_disk(str(path))
-        return cls(str(path))
+        return cls(saved(pyarrow.Table.from_pydict(columns, schema=features.arrow_schema), folder / f"saved-{n}"))
 
     def skipping_bad(self) -> HuggingFace:
         return dataclasses.replace(self, skip_bad=True)
@@ -292,6 +287,16 @@ class HuggingFace(Dataset):
         """The spec that makes the same items again, with the commit in place of a branch."""
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
         return format_spec(self.name, given if commit is None else given | {"revision": commit})
+
+
+def saved(table: Any, path: Path) -> str:
+    """Save an Arrow table as the library saves a dataset, if that was not done before; the path."""
+    import datasets
+
+    if not path.exists():
+        with _quiet(datasets):
+            datasets.Dataset(table).save_to_disk(str(path))
+    return str(path)
 
 
 def is_hub_id(text: str) -> bool:

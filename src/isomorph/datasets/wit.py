@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 from .._core.checks import as_count
 from .._core.files import as_path
 from .._core.registry import format_spec
-from ..errors import InputError, quoted
+from ..errors import FetchError, InputError, quoted
 from ._base import Dataset, PairedItems
-from .huggingface import HuggingFace
+from .huggingface import HuggingFace, saved
 
 _HUB, _REVISION = "minhuh/prh", "wit_1024"
 
@@ -83,11 +83,7 @@ class Wit1024(Dataset):
             "image": [{"bytes": b"P6 1 1 255 " + bytes([i % 256, 1, 2]), "path": None} for i in range(n)],
             "text": [[f"caption {i}", f"another of {i}"] for i in range(n)],
         }
-        path = folder / f"wit-{n}.arrow"
-        table = pyarrow.Table.from_pydict(columns, schema=features.arrow_schema)
-        with pyarrow.OSFile(str(path), "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table)
-        return cls(str(path))
+        return cls(saved(pyarrow.Table.from_pydict(columns, schema=features.arrow_schema), folder / f"wit-{n}"))
 
     def skipping_bad(self) -> Wit1024:
         return dataclasses.replace(self, skip_bad=True)
@@ -101,7 +97,7 @@ class Wit1024(Dataset):
             MissingExtraError: if `datasets` is not installed.
         """
         there = self.path is not None
-        found = HuggingFace(
+        dataset = HuggingFace(
             self.path if self.path is not None else _HUB,
             revision=None if there else self.revision or _REVISION,
             split="train",
@@ -110,7 +106,13 @@ class Wit1024(Dataset):
             text=("text",),
             captions_each=self.captions_each,
             skip_bad=self.skip_bad,
-        ).load()
+        )
+        try:
+            found = dataset.load()
+        except FetchError as error:
+            raise FetchError(
+                f"{error} Of such a copy, wit_1024(path='copy') takes what it takes of the hub."
+            ) from error
         own = {f.name: v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) != f.default}
         if not there:
             own["revision"] = found.source.partition("revision='")[2].partition("'")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -113,10 +114,14 @@ def methods(
     zscore = settings.scaling == "zscore"
     if settings.method == BANDED:
         return {ALL: lambda: banded(settings, list(bands), features)}
-    if settings.method == PLS:
-        gram = products_of(units, zscore)
-        return {b: (lambda b=b: PartialLeastSquares(features(b), settings.components, gram, zscore)) for b in bands}
-    return {b: (lambda b=b: BandedRidge([features(b)], settings.alphas, np.ones((1, 1)), zscore)) for b in bands}
+    gram = products_of(units, zscore)
+
+    def one(band: str) -> Method:
+        if settings.method == PLS:
+            return PartialLeastSquares(features(band), settings.components, gram, zscore)
+        return BandedRidge([features(band)], settings.alphas, np.ones((1, 1)), zscore)
+
+    return {band: functools.partial(one, band) for band in bands}
 
 
 def banded(settings: EncodingSettings, bands: Sequence[str], features: Callable[[str], Matrix]) -> Method:

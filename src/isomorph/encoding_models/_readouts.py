@@ -231,7 +231,7 @@ def simplex(bands: int, searches: int, seed: int) -> Matrix:
 
 
 def _weighted(kernels: Sequence[Matrix], weights: Matrix) -> Matrix:
-    out = kernels[0] * weights[0]
+    out: Matrix = kernels[0] * weights[0]
     for kernel, weight in zip(kernels[1:], weights[1:], strict=True):
         out = out + weight * kernel
     return out

@@ -223,11 +223,8 @@ def read_bands(layers: Any, bands: Any, known: Sequence[str]) -> dict[str, tuple
     elif isinstance(given, str):
         found = {given: (given,)}
     else:
-        raise InputError(
-            f"{what} must be a list of names of layers"
-            + (", or a mapping from a band's name to its layers" * bool(bands))
-            + f", found {quoted(given)}."
-        )
+        also = "" if bands is None else ", or a mapping from a band's name to its layers"
+        raise InputError(f"{what} must be a list of names of layers{also}, found {quoted(given)}.")
     for name, inside in found.items():
         if not isinstance(inside, list | tuple) or not inside or not all(isinstance(v, str) for v in inside):
             raise InputError(f"bands[{quoted(name)}] must be one or more names of layers, found {quoted(inside)}.")

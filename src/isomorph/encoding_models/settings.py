@@ -89,7 +89,7 @@ class EncodingSettings(Settings):
         for name in ("folds", "inner_folds"):
             if getattr(self, name) is not None:
                 as_count(getattr(self, name), name, 2, 10**5)
-        if self.permutations != 0:
+        if as_count(self.permutations, "permutations", 0, 10**6):
             as_count(self.permutations, "permutations", 19, 10**6)
         if not is_share(self.alpha):
             raise InputError(f"alpha={quoted(self.alpha)} must be a number between 0 and 1, such as alpha=0.05.")

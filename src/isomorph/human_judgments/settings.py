@@ -35,7 +35,7 @@ class OddOneOutSettings(Settings):
 
     def __post_init__(self) -> None:
         check_choice(self.similarity, "similarity", SIMILARITIES)
-        if self.permutations != 0:
+        if as_count(self.permutations, "permutations", 0, 10**6):
             as_count(self.permutations, "permutations", 19, 10**6)
         if not is_share(self.alpha):
             raise InputError(f"alpha={quoted(self.alpha)} must be a number between 0 and 1, such as alpha=0.05.")

@@ -19,7 +19,7 @@ from .._core.arrays import Array, take_rows
 from ..errors import InputError
 from ._base import NOTHING_VARIES
 from ._engines.kernels.matrices import rbf_matrix
-from .prediction import Predictor, RidgePredictivity
+from .prediction import Predictor, RidgePredictivity, require_smoothers
 
 
 class KernelPredictor(Predictor):
@@ -135,6 +135,7 @@ class KernelPredictivity(RidgePredictivity):
         )
 
     def _predictor(self, x: Array, fold: np.ndarray[Any, Any] | None) -> KernelPredictor:
+        require_smoothers(x.shape[0], matrices=9)  # the kernels of both layers, and what making one takes
         loo = self.folds == "loo"
         made = KernelPredictor(x, fold=fold, leave_one_out=loo, regularization=self.penalty, name=self.name)
         made.kernel = rbf_matrix(x, self.bandwidth, "pairs")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._core.arrays import Array
+from .._core.memory import require
 from ..errors import InputError
 from ..nulls import Null
 from ._base import NO_NEIGHBORS, Floats, Ints, Metric, choice
@@ -117,7 +118,13 @@ class MultiscaleKnn(Metric[Scales]):
         )
 
     def prepare(self, x: Array) -> Scales:
-        return tuple(self._metric(k).prepare(x) for k in self.scales(x.shape[0]))
+        n, scales = x.shape[0], self.scales(x.shape[0])
+        require(
+            6 * 8 * n * sum(scales),  # lists and edges of both layers
+            f"The neighbourhoods of {n:,} items at {len(scales)} scales",
+            "Lower largest, use mutual_knn at single k, or fewer items.",
+        )
+        return tuple(self._metric(k).prepare(x) for k in scales)
 
     def permute(self, state: Scales, order: np.ndarray[Any, Any]) -> Scales:
         return tuple(graph.permuted(order) for graph in state)

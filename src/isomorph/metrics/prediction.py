@@ -121,6 +121,23 @@ class Predictor:
         return moved
 
 
+def require_smoothers(n: int, *, matrices: int) -> None:
+    """Refuse to begin where the smoothers of two layers, with what making one takes, do not fit.
+
+    Args:
+        n: Number of items.
+        matrices: How many n x n matrices that is.
+
+    Raises:
+        InputError: if they are larger than the working memory.
+    """
+    require(
+        matrices * 8 * n * n,
+        f"The weights by which {n:,} items predict each other",
+        "Use fewer items, or decoding, which needs no such matrix.",
+    )
+
+
 def _leave_one_out(h: Array, name: str) -> Array:
     """The smoother of fits that never saw their item, from the one of the fit to all (Allen's PRESS).
 
@@ -234,16 +251,12 @@ class Predictivity(Metric[Predictor]):
         return "0 or below: unrelated features predict worse than the mean" if self.measure == "r2" else "0"
 
     def prepare(self, x: Array) -> Predictor:
-        n, folds = x.shape[0], self.folds
-        require(
-            5 * 8 * n * n,  # the smoothers of both layers, with what making one takes
-            f"The weights by which {n:,} items predict each other",
-            "Use fewer items, or decoding, which needs no such matrix.",
-        )
+        folds = self.folds
         fold = fold_of_items(x.shape[0], folds, self.seed) if isinstance(folds, int) else None
         return self._predictor(x, fold)
 
     def _predictor(self, x: Array, fold: np.ndarray[Any, Any] | None) -> Predictor:
+        require_smoothers(x.shape[0], matrices=5)
         loo = self.folds == "loo"
         return Predictor(x, fold=fold, leave_one_out=loo, regularization=self.penalty, name=self.name)
 

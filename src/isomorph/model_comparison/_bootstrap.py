@@ -84,7 +84,8 @@ class Sampled:
     Attributes:
         scores: Kind of bootstrap -> mean scores over subjects (samples, models).
         chance: Kind -> the chance level of these scores, of random pairings of the items; empty where it is 0.
-        ceilings: Kind -> lower and upper noise ceiling (samples, 2); empty of one subject.
+        ceilings: Kind -> lower noise ceiling (samples, 1), and the upper one where they are made anew in each sample
+            (samples, 2); empty of one subject.
     """
 
     scores: Mapping[str, Floats]
@@ -174,14 +175,23 @@ class Drawn:
         Args:
             subjects: How often each subject was drawn.
         """
-        measured, drawn = self.measured, np.flatnonzero(subjects)
-        times = subjects[measured.owners].astype(np.float64)
-        if self._gaps or measured.comparison == "kendall":
-            return self._ceilings_one_by_one(times, drawn)
-        lower, upper = (self._ranked if measured.comparison in RANKED else self._linear)(times, drawn)
-        return (lower if len(drawn) > 1 else upper), upper
+        drawn = np.flatnonzero(subjects)
+        lower, upper = self._ceilings(subjects[self.measured.owners].astype(np.float64), drawn)
+        return float(np.mean(lower if len(drawn) > 1 else upper)), float(np.mean(upper))
 
-    def _linear(self, times: Floats, drawn: Ints) -> tuple[float, float]:
+    @cached_property
+    def lowers(self) -> Floats:
+        """Each subject's lower noise ceiling (subjects,): its RDM against the mean of all others."""
+        measured = self.measured
+        return np.asarray(self._ceilings(np.ones(len(measured.owners)), np.arange(measured.subjects))[0])
+
+    def _ceilings(self, times: Floats, drawn: Ints) -> tuple[Any, Any]:
+        """Lower ceilings of the drawn subjects, and upper ones or their mean."""
+        if self._gaps or self.measured.comparison == "kendall":
+            return self._ceilings_one_by_one(times, drawn)
+        return (self._ranked if self.measured.comparison in RANKED else self._linear)(times, drawn)
+
+    def _linear(self, times: Floats, drawn: Ints) -> tuple[Any, Any]:
         """Ceilings where scores are cosines of what is pooled: all from its inner products."""
         gram, owners, shares = self._gram, self.measured.owners, self.measured.shares
         own, each = owners == owners[:, None], np.sqrt(np.diag(gram))
@@ -190,16 +200,15 @@ class Drawn:
         left = np.sqrt(np.maximum(times @ total - 2 * times * (own @ total) + of_mine, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):  # of constant RDMs, whose samples are left out
             lower, upper = (total - mine) / (each * left), total / (each * np.sqrt(times @ total))
-        return float((shares @ lower)[drawn].mean()), float((shares @ upper)[drawn].mean())
+        return (shares @ lower)[drawn], (shares @ upper)[drawn]
 
-    def _ranked(self, times: Floats, drawn: Ints) -> tuple[float, float]:
+    def _ranked(self, times: Floats, drawn: Ints) -> tuple[Any, Any]:
         """Ceilings of rank correlations: means of ranks are ranked in their turn, a subject at a time."""
         weights, comparison, (pooled, own) = self.weights.weights, self.measured.comparison, self._by_subject
         each = times[self._first]
         total = each @ pooled
-        upper = own[drawn].mean(axis=0)
         lower = [rank_score(total - each[s] * pooled[s], own[s], weights, comparison) for s in drawn]
-        return float(np.mean(lower)), rank_score(total, upper, weights, comparison)
+        return lower, [rank_score(total, own[drawn].mean(axis=0), weights, comparison)]
 
     @cached_property
     def _by_subject(self) -> tuple[Floats, Floats]:
@@ -215,20 +224,23 @@ class Drawn:
         """The first RDM of each subject."""
         return np.unique(self.measured.owners, return_index=True)[1]
 
-    def _ceilings_one_by_one(self, times: Floats, drawn: Ints) -> tuple[float, float]:
+    def _ceilings_one_by_one(self, times: Floats, drawn: Ints) -> tuple[Any, Any]:
         """Ceilings where RDMs lack entries, each compared over those that it shares with the mean of the others."""
         measured, pooled, weights = self.measured, self._pooled, self.weights.weights
         data, total = measured.rows[0], times @ pooled
         known = self.weights.of(~np.isnan(data.values))
         count = times @ known
-        lower, upper = [], []
+        lower: list[float] = []
+        upper: list[float] = []
         for s in drawn:
             of = np.flatnonzero(measured.owners == s)
             rest = (total - times[of] @ pooled[of], count - times[of] @ known[of]) if len(drawn) > 1 else (total, count)
             for scores, (sums, there) in ((lower, rest), (upper, (total, count))):
                 mean = np.where(there > 0.5, sums / np.maximum(there, 1.0), np.nan)
-                scores.append(np.mean([self._one(data, r, mean, known[r] & (there > 0.5), weights) for r in of]))
-        return float(np.mean(lower)), float(np.mean(upper))
+                scores.append(
+                    float(np.mean([self._one(data, int(r), mean, known[r] & (there > 0.5), weights) for r in of]))
+                )
+        return lower, upper
 
     def _one(self, data: Rows, row: int, mean: Floats, shared: Any, weights: Floats) -> float:
         kept = np.flatnonzero(shared)
@@ -268,7 +280,7 @@ def draws(measured: Measured, count: int, seed: int) -> tuple[Any, Any]:
         units[few] = rng.multinomial(k, np.full(k, 1 / k), size=len(few))
 
 
-def bootstrap(measured: Measured, generalize: str, count: int, seed: int, *, show: Any = None) -> Sampled:
+def bootstrap(measured: Measured, generalize: str, count: int, seed: int, *, resampled: bool = False) -> Sampled:
     """Scores, chance levels and ceilings over bootstrap samples.
 
     Args:
@@ -276,7 +288,8 @@ def bootstrap(measured: Measured, generalize: str, count: int, seed: int, *, sho
         generalize: ``"subjects"``, ``"items"``, or ``"both"``: each alone, and both with the same draws.
         count: Number of samples.
         seed: Seed of the draws.
-        show: As for `isomorph.show_progress`.
+        resampled: Whether the ceilings of a sample are made of its subjects' RDMs; otherwise each subject keeps its
+            own, against the mean of all others, and is drawn with it.
 
     Raises:
         InputError: if they need more memory than there is, or half of the samples have a constant RDM.
@@ -292,9 +305,10 @@ def bootstrap(measured: Measured, generalize: str, count: int, seed: int, *, sho
     one, whole = np.ones(measured.subjects, dtype=np.int64), Drawn(measured, np.ones(len(measured.units), np.int64))
     for part in measured.rows:
         _ = part.parts, part.codes if measured.comparison in RANKED else None  # made once, before threads ask
-    _ = whole.ceilings(one) if measured.subjects > 1 else None
+    if measured.subjects > 1:
+        _ = whole.ceilings(one) if resampled else whole.lowers
 
-    with progress(count, "bootstrap of models", unit="samples", show=show) as advance:
+    with progress(count, "bootstrap of models", unit="samples") as advance:
 
         def some(part: Any) -> list[dict[str, Any]]:
             return [{**of(int(k)), "done": advance(1)} for k in part]
@@ -308,7 +322,9 @@ def bootstrap(measured: Measured, generalize: str, count: int, seed: int, *, sho
                 if kind in kinds:
                     share = times / measured.subjects
                     chance = None if table.chance is None else share @ table.chance
-                    ceilings = table.ceilings(times) if measured.subjects > 1 else None
+                    ceilings = None
+                    if measured.subjects > 1:
+                        ceilings = table.ceilings(times) if resampled else (share @ table.lowers,)
                     out[kind] = (share @ table.scores, chance, ceilings)
             return out
 

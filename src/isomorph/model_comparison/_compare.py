@@ -38,6 +38,7 @@ def compare_models(
     generalize: str = "both",
     groups: str | None = None,
     dissimilarity: str = "correlation",
+    ceilings: str = "paired",
     bootstraps: int = 1000,
     permutations: int = 199,
     alpha: float = 0.05,
@@ -67,6 +68,9 @@ def compare_models(
         groups: Descriptor of the items whose equal values are drawn together, such as ``"category"``.
         dissimilarity: Of the models that are given as features: ``"correlation"``, ``"cosine"``, ``"euclidean"``,
             ``"squared_euclidean"`` or ``"mahalanobis"``.
+        ceilings: How the noise ceiling moves over samples of subjects: ``"paired"``, each subject with its own, against
+            the mean of all others; or ``"resampled"``, from the subjects of the sample, as rsatoolbox does, which
+            nearly doubles the standard error of the distance to it.
         bootstraps: Bootstrap samples.
         permutations: Random re-pairings of the items for the p of the noise ceiling.
         alpha: Level of verdicts and letters; intervals cover 1 - alpha.
@@ -97,7 +101,7 @@ def compare_models(
     """
     settings = ModelComparisonSettings(
         comparison=comparison, by=by, generalize=generalize, groups=groups, dissimilarity=dissimilarity,
-        bootstraps=bootstraps, permutations=permutations, alpha=alpha, seed=seed, memory=memory,
+        ceilings=ceilings, bootstraps=bootstraps, permutations=permutations, alpha=alpha, seed=seed, memory=memory,
     )  # fmt: skip
     found, given = model_sides(models), _regions(rdms)
     regions, notes = {}, []
@@ -116,6 +120,7 @@ def compare_models(
         dissimilarity=dissimilarity,
         by=by,
         groups=groups,
+        ceilings=ceilings,
         bootstraps=bootstraps,
         permutations=permutations,
         alpha=float(alpha),
@@ -156,7 +161,8 @@ def _region(joined: Joined, settings: ModelComparisonSettings) -> RegionModels:
         ceiling = noise_ceiling(
             joined.rdms, settings.comparison, by=settings.by, permutations=settings.permutations, seed=settings.seed
         )
-    samples = bootstrap(measured, settings.generalize, settings.bootstraps, settings.seed)
+    anew = settings.ceilings == "resampled"
+    samples = bootstrap(measured, settings.generalize, settings.bootstraps, settings.seed, resampled=anew)
     units = {"both": min(measured.subjects, measured.n_units), "subjects": measured.subjects,
              "items": measured.n_units}[settings.generalize]  # fmt: skip
     return _read(whole, chance, ceiling, samples, joined, settings, units - 1)
@@ -189,6 +195,7 @@ def _read(
         below = scores - ceiling.lower
         p_below = test(below, against, np.column_stack([np.eye(count), -np.ones(count)]), "below").p
     known = ceiling is not None and ceiling.p_value <= settings.alpha and ceiling.lower > ceiling.chance
+    lower = ceiling.lower if ceiling is not None and known and settings.comparison not in UNCENTERED else None
     differences = scores[:, None] - scores[None, :]
     reach, p = _matrix((pairs.high - pairs.low) / 2, count), _matrix(pairs.p, count) + np.eye(count)
     return RegionModels(
@@ -207,7 +214,7 @@ def _read(
         verdicts=tuple(
             _verdict(b, p_, settings.alpha) if known else "no ceiling" for b, p_ in zip(below, p_below, strict=True)
         ),
-        shares=scores / ceiling.lower if known and settings.comparison not in UNCENTERED else np.full(count, np.nan),
+        shares=np.full(count, np.nan) if lower is None else scores / lower,
         differences=differences,
         difference_low=differences - reach,
         difference_high=differences + reach,

@@ -74,11 +74,8 @@ def tested(values: Any, variances: Floats, degrees: int, alpha: float, side: str
     values = np.where(np.abs(values) <= _NONE, 0.0, values)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(errors > _NONE, values / np.maximum(errors, _NONE), np.where(values == 0, 0.0, values * np.inf))
-    p = {
-        "above": lambda: np.where((errors <= _NONE) & (values == 0), 1.0, stats.t.sf(t, degrees)),
-        "below": lambda: np.where((errors <= _NONE) & (values == 0), 1.0, stats.t.cdf(t, degrees)),
-        "both": lambda: 2 * stats.t.sf(np.abs(t), degrees),
-    }[side]()
+    tail = stats.t.cdf(t, degrees) if side == "below" else stats.t.sf(np.abs(t) if side == "both" else t, degrees)
+    p = np.where((errors <= _NONE) & (values == 0), 1.0, tail * (2 if side == "both" else 1))
     reach = stats.t.isf(alpha / 2, degrees) * errors
     return Tested(errors, values - reach, values + reach, np.asarray(np.minimum(p, 1.0)))
 

@@ -47,9 +47,9 @@ class Rows:
     def codes(self) -> Any:
         """The place of each entry among the values of its row that are told apart, from 0; 0 where it is missing."""
         out = np.zeros(self.values.shape, dtype=np.int32)
-        for row, code in zip(self.values, out, strict=True):
+        for k, row in enumerate(self.values):
             known = ~np.isnan(row)
-            code[known] = _binned(_places(row[known]).astype(np.float64))
+            out[k, known] = _binned(_places(row[known]).astype(np.float64))
         return out
 
     @cached_property
@@ -169,7 +169,7 @@ def scaled(found: Floats, weights: Floats, comparison: str) -> Floats:
     """Rows in the units in which their mean is the best RDM for the comparison, as `scaled_rdms` has them."""
     total = weights.sum()
     if comparison in RANKED:
-        return found / total
+        return np.asarray(found / total)
     if comparison not in UNCENTERED:
         found = found - (found @ weights / total)[:, None]
     spread = np.sqrt((found * found) @ weights / total)

@@ -22,6 +22,7 @@ class ModelComparisonSettings(Settings):
         generalize: New ``"subjects"``, ``"items"`` (stimuli), or ``"both"`` at once, that results shall hold for.
         groups: Descriptor of the items whose equal values are drawn together, such as ``"category"``.
         dissimilarity: Of the models that are given as features.
+        ceilings: ``"paired"``: each subject keeps its noise ceiling; ``"resampled"``: made anew, as rsatoolbox does.
         bootstraps: Bootstrap samples.
         permutations: Random re-pairings of the items for the p of the noise ceiling.
         alpha: Level of verdicts and letters; intervals cover 1 - alpha.
@@ -38,6 +39,7 @@ class ModelComparisonSettings(Settings):
     generalize: str = "both"
     groups: str | None = None
     dissimilarity: str = "correlation"
+    ceilings: str = "paired"
     bootstraps: int = 1000
     permutations: int = 199
     alpha: float = 0.05
@@ -47,6 +49,7 @@ class ModelComparisonSettings(Settings):
     def __post_init__(self) -> None:
         check_choice(self.comparison, "comparison", COMPARISONS)
         check_choice(self.generalize, "generalize", KINDS)
+        check_choice(self.ceilings, "ceilings", ("paired", "resampled"))
         check_choice(self.dissimilarity, "dissimilarity", DISSIMILARITIES)
         for name in ("by", "groups"):
             value = getattr(self, name)

@@ -14,12 +14,14 @@ from ..datasets import PairedItems
 from ..design import Codes, Design, Split
 from ..errors import InputError
 from ..heldout.bootstrap import Bootstrap
-from ..results import Outputs
+from ..results import OutputModel, OutputPair, Outputs
 from ._answers import Answers, answers_of, kind_of, right_columns
 from ._chance import Repairing
 from ._pairs import Compared, with_discoveries
 from ._sources import Joined, by_item, group_codes, read_outputs
 from .settings import OutputsSettings
+
+_EXPECTED = 5  # items, the usual least expectation of a cell of counts
 
 
 @checked_once()
@@ -152,7 +154,7 @@ def outputs(
         draws=settings.draws,
         permutations=settings.permutations,
         seed=settings.seed,
-        notes=(*joined.notes, *notes, *_ties(answers, joined.n)),
+        notes=(*joined.notes, *notes, *_ties(answers, joined.n), *_few_errors(pairs, each, joined.n)),
         provenance=provenance(
             call="outputs", models=joined.facts, labels=texts is not None, groups=group is not None, **settings.facts()
         ),
@@ -191,6 +193,22 @@ def _places(answers: Mapping[str, Answers], columns: int, k: int) -> tuple[int, 
         return k, []
     why = f"rankings have {most} places" if listed else f"there are {columns} columns, all of which would overlap"
     return most, [f"top_k is of the first {most}, not {k}: {why}."]
+
+
+def _few_errors(pairs: Sequence[OutputPair], each: Sequence[OutputModel], n: int) -> list[str]:
+    """Whose common errors, or common right answers, are too few by chance for an interval of error consistency."""
+    right = {m.name: m["accuracy"].value for m in each if "accuracy" in m}
+    return [
+        f"{p.first} and {p.second}: by chance fewer than {_EXPECTED} items are {what} for both, so that the interval "
+        "of their error consistency is rough."
+        for p in pairs
+        if "error_consistency" in p
+        for what, share in (
+            ("wrong", (1 - right[p.first]) * (1 - right[p.second])),
+            ("right", right[p.first] * right[p.second]),
+        )
+        if n * share < _EXPECTED
+    ]
 
 
 def _ties(answers: Mapping[str, Answers], n: int) -> list[str]:

@@ -245,17 +245,21 @@ def by_item(given: Any, joined: Joined, ids: Any, items: PairedItems | None, nam
         values = to_numpy(given).tolist() if hasattr(given, "__array__") else list(given)
         if len(values) != len(rows):
             raise InputError(f"{name} has {len(values)} entries and ids has {len(rows)}; one id each is needed.")
+        lost = [i for i in joined.ids if i not in rows]
+        if lost:
+            raise InputError(f"ids lacks {len(lost)} of {joined.n} items, such as {quoted(lost[0])}; give one a row.")
         given = [values[rows[i]] for i in joined.ids]
-    elif joined.notes and given is not None and not isinstance(given, str) and not hasattr(given, "index"):
+    elif joined.notes and given is not None and not isinstance(given, str) and callable(getattr(given, "index", len)):
         raise InputError(
             f"{name} is a plain list, and {joined.notes[0]} Which of its entries are of the {joined.n} others is not "
             f"known: give ids=, one for each entry, or {name} as a mapping from id to value."
         )
-    return read_labels(matching(items, joined.ids, joined.n), given, joined.n, name, joined.ids)
+    own = None if _rows_alone(joined) else joined.ids
+    return read_labels(matching(items, own, joined.n), given, joined.n, name, own)
 
 
 def _rows_alone(joined: Joined) -> bool:
-    """Whether ids are row numbers that nobody gave."""
+    """Whether ids are row numbers, so that row i is item i."""
     return joined.ids == tuple(map(str, range(joined.n)))
 
 

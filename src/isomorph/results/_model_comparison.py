@@ -117,8 +117,8 @@ class ModelScore:
         chance: Its chance level.
         p_value: One-sided p of a score of chance.
         q_value: The same as a false discovery rate over all models and regions.
-        share: Share of the lower ceiling; NaN where there is none.
-        p_below: One-sided p of no shortfall from it.
+        share: Share of the lower ceiling; None where that is not beyond chance, or chance is not 0.
+        p_below: One-sided p of no shortfall from it; None of one subject.
         verdict: What it reaches.
         letters: Models of one region that share a letter are not shown to differ.
 
@@ -136,8 +136,8 @@ class ModelScore:
     chance: float
     p_value: float
     q_value: float
-    share: float
-    p_below: float
+    share: float | None
+    p_below: float | None
     verdict: str
     letters: str
 
@@ -156,6 +156,7 @@ class ModelComparison(Result):
         dissimilarity: Of the models that were given as features.
         by: Descriptor that told the subjects.
         groups: Descriptor whose equal items were drawn together, or None.
+        ceilings: How the noise ceiling moved over samples, ``"paired"`` or ``"resampled"``.
         bootstraps: Bootstrap samples that were drawn.
         permutations: Re-pairings for the p of the ceiling.
         alpha: Level of verdicts and letters; intervals cover 1 - alpha.
@@ -185,6 +186,7 @@ class ModelComparison(Result):
     dissimilarity: str
     by: str
     groups: str | None
+    ceilings: str
     bootstraps: int
     permutations: int
     alpha: float
@@ -232,14 +234,25 @@ class ModelComparison(Result):
         found = self[next(iter(self.regions)) if region is None else region]
         letters = self._letters(found)
         order = np.argsort(-found.scores, kind="stable")
+
+        def number(values: Floats, k: int) -> float | None:
+            return None if np.isnan(values[k]) else float(values[k])
+
         return {
             self.models[k]: ModelScore(
-                *(float(v[k]) for v in (found.scores, found.low, found.high, found.chance, found.p_values,
-                                        found.q_values, found.shares, found.p_below)),
-                found.verdicts[k], letters[k],
+                score=float(found.scores[k]),
+                low=float(found.low[k]),
+                high=float(found.high[k]),
+                chance=float(found.chance[k]),
+                p_value=float(found.p_values[k]),
+                q_value=float(found.q_values[k]),
+                share=number(found.shares, k),
+                p_below=number(found.p_below, k),
+                verdict=found.verdicts[k],
+                letters=letters[k],
             )
             for k in order
-        }  # fmt: skip
+        }
 
     def _letters(self, region: RegionModels) -> list[str]:
         """Compact letters: models that share one do not differ at a false discovery rate of alpha.
@@ -298,7 +311,7 @@ class ModelComparison(Result):
                 ceiling = f", noise ceiling {low:.3f} to {high:.3f}, p {format_p(r.ceiling_p)}"
             lines.append(f"{name}: {len(r.subjects)} subjects, n={r.n}{ceiling}")
             for model, s in self.ranking(name).items():
-                share = "" if np.isnan(s.share) else f", {s.share:.0%} of the ceiling"
+                share = "" if s.share is None else f", {s.share:.0%} of the ceiling"
                 lines.append(
                     f"  {model:<{width}} {s.score:6.3f} [{s.low:.3f}, {s.high:.3f}] {s.letters:<3} chance "
                     f"{s.chance:.3f}, p {format_p(s.p_value)}, q {format_p(s.q_value)}{share}: {s.verdict}"

@@ -20,6 +20,17 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
+def decimals(value: float, places: int = 3) -> str:
+    """A score with so many decimals, and no sign where they are all 0.
+
+    Example:
+        >>> decimals(-0.00004), decimals(-0.25, 2)
+        ('0.000', '-0.25')
+    """
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
 def stands_on_floor(p: float, permutations: int) -> bool:
     """Whether a p is the least that so many permutations can give, so that more of them might give a smaller one.
 

@@ -263,14 +263,20 @@ class Outputs(Result):
     @property
     def verdict(self) -> str:
         """In a sentence which models answer alike beyond chance, and whether they err alike beyond their accuracies."""
-        alike = sorted(self.pairs, key=lambda p: -p["agreement"].value)
-        said = [_count(self.pairs, "agreement", self.alpha, "answer alike")]
-        if "error_consistency" in self.measures:
-            said.append(_count(self.pairs, "error_consistency", self.alpha, "err on the same items"))
-        best = alike[0]["agreement"]
-        words = f"{' and '.join(said)} beyond chance at a false discovery rate of {self.alpha:g}"
-        which = "they" if len(alike) == 1 else f"most alike are {alike[0].first} and {alike[0].second}, which"
-        return f"{words}; {which} agree on {best.value:.0%} of {self.n:,} items, chance {best.chance or 0.0:.0%}."
+        asked = {"agreement": "answer alike", "error_consistency": "err on the same items"}
+        said = [
+            f"{_passing(self.pairs, measure, self.alpha)}{does} beyond chance"
+            for measure, does in asked.items()
+            if measure in self.measures
+        ]
+        best = max(self.pairs, key=lambda p: p["agreement"].value)
+        agreed = best["agreement"]
+        which = "they" if len(self.pairs) == 1 else f"most alike are {best.first} and {best.second}, which"
+        who = f"{best.first} and {best.second} " if len(self.pairs) == 1 else ""
+        return (
+            f"{who}{', and '.join(said)} (false discovery rate {self.alpha:g}); {which} agree on {agreed.value:.0%} of "
+            f"{self.n:,} items, chance {agreed.chance or 0.0:.0%}."
+        )
 
     def matrix(self, measure: str, what: str = "value") -> Floats:
         """A measure of all pairs as a matrix (models, models): row is the first model, column the second.
@@ -348,13 +354,13 @@ class Outputs(Result):
         return "\n".join([*lines, *self.notes, self.verdict])
 
 
-def _count(pairs: tuple[OutputPair, ...], measure: str, alpha: float, does: str) -> str:
-    """How many of the pairs that have a measure pass."""
+def _passing(pairs: tuple[OutputPair, ...], measure: str, alpha: float) -> str:
+    """How many of the pairs that have a measure pass, as a sentence goes on: of one pair only whether."""
     q = [p[measure].q_value for p in pairs if measure in p]
     passing = sum(v is not None and v <= alpha for v in q)
     if len(pairs) == 1:
-        return f"{pairs[0].first} and {pairs[0].second} {'' if passing else 'do not '}{does}"
-    return f"{passing} of {len(q)} pairs {does}"
+        return "" if passing else "do not "
+    return f"{passing} of {len(q)} pairs "
 
 
 def _lines(of: OutputPair | OutputModel) -> list[str]:

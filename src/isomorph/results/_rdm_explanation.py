@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UnknownNameError
 from ._base import Result
-from ._numbers import format_p
+from ._numbers import decimals, format_p
 from ._tables import frame
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -219,21 +219,21 @@ class RdmExplanation(Result):
         who = f"{len(self.subjects)} subjects" if len(self.subjects) > 1 else "one subject"
         level = "no ceiling of one subject"
         if self.ceiling is not None:
-            level = f"ceiling {self.ceiling[0]:.3f} to {self.ceiling[1]:.3f}"
+            level = f"ceiling {decimals(self.ceiling[0])} to {decimals(self.ceiling[1])}"
         lines = [
             f"{self.name} ({who}, n={self.n}) by {len(self.models)} models, {self.method}, {self.comparison}",
-            f"  held out: {self.score:.3f}, chance {self.chance:.3f}, p {format_p(self.p_value)}, {level} "
+            f"  held out: {decimals(self.score)}, chance {decimals(self.chance)}, p {format_p(self.p_value)}, {level} "
             f"({self.item_folds} folds of items, {self.subject_folds} of subjects, {self.permutations} permutations)",
-            f"  all pairs: R² {self.r2:.3f}, chance {self.r2_chance:.3f}, p {format_p(self.r2_p)}",
+            f"  all pairs: R² {decimals(self.r2)}, chance {decimals(self.r2_chance)}, p {format_p(self.r2_p)}",
         ]
         width = max(map(len, self.models))
         for name, s in self.models.items():
             lines.append(
-                f"  {name:<{width}}  weight {s.weight:.2f}  alone {s.alone:.3f}  partial {s.partial:.3f}  "
-                f"unique {s.unique:.3f} (chance {s.unique_chance:.3f})  p {format_p(s.p_value)}  "
-                f"q {format_p(s.q_value)}"
+                f"  {name:<{width}}  weight {decimals(s.weight, 2)}  alone {decimals(s.alone)}  "
+                f"partial {decimals(s.partial)}  unique {decimals(s.unique)} (chance {decimals(s.unique_chance)})  "
+                f"p {format_p(s.p_value)}  q {format_p(s.q_value)}"
             )
-        common = [f"{p.name} {p.value:.3f}" for p in self.parts if len(p.models) > 1]
+        common = [f"{p.name} {decimals(p.value)}" for p in self.parts if len(p.models) > 1]
         lines += [f"  in common: {', '.join(common)}"] if common else []
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)

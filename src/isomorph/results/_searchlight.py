@@ -11,7 +11,7 @@ import numpy as np
 from .._core.checks import check_choice, is_share
 from ..errors import InputError, UnknownNameError, quoted
 from ._base import Result
-from ._numbers import format_p
+from ._numbers import decimals, format_p
 from ._tables import frame
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -180,8 +180,8 @@ class Searchlight(Result):
             best = self.best(name)
             where = ", ".join(f"{v:g}" for v in best["position"])
             lines.append(
-                f"  {name}: best {best['score']:.3f} at ({where}), chance {self.chance[k]:.3f}, p of the maximum "
-                f"{format_p(best['p_maximum'])}; {int(np.sum(self.p_maximum[:, k] <= 0.05)):,} centers at 0.05, "
-                f"{int(np.sum(self.q_values[:, k] <= 0.05)):,} at a false discovery rate of 0.05"
+                f"  {name}: best {decimals(best['score'])} at ({where}), chance {decimals(self.chance[k])}, "
+                f"p of the maximum {format_p(best['p_maximum'])}; {int(np.sum(self.p_maximum[:, k] <= 0.05)):,} "
+                f"centers at 0.05, {int(np.sum(self.q_values[:, k] <= 0.05)):,} at a false discovery rate of 0.05"
             )
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])

@@ -406,4 +406,4 @@ def _halves(count: int, most: int, rng: np.random.Generator) -> list[Any]:
     return [np.isin(np.arange(count), some) for some in chosen]
 
 
-__all__ = ["NoiseCeiling", "Reached", "SplitHalf", "noise_ceiling", "split_half"]
+__all__ = ["AT", "BELOW", "NOT_BELOW", "NoiseCeiling", "Reached", "SplitHalf", "noise_ceiling", "split_half"]

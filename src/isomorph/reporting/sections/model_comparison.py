@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...results import ModelComparison, RegionModels
+from ...results import ModelComparison, RegionModels, format_p
 from .._charts import Row, dot_plot
 from .._section import Block, Context, Section, Shown, Table, render
 from .._svg import Figure
@@ -60,7 +60,7 @@ def _block(result: ModelComparison, region: str, stem: str, context: Context) ->
     cut = f", the {_MOST} with the smallest q of {len(pairs)}" if len(pairs) > _MOST else ""
     rows = [
         [f"{context.name(r['first'])} − {context.name(r['second'])}", number(r["difference"]),
-         f"{number(r['low'])} to {number(r['high'])}", p_equals(r["p_value"]), number(r["q_value"])]
+         f"{number(r['low'])} to {number(r['high'])}", format_p(r["p_value"]), format_p(r["q_value"])]
         for r in pairs[:_MOST]
     ]  # fmt: skip
     if rows:
@@ -87,7 +87,7 @@ def _headline(result: ModelComparison, region: str, context: Context) -> str:
     ranking = result.ranking(region)
     best, score = next(iter(ranking.items()))
     alike = [context.name(n) for n, s in ranking.items() if n != best and set(s.letters) & set(score.letters)]
-    share = "" if np.isnan(score.share) else f", {percent(score.share)} of the lower noise ceiling"
+    share = "" if score.share is None else f", {percent(score.share)} of the lower noise ceiling"
     told = f"{printable(context.name(best))} scores highest, {number(score.score)} ({p_equals(score.p_value)}{share})."
     if len(ranking) == 1:
         return f"{told} It is {score.verdict}."
@@ -105,8 +105,8 @@ def _ceiling(found: RegionModels) -> str:
 def _models(result: ModelComparison, region: str, context: Context) -> list[list[str]]:
     return _printed(
         [context.name(name), number(s.score), f"{number(s.low)} to {number(s.high)}", number(s.chance),
-         p_equals(s.p_value), number(s.q_value),
-         f"{'' if np.isnan(s.share) else percent(s.share) + ', '}{s.verdict}", s.letters]
+         format_p(s.p_value), format_p(s.q_value),
+         f"{'' if s.share is None else percent(s.share) + ', '}{s.verdict}", s.letters]
         for name, s in result.ranking(region).items()
     )  # fmt: skip
 
@@ -119,8 +119,13 @@ def _figure(result: ModelComparison, region: str, stem: str, context: Context) -
     found, ranking = result[region], result.ranking(region)
     rows = [
         Row(
-            context.name(name), s.score, s.chance, s.q_value <= result.alpha, interval=(s.low, s.high),
-            ceiling=found.ceiling, note=s.letters,
+            context.name(name),
+            s.score,
+            s.chance,
+            s.q_value <= result.alpha,
+            interval=(s.low, s.high),
+            ceiling=found.ceiling,
+            note=s.letters,
         )
         for name, s in ranking.items()
     ]

@@ -61,7 +61,10 @@ class OutputsSection(Section):
     def show(self, results: Sequence[Outputs], context: Context) -> Shown:
         question = "which models give the same answers, and err on the same items, beyond chance?"
         blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
-        facts = tuple((f"{_title(r)} {k}".strip(), flatten(r.provenance)) for k, r in enumerate(results, start=1))
+        facts = tuple(
+            (_title(r) if len(results) == 1 else f"{_title(r)} ({k})", flatten(r.provenance))
+            for k, r in enumerate(results, start=1)
+        )
         return Shown(question, None, blocks, facts)
 
 
@@ -143,7 +146,7 @@ def _map(result: Outputs, measure: str, name: str, context: Context) -> Figure:
         rows=names[::-1],
         columns=names,
         row_title="",
-        column_title="",
+        column_title=_NAMES[measure],
         best=(rows.index(int(top)), int(left)),
         best_words=f"most alike, {number(float(values[top, left]))}",
         failing_words=f"hatched: q > {result.alpha:g}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from .._text import csv_table, flatten, number, p_text, printable, slug
 
 _BEST, _BINS, _ROWS = 10, 40, 20_000
 _NOTE = (
-    "The score of a center is that of the RDM of the channels around it with the model. p of the maximum is against the "
-    "highest score of any center in each re-pairing of the items, and so allows for all centers; q is the false "
+    "The score of a center is that of the RDM of the channels around it with the model. p of the maximum is against "
+    "the highest score of any center in each re-pairing of the items, and so allows for all centers; q is the false "
     "discovery rate over centers. Filled: all centers. Dotted: the highest center with its items re-paired."
 )
 
@@ -102,6 +103,6 @@ def _figures(result: Searchlight, stem: str, context: Context) -> Iterator[Figur
         yield histogram(slug(stem, f"{k:02d}"), said, printable(name), edges.tolist(), outlines, "score of a center")
 
 
-def _shares(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], edges: object) -> list[float]:
-    counts, _ = np.histogram(values, bins=edges)  # type: ignore[call-overload]  # an array of edges
+def _shares(values: Any, edges: Any) -> list[float]:
+    counts, _ = np.histogram(values, bins=edges)
     return [float(c) / len(values) for c in counts]

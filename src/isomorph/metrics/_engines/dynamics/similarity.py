@@ -28,11 +28,12 @@ def best_overlaps(a: Floats, b: Floats) -> Floats:
         b: Operators (m, r, r).
     """
     count, r = len(a), a.shape[-1]
-    starts = _starts(r)
+    plain = np.broadcast_to(_starts(r), (count, *_starts(r).shape))
+    starts = np.concatenate([_matched_axes(a, b)[:, None], plain], axis=1)
     sizes = np.sqrt(np.sum(a * a, axis=(1, 2)) * np.sum(b * b, axis=(1, 2)))
-    left, right = (np.repeat(v, len(starts), axis=0) for v in (a, b))
-    scale = np.repeat(np.where(sizes > 0, sizes, 1.0), len(starts))
-    turned = _conjugated(right, np.tile(starts, (count, 1, 1)))
+    left, right = (np.repeat(v, starts.shape[1], axis=0) for v in (a, b))
+    scale = np.repeat(np.where(sizes > 0, sizes, 1.0), starts.shape[1])
+    turned = _conjugated(right, starts.reshape(-1, r, r))
     value = np.sum(left * turned, axis=(1, 2))
     at = np.arange(len(left)) if r > 1 else np.arange(0)
     for _ in range(_ROUNDS):
@@ -41,7 +42,7 @@ def best_overlaps(a: Floats, b: Floats) -> Floats:
         step, slope = _newton(left[at], turned[at], scale[at])
         at, step = at[slope > _FLAT * scale[at]], step[slope > _FLAT * scale[at]]
         turned[at], value[at] = _climbed(left[at], turned[at], value[at], step)
-    return np.asarray(value.reshape(count, len(starts)).max(axis=1))
+    return np.asarray(value.reshape(count, -1).max(axis=1))
 
 
 @functools.cache
@@ -51,6 +52,19 @@ def _starts(r: int) -> Floats:
     rng = np.random.default_rng(0)
     drawn = [np.linalg.qr(rng.standard_normal((r, r)))[0] for _ in range(_RANDOM)] if r > 1 else []
     return np.stack([*plain, *drawn, *(q.T for q in drawn)])
+
+
+def _matched_axes(a: Floats, b: Floats) -> Floats:
+    """The orthogonal matrices that lay the axes of the symmetric parts over each other, largest to largest.
+
+    The sign of each axis is left open by that; taken are those that the other entries of both operators agree on most.
+    For operators that a rotation turns into each other it is that rotation, wherever those axes are told apart.
+    """
+    axes_a, axes_b = (np.linalg.eigh((v + v.transpose(0, 2, 1)) / 2)[1] for v in (a, b))
+    agree = _conjugated(a, axes_a) * _conjugated(b, axes_b)
+    leading = np.linalg.eigh(agree + agree.transpose(0, 2, 1))[1][..., -1]
+    signs = np.where(leading >= 0, 1.0, -1.0)
+    return np.asarray((axes_b * signs[:, None, :]) @ axes_a.transpose(0, 2, 1))
 
 
 @functools.cache

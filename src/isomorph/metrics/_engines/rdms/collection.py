@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +285,7 @@ class RDMs:
         """Number of items."""
         return n_items(self.dissimilarities.shape[1])
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...] | None:
         """Names of the items: the descriptor without repeats, ``id`` if there are several; None if there is none.
 
@@ -300,7 +302,7 @@ class RDMs:
             )
         return naming.get("id") or next(iter(naming.values()), None)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """One name an RDM, from the descriptors in which they differ."""
         count = len(self.dissimilarities)
@@ -310,7 +312,8 @@ class RDMs:
         varying = {k: v for k, v in told.items() if len(set(v)) > 1} or told
         labels = [", ".join(parts) for parts in zip(*varying.values(), strict=True)] if varying else []
         labels = labels or [f"rdm_{i:02d}" for i in range(count)]
-        twice = {v for v in labels if labels.count(v) > 1}
+        counts = Counter(labels)
+        twice = {v for v in labels if counts[v] > 1}
         return tuple(f"{v} #{i}" if v in twice else v for i, v in enumerate(labels))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
