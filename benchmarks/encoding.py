@@ -61,10 +61,10 @@ def bare(y: np.ndarray) -> None:
             rank = min(D, len(train) - 1)
             left, right = (rng.standard_normal((len(r), rank), dtype=np.float32) for r in (train, test))
             room = np.empty((len(test), BLOCK), dtype=np.float32)
-            for start in range(0, y.shape[1] - BLOCK + 1, BLOCK):
+            for start in range(0, y.shape[1], BLOCK):
                 projected = left.T @ y[: len(train), start : start + BLOCK]
                 for _ in range(count):
-                    np.matmul(right, projected, out=room)
+                    np.matmul(right, projected, out=room[:, : projected.shape[1]])
 
 
 def himalaya(x: np.ndarray, y: np.ndarray) -> None:

@@ -141,10 +141,10 @@ def page(rows: list[dict], trials: int, bootstraps: int) -> str:
         "equally good, and a model whose expected score is that of the lower noise *ceiling*, against it. Subjects, "
         "items or both are new in every experiment, as the results are to hold for.",
         "",
-        _above(rows, band) + " What generalizes over both is careful: its variance is never less than that over either. "
-        "With `ceilings=\"resampled\"` (the last column), as rsatoolbox does, the distance to the ceiling varies over "
-        "samples nearly twice as much as over new subjects, since a sample of ten has six or seven different ones, and "
-        "the test hardly ever finds a model below the ceiling; `\"paired\"`, the default, keeps each subject's ceiling.",
+        _above(rows, band) + " What generalizes over both is careful: its variance is never less than that over "
+        "either. With `ceilings=\"resampled\"` (the last column), as rsatoolbox does, the distance to the ceiling "
+        "varies nearly twice as much over samples as over new subjects: a sample of ten has six or seven of them, "
+        "and the test hardly ever finds a model below the ceiling; `\"paired\"`, the default, keeps each subject's.",
         "",
         f"| {' | '.join(columns)} |",
         "| " + " | ".join("---" for _ in columns) + " |",

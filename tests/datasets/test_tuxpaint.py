@@ -192,9 +192,7 @@ def test_a_machine_without_the_package_is_told_that_a_path_will_do(
 ) -> None:
     monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        FetchError, match=r"no apt-get here.*Or name the file, or a folder with its files: tux"
-    ):
+    with pytest.raises(FetchError, match=r"no apt-get here.*Or name the file, or a folder with its files: tux"):
         TuxPaint().load()
 
 

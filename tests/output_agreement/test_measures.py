@@ -122,7 +122,7 @@ def test_rank_biased_overlap_is_the_weighted_sum_of_overlaps():
 
 
 def test_calibration_errors_equal_a_sum_over_bins_of_equal_mass():
-    labels, bins = RNG.integers(0, 5, 60), 6
+    labels, bins = np.random.default_rng(4).integers(0, 5, 60), 6
     confidence, hit = P.max(axis=1), P.argmax(axis=1) == labels
     parts = np.array_split(np.argsort(confidence), bins)
     gaps = np.array([abs(confidence[r].mean() - hit[r].mean()) for r in parts])

@@ -96,7 +96,7 @@ def test_classes_are_joined_by_name_in_any_order_and_unknown_ones_have_probabili
 
 
 def test_items_are_joined_by_id_and_labels_too(tmp_path):
-    order = RNG.permutation(N)[:50]
+    order = np.random.default_rng(4).permutation(N)[:50]
     a = iso.Layers.from_arrays({"p": P["a"]}, ids=IDS)
     b = iso.Layers.from_arrays({"p": P["b"][order]}, ids=[IDS[k] for k in order])
     kept = np.sort(order)
@@ -112,7 +112,7 @@ def test_items_are_joined_by_id_and_labels_too(tmp_path):
 
 
 def test_retrieval_compares_first_places_and_whole_rankings():
-    noisy = [SIMILAR + RNG.normal(size=SIMILAR.shape) for _ in "ab"]
+    noisy = [SIMILAR + np.random.default_rng(k).normal(size=SIMILAR.shape) for k in (4, 5)]
     pair = compared(*noisy, kind="retrieval", k=5, labels=SIMILAR.argmax(axis=1))
     lists = [np.argsort(-v, axis=1)[:, :5] for v in noisy]
     assert pair["top_k"].value == pytest.approx(
@@ -136,7 +136,7 @@ def test_scores_without_order_agree_at_chance_only():
 
 
 def test_tokens_have_a_divergence_in_both_directions():
-    logs = [v - np.log(np.exp(v).sum(axis=1, keepdims=True)) for v in RNG.normal(size=(2, 40, 50))]
+    logs = [v - np.log(np.exp(v).sum(axis=1, keepdims=True)) for v in np.random.default_rng(4).normal(size=(2, 40, 50))]
     found = iso.outputs(dict(zip("ab", logs, strict=True)), **QUICK)
     assert found.output_kind == "tokens"
     kl = found.matrix("kl")
@@ -168,7 +168,7 @@ def test_kappa_of_constant_answers_is_said_not_to_be_defined():
 
 def test_groups_widen_intervals_and_are_paired_anew_whole():
     group = np.arange(N) // 6
-    answers = [RNG.integers(0, 3, 10)[group] for _ in "ab"]
+    answers = [np.random.default_rng(k).integers(0, 3, 10)[group] for k in (4, 5)]
     free, grouped = compared(*answers)["agreement"], compared(*answers, groups=group)["agreement"]
     assert grouped.high - grouped.low > 1.5 * (free.high - free.low)
     assert "whole groups" in grouped.source
@@ -180,12 +180,12 @@ def test_groups_widen_intervals_and_are_paired_anew_whole():
 
 def test_intervals_of_agreement_cover_what_they_say():
     rng, inside = np.random.default_rng(3), 0
-    for k in range(100):
+    for k in range(60):
         a = rng.integers(0, 3, 80)
         b = np.where(rng.random(80) < 0.5, a, (a + 1) % 3)
-        m = compared(a, b, draws=200, seed=k)["agreement"]
+        m = compared(a, b, draws=100, permutations=19, seed=k)["agreement"]
         inside += m.low <= 0.5 <= m.high
-    assert inside >= 95 - 3 * np.sqrt(100 * 0.05 * 0.95)
+    assert inside >= 57 - 3 * np.sqrt(60 * 0.05 * 0.95)
 
 
 def measured(n, rng):

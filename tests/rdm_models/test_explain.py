@@ -313,6 +313,15 @@ def test_models_that_are_nearly_one_are_told(planted):
     assert any(note.startswith("a, near: variance inflation above 10") for note in found.notes)
 
 
+def test_ranks_of_models_that_correlate_are_warned_of(planted):
+    measured, models = planted
+    near = iso.RDMs.from_arrays(models["a"].dissimilarities + models["b"].dissimilarities)
+    both = {"a": models["a"], "near": near}
+    ranked, plain = (iso.explain_rdms(measured, both, comparison=c, permutations=19) for c in ("spearman", "pearson"))
+    assert any("Ranks do not add up" in note for note in ranked.notes)
+    assert not any("Ranks" in note for note in plain.notes)
+
+
 def sums(models):
     return models | {"sum": iso.RDMs.from_arrays(models["a"].dissimilarities + 2 * models["b"].dissimilarities + 1)}
 

@@ -10,6 +10,7 @@ import typer
 from .._core.files import check_target
 from ..conditions import load_side
 from ..conditions.sides import RDM_FILE
+from ..errors import InputError, quoted
 from ..model_comparison import ModelComparisonSettings, compare_models
 from ._settings import given_files, with_settings
 from ._text import saved
@@ -39,7 +40,15 @@ def command(
     Example: isomorph compare-models rdms.npy --model vision=vision.npz
     """
     check_target(to)
+    if not model:
+        raise InputError("There is no model; give one or more, such as --model pixels=pixels.npz.")
     alone = len(rdms) == 1 and not ("=" in rdms[0] and not Path(rdms[0]).exists())
+    unnamed = [] if alone else [v for v in rdms if "=" not in v]
+    if unnamed:
+        raise InputError(
+            f"{quoted(unnamed[0])} names no region; of several files each is given as REGION=FILE, such as "
+            f"{Path(unnamed[0]).stem}={unnamed[0]}."
+        )
     given = load_side(_as_rdms(rdms[0]))[1] if alone else given_files([_as_rdms(v) for v in rdms])
     found = compare_models(given, given_files(model), **settings)
     print(found)

@@ -141,10 +141,7 @@ def fit_encoding(
         dims = {b: sum(sides[m].width(layer) for m, layer in (names[v] for v in inside[b])) for b in inside}
         plan = planned(settings, units, run, order, dims)
         found = _fitted(plan, units, varies, list(inside), features)
-        ceilings = None if again is None else by_blocks(
-            again.repeats, (len(again.arrays), again.n, again.width), settings.ceiling, settings.seed,
-            block_bytes(1 << 28),
-        )  # fmt: skip
+        reliability, reliability_p = _ceilings(again, settings)
     said = lost_items([*((k or "x", s) for k, s in given.items()), *_side(target)], units.n)
     result = Encoding(
         x_name=name,
@@ -152,8 +149,8 @@ def fit_encoding(
         method=settings.method,
         bands=tuple(inside),
         dims=tuple(dims.values()),
-        reliability=None if ceilings is None else ceilings[0],
-        reliability_p=None if ceilings is None else ceilings[1],
+        reliability=reliability,
+        reliability_p=reliability_p,
         ceiling_kind=settings.ceiling,
         repeats=0 if again is None else len(again.arrays),
         n=units.n,
@@ -289,6 +286,14 @@ def _repeated(repeats: Any, units: Units) -> Units | None:
         )
     found.varying("repeats")
     return found
+
+
+def _ceilings(repeats: Units | None, settings: EncodingSettings) -> tuple[Matrix | None, Matrix | None]:
+    """Reliability of each unit and its p, or None without repeats."""
+    if repeats is None:
+        return None, None
+    shape = (len(repeats.arrays), repeats.n, repeats.width)
+    return by_blocks(repeats.repeats, shape, settings.ceiling, settings.seed, block_bytes(1 << 28))
 
 
 def _side(given: Side | Units) -> list[tuple[str, Side]]:

@@ -105,8 +105,8 @@ class ScoreDistance(Metric[Scored]):
     }
     shown: ClassVar[tuple[str, ...]] = ("of", "kind")
     variants: ClassVar[tuple[str, ...]] = (
-        "score_distance",
         "score_distance(of='cca', kind='chordal')",
+        "score_distance",
         "score_distance(of='procrustes', kind='euclidean')",
     )
     of: str = "cka(estimator='biased')"

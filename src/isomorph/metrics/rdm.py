@@ -398,16 +398,6 @@ def square_form(vector: Floats) -> Floats:
     return np.asarray(square(vector, n_items(len(vector))))
 
 
-def permuted_entries(vector: Floats, order: Any) -> Floats:
-    """A condensed RDM with its items in a new order.
-
-    Args:
-        vector: Condensed RDM.
-        order: The items (n,), each once.
-    """
-    return np.asarray(take(vector, permuted_index(np.asarray(order, dtype=np.int64))))
-
-
 def _gaps(xs: Sequence[Pattern], ys: Sequence[Pattern]) -> bool:
     return any(p.gaps for p in (*xs, *ys))
 
@@ -472,7 +462,6 @@ __all__ = [
     "mean_rdm",
     "noise_precision",
     "pcm_log_likelihood",
-    "permuted_entries",
     "rdm_pair",
     "read_rdms",
     "regressors",

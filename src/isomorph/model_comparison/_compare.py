@@ -189,15 +189,10 @@ def _read(
     p_chance = test(scores - chance, above_chance, np.eye(count), "above").p
     i, j = np.triu_indices(count, 1)
     pairs = test(scores[i] - scores[j], samples.scores, np.eye(count)[i] - np.eye(count)[j], "both")
-    below, p_below = np.full(count, np.nan), np.full(count, np.nan)
+    p_below = np.full(count, np.nan)
     if ceiling is not None:
         against = {k: np.column_stack([v, samples.ceilings[k][:, :1]]) for k, v in samples.scores.items()}
-        below = scores - ceiling.lower
-        p_below = test(below, against, np.column_stack([np.eye(count), -np.ones(count)]), "below").p
-    known = ceiling is not None and ceiling.p_value <= settings.alpha and ceiling.lower > ceiling.chance
-    lower = ceiling.lower if ceiling is not None and known and settings.comparison not in UNCENTERED else None
-    differences = scores[:, None] - scores[None, :]
-    reach, p = _matrix((pairs.high - pairs.low) / 2, count), _matrix(pairs.p, count) + np.eye(count)
+        p_below = test(scores - ceiling.lower, against, np.column_stack([np.eye(count), -np.ones(count)]), "below").p
     return RegionModels(
         scores=scores,
         chance=chance,
@@ -206,20 +201,8 @@ def _read(
         high=models.high,
         p_values=p_chance,
         q_values=p_chance,
-        ceiling=None if ceiling is None else (ceiling.lower, ceiling.upper),
-        ceiling_p=None if ceiling is None else ceiling.p_value,
-        below=below,
-        p_below=p_below,
-        q_below=p_below,
-        verdicts=tuple(
-            _verdict(b, p_, settings.alpha) if known else "no ceiling" for b, p_ in zip(below, p_below, strict=True)
-        ),
-        shares=np.full(count, np.nan) if lower is None else scores / lower,
-        differences=differences,
-        difference_low=differences - reach,
-        difference_high=differences + reach,
-        difference_p=p,
-        difference_q=p,
+        **_reached(scores, ceiling, p_below, settings),
+        **_differences(scores, pairs),
         by_subject=whole,
         subjects=joined.subjects,
         n=joined.rdms.n,
@@ -230,14 +213,43 @@ def _read(
     )
 
 
+def _reached(
+    scores: Floats, ceiling: NoiseCeiling | None, p: Floats, settings: ModelComparisonSettings
+) -> dict[str, Any]:
+    """What the models reach of the noise ceiling, by the rules of `NoiseCeiling.reached_by`."""
+    none, alpha = np.full(len(scores), np.nan), settings.alpha
+    found: dict[str, Any] = {
+        "ceiling": None,
+        "ceiling_p": None,
+        "below": none,
+        "p_below": p,
+        "q_below": p,
+        "shares": none,
+    }
+    found["verdicts"] = ("no ceiling",) * len(scores)
+    if ceiling is None:
+        return found
+    below = scores - ceiling.lower
+    found |= {"ceiling": (ceiling.lower, ceiling.upper), "ceiling_p": ceiling.p_value, "below": below}
+    if ceiling.p_value <= alpha and ceiling.lower > ceiling.chance:
+        told = zip(below, p, strict=True)
+        found["verdicts"] = tuple(AT if gap >= 0 else BELOW if at <= alpha else NOT_BELOW for gap, at in told)
+        found["shares"] = none if settings.comparison in UNCENTERED else scores / ceiling.lower
+    return found
+
+
+def _differences(scores: Floats, pairs: Tested) -> dict[str, Any]:
+    """All differences between models as matrices; the adjusted p are still the plain ones."""
+    count = len(scores)
+    found = scores[:, None] - scores[None, :]
+    reach, p = _matrix((pairs.high - pairs.low) / 2, count), _matrix(pairs.p, count) + np.eye(count)
+    ends = {"difference_low": found - reach, "difference_high": found + reach}
+    return {"differences": found, **ends, "difference_p": p, "difference_q": p}
+
+
 def _matrix(values: Floats, count: int) -> Floats:
     """Values of the pairs of models as a symmetric matrix."""
     return as_matrices(values, count) if count > 1 else np.zeros((1, 1))
-
-
-def _verdict(below: float, p: float, alpha: float) -> str:
-    """As `NoiseCeiling.reached_by` words it."""
-    return AT if below >= 0 else BELOW if p <= alpha else NOT_BELOW
 
 
 def _adjusted(regions: Mapping[str, RegionModels]) -> dict[str, RegionModels]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy import stats
+from scipy import sparse, stats
 
 from ..design import Codes
 from ..errors import InputError
@@ -76,8 +76,6 @@ def agreement_bounds(a: Rows, b: Rows) -> tuple[float, float]:
 
 def sides_of(right: Floats) -> Rows:
     """Right and wrong as two answers, (n, 2)."""
-    from scipy import sparse
-
     return sparse.csr_array(np.column_stack([right, 1 - right]))
 
 

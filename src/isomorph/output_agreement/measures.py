@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import special
 
-from .._core.arrays import as_pair, to_numpy
+from .._core.arrays import as_features, as_pair, to_numpy
 from .._core.checks import as_count, is_share
 from ..design import label_text, named
 from ..errors import InputError, quoted
@@ -336,8 +337,6 @@ def as_log_probabilities(p: Any, name: str) -> Floats:
     Raises:
         InputError: if the probabilities of a row do not add up to 1.
     """
-    from scipy import special
-
     rows = _matrix(p, name)
     total = special.logsumexp(rows, axis=1)
     off = int(np.argmax(np.abs(total)))
@@ -357,12 +356,13 @@ def _stated(p: Any, labels: Any, bins: int) -> Stated:
 
 
 def _is_labels(answers: Any) -> bool:
-    return np.ndim(answers if not hasattr(answers, "__array__") else to_numpy(answers)) <= 1
+    try:
+        return np.ndim(to_numpy(answers) if hasattr(answers, "__array__") else answers) <= 1
+    except ValueError:  # lists of unlike lengths, refused as scores
+        return False
 
 
 def _matrix(values: Any, name: str) -> Floats:
-    from .._core.arrays import as_features
-
     return np.asarray(to_numpy(as_features(values, name)))
 
 

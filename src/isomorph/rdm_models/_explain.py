@@ -23,6 +23,8 @@ from .settings import ExplainSettings
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 INFLATED = 10.0
 """Variance inflation above which a note says that models can hardly be told apart."""
+CORRELATED = 1.2
+"""Variance inflation above which models correlate so that ranks mislead on what each adds."""
 FEW = 5
 """Items a model below which a note says that weights are loose: pairs share items and count for less than they are."""
 
@@ -147,7 +149,7 @@ def explained(problem: Problem, settings: ExplainSettings, groups: list[Any] | N
         subject_folds=len(crossed.folds[0]),
         permutations=settings.permutations,
         seed=settings.seed,
-        notes=tuple(_notes(problem, regression, scored, divided)),
+        notes=tuple(_notes(problem, settings, regression, scored, divided)),
         provenance=provenance(
             call="explain_rdms", name=name, models=list(problem.names), grouped=groups is not None, **settings.facts()
         ),
@@ -265,6 +267,7 @@ def _partition(wanted: tuple[str, ...] | None, names: tuple[str, ...]) -> tuple[
 
 def _notes(
     problem: Problem,
+    settings: ExplainSettings,
     regression: Regression,
     scored: Mapping[str, Floats],
     divided: tuple[str, ...],
@@ -272,6 +275,11 @@ def _notes(
     said = []
     if problem.lost:
         said.append(f"{problem.lost} items of the measured RDMs are left out: a model lacks them.")
+    if settings.comparison == "spearman" and (regression.inflation > CORRELATED).any():
+        said.append(
+            "Ranks do not add up as dissimilarities do: a model that correlates with another can seem to add to it "
+            "where it does not (docs/calibration.md). For what each adds use comparison='pearson'."
+        )
     inflated = [n for n, v in zip(problem.names, regression.inflation, strict=True) if v > INFLATED]
     if inflated:
         said.append(

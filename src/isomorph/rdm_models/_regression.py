@@ -3,7 +3,8 @@
 p-values are by *double semi-partialing* (Dekker, Krackhardt and Snijders 2007): what the other models leave of a model
 is permuted by items, and the measured RDM regressed on that and on the other models as they are. Permuting the items of
 the measured RDM breaks its relation to all models at once and so tests that none of them matters, not that one adds
-nothing: with a correlated model that does matter, it errs (docs/calibration.md has both).
+nothing. docs/calibration.md has the rates of both, of Freedman and Lane's permutation, and of a t-test over pairs,
+which are not independent.
 """
 
 from __future__ import annotations

@@ -430,8 +430,10 @@ class _Work:
         return self._kept(Migration, entry.file, facts, label, make)
 
     def _called(self, name: str) -> str | None:
-        """What a side is called in results; an encoder names itself."""
-        return name if name in self.study.sides else None
+        """What a side is called in results; an encoder names itself, unless the study has its model more than once."""
+        models = [entry.model for entry in self.study.encoders.values()]
+        twice = name in self.study.encoders and models.count(self.study.encoders[name].model) > 1
+        return name if twice or name in self.study.sides else None
 
     def _ceilings(self, names: Sequence[str]) -> dict[str, Layers]:
         return {name: self.features[name, "pretrained"] for name in names}

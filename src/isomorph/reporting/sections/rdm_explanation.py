@@ -32,7 +32,7 @@ class RdmExplanationSection(Section):
     """
 
     name = "rdm_explanation"
-    heading = "What explains {}?"
+    heading = "What do the models explain?"
 
     def models(self, result: RdmExplanation) -> Sequence[str]:
         return [result.name]

@@ -35,7 +35,7 @@ class SearchlightSection(Section):
     """
 
     name = "searchlight"
-    heading = "Where do models go with {}?"
+    heading = "Where do the responses go with the models?"
 
     def models(self, result: Searchlight) -> Sequence[str]:
         return [result.name]

@@ -19,7 +19,7 @@ from ...._core.rdm import WHERE_RDMS_GO, Rdm
 from ....errors import InputError, UnknownNameError, quoted
 from .files import read_hdf5, write_hdf5
 from .matlab import read_matlab
-from .patterns import MEASURES, pattern_rdm, time_bins
+from .patterns import MEASURES, pattern_rdms, time_bins
 from .pooling import mean_rdm
 from .squares import condensed_stack, require_positive
 from .tables import read_table
@@ -153,23 +153,12 @@ class RDMs:
             >>> crossed.ids, crossed.dissimilarities.round(1).tolist()
             (('cat', 'cow', 'dog'), [[0.9, 0.1, 0.7]])
         """
-        several = isinstance(patterns, list | tuple) and len(patterns) > 0 and np.ndim(patterns[0]) == 2
-        arrays = list(patterns) if several else [patterns]
-        given = [_each(v, len(arrays), several, k) for k, v in
-                 (("conditions", conditions), ("runs", runs), ("noise", noise))]  # fmt: skip
-        found = [pattern_rdm(x, c, r, w, distance, f"patterns[{i}]" if several else "patterns")
-                 for i, (x, c, r, w) in enumerate(zip(arrays, *given, strict=True))]  # fmt: skip
-        ids = found[0][0]
-        for i, (names, rdm) in enumerate(found):
-            if names != ids or rdm.shape != found[0][1].shape:
-                raise InputError(
-                    f"patterns[{i}] has other conditions than patterns[0]; all subjects need the same ones."
-                )
+        ids, stack = pattern_rdms(patterns, conditions, runs, noise, distance)
         if subjects is not None and not isinstance(subjects, list | tuple | np.ndarray):
             raise InputError(f"subjects={quoted(subjects)}: a list with one for each array of patterns is needed.")
         told = {} if subjects is None else {"subject": list(subjects)}
         items = {} if ids is None else {"id": list(ids)}
-        return cls(np.stack([rdm for _, rdm in found]), MEASURES.get(distance, distance), items, told)
+        return cls(stack, MEASURES.get(distance, distance), items, told)
 
     @classmethod
     def movie(
@@ -496,23 +485,6 @@ def _chosen(rdms: RDMs, ids: Sequence[str] | str, name: str) -> tuple[str, ...]:
     if ids not in rdms.items:
         raise UnknownNameError(f"descriptor of the items of {name}", ids, rdms.items)
     return as_ids([str(v) for v in rdms.items[ids]], f"The descriptor {quoted(ids)} of {name}")
-
-
-def _each(value: Any, count: int, several: bool, name: str) -> list[Any]:
-    """What was given for each subject: one for all, or a list of as many.
-
-    Raises:
-        InputError: if it is a list of another length.
-    """
-    if not several or value is None or isinstance(value, str):
-        return [value] * count
-    nested = isinstance(value, list | tuple) and len(value) > 0 and (value[0] is None or np.ndim(value[0]) > 0)
-    words = name == "noise" and isinstance(value, list | tuple)
-    if not (nested or words):
-        return [value] * count
-    if len(value) != count:
-        raise InputError(f"{name} has {len(value)} entries; one for each of the {count} arrays of patterns is needed.")
-    return list(value)
 
 
 def _text(descriptor: str, value: Any) -> str:

@@ -21,6 +21,31 @@ MEASURES = {"squared_euclidean": "squared euclidean", "mahalanobis": "squared ma
 MEASUREMENTS = "measurements"
 
 
+def pattern_rdms(
+    patterns: Any, conditions: Any, runs: Any, noise: Any, distance: str
+) -> tuple[tuple[str, ...] | None, Floats]:
+    """The names of the conditions and one condensed RDM an array of responses, see `RDMs.from_patterns`.
+
+    Raises:
+        InputError: as `RDMs.from_patterns`.
+    """
+    several = isinstance(patterns, list | tuple) and len(patterns) > 0 and np.ndim(patterns[0]) == 2
+    arrays = list(patterns) if several else [patterns]
+    given = [
+        _each(value, len(arrays), several, name)
+        for name, value in (("conditions", conditions), ("runs", runs), ("noise", noise))
+    ]
+    found = [
+        pattern_rdm(x, c, r, w, distance, f"patterns[{i}]" if several else "patterns")
+        for i, (x, c, r, w) in enumerate(zip(arrays, *given, strict=True))
+    ]
+    ids = found[0][0]
+    for i, (names, rdm) in enumerate(found):
+        if names != ids or rdm.shape != found[0][1].shape:
+            raise InputError(f"patterns[{i}] has other conditions than patterns[0]; all subjects need the same ones.")
+    return ids, np.stack([rdm for _, rdm in found])
+
+
 def pattern_rdm(
     values: Any, conditions: Any, runs: Any, noise: Any, distance: str, name: str
 ) -> tuple[tuple[str, ...] | None, Floats]:
@@ -201,3 +226,20 @@ def labeled(labels: Any, name: str, n: int) -> tuple[Any, Any, Any]:
 def _require_three(names: Any) -> None:
     if len(names) < 3:
         raise InputError(f"conditions holds {len(names)} different labels; an RDM needs at least 3 items.")
+
+
+def _each(value: Any, count: int, several: bool, name: str) -> list[Any]:
+    """What was given for each subject: one for all, or a list of as many.
+
+    Raises:
+        InputError: if it is a list of another length.
+    """
+    if not several or value is None or isinstance(value, str):
+        return [value] * count
+    nested = isinstance(value, list | tuple) and len(value) > 0 and (value[0] is None or np.ndim(value[0]) > 0)
+    words = name == "noise" and isinstance(value, list | tuple)
+    if not (nested or words):
+        return [value] * count
+    if len(value) != count:
+        raise InputError(f"{name} has {len(value)} entries; one for each of the {count} arrays of patterns is needed.")
+    return list(value)
