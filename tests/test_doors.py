@@ -12,7 +12,7 @@ from isomorph.maps import make_map
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4))
 Y = X @ RNG.normal(size=(4, 4)) + 0.3 * RNG.normal(size=(30, 4))
-RDMS = iso.RDMs.from_arrays([1 - np.corrcoef(X), 1 - np.corrcoef(Y)])
+OF_SUBJECTS = iso.RDMs.from_arrays([1 - np.corrcoef(X), 1 - np.corrcoef(Y)])
 RDMS, OTHERS = (iso.RDMs.from_patterns(v[:12]) for v in (X, Y))
 SEVEN = iso.RDMs.from_patterns(RNG.normal(size=(7, 3)))
 BAD = {
@@ -79,7 +79,7 @@ def verbs(tmp_path_factory):
         iso.RDMs.from_patterns: {"patterns": X},
         iso.RDMs.movie: {"responses": X[:, :, None] * np.ones(3)},
         iso.apply_map: {"fitted": iso.fit_map(X, Y, permutations=19, draws=20), "old": X},
-        iso.compare_models: {"rdms": RDMS, "models": {"x": X}, "bootstraps": 20, "permutations": 19},
+        iso.compare_models: {"rdms": OF_SUBJECTS, "models": {"x": X}, "bootstraps": 20, "permutations": 19},
         iso.outputs: {
             "models": {"a": list("abc" * 10), "b": list("abb" * 10)},
             "labels": list("abc" * 10),

@@ -18,8 +18,8 @@ from isomorph.matching import MatchSettings
 from isomorph.migration import MigrationSettings
 from isomorph.model_comparison import ModelComparisonSettings
 from isomorph.networks import NetworkSettings
-from isomorph.rdm_models import ExplainSettings, SearchlightSettings
 from isomorph.output_agreement import OutputsSettings
+from isomorph.rdm_models import ExplainSettings, SearchlightSettings
 from isomorph.scanning import ScanSettings
 from isomorph.significance import PowerSettings
 from isomorph.stitching import StitchSettings

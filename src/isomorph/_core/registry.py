@@ -111,12 +111,14 @@ class Registry(Generic[T]):
         package: The package whose modules are imported and scanned.
         base: The abstract class that the members inherit from.
         group: The entry-point group that plug-ins use.
+        listing: What `isomorph list` calls the members; by default the last word of `kind` with an s, empty for none.
     """
 
     kind: str
     package: str
     base: type[Any]
     group: str
+    listing: str | None = None
 
     @cached_property
     def classes(self) -> dict[str, type[T]]:
@@ -174,9 +176,10 @@ class Registry(Generic[T]):
 
     def _unknown(self, name: str) -> UnknownNameError:
         known = [*self.classes, *self.aliases]
-        hint = f"`isomorph list {self.kind.split()[-1]}s` shows them all."
+        listing = f"{self.kind.split()[-1]}s" if self.listing is None else self.listing
+        hint = f"`isomorph list {listing}` shows them all." if listing else ""
         if not _readable(name):
-            hint = f"Parameters are given in brackets: name(parameter=value). {hint}"
+            hint = f"Parameters are given in brackets: name(parameter=value). {hint}".strip()
             begin = re.match(r"[\w.-]+", name)
             known = [begin[0]] if begin and begin[0] in known else known
         return UnknownNameError(self.kind, name, known, hint)

@@ -12,7 +12,10 @@ from ._text import console, plain_table
 
 def command(
     kind: Annotated[
-        str, typer.Argument(help="models, providers, sides, metrics, datasets, maps, heads, signatures, sections or criteria.")
+        str,
+        typer.Argument(
+            help="models, providers, sides, metrics, datasets, maps, heads, signatures, sections or criteria."
+        ),
     ],
     model: Annotated[str | None, typer.Argument(help="For sides: the model.")] = None,
 ) -> None:

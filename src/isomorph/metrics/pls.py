@@ -20,8 +20,9 @@ from ..errors import InputError
 from ._base import NOTHING_VARIES, Metric
 from ._engines.pairs import over_pairs
 from ._engines.spectra.axes import block
+from ._engines.spectra.shapes import Shape, unit_shape
 from .prediction import Predictivity, Predictor
-from .shape import RIGID, Shape, unit_shape
+from .shape import RIGID
 
 _TIED = 1e3 * float(np.finfo(np.float64).eps)
 """Covariances nearer than this, over the largest, are the same to rounding."""

@@ -10,86 +10,27 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .._core.arrays import Array, take_rows, to_numpy
+from .._core.arrays import Array, to_numpy
 from .._core.linalg import number
 from ..errors import InputError
 from ..nulls import Influence
 from ._base import NOTHING_VARIES, Metric, choice
 from ._engines.pairs import over_pairs, shares
-from ._engines.spectra.axes import (
-    Axes,
-    block,
-    compressed,
-    norm,
-    nuclear_norm,
-    principal_axes,
-    quick_axes,
-    wide_centered,
-)
+from ._engines.spectra.axes import Axes, block, principal_axes, quick_axes
 from ._engines.spectra.influence import rotation_influence
 from ._engines.spectra.items import aligned, residuals
+from ._engines.spectra.shapes import Shape, shape_angle, shape_cosine, shape_gap, unit_shape
 from .canonical import SATURATED, refuse_saturation
 
 _ITEMS_A_FEATURE = 3  # that intervals need
 _SQUARED = (1e-140, 1e140)  # sizes whose squares are floats of full precision
 
 RIGID = frozenset({"rotation", "reflection", "translation", "unit_permutation", "item_permutation"})
-
-
-class Shape(NamedTuple):
-    """A centred layer of unit Frobenius norm, turned into at most n features, and the norm it had."""
-
-    unit: Array  # (n, min(n, d))
-    size: Array  # 0-d
-    eps: float
-
-    def permuted(self, order: np.ndarray[Any, Any]) -> Shape:
-        """The shape of the reordered items."""
-        return self._replace(unit=take_rows(self.unit, order))
-
-
-def unit_shape(x: Array) -> Shape:
-    """The shape of a layer.
-
-    Raises:
-        InputError: if nothing varies in `x`.
-    """
-    xp = array_namespace(x)
-    c, scale = wide_centered(x)
-    size = norm(c)
-    return Shape(compressed(c / size), size * scale, float(xp.finfo(x.dtype).eps))
-
-
-def _cosine(x: Shape, y: Shape) -> Array:
-    xp = array_namespace(x.unit)
-    return xp.clip(nuclear_norm(x.unit.T @ y.unit, max(x.eps, y.eps)), 0.0, 1.0)
-
-
-def _gap(x: Shape, y: Shape) -> Array:
-    """``1 - |X'Y|_*`` for unit shapes, kept to full relative precision where the two are nearly the same.
-
-    Near zero it is half the squared residual of the fitted rotation, which rounding does not swamp.
-    """
-    xp = array_namespace(x.unit)
-    gap = 1.0 - _cosine(x, y)
-    if number(gap) > 1e-6:
-        return gap
-    if x.unit.shape[1] > y.unit.shape[1]:
-        x, y = y, x
-    u, _, vt = xp.linalg.svd(x.unit.T @ y.unit, full_matrices=False)
-    residual = x.unit @ (u @ vt) - y.unit
-    return xp.sum(residual * residual) / 2
-
-
-def _angle(x: Shape, y: Shape) -> Array:
-    """Arc cosine of the cosine, without its loss of digits near 1."""
-    xp = array_namespace(x.unit)
-    return 2 * xp.asin(xp.sqrt(_gap(x, y) / 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +98,7 @@ class Procrustes(Metric[Shape]):
         return unit_shape(x)
 
     def compare(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> Array:
-        return block(xs, ys, _cosine, array_namespace(xs[0].unit))
+        return block(xs, ys, shape_cosine, array_namespace(xs[0].unit))
 
     def permute(self, state: Shape, order: np.ndarray[Any, Any]) -> Shape:
         return state.permuted(order)
@@ -278,9 +219,9 @@ class ProcrustesDistance(Metric[Shape]):
 
     def _pair(self, x: Shape, y: Shape) -> Array:
         if self.kind == "angular":
-            return _angle(x, y)
+            return shape_angle(x, y)
         xp = array_namespace(x.unit)
-        gap = _gap(x, y)
+        gap = shape_gap(x, y)
         if self.kind == "ding":
             return 2 * gap
         if self.kind == "ding_root":
@@ -397,7 +338,7 @@ class GeneralizedShape(Metric[Shape]):
         return Shape(axes.u * (s / size)[None, :], size * axes.scale, axes.eps)
 
     def compare(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> Array:
-        return block(xs, ys, _angle, array_namespace(xs[0].unit))
+        return block(xs, ys, shape_angle, array_namespace(xs[0].unit))
 
     def permute(self, state: Shape, order: np.ndarray[Any, Any]) -> Shape:
         return state.permuted(order)
@@ -407,7 +348,7 @@ class GeneralizedShape(Metric[Shape]):
         return "n times the score times the item's share of the squared distances that the best rotation leaves"
 
     def contributions(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> np.ndarray[Any, Any]:
-        return over_pairs(lambda x, y: shares(_angle(x, y), residuals(x.unit, y.unit)), xs, ys)
+        return over_pairs(lambda x, y: shares(shape_angle(x, y), residuals(x.unit, y.unit)), xs, ys)
 
 
 @dataclasses.dataclass(frozen=True)

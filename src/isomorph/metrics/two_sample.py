@@ -28,8 +28,9 @@ from ..errors import InputError
 from ._base import Metric
 from ._engines.kernels.matrices import median_of_squares
 from ._engines.spectra.axes import block
+from ._engines.spectra.shapes import Shape, unit_shape
 from .distance_correlation import euclidean_distances
-from .shape import RIGID, Shape, unit_shape
+from .shape import RIGID
 
 
 def _distances(x: Shape, y: Shape) -> Array:

@@ -16,6 +16,7 @@ from ._tables import frame
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 _GAPS: Any = {"gaps": True}
 _ABOVE = " above chance"
+_NAMED = 4  # metrics that a sentence lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,24 +263,29 @@ class League(Result):
         ordered = self.overall
         return ordered[0][0] if len(ordered) > 1 and ordered[0][2][1] < min(o[2][0] for o in ordered[1:]) else None
 
+    def short(self, metric: str) -> str:
+        """A metric by its shortest spelling."""
+        k = self.metrics.index(metric)
+        return next(iter(self.spellings[k]), metric) + (_ABOVE if metric.endswith(_ABOVE) else "")
+
     def guide(self) -> list[str]:
         """Which metric for which purpose, each sentence from one criterion of this league."""
         found = []
-        for k in range(len(self.criteria)):
+        for k, spec in enumerate(self.criteria):
             row = self._standings(k)
-            telling = [name for name in row.best if row.rows[name].q_value <= self.alpha]
-            blind = [_short(name) for name, v in row.rows.items() if v.q_value > self.alpha]
-            name = self.criteria[k].partition("(")[0]
+            telling = [self.short(name) for name in row.best if row.rows[name].q_value <= self.alpha]
+            blind = [self.short(name) for name, v in row.rows.items() if v.q_value > self.alpha]
+            begin = f"To know {row.purpose} ({spec.partition('(')[0]})"
             if not telling:
-                found.append(f"To know {row.purpose} ({name}): none of these metrics is shown to tell it.")
+                found.append(f"{begin}: none of these metrics is shown to tell it.")
                 continue
-            first = row.rows[telling[0]]
-            words = f"To know {row.purpose} ({name}): {_listed([_short(v) for v in telling])}"
-            words += f" ({first.value:.2f}, chance {first.chance:.2f})"
-            if len(telling) > 1:
-                words += ", not told apart"
-            words += f"; not shown to tell it: {_listed(blind)}." if blind else "."
-            found.append(words)
+            first, others = row.ranked[0][1], telling[1:]
+            words = f"{telling[0]} ({first.value:.2f}, chance {first.chance:.2f})"
+            if others:
+                several = f"{len(others)} others" if len(others) > _NAMED else _listed(others)
+                words += f", from which {several} {'are' if len(others) > 1 else 'is'} not told apart"
+            words += f"; not shown to tell it: {_listed(blind)}" if blind else ""
+            found.append(f"{begin}: {words}.")
         return found
 
     def to_records(self) -> list[dict[str, Any]]:
@@ -312,22 +318,17 @@ class League(Result):
                 verdict = "first, but not shown to tell it"
             lines.append(
                 f"  {spec.partition('(')[0]:<{wide}}  {first.value:.2f} [{first.low:.2f}, {first.high:.2f}], chance "
-                f"{first.chance:.2f}, p {format_p(first.p_value)}, {row.units} units: {_short(name)} {verdict}"
+                f"{first.chance:.2f}, p {format_p(first.p_value)}, {row.units} units: {self.short(name)} {verdict}"
             )
         ordered = self.overall[:3]
         if ordered:
-            tops = "; ".join(f"{_short(name)} {rank:.1f} [{a:.1f}, {b:.1f}]" for name, rank, (a, b) in ordered)
-            lines.append(f"  mean place: {tops}. " + (f"{_short(self.winner)} wins." if self.winner else "No winner."))
+            tops = "; ".join(f"{self.short(name)} {rank:.1f} [{a:.1f}, {b:.1f}]" for name, rank, (a, b) in ordered)
+            lines.append(
+                f"  mean place: {tops}. " + (f"{self.short(self.winner)} wins." if self.winner else "No winner.")
+            )
         for name, why in self.unanswered.items():
             lines.append(f"  not asked: {name}: {why}")
         return "\n".join(lines)
-
-
-def _short(metric: str) -> str:
-    """A metric by its name and the parameters that tell it apart, for tables."""
-    above = _ABOVE if metric.endswith(_ABOVE) else ""
-    name, bracket, rest = metric.removesuffix(_ABOVE).partition("(")
-    return name + (f"({rest}" if bracket else "") + above
 
 
 def _listed(names: list[str]) -> str:

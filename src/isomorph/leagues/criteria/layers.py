@@ -159,12 +159,12 @@ class Identification(Criterion):
     reference: ClassVar[str] = (
         "Kornblith et al. (2019), table 2: how often the layer of the same depth is found in a network of another seed."
     )
-    purpose: ClassVar[str] = "which layer of one network corresponds to which of another"
+    purpose: ClassVar[str] = "which layers of two networks correspond"
 
     features: str = "layers"
 
     def __post_init__(self) -> None:
-        check_choice(self.features, "identification: features", FEATURES)
+        check_choice(self.features, f"{self.name}: features", FEATURES)
 
     def ask(self, family: Family, seed: int) -> Question:
         return _Identified(*_layered(family, self.name, self.features, 2))
@@ -172,6 +172,20 @@ class Identification(Criterion):
     @classmethod
     def example(cls) -> tuple[Self, Family]:
         return cls(), _deep(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class PooledIdentification(Identification):
+    """Is the layer of the same depth found again by features averaged over places, of which there are few?
+
+    Attributes:
+        features: ``"pooled"``; ``"layers"`` is the criterion `identification`.
+    """
+
+    name: ClassVar[str] = "identification_pooled"
+    purpose: ClassVar[str] = "which layers of two networks correspond, by fewer features than items"
+
+    features: str = "pooled"
 
 
 def _deep(networks: int) -> Family:
@@ -183,5 +197,6 @@ def _deep(networks: int) -> Family:
     made = []
     for k in range(networks):
         turned = [step @ np.linalg.qr(rng.normal(size=(6, 6)))[0] + 0.1 * rng.normal(size=(60, 6)) for step in path]
-        made.append(Network(f"n{k}", {f"layer_{i}": v for i, v in enumerate(turned)}))
+        layers = {f"layer_{i}": v for i, v in enumerate(turned)}
+        made.append(Network(f"n{k}", layers, pooled={name: v[:, :4] for name, v in layers.items()}))
     return Family("example", made)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._core.checks import check_choice
 from ...errors import InputError
+from ...output_agreement import agreement, jensen_shannon
 from .._family import Family, Network
 from ._base import RANKED, Criterion, Floats, PairQuestion, Question
 
@@ -83,7 +84,7 @@ class Disagreement(Answers):
 
     def apart(self, networks: list[Network], family: Family) -> Floats:
         answers = [np.argmax(v.outputs, axis=1) for v in networks]
-        return np.array([[float(np.mean(a != b)) for b in answers] for a in answers])
+        return np.array([[1 - agreement(a, b) for b in answers] for a in answers])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +96,4 @@ class Divergence(Answers):
     purpose: ClassVar[str] = "whether two networks are equally sure of the same answers"
 
     def apart(self, networks: list[Network], family: Family) -> Floats:
-        return np.array([[_jensen_shannon(a.outputs, b.outputs) for b in networks] for a in networks])
-
-
-def _jensen_shannon(p: Floats, q: Floats) -> float:
-    """Mean over items of the Jensen-Shannon divergence in bits, in [0, 1]."""
-    middle = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = [np.where(part > 0, part * np.log2(part / middle), 0.0).sum(axis=1) for part in (p, q)]
-    return float(np.mean(sum(parts) / 2))
+        return np.array([[jensen_shannon(a.outputs, b.outputs) for b in networks] for a in networks])

@@ -6,7 +6,7 @@ from ..._core.registry import Registry
 from .._family import Family
 from ._base import FamilyMaker
 
-FAMILIES: Registry[FamilyMaker] = Registry("family", __name__, FamilyMaker, "isomorph.families")
+FAMILIES: Registry[FamilyMaker] = Registry("family", __name__, FamilyMaker, "isomorph.families", "")
 
 
 def load_family(spec: str | FamilyMaker) -> Family:

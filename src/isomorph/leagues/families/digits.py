@@ -29,6 +29,7 @@ _POPULATION = (
     "accuracy", "disagreement", "jensen_shannon", "stitching", "predictivity", "retrieval", "probes", "fusion_gain",
     "steering", "other_items", "fewer_items",
 )  # fmt: skip
+_OF_LAYERS = ("monotonicity", "identification", "identification_pooled")
 Array = np.ndarray[Any, Any]
 
 
@@ -134,7 +135,7 @@ class Digits(FamilyMaker):
             recipe.name for recipe in self.recipes() if recipe.shortcut is None and recipe.name.endswith(("-0", "-1"))
         ]
         deep = [recipe.name for recipe in self.recipes() if recipe.deep]
-        return dict.fromkeys(_POPULATION, mixed) | {"monotonicity": deep, "identification": deep}
+        return dict.fromkeys(_POPULATION, mixed) | dict.fromkeys(_OF_LAYERS, deep)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,8 +23,8 @@ _KINDS = {
     "reliability": "other items",
 }
 _NOTE = (
-    "A criterion is a truth and a statistic of how well scores tell it; higher is better. Intervals and differences are "
-    "by leaving out each network, p by giving the truth to networks in a random order, q over all criteria and "
+    "A criterion is a truth and a statistic of how well scores tell it; higher is better. Intervals and differences "
+    "are by leaving out each network, p by giving the truth to networks in a random order, q over all criteria and "
     "metrics (Benjamini-Hochberg). “Best” holds the metrics that are not told apart from the first one (Holm)."
 )
 _CELL, _TOP, _LEFT = 22.0, 130.0, 250.0
@@ -60,7 +60,7 @@ def _block(result: League, k: int) -> Block:
     figures = (_map(result, f"{stem}-map"), *_places(result, f"{stem}-places"))
     won = {name: result[name].winner for name in result.criteria}
     alone = sum(v is not None for v in won.values())
-    overall = f"{printable(result.winner)} is better than every other over all." if result.winner else (
+    overall = f"{printable(result.short(result.winner))} is better than every other over all." if result.winner else (
         "There is no winner over all: the places of the first metrics are not told apart."
     )  # fmt: skip
     html = render(
@@ -98,7 +98,7 @@ def _criteria(result: League) -> Iterator[Table]:
             found = result[spec]
             first = found.ranked[0][1]
             told = first.q_value <= result.alpha
-            best = ", ".join(found.best) if told else "none is shown to tell it"
+            best = ", ".join(map(result.short, found.best)) if told else "none is shown to tell it"
             rows.append(
                 [printable(spec), printable(best), number(first.value), f"{number(first.low)} to {number(first.high)}",
                  number(first.chance), p_text(first.p_value), p_text(first.q_value), str(found.units), f"{found.n:,}"]
@@ -123,7 +123,7 @@ def _order(result: League) -> list[int]:
 def _places(result: League, name: str) -> Iterator[Figure]:
     """The mean place of each metric over all criteria."""
     rows = [
-        Row(printable(metric), place, (1 + len(result.metrics)) / 2, metric == result.winner, (), ends)
+        Row(printable(result.short(metric)), place, (1 + len(result.metrics)) / 2, metric == result.winner, (), ends)
         for metric, place, ends in result.overall
     ]
     if len(rows) > 1:
@@ -143,7 +143,7 @@ def _map(result: League, name: str) -> Figure:
     body = [_key()]
     for row, m in enumerate(metrics):
         y = _TOP + _CELL * row
-        label = fit(printable(result.metrics[m]), _LEFT - 14, 10)
+        label = fit(printable(result.short(result.metrics[m])), _LEFT - 14, 10)
         body.append(text(_LEFT - 6, y + 15, label, class_="end small"))
         for column, k in enumerate(criteria):
             body.append(_cell(result, k, m, _LEFT + _CELL * column, y))
@@ -152,7 +152,8 @@ def _map(result: League, name: str) -> Figure:
         words = printable(result.criteria[k].partition("(")[0])
         body.append(text(x, _TOP - 6, words, class_="small", transform=f"rotate(-55 {x:.1f} {_TOP - 6:.1f})"))
     said = "; ".join(
-        f"{result.criteria[k].partition('(')[0]}: {', '.join(result[result.criteria[k]].best)}" for k in criteria
+        f"{result.criteria[k].partition('(')[0]}: {', '.join(map(result.short, result[result.criteria[k]].best))}"
+        for k in criteria
     )
     width, height = _LEFT + _CELL * len(criteria) + 90, _TOP + _CELL * len(metrics) + 10
     return Figure(name, printable(f"Best metrics of each criterion. {said}."), width, height, "".join(body))
