@@ -17,6 +17,7 @@ import isomorph
 from isomorph.atlases import atlas
 from isomorph.concept_maps import concepts
 from isomorph.diagnosis import diagnose
+from isomorph.leagues import Family, Network
 from isomorph.reporting._section import Section
 from isomorph.reporting.sections import sections
 from isomorph.results import Result
@@ -185,6 +186,18 @@ def _searchlight(text: str) -> Result:
     return isomorph.searchlight(responses, np.arange(25), models, radius=3, permutations=19, name=text)
 
 
+@functools.cache
+def _league(text: str) -> Result:
+    """Two kinds of networks, a metric without a score in one criterion, and criteria that could not be asked."""
+    rng = np.random.default_rng(0)
+    kinds = [rng.normal(size=(30, 4)) for _ in range(2)]
+    networks = [
+        Network(f"{text}{k}", {"last": kinds[k % 2] + 0.3 * rng.normal(size=(30, 4))}, attributes={"label_noise": f"{text}{k % 2}"})
+        for k in range(6)
+    ]  # fmt: skip
+    return isomorph.league(Family(text, networks), ["cka", "cca"], permutations=19, draws=100)
+
+
 MAKERS: dict[str, Callable[[str], Result]] = {
     "scan": _scan,
     "stitch": _stitch,
@@ -198,6 +211,7 @@ MAKERS: dict[str, Callable[[str], Result]] = {
     "encoding": _encoding,
     "odd_one_out": _odd_one_out,
     "outputs": _outputs,
+    "league": _league,
 }
 """Results of a verb with all names given."""
 AWAITED: set[str] = set()
