@@ -130,8 +130,9 @@ def page(claimed: list[dict], beside: list[dict], found: list[dict], trials: int
         BEGIN,
         f"By `python benchmarks/encoding_rates.py --trials {trials} --write`: {trials} experiments a row, {UNITS} "
         f"units that have nothing to do with the features, two layers, 99 permutations. Share of p at most 0.05; the "
-        f"99 % band of 0.05 over experiments ends at {band:.3f}, and {sum(v > band for v in each)} of {len(each)} "
-        "shares lie above it. Permuted predictions are careful: deviations are widened to the most that folds can share.",
+        f"99 % band of 0.05 over experiments ends at {band:.3f}, and {sum(v > band for v in each)} of "
+        f"{len(each)} shares lie above it. Permuted predictions are careful: deviations are widened to the most that "
+        "folds can share.",
         "",
         *_table(claimed, COLUMNS),
         "",

@@ -191,10 +191,9 @@ def _league(text: str) -> Result:
     """Two kinds of networks, a metric without a score in one criterion, and criteria that could not be asked."""
     rng = np.random.default_rng(0)
     kinds = [rng.normal(size=(30, 4)) for _ in range(2)]
-    networks = [
-        Network(f"{text}{k}", {"last": kinds[k % 2] + 0.3 * rng.normal(size=(30, 4))}, attributes={"label_noise": f"{text}{k % 2}"})
-        for k in range(6)
-    ]  # fmt: skip
+    seen = [kinds[k % 2] + 0.3 * rng.normal(size=(30, 4)) for k in range(6)]
+    told = [{"label_noise": f"{text}{k % 2}"} for k in range(6)]
+    networks = [Network(f"{text}{k}", {text: seen[k]}, attributes=told[k]) for k in range(6)]
     return isomorph.league(Family(text, networks), ["cka", "cca"], permutations=19, draws=100)
 
 

@@ -47,7 +47,7 @@ class LeagueSection(Section):
     heading = "Which metric tells what?"
 
     def models(self, result: League) -> Sequence[str]:
-        return ()
+        return (result.family,)
 
     def show(self, results: Sequence[League], context: Context) -> Shown:
         blocks = tuple(_block(result, k) for k, result in enumerate(results, start=1))
