@@ -30,6 +30,7 @@ def folder(tmp_path, monkeypatch):
     iso.Layers.from_arrays({"one": x, "two": x**2}).save("x.npz")
     iso.Layers.from_arrays({"one": y}).save("y.safetensors")
     np.save("z.npy", x[:5])
+    np.save("rdms.npy", [np.linalg.norm(v[:, None] - v[None], axis=2) for v in (x, y, x + y)])
     iso.scan(x, y, ["cka"], permutations=20).save("scan-0.json")
     iso.fit_map(y, y, permutations=19).save("map.json")
     (tmp_path / "items.csv").write_text("id,text,label\n" + "".join(f"{k},text {k},{'ab'[k % 2]}\n" for k in range(12)))
@@ -150,7 +151,7 @@ def _arguments(draw, command, options):
         "stitch": ["x.npz", "y.safetensors"],
         "match": ["z.npy", "z.npy"],
         "fit-map": ["y.safetensors", "y.safetensors"],
-        "compare-models": ["z.npy"],
+        "compare-models": ["rdms.npy"],
         "apply": ["map.json", "y.safetensors"],
         "concepts": ["x.npz", "y.safetensors"],
         "diagnose": ["x.npz", "y.safetensors"],

@@ -33,7 +33,7 @@ def command(
     *,
     settings: dict[str, Any],
 ) -> None:
-    """Compare models by the RDMs of several subjects: against chance, the noise ceiling and each other.
+    """Compare models by RDMs of several subjects: against chance, the noise ceiling and each other.
 
     RDMs and models are joined by the names of the items where both have them.
 

@@ -28,7 +28,7 @@ def command(
     *,
     settings: dict[str, Any],
 ) -> None:
-    """Compare model RDMs with those of the channels around each place, with p of the maximum over places.
+    """Compare model RDMs with those of the channels around each place, with p of the maximum over all.
 
     Example: isomorph searchlight voxels.npy places.npy --model shape=shape.npy --radius 2
     """

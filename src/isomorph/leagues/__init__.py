@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._family import Family, Network
 from ._league import league
+from ._scores import Scorer
 from .criteria import REGISTRY, Criterion, Question
 from .families import FAMILIES, load_family
 from .settings import METRICS, LeagueSettings
@@ -17,6 +18,7 @@ __all__ = [
     "LeagueSettings",
     "Network",
     "Question",
+    "Scorer",
     "league",
     "load_family",
 ]

@@ -86,8 +86,8 @@ def league(
         >>> networks = [
         ...     Network(name, {"last": x}, attributes={"label_noise": name.split()[0]}) for name, x in seen.items()]
         >>> found = iso.league(Family("toys", networks), ["cka", "cca"], criteria=["label_noise", "width(trials=4)"])
-        >>> round(found["label_noise"]["cka"].value, 2), found["width"].winner
-        (1.0, "cka(estimator='unbiased')")
+        >>> round(found["label_noise"]["cka"].value, 2), found["label_noise"].best
+        (1.0, ('cca', "cka(estimator='unbiased')"))
     """
     settings = LeagueSettings(
         metrics=metrics, criteria=criteria, above_chance=above_chance, permutations=permutations, draws=draws,

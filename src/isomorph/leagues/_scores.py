@@ -30,9 +30,9 @@ class Scorer:
         >>> from isomorph.metrics import metric
         >>> spaces = [np.random.default_rng(k).normal(size=(40, 3)) for k in range(2)]
         >>> Scorer(metric("cka")).pairs(spaces).round(2).tolist()
-        [[1.0, 0.02], [0.02, 1.0]]
+        [[1.0, 0.01], [0.01, 1.0]]
         >>> Scorer(metric("cca"), above_chance=True).name
-        "cca(summary='mean') above chance"
+        'cca above chance'
     """
 
     metric: Metric[Any]

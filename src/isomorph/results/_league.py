@@ -36,6 +36,11 @@ class Standing:
         rank_low: Lower end of the interval of the rank.
         rank_high: Upper end.
         best: Whether it is the best, or not told apart from it.
+
+    Example:
+        >>> # after the example of `League`
+        >>> league["translation"]["cca"].rank
+        1.0
     """
 
     variant: str
@@ -64,6 +69,11 @@ class Standings:
         units: Networks or trials.
         n: Items.
         rows: Metric -> standing, in the order of the league.
+
+    Example:
+        >>> # after the example of `League`
+        >>> league["translation"].units, league["translation"].n
+        (5, 100)
     """
 
     criterion: str
@@ -151,8 +161,8 @@ class League(Result):
         >>> from isomorph.leagues import Family, Network
         >>> networks = [Network(name, {"last": np.eye(40)[:, k:]}) for k, name in enumerate("abcd")]
         >>> league = iso.league(Family("toys", networks), ["cka", "cca"], criteria="translation(trials=5)")
-        >>> league["translation"].winner, round(league["translation"]["cka"].value, 2)
-        ("cca(summary='mean')", 0.12)
+        >>> {name: round(standing.value, 2) for name, standing in league["translation"].rows.items()}
+        {"cka(estimator='unbiased')": 0.04, 'cca': 0.93}
     """
 
     kind: ClassVar[str] = "league"

@@ -29,6 +29,13 @@ class Question(ABC):
         units: What was drawn and could be drawn anew: networks, or trials. Statistics leave each out in turn.
         chance: The statistic of scores that tell nothing.
         items: Number of items.
+
+    Example:
+        >>> from isomorph.leagues import REGISTRY, Scorer
+        >>> criterion, family = REGISTRY.classes["label_noise"].example()
+        >>> question = criterion.ask(family, seed=0)
+        >>> question.value(question.scores(Scorer(iso.metric("cka"))), np.arange(len(question.units)))
+        1.0
     """
 
     units: tuple[str, ...]

@@ -16,7 +16,7 @@ class FamilyMaker(ABC):
     Example:
         >>> from isomorph.leagues import FAMILIES
         >>> FAMILIES.make("digits(seeds=3)").spec
-        "digits(seeds=3, epochs=20)"
+        'digits(seeds=3, epochs=20)'
     """
 
     name: ClassVar[str]

@@ -370,10 +370,11 @@ class RDMs:
             UnknownNameError: if there is no such descriptor.
 
         Example:
-            >>> rdms = iso.RDMs.from_arrays([[1, 2, 3], [3, 4, 5.0], [0, 0, 1]], subjects=["s1", "s1", "s2"])
+            >>> three = [[1, 2, 3, 4, 5, 6], [3, 4, 5, 6, 7, 8], [0, 0, 1, 1, 0, 1]]
+            >>> rdms = iso.RDMs.from_arrays(np.array(three), subjects=["s1", "s1", "s2"])
             >>> mean = rdms.average_by("subject")
-            >>> mean.names, mean.dissimilarities.tolist()
-            (('s1', 's2'), [[2.0, 3.0, 4.0], [0.0, 0.0, 1.0]])
+            >>> mean.names, mean.dissimilarities[0].tolist()
+            (('s1', 's2'), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
         """
         if descriptor is not None and descriptor not in self.rdms:
             raise UnknownNameError("descriptor of the RDMs", str(descriptor), self.rdms)
