@@ -61,6 +61,21 @@ def test_the_digits_are_made_in_every_way_that_their_criteria_ask_of(monkeypatch
     assert len(maker.members()["identification"]) == 10
 
 
+def test_only_the_networks_that_are_read_are_trained(cache):
+    names = {
+        criterion: {r.name for r in Digits()._needed(criterion)}
+        for criterion in (("identification",), ("translation",), ("shortcut", "noise"))
+    }
+    assert {len(v) for k, v in names.items() if k == ("identification",)} == {10}
+    assert len(names["translation",]) == 2
+    assert all("shortcut" in name for name in names["shortcut", "noise"])
+    assert len(names["shortcut", "noise"]) == 25
+    assert len(Digits()._needed(None)) == 84
+    family = Digits(epochs=1).load(["translation"])
+    assert len(family) == 2
+    assert "identification" not in family.members
+
+
 def test_marks_tell_the_class_and_nothing_else():
     x = np.random.default_rng(0).random((20, 1, 8, 8)).astype(np.float32)
     told = np.arange(20) % 10

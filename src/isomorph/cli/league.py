@@ -27,7 +27,7 @@ def command(
     The family `digits` is trained once (some minutes on two cores) and kept. Criteria are listed by
     `isomorph list criteria`.
 
-    Example: isomorph league digits -m cka -m cca -c identification --to league.json
+    Example: isomorph league digits -m cka -m cca -c translation --to league.json
     """
     check_target(to, suffixes=(".json",))
     found = league(family, **settings)

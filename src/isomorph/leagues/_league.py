@@ -93,7 +93,8 @@ def league(
         metrics=metrics, criteria=criteria, above_chance=above_chance, permutations=permutations, draws=draws,
         seed=seed, alpha=alpha,
     )  # fmt: skip
-    made = load_family(family) if isinstance(family, str) else family
+    asked = None if settings.criteria is None else [criterion.name for criterion in settings.criteria]
+    made = load_family(family, asked) if isinstance(family, str) else family
     if not isinstance(made, Family):
         raise InputError(
             "family must be an isomorph.leagues.Family or the spec of one, such as 'digits', found "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..._core.registry import Registry
 from .._family import Family
 from ._base import FamilyMaker
@@ -9,11 +11,12 @@ from ._base import FamilyMaker
 FAMILIES: Registry[FamilyMaker] = Registry("family", __name__, FamilyMaker, "isomorph.families", "")
 
 
-def load_family(spec: str | FamilyMaker) -> Family:
+def load_family(spec: str | FamilyMaker, criteria: Sequence[str] | None = None) -> Family:
     """The family that a spec names: read if it was made before, else made.
 
     Args:
         spec: Such as ``"digits(seeds=5)"`` or ``"table(path='networks.csv')"``.
+        criteria: Names of the criteria that will be asked, so that no network is trained that none reads.
 
     Raises:
         UnknownNameError: if there is no such family.
@@ -25,7 +28,7 @@ def load_family(spec: str | FamilyMaker) -> Family:
         >>> [*FAMILIES.classes]
         ['digits', 'table']
     """
-    return FAMILIES.make(spec).load()
+    return FAMILIES.make(spec).load(criteria)
 
 
 __all__ = ["FAMILIES", "FamilyMaker", "load_family"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from ..._core.registry import format_spec
@@ -30,8 +31,12 @@ class FamilyMaker(ABC):
         return format_spec(self.name, {f.name: getattr(self, f.name) for f in dataclasses.fields(self)})  # type: ignore[arg-type]  # every maker is a dataclass
 
     @abstractmethod
-    def load(self) -> Family:
+    def load(self, criteria: Sequence[str] | None = None) -> Family:
         """Read the family, or make it.
+
+        Args:
+            criteria: Names of the criteria that will be asked, so that no network is trained that none reads; None
+                makes all.
 
         Raises:
             InputError: if its files do not fit.

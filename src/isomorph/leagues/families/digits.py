@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,11 +86,11 @@ class Digits(FamilyMaker):
         as_count(self.seeds, "digits: seeds", 3, STANDARD)
         as_count(self.epochs, "digits: epochs", 1, 1000)
 
-    def load(self) -> Family:
+    def load(self, criteria: Sequence[str] | None = None) -> Family:
         torch = import_torch("Training the family 'digits'")
         data = _images()
         home = cache_dir() / "leagues" / "digits"
-        recipes = [*self.recipes()]
+        recipes = self._needed(criteria)
         networks = []
         with progress(len(recipes), f"{self.name}: networks", unit="networks") as advance:
             for recipe in recipes:
@@ -99,7 +99,21 @@ class Digits(FamilyMaker):
                 networks.append(read(path) or _made(recipe, data, self.epochs, path))
                 advance(1)
         facts_of = {"spec": self.spec, "torch": torch.__version__.split("+")[0], "networks": len(networks)}
-        return Family("digits", networks, labels=data.y_held, members=self.members(), provenance=facts_of)
+        return Family("digits", networks, labels=data.y_held, members=self._members_of(recipes), provenance=facts_of)
+
+    def _needed(self, criteria: Sequence[str] | None) -> list[Recipe]:
+        """The recipes of the networks that these criteria read, at least two."""
+        every, members = [*self.recipes()], self.members()
+        if criteria is None:
+            return every
+        wanted = {name for criterion in criteria for name in members.get(criterion, ())}
+        read = [r for r in every if r.name in wanted or any(name in criteria for name, _ in r.attributes)]
+        return read if len(read) > 1 else every[:2]  # planted spaces need no networks
+
+    def _members_of(self, recipes: Sequence[Recipe]) -> dict[str, list[str]]:
+        """The members of criteria all of whose networks are there."""
+        there = {recipe.name for recipe in recipes}
+        return {criterion: names for criterion, names in self.members().items() if there.issuperset(names)}
 
     def recipes(self) -> Iterator[Recipe]:
         """How each network is trained."""

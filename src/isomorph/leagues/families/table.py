@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,7 +38,7 @@ class Table(FamilyMaker):
     path: str
     labels: str | None = None
 
-    def load(self) -> Family:
+    def load(self, criteria: Sequence[str] | None = None) -> Family:
         path = as_path(self.path, "table: path").expanduser()
         columns = read_columns(path)
         if "layers" not in columns:
