@@ -23,11 +23,13 @@ from isomorph.diagnosis import Signature
 from isomorph.encoders import Encoder, Provider, providers
 from isomorph.errors import InputError
 from isomorph.heads import REGISTRY as HEAD_KINDS
+from isomorph.leagues import REGISTRY as CRITERION_KINDS
 from isomorph.maps import REGISTRY as MAP_KINDS
 from isomorph.reporting._section import Block, Section, Shown
 from isomorph.reporting.sections import sections
 from isomorph.results import Result
 
+from .criterion_laws import CRITERIA
 from .dataset_laws import DATASETS
 from .head_laws import HEADS
 from .laws import Laws
@@ -636,3 +638,50 @@ def test_a_section_that_cheats_is_caught(cheat: Any, caught_by: set[str], regist
     assert not broken, broken
     broken = SECTIONS.broken(registered(sections, cheat), make)
     assert caught_by <= set(broken), broken
+
+
+# ---- criteria -------------------------------------------------------------------------------------------------------
+
+LabelNoise: Any = CRITERION_KINDS.classes["label_noise"]
+
+
+class FlatteringQuestion:
+    """A question whose statistic is high whatever the scores."""
+
+    def __init__(self, honest: Any) -> None:
+        self.honest, self.units, self.items, self.chance = honest, honest.units, honest.items, honest.chance
+
+    def scores(self, scorer: Any) -> Any:
+        return self.honest.scores(scorer)
+
+    def value(self, scores: Any, keep: Any) -> float:
+        return 0.9
+
+    def permuted(self, scores: Any, rng: Any) -> float:
+        return float(rng.random()) * 0.5
+
+
+class UnorderedQuestion(FlatteringQuestion):
+    """A question whose answer hangs on the order in which networks are given."""
+
+    def value(self, scores: Any, keep: Any) -> float:
+        return float(self.honest.value(scores, keep)) - 0.01 * float(self.units[keep[0]][0] == "2")
+
+    def permuted(self, scores: Any, rng: Any) -> float:
+        return float(self.honest.permuted(scores, rng))
+
+
+@pytest.mark.parametrize(
+    ("question", "caught_by"),
+    [
+        (FlatteringQuestion, {"a_constant_metric_tells_nothing", "random_metrics_tell_no_more_than_chance"}),
+        (UnorderedQuestion, {"the_order_of_networks_plays_no_part"}),
+    ],
+)
+def test_a_criterion_that_flatters_or_hangs_on_the_order_is_caught(question: Any, caught_by: set[str]) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Cheat(LabelNoise):  # type: ignore[misc]  # a class that is found by its name
+        def ask(self, family: Any, seed: int) -> Any:
+            return question(super().ask(family, seed))
+
+    check(CRITERIA, LabelNoise, Cheat, caught_by)

@@ -88,7 +88,7 @@ def _data(deb: Path, what: str) -> Iterator[tarfile.TarFile]:
             raise ValueError("it holds no data.tar")
         mode = _BY_TARFILE.get(name.removeprefix("data.tar"))
         if mode is not None:
-            with tarfile.open(fileobj=_Slice(file, start, size), mode=mode) as archive:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=_Slice(file, start, size), mode=mode) as archive:  # type: ignore[call-overload]  # any mode
                 yield archive
             return
     with _by_dpkg(deb, name, what) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:

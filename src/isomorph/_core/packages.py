@@ -288,7 +288,7 @@ def _with_apt(package: Package, into: Path, destination: Path) -> Path:
     if client is None:
         raise FetchError(
             f"Cannot fetch {package.name} {package.version}: it is a package of Debian, and there is no apt-get here. "
-            f"Take it from https://snapshot.debian.org/binary/{package.name}/, {_copy_it(package, destination)}"
+            f"Take {package.name} {package.version} from Debian's snapshot archive, {_copy_it(package, destination)}"
         )
     command = [client, "-q", "download", f"{package.name}={package.version}"]
     done = subprocess.run(
@@ -339,7 +339,7 @@ def _why_apt(package: Package, stderr: str, destination: Path) -> str:
         what, fix = "apt's lists have no such package", "Fetch them (apt-get update), or add Debian's main component"
     elif "was not found" in stderr and "Version" in stderr:
         what = "apt's lists have the package, but not that version"
-        fix = f"Take it from https://snapshot.debian.org/binary/{package.name}/"
+        fix = f"Take {package.name} {package.version} from Debian's snapshot archive"
     elif _OFFLINE.search(stderr) or "resolving" in stderr or "connect" in stderr:
         what, fix = "the mirror of Debian cannot be reached", "Check the network and apt's sources"
     else:
