@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from types import ModuleType
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -14,3 +17,27 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 # no timing asserts, and the same examples each time
 settings.register_profile("isomorph", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("isomorph")
+
+_BEGINNINGS: dict[str, dict[str, dict[str, Any]]] = {}
+"""By module, then by name: the state of each of its generators before any test drew from it."""
+
+
+def _generators(module: ModuleType) -> dict[str, Any]:
+    import numpy as np
+
+    return {name: value for name, value in vars(module).items() if isinstance(value, np.random.Generator)}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    module = getattr(item, "module", None)
+    if module is not None and module.__name__ not in _BEGINNINGS:
+        _BEGINNINGS[module.__name__] = {n: g.bit_generator.state for n, g in _generators(module).items()}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test draws the same numbers whatever ran before it: a module's generators begin anew with each test."""
+    module = getattr(item, "module", None)
+    if module is not None:
+        for name, generator in _generators(module).items():
+            generator.bit_generator.state = _BEGINNINGS[module.__name__][name]
