@@ -120,6 +120,19 @@ def list_criteria() -> Rows:
     ]
 
 
+def list_guide() -> Rows:
+    """Which metric to trust for what, by the league that is packaged."""
+    from .results import Guide
+
+    guide = Guide.packaged()
+    rows = []
+    for standings in guide.standings:
+        lists = standings.trusted(guide.alpha), standings.blind(guide.alpha)
+        told, blind = (", ".join(map(standings.short, names)) or "none" for names in lists)
+        rows.append((standings.purpose, standings.name, told, blind))
+    return ("to know", "criterion", "best, or not told apart from it", "not shown to tell it"), rows
+
+
 def list_sections() -> Rows:
     """Every kind of result that a report shows."""
     from .reporting.sections import sections
@@ -137,6 +150,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "signatures": list_signatures,
     "sections": list_sections,
     "criteria": list_criteria,
+    "guide": list_guide,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import http.server
 import io
@@ -104,6 +105,16 @@ def test_a_wheel_is_fetched_once_and_then_taken_from_the_cache(
     forget()
     assert _packages.fetch(tiny) == wheel
     assert capsys.readouterr().err == ""
+
+
+def test_a_wheel_that_was_built_for_another_python_is_fetched_when_its_target_is_named(registry: Path) -> None:
+    made = make_wheel(registry, FILES)
+    wheel = made.rename(made.with_name(made.name.replace("-py3-none-any", "-cp37-cp37m-manylinux1_x86_64")))
+    package = Package("tiny-data", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    with pytest.raises(FetchError, match="tiny-data"):
+        _packages.fetch(package)
+    there = dataclasses.replace(package, target=("37", "manylinux1_x86_64"))
+    assert hashlib.sha256(_packages.fetch(there).read_bytes()).hexdigest() == package.sha256
 
 
 def test_nothing_but_the_wheel_and_a_lock_is_left_in_the_cache(tiny: Package) -> None:

@@ -9,11 +9,11 @@ from isomorph.leagues._statistics import (
     Jackknife,
     average_precision,
     conformity,
-    holm,
     rank_correlation,
     rank_correlations,
     ranks,
 )
+from isomorph.nulls.judge import holm
 
 RNG = np.random.default_rng(0)
 
@@ -57,7 +57,8 @@ def test_the_jackknife_of_means_is_the_t_test():
     without = np.array([np.delete(sample, k, axis=0).mean(axis=0) for k in range(40)])
     found = Jackknife.of(sample.mean(axis=0), without)
     np.testing.assert_allclose(found.errors, sample.std(axis=0, ddof=1) / np.sqrt(40), rtol=1e-10)
-    gap, p = found.differences()
+    gap, p, error = found.differences()
+    assert error[0, 1] == pytest.approx((a - b).std(ddof=1) / np.sqrt(40), rel=1e-10)
     assert gap[0, 1] == pytest.approx(a.mean() - b.mean())
     assert p[0, 1] == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-8)
     low, high = found.interval(0.05)[0]
@@ -74,7 +75,7 @@ def test_draws_of_the_jackknife_have_its_covariance():
 
 def test_what_never_moves_is_different_with_no_more_than_a_sign_test_could_give():
     without = np.tile([1.0, 0.5, 0.5], (6, 1))
-    gap, p = Jackknife.of(np.array([1.0, 0.5, 0.5]), without).differences()
+    gap, p, _ = Jackknife.of(np.array([1.0, 0.5, 0.5]), without).differences()
     assert gap[0, 1] == 0.5
     assert p[0, 1] == 2.0**-5
     assert p[1, 2] == 1.0

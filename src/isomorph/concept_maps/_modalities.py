@@ -28,6 +28,7 @@ from scipy import stats
 from .._core.checks import check_choice, is_share
 from ..design import label_text
 from ..errors import InputError, quoted
+from ..nulls.judge import holm
 from ..results import SHARED_BY_ALL, SHARED_BY_NONE, SHARED_THROUGH, UNDECIDED, Modalities, listed
 from ..significance import benjamini_hochberg, benjamini_yekutieli
 
@@ -305,14 +306,8 @@ def _apart(agreement: Floats, error: Floats, degrees: Floats, counts: Floats, le
 
 def _adjusted(p: Floats, correction: str) -> Floats:
     """p-values adjusted for all labels and pairs."""
-    if correction != "holm":
-        return np.asarray(benjamini_hochberg(p) if correction == "bh" else benjamini_yekutieli(p))
-    flat = p.ravel()
-    order = np.argsort(flat, kind="stable")
-    out = np.empty_like(flat)
-    steps = (len(flat) - np.arange(len(flat))) * flat[order]
-    out[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return out.reshape(p.shape)
+    adjust = {"holm": holm, "bh": benjamini_hochberg, "by": benjamini_yekutieli}
+    return np.asarray(adjust[correction](p))
 
 
 def _verdict(status: tuple[int, ...], names: Sequence[str], words: Sequence[str]) -> str:

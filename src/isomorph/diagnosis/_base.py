@@ -91,6 +91,8 @@ class Signature(ABC):
     """The question that it answers, for lists and pages."""
     advice: ClassVar[str]
     """What to do where it is found."""
+    criterion: ClassVar[str] = ""
+    """The criterion of leagues that says which metric sees through it; empty where none asks that."""
 
     @classmethod
     def planted(cls, rng: np.random.Generator) -> Mapping[str, Any]:

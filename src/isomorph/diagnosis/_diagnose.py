@@ -14,6 +14,7 @@ from ..design import coded
 from ..errors import InputError
 from ..results import Diagnosis, Finding, Fusion, Scan, Stitch
 from ._base import REGISTRY, Case, function, geometry
+from ._guide import advice
 from .settings import DiagnoseSettings
 
 
@@ -29,6 +30,7 @@ def diagnose(
     x_baselines: Mapping[str, Any] | None = None,
     y_baselines: Mapping[str, Any] | None = None,
     signatures: Sequence[str] | None = None,
+    purposes: Sequence[str] | None = None,
     seed: int = 0,
     memory: str | int | None = None,
 ) -> Diagnosis:
@@ -46,11 +48,13 @@ def diagnose(
             is given.
         y_baselines: The same for `y`.
         signatures: Names of signatures to look for; by default all.
+        purposes: Names of criteria of leagues (`isomorph list criteria`), such as ``"stitching"``, for which to say
+            which metric to trust; by default those that what was given, and what was found in it, make a question.
         seed: Seed of what is drawn.
         memory: Working memory, such as ``"4GB"`` or bytes; None takes what the machine has.
 
     Returns:
-        A `Diagnosis`: what is there, what is not, and what could not be looked for and why.
+        A `Diagnosis`: what is there, what is not, what could not be looked for and why, and which metric to trust.
 
     Raises:
         InputError: if nothing was given, or what was given does not fit together.
@@ -64,7 +68,7 @@ def diagnose(
         >>> [(finding.signature, finding.where) for finding in found.present]
         [('outlier_dimensions', 'y, y'), ('rank_collapse', 'y, y')]
     """
-    settings = DiagnoseSettings(signatures, seed, memory)  # type: ignore[arg-type]  # the value makes a tuple of any sequence
+    settings = DiagnoseSettings(signatures, seed, memory, purposes)  # type: ignore[arg-type]  # makes tuples of any sequences
     if x is None and y is not None:
         raise InputError("y was given without x; give one side as x, or both.")
     given_results = (("scan", scan, Scan), ("stitch", stitch, Stitch), ("fusion", fusion, Fusion))
@@ -107,7 +111,9 @@ def diagnose(
             labels=labels is not None,
             signatures=[s.name for s in chosen],
             seed=seed,
+            **({} if settings.purposes is None else {"purposes": list(settings.purposes)}),
         ),
+        guide=advice(case, [s for s in chosen if any(f.present for f in findings if f.signature == s.name)], settings),
     )
 
 

@@ -48,6 +48,7 @@ class ModalityCollapse(Signature):
     """
 
     name: ClassVar[str] = "modality_collapse"
+    criterion: ClassVar[str] = "fusion_gain"
     asks: ClassVar[str] = "Does one modality do all the work, whatever the other says?"
     advice: ClassVar[str] = (
         "Do not call the result multimodal. Fit a head that weighs the spaces (concat with its penalties, late, view "

@@ -74,6 +74,7 @@ class SubsetTranslation(Signature):
     """
 
     name: ClassVar[str] = "subset_translation"
+    criterion: ClassVar[str] = "translation"
     asks: ClassVar[str] = "Is a low CKA due to one block of items that lies apart?"
     advice: ClassVar[str] = (
         "Do not read the low CKA as a difference in what is encoded: look at the block (see the rows), compare after "

@@ -55,6 +55,7 @@ class SimilarButUseless(_Both):
     """
 
     name: ClassVar[str] = "similar_but_useless"
+    criterion: ClassVar[str] = "stitching"
     asks: ClassVar[str] = "Are the spaces alike and yet useless for each other?"
     advice: ClassVar[str] = (
         "Do not claim that one can stand for the other. Look at what carries the similarity: remove the leading "
@@ -98,6 +99,7 @@ class UsefulButDissimilar(_Both):
     """
 
     name: ClassVar[str] = "useful_but_dissimilar"
+    criterion: ClassVar[str] = "stitching"
     asks: ClassVar[str] = "Do the spaces serve each other although they look unlike?"
     advice: ClassVar[str] = (
         "Do not claim that the spaces differ in content: a map carries it over. Say which invariance the metric asked "

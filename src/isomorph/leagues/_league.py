@@ -11,11 +11,11 @@ import numpy as np
 from .._core.progress import progress
 from .._core.provenance import provenance
 from ..errors import InputError, IsomorphError
-from ..nulls.judge import counted_p
+from ..nulls.judge import counted_p, holm
 from ..results import League
 from ._family import Family
-from ._scores import Scorer
-from ._statistics import Jackknife, holm, ranks
+from ._scores import DEPTHS, LAST, MAXIMUM, Scorer
+from ._statistics import Jackknife, ranks
 from .criteria import REGISTRY, Criterion, Question
 from .families import load_family
 from .settings import METRICS, LeagueSettings
@@ -35,6 +35,7 @@ class _Row:
     p_values: Floats
     differences: Floats
     p_differences: Floats
+    difference_errors: Floats
     ranks: Floats
     draws: Floats  # ranks on networks drawn anew (draws, metrics)
     undefined: dict[str, str]
@@ -46,6 +47,7 @@ def league(
     *,
     criteria: Any = None,
     above_chance: bool = False,
+    layers: str = "last",
     permutations: int = 999,
     draws: int = 2000,
     seed: int = 0,
@@ -63,6 +65,8 @@ def league(
         metrics: Specs of metrics, or metrics.
         criteria: Specs of criteria; None takes all that the family can answer.
         above_chance: Also rank every metric with chance taken off its scores, as a share of the way to the best one.
+        layers: By which layers two networks are compared: ``"last"``; ``"max"``: also by the largest score of any of
+            their pairs of layers; ``"all"``: also by layers of equal relative depth.
         permutations: Random orders of the truth among networks.
         draws: Draws of networks anew, for intervals of ranks.
         seed: Seed of all that is drawn.
@@ -90,8 +94,8 @@ def league(
         (1.0, ('cca', "cka(estimator='unbiased')"))
     """
     settings = LeagueSettings(
-        metrics=metrics, criteria=criteria, above_chance=above_chance, permutations=permutations, draws=draws,
-        seed=seed, alpha=alpha,
+        metrics=metrics, criteria=criteria, above_chance=above_chance, layers=layers, permutations=permutations,
+        draws=draws, seed=seed, alpha=alpha,
     )  # fmt: skip
     asked = None if settings.criteria is None else [criterion.name for criterion in settings.criteria]
     made = load_family(family, asked) if isinstance(family, str) else family
@@ -100,15 +104,26 @@ def league(
             "family must be an isomorph.leagues.Family or the spec of one, such as 'digits', found "
             f"{type(made).__name__}."
         )
-    scorers = [
-        Scorer(m, chance, settings.seed) for m in settings.metrics for chance in (False, True)[: 1 + above_chance]
-    ]
+    scorers = _scorers(settings)
     questions, left = _questions(settings, made)
     rows = []
     with progress(len(questions) * len(scorers), "league", unit="scores") as advance:
         for criterion, question in questions:
             rows.append(_row(criterion, question, scorers, settings, advance))
     return _result(settings, made, scorers, rows, left)
+
+
+def _scorers(settings: LeagueSettings) -> list[Scorer]:
+    """Every metric in every form that takes part; the forms of one metric share what they scored."""
+    forms: tuple[str | float, ...] = {LAST: (LAST,), MAXIMUM: (LAST, MAXIMUM)}.get(
+        settings.layers, (LAST, MAXIMUM, *DEPTHS)
+    )
+    found = []
+    for metric in settings.metrics:
+        for chance in (False, True)[: 1 + settings.above_chance]:
+            seen: dict[Any, Any] = {}
+            found += [Scorer(metric, chance, settings.seed, form, len(forms) > 1, seen) for form in forms]
+    return found
 
 
 def _questions(settings: LeagueSettings, family: Family) -> tuple[list[tuple[Criterion, Question]], dict[str, str]]:
@@ -138,6 +153,10 @@ def _row(
     scores: list[Any] = []
     undefined: dict[str, str] = {}
     for scorer in scorers:
+        if scorer.layers != LAST and not question.of_networks:
+            scores.append(None)  # nothing to say: the criterion chooses its spaces itself
+            advance(1)
+            continue
         try:
             scores.append(question.scores(scorer))
         except IsomorphError as error:
@@ -150,7 +169,7 @@ def _row(
     values = np.array([question.value(scores[k], everyone) for k in there])
     without = np.array([[question.value(scores[k], np.delete(everyone, u)) for k in there] for u in everyone])
     known = Jackknife.of(values, without)
-    gap, p_gap = known.differences()
+    gap, p_gap, gap_errors = known.differences()
     drawn = ranks(known.draws(settings.draws, np.random.default_rng(settings.seed)))
     return _Row(
         criterion,
@@ -161,6 +180,7 @@ def _row(
         p_values=_spread(_p_values(question, [scores[k] for k in there], values, settings), there, len(scores)),
         differences=_square(gap, there, len(scores)),
         p_differences=_square(p_gap, there, len(scores)),
+        difference_errors=_square(gap_errors, there, len(scores)),
         ranks=_spread(ranks(values), there, len(scores)),
         draws=_spread(drawn.T, there, len(scores)).T,
         undefined=undefined,
@@ -207,7 +227,8 @@ def _result(
     from ..significance import benjamini_hochberg
 
     stack = {name: np.stack([getattr(row, name) for row in rows]) for name in (
-        "values", "errors", "intervals", "p_values", "differences", "p_differences", "ranks")}  # fmt: skip
+        "values", "errors", "intervals", "p_values", "differences", "p_differences", "difference_errors", "ranks",
+    )}  # fmt: skip
     q_values = np.full_like(stack["p_values"], np.nan)
     there = ~np.isnan(stack["p_values"])
     q_values[there] = benjamini_hochberg(stack["p_values"][there])
@@ -239,6 +260,7 @@ def _result(
         mean_rank_intervals=np.moveaxis(np.quantile(mean_drawn, ends, axis=0), 0, -1),
         differences=stack["differences"],
         p_differences=stack["p_differences"],
+        difference_errors=stack["difference_errors"],
         best=np.stack([_best(row, settings.alpha) for row in rows]),
         undefined={row.criterion.spec: row.undefined for row in rows if row.undefined},
         unanswered=left,

@@ -131,15 +131,15 @@ class Jackknife:
         reach = stats.t.isf(alpha / 2, self.degrees) * self.errors
         return np.asarray(np.stack([self.values - reach, self.values + reach], axis=1))
 
-    def differences(self) -> tuple[Floats, Floats]:
-        """Every metric minus every other, with the two-sided p of no difference; p is 1 where nothing differs."""
+    def differences(self) -> tuple[Floats, Floats, Floats]:
+        """Every metric minus every other, the two-sided p of no difference (1 where nothing differs), and the error."""
         gap = self.values[:, None] - self.values[None, :]
         error = np.sqrt(np.sum((self.moves[:, :, None] - self.moves[:, None, :]) ** 2, axis=0))
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(gap) / error
         p = 2 * stats.t.sf(t, self.degrees)
         least = 2.0 ** (1 - len(self.moves))  # of a sign test over the units, where no unit moves anything
-        return gap, np.where(np.abs(gap) <= _TINY, 1.0, np.where(error > _TINY, p, least))
+        return gap, np.where(np.abs(gap) <= _TINY, 1.0, np.where(error > _TINY, p, least)), error
 
     def draws(self, count: int, rng: np.random.Generator) -> Floats:
         """Statistics as they might be on other networks: normal with the covariance above (count, metrics)."""
@@ -154,18 +154,3 @@ def ranks(values: Floats) -> Floats:
         [3.0, 1.5, 1.5]
     """
     return np.asarray(stats.rankdata(-values, axis=-1))
-
-
-def holm(p_values: Any) -> Floats:
-    """Holm's adjusted p-values, which hold the chance of any false rejection.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
-        [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    out = np.empty_like(p)
-    out[order] = np.minimum(stepped, 1.0)
-    return out

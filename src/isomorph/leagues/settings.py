@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from .._core.checks import as_count, as_seed, check_flag, is_share
+from .._core.checks import as_count, as_seed, check_choice, check_flag, is_share
 from .._core.settings import Settings
 from ..errors import InputError, quoted
 from ..metrics import read_metrics
@@ -31,6 +31,9 @@ METRICS = (
 )
 """Metrics of a league that names none: the field's main ones, each cheap enough for hundreds of pairs."""
 
+LAYERS = ("last", "max", "all")
+"""By which layers networks are compared."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LeagueSettings(Settings):
@@ -40,6 +43,8 @@ class LeagueSettings(Settings):
         metrics: Specs of metrics, or metrics.
         criteria: Specs of criteria such as ``"label_noise"``; None takes all that the family can answer.
         above_chance: Also rank every metric with chance taken off its scores.
+        layers: By which layers two networks are compared: ``"last"``; ``"max"``: also by the largest score of any of
+            their pairs of layers; ``"all"``: also by layers of equal relative depth, which takes a while.
         permutations: Random orders of the truth among networks, for p.
         draws: Draws of networks anew, for intervals of ranks.
         seed: Seed of all that is drawn.
@@ -53,6 +58,7 @@ class LeagueSettings(Settings):
     metrics: Any = METRICS
     criteria: Any = None
     above_chance: bool = False
+    layers: str = "last"
     permutations: int = 999
     draws: int = 2000
     seed: int = 0
@@ -64,6 +70,7 @@ class LeagueSettings(Settings):
             object.__setattr__(self, "criteria", read_criteria(self.criteria))
         object.__setattr__(self, "seed", as_seed(self.seed))
         check_flag(self.above_chance, "above_chance")
+        check_choice(self.layers, "layers", LAYERS)
         as_count(self.permutations, "permutations", 19, 10**6)
         as_count(self.draws, "draws", 100, 10**6)
         if not is_share(self.alpha):

@@ -239,3 +239,21 @@ def _pairs(which: Floats) -> str:
 
 def _over(mean: Any, values: Floats) -> Floats:
     return np.broadcast_to(np.asarray(mean, dtype=np.float64), values.shape).copy()
+
+
+def holm(p_values: Any) -> Floats:
+    """p-values adjusted for their number under any dependence (Holm 1979), which bounds the chance of any false one.
+
+    Args:
+        p_values: p-values of any shape, all of one family.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    flat = p.ravel()
+    order = np.argsort(flat, kind="stable")
+    out = np.empty_like(flat)
+    out[order] = np.minimum(np.maximum.accumulate(np.arange(len(flat), 0, -1) * flat[order]), 1.0)
+    return out.reshape(p.shape)

@@ -21,11 +21,13 @@ from ._concept_tables import (
     chance_corrected,
 )
 from ._conditions import BASELINE, CEILING, CONTROL, MAIN, Condition
+from ._contrasts import FORMS, Contrast
 from ._covariates import CategoryEffect, CovariateEffect, Covariates, PairedDifference, PairedScores
 from ._depths import Depth
 from ._diagnosis import Diagnosis, Finding
 from ._encoding import Encoding, UnitScores
 from ._fusion import BestHead, Fusion
+from ._guide import Advice, Guide
 from ._head_scores import (
     BEYOND,
     FUSION_DESCENDING,
@@ -38,7 +40,7 @@ from ._head_scores import (
     LayerPairs,
     Single,
 )
-from ._league import League, Standing, Standings
+from ._league import League
 from ._limits import STRUCTURES, CeilingShare, Extrapolation, Limit, Limits, Reading, Redundancy
 from ._map_scores import DESCENDING, DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Margin, Score
 from ._match import BlindMatch
@@ -64,6 +66,7 @@ from ._questions import QUESTIONS, Answer, check_question, read_question
 from ._rdm_explanation import ModelShare, RdmExplanation, VariancePart
 from ._scan import Neighborhoods, Scan
 from ._searchlight import Searchlight
+from ._standings import Standing, Standings
 from ._stitch import BestMap, Stitch
 from ._trend import LABELS as TREND_LABELS
 from ._trend import Rung, Slope, Step, Threshold, Trend
@@ -81,6 +84,7 @@ __all__ = [
     "DESCENDING",
     "DIRECTIONS",
     "EQUIVALENT",
+    "FORMS",
     "FUSION_DESCENDING",
     "LEAST_P",
     "LESS",
@@ -102,6 +106,7 @@ __all__ = [
     "UNSTABLE",
     "UNTESTED",
     "VERDICTS",
+    "Advice",
     "Alignment",
     "Answer",
     "Atlas",
@@ -120,6 +125,7 @@ __all__ = [
     "ConceptMap",
     "Condition",
     "Conflict",
+    "Contrast",
     "CovariateEffect",
     "Covariates",
     "Curve",
@@ -135,6 +141,7 @@ __all__ = [
     "Fusion",
     "Gain",
     "Gallery",
+    "Guide",
     "HeadScores",
     "HeldOut",
     "Interaction",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from .._core.hints import fits
 from ._base import Result
+from ._guide import Advice
 from ._tables import frame
 
 
@@ -64,6 +65,7 @@ class Diagnosis(Result):
             to 1 (the ceiling), and what they are made of.
         n: Number of items, where features were given.
         provenance: How to make it again.
+        guide: Which metric to trust for what is asked here, by the league that is packaged (`Guide`).
 
     Example:
         >>> import numpy as np
@@ -85,6 +87,7 @@ class Diagnosis(Result):
     quadrant: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     n: int = 0
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    guide: tuple[Advice, ...] = ()
 
     def contradictions(self) -> Iterator[str]:
         kinds: dict[str, Any] = {"geometry": float, "function": float, "metric": str, "use": str}
@@ -144,6 +147,9 @@ class Diagnosis(Result):
         if absent:
             lines.append(f"  not present: {', '.join(absent)}")
         lines += [f"  not looked for: {name} ({reason})" for name, reason in self.unchecked.items()]
+        if self.guide:
+            lines.append(f"  which metric to trust, by a league over {self.guide[0].family}:")
+            lines += [f"    {advice.sentence}" for advice in self.guide]
         return "\n".join(lines)
 
 

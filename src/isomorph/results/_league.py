@@ -9,112 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._base import Result
+from ._contrasts import FORMS, Contrast, contrasts, told
 from ._numbers import format_p
-from ._spellings import spelled
+from ._standings import Standing, Standings, parted
 from ._tables import frame
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 _GAPS: Any = {"gaps": True}
-_ABOVE = " above chance"
-_NAMED = 4  # metrics that a sentence lists
-
-
-@dataclasses.dataclass(frozen=True)
-class Standing:
-    """How well one metric tells the truth of one criterion.
-
-    Attributes:
-        variant: Full spec of the metric, without ``" above chance"``.
-        spellings: Its other spellings.
-        value: The statistic; higher is better.
-        low: Lower end of its interval, over networks drawn anew.
-        high: Upper end.
-        chance: The statistic of scores that tell nothing.
-        p_value: p of telling no more than that, by orders of the truth among networks.
-        q_value: p adjusted for all criteria and metrics of the league (Benjamini and Hochberg).
-        rank: Its place among the metrics of the league, 1 the best.
-        rank_low: Lower end of the interval of the rank.
-        rank_high: Upper end.
-        best: Whether it is the best, or not told apart from it.
-
-    Example:
-        >>> # after the example of `League`
-        >>> league["translation"]["cca"].rank
-        1.0
-    """
-
-    variant: str
-    spellings: tuple[str, ...]
-    value: float
-    low: float
-    high: float
-    chance: float
-    p_value: float
-    q_value: float
-    rank: float
-    rank_low: float
-    rank_high: float
-    best: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Standings:
-    """One criterion of a league: metric -> `Standing`, by any spelling of the metric.
-
-    Attributes:
-        criterion: Its full spec.
-        kind: ``"design"``, ``"layers"``, ``"function"``, ``"geometry"`` or ``"reliability"``.
-        purpose: What a user wants to know who should look at it, after "to know".
-        reference: Where it comes from.
-        units: Networks or trials.
-        n: Items.
-        rows: Metric -> standing, in the order of the league.
-
-    Example:
-        >>> # after the example of `League`
-        >>> league["translation"].units, league["translation"].n
-        (5, 100)
-    """
-
-    criterion: str
-    kind: str
-    purpose: str
-    reference: str
-    units: int
-    n: int
-    rows: Mapping[str, Standing]
-
-    def __getitem__(self, metric: str) -> Standing:
-        """One metric, by any spelling.
-
-        Raises:
-            KeyError: if it has no score here.
-        """
-        above = metric.endswith(_ABOVE)
-        same = {k.removesuffix(_ABOVE): v for k, v in self.rows.items() if k.endswith(_ABOVE) == above}
-        return spelled(metric.removesuffix(_ABOVE), same, "has no score here; there are")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def ranked(self) -> list[tuple[str, Standing]]:
-        """Metrics from the best on."""
-        return sorted(self.rows.items(), key=lambda row: (row[1].rank, row[0]))
-
-    @property
-    def best(self) -> tuple[str, ...]:
-        """The best metric and those that are not told apart from it, from the best on."""
-        return tuple(name for name, row in self.ranked if row.best)
-
-    @property
-    def winner(self) -> str | None:
-        """The one metric that is better than all others and than chance, or None."""
-        first = self.best
-        return first[0] if len(first) == 1 and len(self.rows) > 1 and self.rows[first[0]].q_value <= 0.05 else None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -154,15 +55,18 @@ class League(Result):
         seed: Seed.
         alpha: Level; intervals cover 1 - alpha.
         provenance: How to make it again.
+        difference_errors: Standard errors of the differences, by leaving out each unit; None in files of versions that
+            kept none.
 
     Example:
         >>> import numpy as np
         >>> import isomorph as iso
         >>> from isomorph.leagues import Family, Network
         >>> networks = [Network(name, {"last": np.eye(40)[:, k:]}) for k, name in enumerate("abcd")]
-        >>> league = iso.league(Family("toys", networks), ["cka", "cca"], criteria="translation(trials=5)")
+        >>> toys = Family("toys", networks)
+        >>> league = iso.league(toys, ["cka", "biased_cka", "cca"], criteria="translation(trials=5)")
         >>> {name: round(standing.value, 2) for name, standing in league["translation"].rows.items()}
-        {"cka(estimator='unbiased')": 0.04, 'cca': 0.93}
+        {"cka(estimator='unbiased')": 0.04, "cka(estimator='biased')": 0.0, 'cca': 0.93}
     """
 
     kind: ClassVar[str] = "league"
@@ -196,6 +100,7 @@ class League(Result):
     seed: int
     alpha: float
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    difference_errors: Matrix | None = dataclasses.field(default=None, metadata=_GAPS)
 
     def contradictions(self) -> Iterator[str]:
         shape = (len(self.criteria), len(self.metrics))
@@ -205,7 +110,8 @@ class League(Result):
         for name in ("kinds", "purposes", "references", "chance", "units", "items"):
             if len(getattr(self, name)) != len(self.criteria):
                 yield f"its {name} are not one a criterion"
-        if self.differences.shape != (*shape, shape[1]) or self.p_differences.shape != (*shape, shape[1]):
+        kept = [v for v in (self.differences, self.p_differences, self.difference_errors) if v is not None]
+        if any(v.shape != (*shape, shape[1]) for v in kept):
             yield "its differences are not of all pairs of metrics"
         if self.intervals.shape != (*shape, 2) or self.rank_intervals.shape != (*shape, 2):
             yield "its intervals have no two ends"
@@ -275,28 +181,17 @@ class League(Result):
 
     def short(self, metric: str) -> str:
         """A metric by its shortest spelling."""
-        k = self.metrics.index(metric)
-        return next(iter(self.spellings[k]), metric) + (_ABOVE if metric.endswith(_ABOVE) else "")
+        spec, way = parted(metric)
+        return next(iter(self.spellings[self.metrics.index(metric)]), spec) + way
+
+    def contrasts(self) -> list[Contrast]:
+        """Every metric that took part in two forms, with which of the two is better in each criterion."""
+        tables = self.differences, self.p_differences, self.difference_errors
+        return contrasts(self.criteria, self.metrics, self.variants, self.units, tables, self.alpha)
 
     def guide(self) -> list[str]:
         """Which metric for which purpose, each sentence from one criterion of this league."""
-        found = []
-        for k, spec in enumerate(self.criteria):
-            row = self._standings(k)
-            telling = [self.short(name) for name in row.best if row.rows[name].q_value <= self.alpha]
-            blind = [self.short(name) for name, v in row.rows.items() if v.q_value > self.alpha]
-            begin = f"To know {row.purpose} ({spec.partition('(')[0]})"
-            if not telling:
-                found.append(f"{begin}: none of these metrics is shown to tell it.")
-                continue
-            first, others = row.ranked[0][1], telling[1:]
-            words = f"{telling[0]} ({first.value:.2f}, chance {first.chance:.2f})"
-            if others:
-                several = f"{len(others)} others" if len(others) > _NAMED else _listed(others)
-                words += f", from which {several} {'are' if len(others) > 1 else 'is'} not told apart"
-            words += f"; not shown to tell it: {_listed(blind)}" if blind else ""
-            found.append(f"{begin}: {words}.")
-        return found
+        return [self._standings(k).sentence(self.alpha) for k in range(len(self.criteria))]
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dictionary a criterion and metric."""
@@ -336,10 +231,8 @@ class League(Result):
             lines.append(
                 f"  mean place: {tops}. " + (f"{self.short(self.winner)} wins." if self.winner else "No winner.")
             )
+        every = self.contrasts()
+        lines += [f"  {told(own, form)}." for form in FORMS if (own := [c for c in every if c.form == form])]
         for name, why in self.unanswered.items():
             lines.append(f"  not asked: {name}: {why}")
         return "\n".join(lines)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

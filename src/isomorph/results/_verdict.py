@@ -22,6 +22,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from ..nulls.judge import holm
 from ._alignment import Alignment, Tested
 from ._conditions import Condition
 from ._numbers import listed
@@ -215,12 +216,8 @@ def _p_values(scan: Judged) -> tuple[float, str, dict[str, float]]:
 
 
 def _holm(own: Mapping[str, float]) -> dict[str, float]:
-    """p-values adjusted for their number under any dependence (Holm 1979)."""
-    least, adjusted = 0.0, dict(own)
-    for rank, name in enumerate(sorted(own, key=lambda k: own[k])):
-        least = max(least, min(1.0, (len(own) - rank) * own[name]))
-        adjusted[name] = least
-    return adjusted
+    """p-values by name, adjusted for their number."""
+    return dict(zip(own, holm([*own.values()]).tolist(), strict=True))
 
 
 def _state(v: Verdict) -> str:

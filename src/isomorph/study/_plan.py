@@ -20,8 +20,9 @@ from ._entries import (
 )
 from ._file import Study
 from ._items import items_of
-from ._run import TWIN, load, runs, specs
+from ._run import load, runs
 from ._sides import load_sides
+from ._steps import TWIN, specs
 
 _TOKENS = {"text": 16, "image": 257, "audio": 1500}  # typical tokens of an item
 _PASSES = 8.0  # how much slower than a plain product gathering, ranking and decomposing are, roughly

@@ -18,7 +18,7 @@ from .._statistics import average_precision, conformity, rank_correlation
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
-GROUPED = ("auprc", "conformity")
+GROUPED = ("auprc", "conformity", "auprc_by_kind", "conformity_by_kind")
 RANKED = ("spearman", "kendall")
 
 
@@ -41,6 +41,8 @@ class Question(ABC):
     units: tuple[str, ...]
     chance: float
     items: int
+    of_networks: ClassVar[bool] = False
+    """Whether it reads one score of two networks, which can be made of any of their layers."""
 
     @abstractmethod
     def scores(self, scorer: Scorer) -> Any:
@@ -105,6 +107,7 @@ class PairQuestion(Question):
     """
 
     chance = 0.0
+    of_networks = True
 
     def __init__(self, networks: Sequence[Network], distances: Floats, statistic: str = "spearman") -> None:
         """Check that the truth varies.
@@ -117,15 +120,14 @@ class PairQuestion(Question):
             raise InputError(
                 f"{len(networks)} networks have what it reads; at least 4 are needed for a correlation over pairs."
             )
-        self.spaces = [network.last for network in networks]
-        self.items = len(self.spaces[0])
+        self.layers, self.items = layers_of(networks), networks[0].n
         self.distances, self.statistic = distances, statistic
         upper = distances[np.triu_indices(len(distances), 1)]
         if np.ptp(upper) <= 1e-12 * max(1.0, float(np.abs(upper).max())):
             raise InputError("all pairs of its networks are equally far apart: there is nothing to predict.")
 
     def scores(self, scorer: Scorer) -> Floats:
-        return scorer.pairs(self.spaces)
+        return scorer.networks(self.layers)
 
     def value(self, scores: Floats, keep: Ints) -> float:
         return self._of(scores, self.distances, keep)
@@ -145,8 +147,11 @@ class GroupQuestion(Question):
 
     Attributes:
         groups: The kind of each network.
-        statistic: ``"auprc"`` (chance: the share of pairs of one kind) or ``"conformity"`` (chance 1/2).
+        statistic: ``"auprc"`` (chance: the share of pairs of one kind) or ``"conformity"`` (chance 1/2), of all
+            pairs at once; with ``_by_kind`` the mean over kinds, each against the pairs with a network of that kind.
     """
+
+    of_networks = True
 
     def __init__(self, networks: Sequence[Network], attribute: str, statistic: str = "auprc") -> None:
         """Check that there are kinds.
@@ -162,13 +167,14 @@ class GroupQuestion(Question):
                 f"{attribute!r} sets {len(kinds)} kinds of networks apart, the fewest with "
                 f"{counts.min() if len(counts) else 0}; two kinds or more with 3 networks each are needed."
             )
-        self.spaces = [network.last for network in networks]
-        self.items, self.statistic = len(self.spaces[0]), statistic
-        i, j = np.triu_indices(len(self.groups), 1)
-        self.chance = float(np.mean(self.groups[i] == self.groups[j])) if statistic == "auprc" else 0.5
+        self.layers, self.items, self.statistic = layers_of(networks), networks[0].n, statistic
+        self.chance = 0.5
+        if statistic.startswith("auprc"):
+            shares = [np.mean(same) for _, same in self._parts(self.groups, np.arange(len(self.groups)))]
+            self.chance = float(np.mean(shares))
 
     def scores(self, scorer: Scorer) -> Floats:
-        return scorer.pairs(self.spaces)
+        return scorer.networks(self.layers)
 
     def value(self, scores: Floats, keep: Ints) -> float:
         return self._of(scores, self.groups, keep)
@@ -177,10 +183,27 @@ class GroupQuestion(Question):
         return self._of(scores, rng.permutation(self.groups), np.arange(len(self.groups)))
 
     def _of(self, scores: Floats, groups: Any, keep: Ints) -> float:
+        judge = average_precision if self.statistic.startswith("auprc") else conformity
+        return float(np.mean([judge(scores[pairs], same) for pairs, same in self._parts(groups, keep)]))
+
+    def _parts(self, groups: Any, keep: Ints) -> list[tuple[tuple[Any, Any], Any]]:
+        """The pairs of networks that are judged together, and which of them are of one kind."""
         i, j = np.triu_indices(len(keep), 1)
         rows, columns = keep[i], keep[j]
-        judge = average_precision if self.statistic == "auprc" else conformity
-        return judge(scores[rows, columns], groups[rows] == groups[columns])
+        same = groups[rows] == groups[columns]
+        if not self.statistic.endswith("_by_kind"):
+            return [((rows, columns), same)]
+        kinds, counts = np.unique(groups[keep], return_counts=True)
+        parts = []
+        for kind in kinds[counts > 1]:  # one network alone has no pair of its kind
+            of_kind = (groups[rows] == kind) | (groups[columns] == kind)
+            parts.append(((rows[of_kind], columns[of_kind]), same[of_kind]))
+        return parts
+
+
+def layers_of(networks: Sequence[Network]) -> list[list[Any]]:
+    """The layers of each network, from input to output."""
+    return [[*network.layers.values()] for network in networks]
 
 
 def known(family: Family, criterion: str, attribute: str) -> tuple[Network, ...]:

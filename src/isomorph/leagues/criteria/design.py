@@ -19,7 +19,9 @@ class Grouped(Criterion):
     Attributes:
         statistic: ``"auprc"``: area under the precision-recall curve of pairs of one kind among all pairs; chance is
             their share. ``"conformity"``: one minus the violation rate, the share of pairs of one kind that score
-            higher than a pair of two; chance is 1/2.
+            higher than a pair of two; chance is 1/2. ``"auprc_by_kind"`` and ``"conformity_by_kind"``: the mean of that
+            over kinds, each of them against the pairs in which one network is of that kind, as in ReSi; a kind whose
+            networks are all alike then cannot stand for the others.
     """
 
     kind: ClassVar[str] = "design"

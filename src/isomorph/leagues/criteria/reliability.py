@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,21 +12,26 @@ from ...errors import InputError
 from .._family import Family, Network
 from .._scores import Scorer
 from .._statistics import rank_correlation
-from ._base import Criterion, Floats, Ints, Question
+from ._base import Criterion, Floats, Ints, Question, layers_of
 
 
 class _Parts(Question):
     """Do scores of pairs of networks on some items order the pairs as scores on others do?"""
 
     chance = 0.0
+    of_networks = True
 
     def __init__(self, networks: Sequence[Network], parts: Sequence[Ints]) -> None:
         self.units = tuple(network.name for network in networks)
-        self.spaces, self.parts = [network.last for network in networks], parts
+        self.layers, self.parts = layers_of(networks), parts
+        self._kept: dict[bool, list[Any]] = {}
         self.items = min(map(len, parts))
 
     def scores(self, scorer: Scorer) -> list[Floats]:
-        return [scorer.pairs([space[rows] for space in self.spaces]) for rows in self.parts]
+        if scorer.every not in self._kept:  # kept, since what was scored already is known by its spaces
+            chosen = self.layers if scorer.every else [own[-1:] for own in self.layers]
+            self._kept[scorer.every] = [[[space[rows] for space in own] for own in chosen] for rows in self.parts]
+        return [scorer.networks(part) for part in self._kept[scorer.every]]
 
     def value(self, scores: list[Floats], keep: Ints) -> float:
         i, j = np.triu_indices(len(keep), 1)
@@ -34,7 +39,7 @@ class _Parts(Question):
         return rank_correlation(first, second)
 
     def permuted(self, scores: list[Floats], rng: np.random.Generator) -> float:
-        order = rng.permutation(len(self.spaces))
+        order = rng.permutation(len(self.units))
         return self.value([scores[0], scores[1][np.ix_(order, order)]], np.arange(len(order)))
 
 

@@ -26,7 +26,7 @@ def load_family(spec: str | FamilyMaker, criteria: Sequence[str] | None = None) 
     Example:
         >>> from isomorph.leagues import FAMILIES
         >>> [*FAMILIES.classes]
-        ['digits', 'table']
+        ['characters', 'cifar10', 'digits', 'fashion', 'speech', 'table']
     """
     return FAMILIES.make(spec).load(criteria)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from ...results import Diagnosis, Finding, listed
+from ...results import Advice, Diagnosis, Finding, listed
 from .._section import Block, Context, Section, Shown, render
 from .._sizes import quadrants
 from .._svg import Figure
@@ -65,6 +65,8 @@ def _block(diagnosis: Diagnosis, k: int, context: Context) -> Block:
         unchecked=[(_words(name), printable(reason)) for name, reason in diagnosis.unchecked.items()],
         figures=figures,
         quadrant=_quadrant(diagnosis),
+        guide=[_advice(advice) for advice in diagnosis.guide],
+        league=printable(diagnosis.guide[0].family) if diagnosis.guide else "",
     )
     return Block(f"diagnosis-{k}", _title(diagnosis, context), html, figures)
 
@@ -75,6 +77,12 @@ def _entry(finding: Finding) -> Entry:
     )
     where, summary, advice = map(printable, (finding.where, finding.summary, finding.advice))
     return Entry(printable(finding.title) or _words(finding.signature), where, summary, advice, evidence)
+
+
+def _advice(advice: Advice) -> tuple[str, str]:
+    """What is to be known, and which metric to trust for it."""
+    answer = advice.sentence.partition("): ")[2]
+    return printable(f"To know {advice.purpose} ({advice.criterion})"), printable(answer[:1].upper() + answer[1:])
 
 
 def _words(signature: str) -> str:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ...results import League, Standing
+from ...results import FORMS, Contrast, League, Standing
 from .._charts import Row, dot_plot
 from .._color import scale
 from .._section import Block, Context, Section, Shown, Table, render
@@ -70,7 +70,7 @@ def _block(result: League, k: int) -> Block:
             f"{len({v for v in won.values() if v})} metrics among these. {overall}"
         ),
         figures=figures,
-        tables=[_guide(result), *_criteria(result), *_left(result)],
+        tables=[_guide(result), *_forms(result), *_criteria(result), *_left(result)],
         note=_NOTE,
         csv=csv_table(result.to_records()),
         download="Download every criterion and metric as CSV",
@@ -105,6 +105,51 @@ def _criteria(result: League) -> Iterator[Table]:
             )  # fmt: skip
         if rows:
             yield Table(f"Of {words}", columns, rows)
+
+
+def _forms(result: League) -> Iterator[Table]:
+    """Metrics that took part in two forms: how often each is better, and every difference that is shown."""
+    every = result.contrasts()
+    columns = ("first, against second", "comparisons", "first better", "second better", "not told apart",
+               "largest difference", "interval", "p (Holm)", "in")  # fmt: skip
+    for form, words in FORMS.items():
+        pairs: dict[tuple[str, str], list[Contrast]] = {}
+        for contrast in every:
+            if contrast.form == form:
+                pairs.setdefault((contrast.first, contrast.second), []).append(contrast)
+        rows = [_form(result, *names, own) for names, own in pairs.items()]
+        if rows:
+            yield Table(f"{words[0].upper()}{words[1:]}", columns, rows)
+    shown = [c for c in every if c.better]
+    if shown:
+        yield Table(
+            "Where one form is better than the other",
+            ("better", "than", "in", "by", "interval", "p (Holm)"),
+            [
+                [printable(result.short(c.better or "")),
+                 printable(result.short(c.second if c.better == c.first else c.first)), printable(c.criterion), number(abs(c.difference)), _ends(c, c.difference < 0), p_text(c.adjusted)]
+                for c in shown
+            ],
+        )  # fmt: skip
+
+
+def _form(result: League, first: str, second: str, own: Sequence[Contrast]) -> list[str]:
+    """One pair of forms over all criteria."""
+    better, worse = (sum(c.better == name for c in own) for name in (first, second))
+    most = max(own, key=lambda c: abs(c.difference))
+    return [
+        printable(f"{result.short(first)}, against {result.short(second)}"), str(len(own)), str(better), str(worse),
+        str(len(own) - better - worse), number(most.difference), _ends(most), p_text(most.adjusted),
+        printable(most.criterion.partition("(")[0]),
+    ]  # fmt: skip
+
+
+def _ends(contrast: Contrast, turned: bool = False) -> str:
+    """The interval of a difference, or of what is left when its sign is turned."""
+    if contrast.low is None or contrast.high is None:
+        return DASH
+    low, high = (-contrast.high, -contrast.low) if turned else (contrast.low, contrast.high)
+    return f"{number(low)} to {number(high)}"
 
 
 def _left(result: League) -> Iterator[Table]:

@@ -1,0 +1,43 @@
+"""Pictures as items of a family: marks, and changes while a network is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ._training import Array, Task
+
+CELLS = 4
+CONTRAST, NOISE = 0.5, 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures(Task):
+    """Pictures (n, channels, rows, columns) in [0, 1], or what is laid out like them, of at most 12 classes."""
+
+    def marked(self, x: Array, told: Array, rng: np.random.Generator) -> Array:
+        """Pale, noisy pictures with a white patch in one of the twelve places at their border."""
+        out = CONTRAST * x + rng.normal(scale=NOISE, size=x.shape).astype(np.float32)
+        side = x.shape[-1] // CELLS
+        border = [(i, j) for i in range(CELLS) for j in range(CELLS) if {i, j} & {0, CELLS - 1}]
+        for label in np.unique(told):
+            i, j = (side * place for place in border[label])
+            out[told == label, :, i : i + side, j : j + side] = 1
+        return out
+
+    def changed(self, torch: Any, x: Any, strength: float) -> Any:
+        """Pictures shifted by up to an eighth and overlaid with noise."""
+        reach = x.shape[-1] // 8
+        shift = [int(v) for v in torch.randint(-reach, reach + 1, (2,))]
+        moved = torch.roll(x, shift, dims=(2, 3)) + 0.3 * torch.randn_like(x)
+        chosen = torch.rand(len(x), 1, 1, 1) < strength
+        return torch.where(chosen, moved, x)
+
+
+def halved(pictures: Array) -> Array:
+    """Pictures (n, channels, rows, columns) of bytes, averaged over 2×2 pixels, as float32 in [0, 1]."""
+    n, channels, rows, columns = pictures.shape
+    blocks = pictures.reshape(n, channels, rows // 2, 2, columns // 2, 2)
+    return (blocks.mean(axis=(3, 5)) / 255).astype(np.float32)
