@@ -31,6 +31,7 @@ STUDIES = (
     "ladders",
     "model_comparison_rates",
     "nulls",
+    "resi",
     "signatures",
 )
 HEAD = """# Benchmarks

@@ -1,6 +1,7 @@
 """Write the generated pages of the docs: one page a family of metrics, and one of the kinds of every other room.
 
-`python docs/generate.py` writes them, `--check` fails if one on disk is not what the code says.
+`python docs/generate.py` writes them, `--check` fails if one on disk is not what the code says. `--guide league.json`
+first keeps the table of a league, which the guide, `diagnose` and the page read, and writes the pages from it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from isomorph import datasets, diagnosis, heads, leagues, listing, maps
 from isomorph.encoders import known_models, providers
 from isomorph.metrics import INVARIANCES, REGISTRY, SITUATIONS, Metric, metric
+from isomorph.results import CRITERION_KINDS, GUIDE_TABLE, Guide, load_result
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; edit the docstrings there. -->\n"
@@ -289,6 +291,74 @@ def criteria_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def guide_page() -> str:
+    """Which metric to trust for what, and what each is blind to: the table of the league that is packaged."""
+    guide = Guide.packaged()
+    about = (
+        f"Which metric to trust for what, and what each does not tell, by `{guide.command}`. Every entry is a cell of "
+        "that league's table, which comes with Isomorph; `iso.diagnose` and the page of a diagnosis read the same one, "
+        "and `isomorph list guide` prints it. It holds for networks like those of that family: "
+        "[leagues](league.md) says how sure it is, and how to ask the same of your own. Value: the statistic of the "
+        "best metric with its interval over networks, beside the chance level; *not told apart*: differences from the "
+        "best that are not shown after Holm's adjustment; *not shown to tell it*: q above "
+        f"{guide.alpha:g} by {guide.permutations} random orders of the truth.\n"
+    )
+    parts = [NOTE, "# Which metric to trust\n", about]
+    for kind in (kind for kind in CRITERION_KINDS if any(row.kind == kind for row in guide.standings)):
+        parts += [f"## Of {CRITERION_KINDS[kind]}\n", *_guide_table(guide, kind), ""]
+    parts += [
+        "## What each metric is blind to\n",
+        "Criteria that it is not shown to tell, with its value and chance.\n",
+    ]
+    for name in guide.metrics:
+        lost = guide.blind(name)
+        told = "; ".join(
+            f"{guide[criterion].purpose} (`{criterion}`: {cell.value:.2f}, chance {cell.chance:.2f})"
+            for criterion, cell in lost.items()
+        )
+        without = [row.name for row in guide.standings if name not in row.rows]
+        told += f"{'; ' if told else ''}not defined for {_codes(without)}" if without else ""
+        parts.append(f"- `{guide.short(name)}`: {told or 'nothing that was asked'}.")
+    return "\n".join(parts) + "\n"
+
+
+def _guide_table(guide: Guide, kind: str) -> Iterable[str]:
+    columns = ("to know", "criterion", "best", "value", "chance", "not told apart from it", "not shown to tell it")
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
+    for row in guide.standings:
+        if row.kind != kind:
+            continue
+        best, *others = [row.short(name) for name in row.trusted(guide.alpha)] or ["none"]
+        cell = row.ranked[0][1] if best == "none" else row.rows[row.trusted(guide.alpha)[0]]
+        blind = [row.short(name) for name in row.blind(guide.alpha)]
+        value = f"{cell.value:.2f} ({cell.low:.2f} to {cell.high:.2f})"
+        name = f"[{row.name}](criteria.md#{row.name})"
+        cells = (
+            row.purpose,
+            name,
+            best if best == "none" else f"`{best}`",
+            value,
+            f"{cell.chance:.2f}",
+            _codes(others),
+            _codes(blind),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def keep_guide(path: Path) -> None:
+    """Keep the table of a league for the guide, with the command that made it."""
+    league = load_result(path)
+    made = league.provenance
+    told = [f"isomorph league {league.family}"]
+    told += ["--above-chance"] if made.get("above_chance") else []
+    told += [f"--layers {made['layers']}"] if made.get("layers", "last") != "last" else []
+    if list(made["metrics"]) != [metric(spec).variant for spec in leagues.METRICS]:
+        told += [f'-m "{guide_metric}"' for guide_metric in dict.fromkeys(map(league.short, league.metrics))]
+    Guide.of(league, " ".join(told)).write(GUIDE_TABLE)
+    Guide.refresh()
+
+
 def providers_page() -> str:
     """Every provider of encoders: how its models are named, and what it takes."""
     about = (
@@ -371,6 +441,7 @@ def pages() -> dict[Path, str]:
     out[HERE / "signatures.md"] = signatures_page()
     out[HERE / "sections.md"] = sections_page()
     out[HERE / "criteria.md"] = criteria_page()
+    out[HERE / "guide.md"] = guide_page()
     out[HERE / "providers.md"] = providers_page()
     out[HERE / "models.md"] = models_page()
     return out
@@ -408,6 +479,8 @@ def _cell(text: str) -> str:
 def main() -> None:
     """Write the pages, or check them."""
     check, stale = "--check" in sys.argv[1:], []
+    if "--guide" in sys.argv[1:]:
+        keep_guide(Path(sys.argv[sys.argv.index("--guide") + 1]))
     wanted = pages()
     for path, text in wanted.items():
         if check:

@@ -343,8 +343,15 @@ def cosine(x):
     return x @ x.T
 
 
+LARGE = ("bundled:whisper-base", "bundled:whisper-base-int8", "bundled:whisper-small-int8")
+"""Larger than others of their family that run each time, and slow; `make test-encoders` runs them."""
+
+
 @pytest.mark.real
-@pytest.mark.parametrize("spec", [f.spec for f in known_models() if f.megabytes])
+@pytest.mark.parametrize(
+    "spec",
+    [pytest.param(f.spec, marks=[pytest.mark.families] * (f.spec in LARGE)) for f in known_models() if f.megabytes],
+)
 def test_every_bundled_model_gives_the_same_features_alone_and_in_a_batch(spec, photo):
     encoder = real(spec)
     rng = np.random.default_rng(0)

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn_metrics
 
 import isomorph as iso
 from isomorph.errors import InputError, UnknownNameError
-from isomorph.leagues import Family, Network
+from isomorph.leagues import REGISTRY, Family, Network, Scorer
 from isomorph.metrics import Metric
 
 from ..contracts.criterion_laws import Deaf
@@ -110,6 +111,41 @@ def test_all_orders_of_the_truth_give_the_p_of_enumeration():
     exact = np.mean(np.array(values) >= found.value - 1e-12)
     assert found.value == pytest.approx(average_precision_score((i // 3) == (j // 3), scores[i, j]), abs=1e-9)
     assert found.p_value == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 5000) + 1 / 5000)
+
+
+@pytest.mark.parametrize("statistic", ["auprc", "conformity"])
+def test_by_kind_every_kind_stands_against_the_pairs_that_its_networks_are_in(statistic):
+    # the definition of ReSi (Klabunde et al. 2025), with the estimators of scikit-learn
+    judge = sklearn_metrics.average_precision_score if statistic == "auprc" else sklearn_metrics.roc_auc_score
+    made = Family("mine", networks(seeds=4, scatter=2.5)[:-1])  # the last kind has three networks
+    kinds = np.array([network.attributes["label_noise"] for network in made])
+    scores = iso.metric("cka")
+    question = REGISTRY.make(f"label_noise(statistic='{statistic}_by_kind')").ask(made, 0)
+    table = question.scores(Scorer(scores))
+    own, shares = [], []
+    for kind in range(KINDS):
+        mine, others = np.flatnonzero(kinds == kind), np.flatnonzero(kinds != kind)
+        within = [scores(made.networks[a].last, made.networks[b].last) for a in mine for b in mine if a < b]
+        across = [scores(made.networks[a].last, made.networks[b].last) for a in mine for b in others]
+        own.append(judge([1] * len(within) + [0] * len(across), within + across))
+        shares.append(len(within) / len(within + across))
+    everyone = np.arange(len(made))
+    assert question.value(table, everyone) == pytest.approx(np.mean(own), abs=1e-12)
+    assert question.chance == pytest.approx(np.mean(shares) if statistic == "auprc" else 0.5)
+    at_once = REGISTRY.make(f"label_noise(statistic='{statistic}')").ask(made, 0)
+    assert abs(at_once.value(table, everyone) - question.value(table, everyone)) > 1e-6  # another question
+
+
+def test_by_kind_chance_is_what_random_scores_get():
+    made = Family("mine", networks())
+    question = REGISTRY.make("label_noise(statistic='auprc_by_kind')").ask(made, 0)
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(400):
+        noise = rng.normal(size=(len(made), len(made)))
+        drawn.append(question.value(noise + noise.T, np.arange(len(made))))
+    # a precision-recall curve of few pairs lies a little above their share (Bestgen 2015)
+    assert question.chance < np.mean(drawn) < question.chance + 0.05
 
 
 def test_layers_are_found_again_in_both_regimes_and_metrics_differ():

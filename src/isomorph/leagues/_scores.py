@@ -108,9 +108,7 @@ class Scorer:
         last = [own[-1] for own in layers]
         single = sum(len(own) == 1 for own in layers)
         if self.layers != LAST and single:
-            raise InputError(
-                f"{single} of its {len(layers)} networks have one layer each: there is no other to compare."
-            )
+            raise InputError(f"{single} of its {len(layers)} networks have one layer only; two or more are needed.")
         if not self.every:
             return self._once(last)
         ends = np.cumsum([len(own) for own in layers])

@@ -27,6 +27,7 @@ from ._depths import Depth
 from ._diagnosis import Diagnosis, Finding
 from ._encoding import Encoding, UnitScores
 from ._fusion import BestHead, Fusion
+from ._guide import TABLE as GUIDE_TABLE
 from ._guide import Advice, Guide
 from ._head_scores import (
     BEYOND,
@@ -66,7 +67,7 @@ from ._questions import QUESTIONS, Answer, check_question, read_question
 from ._rdm_explanation import ModelShare, RdmExplanation, VariancePart
 from ._scan import Neighborhoods, Scan
 from ._searchlight import Searchlight
-from ._standings import Standing, Standings
+from ._standings import CRITERION_KINDS, Standing, Standings
 from ._stitch import BestMap, Stitch
 from ._trend import LABELS as TREND_LABELS
 from ._trend import Rung, Slope, Step, Threshold, Trend
@@ -81,11 +82,13 @@ __all__ = [
     "BOUND_TO_Y",
     "CEILING",
     "CONTROL",
+    "CRITERION_KINDS",
     "DESCENDING",
     "DIRECTIONS",
     "EQUIVALENT",
     "FORMS",
     "FUSION_DESCENDING",
+    "GUIDE_TABLE",
     "LEAST_P",
     "LESS",
     "MAIN",

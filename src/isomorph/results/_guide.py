@@ -116,6 +116,11 @@ class Guide:
         return _packaged()
 
     @classmethod
+    def refresh(cls) -> None:
+        """Forget the packaged table, so that one that was written anew is read."""
+        _packaged.cache_clear()
+
+    @classmethod
     def read(cls, path: Path) -> Guide:
         """A guide from its table.
 
@@ -176,6 +181,10 @@ class Guide:
 
     def __len__(self) -> int:
         return len(self.standings)
+
+    def short(self, metric: str) -> str:
+        """A metric by its shortest spelling."""
+        return next(row.short(metric) for row in self.standings if metric in row.rows)
 
     def sentences(self, criteria: Sequence[str] | None = None) -> list[str]:
         """Which metric to trust, one sentence a criterion.

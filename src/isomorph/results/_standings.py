@@ -9,6 +9,14 @@ from collections.abc import Iterator, Mapping
 from ._numbers import listed
 from ._spellings import spelled
 
+CRITERION_KINDS = {
+    "design": "networks made differently on purpose",
+    "layers": "layers of networks",
+    "function": "what networks answer, and what they can do for each other",
+    "geometry": "spaces made for the purpose",
+    "reliability": "other items",
+}
+"""Kind of a criterion -> what the truth is of."""
 _WAY = re.compile(r"( max over layers| at depth [0-9.]+)?( above chance)?$")
 _NAMED = 4  # metrics that a sentence lists
 

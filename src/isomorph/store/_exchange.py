@@ -92,11 +92,16 @@ def _save_npz(layers: Mapping[str, Any], ids: Sequence[str], meta: str, raw: IO[
         write(META, np.array(meta, dtype=np.str_))
 
 
-def _save_safetensors(layers: Mapping[str, Any], ids: Sequence[str], meta: str, file: IO[bytes]) -> None:
-    head: dict[str, Any] = {"__metadata__": {"format": "isomorph", META: meta}}
+def safetensors_head(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+    """The head of a ``.safetensors`` file whose arrays follow, row by row, in the order given.
+
+    Args:
+        arrays: Name -> array; read for their shapes and dtypes only.
+        metadata: What the file says of itself.
+    """
+    head: dict[str, Any] = {"__metadata__": {"format": "isomorph", **metadata}}
     offset = 0
-    for name in layers:
-        array = to_numpy(layers[name])
+    for name, array in arrays.items():
         size = array.size * array.itemsize
         head[name] = {
             "dtype": _NAMES[array.dtype.newbyteorder("<").str],
@@ -106,7 +111,11 @@ def _save_safetensors(layers: Mapping[str, Any], ids: Sequence[str], meta: str, 
         offset += size
     text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that the arrays are aligned
-    file.write(len(text).to_bytes(8, "little") + text)
-    for name in layers:
-        array = to_numpy(layers[name])
+    return len(text).to_bytes(8, "little") + text
+
+
+def _save_safetensors(layers: Mapping[str, Any], ids: Sequence[str], meta: str, file: IO[bytes]) -> None:
+    arrays = {name: to_numpy(layers[name]) for name in layers}
+    file.write(safetensors_head(arrays, {META: meta}))
+    for array in arrays.values():
         file.write(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)

@@ -111,7 +111,7 @@ def read_journal(path: Path) -> Journal:
     records, end, position, broken = [], 0, 0, 0
     for number, text in enumerate(data.split(b"\n"), start=1):
         position += len(text) + 1
-        record = _parse(text) if position <= len(data) else None  # the last piece has no line end
+        record = parse_line(text) if position <= len(data) else None  # the last piece has no line end
         if record is None:
             broken = broken or number
         elif broken:
@@ -130,7 +130,8 @@ def damaged(path: Path, what: str) -> StoreError:
     )
 
 
-def _parse(text: bytes) -> dict[str, Any] | None:
+def parse_line(text: bytes) -> dict[str, Any] | None:
+    """The record of a line, without its end; None if it is not what was written."""
     checksum, _, body = text.partition(b" ")
     try:
         if len(checksum) == 8 and int(checksum, 16) == zlib.crc32(body):

@@ -53,8 +53,9 @@ class Speech(Trained):
     def task(self) -> Pictures:
         items = load_dataset(f"tuxpaint(speech={LANGUAGES!r}, duplicates=False, path={self.path!r})")
         order = np.random.default_rng(0).permutation(len(items))  # by stamp, whose recordings stay together
-        views = [items.view(f"speech_{language}") for language in LANGUAGES]
-        x = _kept([view.fingerprint for view in views], lambda: [view[int(i)] for i in order for view in views])
+        names = [f"speech_{language}" for language in LANGUAGES]
+        views = [items.view(name) for name in names]
+        x = _kept([*map(items.view_fingerprint, names)], lambda: [view[int(i)] for i in order for view in views])
         y, held = np.tile(np.arange(len(LANGUAGES)), len(items)), HELD * len(LANGUAGES)
         return Pictures(x[held:], y[held:], x[:held], y[:held])
 

@@ -8,20 +8,13 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ...results import FORMS, Contrast, League, Standing
+from ...results import CRITERION_KINDS, FORMS, Contrast, League, Standing
 from .._charts import Row, dot_plot
 from .._color import scale
 from .._section import Block, Context, Section, Shown, Table, render
 from .._svg import Figure, fit, tag, text
 from .._text import DASH, csv_table, flatten, number, p_text, printable, slug
 
-_KINDS = {
-    "design": "networks made differently on purpose",
-    "layers": "layers of networks",
-    "function": "what networks answer, and what they can do for each other",
-    "geometry": "spaces made for the purpose",
-    "reliability": "other items",
-}
 _NOTE = (
     "A criterion is a truth and a statistic of how well scores tell it; higher is better. Intervals and differences "
     "are by leaving out each network, p by giving the truth to networks in a random order, q over all criteria and "
@@ -90,7 +83,7 @@ def _guide(result: League) -> Table:
 def _criteria(result: League) -> Iterator[Table]:
     """The standings of each criterion, those of one kind together."""
     columns = ("criterion", "best", "value", "interval", "chance", "p", "q", "units", "n")
-    for kind, words in _KINDS.items():
+    for kind, words in CRITERION_KINDS.items():
         rows = []
         for spec, own in zip(result.criteria, result.kinds, strict=True):
             if own != kind:
@@ -120,17 +113,18 @@ def _forms(result: League) -> Iterator[Table]:
         rows = [_form(result, *names, own) for names, own in pairs.items()]
         if rows:
             yield Table(f"{words[0].upper()}{words[1:]}", columns, rows)
-    shown = [c for c in every if c.better]
-    if shown:
-        yield Table(
-            "Where one form is better than the other",
-            ("better", "than", "in", "by", "interval", "p (Holm)"),
-            [
-                [printable(result.short(c.better or "")),
-                 printable(result.short(c.second if c.better == c.first else c.first)), printable(c.criterion), number(abs(c.difference)), _ends(c, c.difference < 0), p_text(c.adjusted)]
-                for c in shown
-            ],
-        )  # fmt: skip
+    if shown := [_shown(result, contrast) for contrast in every if contrast.better]:
+        columns = ("better", "than", "in", "by", "interval", "p (Holm)")
+        yield Table("Where one form is better than the other", columns, shown)
+
+
+def _shown(result: League, contrast: Contrast) -> list[str]:
+    """One contrast in which a form is better, seen from that form."""
+    turned = contrast.better == contrast.second
+    better, other = (contrast.second, contrast.first) if turned else (contrast.first, contrast.second)
+    names = (result.short(better), result.short(other), contrast.criterion)
+    told = [number(abs(contrast.difference)), _ends(contrast, turned), p_text(contrast.adjusted)]
+    return [*map(printable, names), *told]
 
 
 def _form(result: League, first: str, second: str, own: Sequence[Contrast]) -> list[str]:
@@ -183,7 +177,7 @@ def _map(result: League, name: str) -> Figure:
     """Metrics by criteria: how far each statistic goes from chance to the best possible."""
     metrics, criteria = (
         _order(result),
-        sorted(range(len(result.criteria)), key=lambda k: [*_KINDS].index(result.kinds[k])),
+        sorted(range(len(result.criteria)), key=lambda k: [*CRITERION_KINDS].index(result.kinds[k])),
     )
     body = [_key()]
     for row, m in enumerate(metrics):
