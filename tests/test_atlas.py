@@ -99,7 +99,7 @@ def test_the_scores_of_all_layers_are_kept_on_disk_if_asked_for(models, found, t
 
 
 def test_tiles_give_what_one_tile_gives(models, found, monkeypatch):
-    monkeypatch.setattr("isomorph.atlases._compare.TILE", 4)
+    monkeypatch.setattr("isomorph.atlases._tiles.TILE", 4)
     again = iso.atlas(models, "cka", seed=3, **QUICK)["cka"]
     whole = found["cka"]
     for name in ("values", "chance", "p_maximum", "calibrated", "held_out"):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -54,3 +57,43 @@ def on_threads(job: Callable[[T], R], items: Sequence[T], work: float) -> list[R
                 raise
     finally:
         _owner.release()
+
+
+class Pool(Protocol):
+    """Workers, of this machine or of others."""
+
+    def run(self, job: Callable[[S, T], R], shared: S, pieces: Sequence[T]) -> Iterator[tuple[int, R]]:
+        """As `spread`, in the order in which they are done."""
+
+
+_pool: ContextVar[Pool | None] = ContextVar("pool", default=None)
+
+
+@contextmanager
+def on_pool(pool: Pool) -> Iterator[None]:
+    """Within the block `spread` gives its pieces to these workers."""
+    token = _pool.set(pool)
+    try:
+        yield
+    finally:
+        _pool.reset(token)
+
+
+def spread(job: Callable[[S, T], R], shared: S, pieces: Sequence[T]) -> Iterator[tuple[int, R]]:
+    """`job(shared, piece)` of every piece: here, one after the other, or on the workers of `on_pool`.
+
+    What a piece gives must hang on it and on `shared` only, so that it is the same wherever it is made.
+
+    Args:
+        job: A function of a module; workers find it by its name.
+        shared: What all pieces read. It reaches a worker once, and may keep there what it made for one piece.
+        pieces: What the job is called with.
+
+    Yields:
+        The number of a piece and what it gave, in any order.
+    """
+    pool = _pool.get()
+    if pool is None:
+        yield from ((number, job(shared, piece)) for number, piece in enumerate(pieces))
+    else:
+        yield from pool.run(job, shared, pieces)

@@ -12,30 +12,33 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from .._core.arrays import take_rows, to_numpy
 from .._core.files import write_target
+from .._core.parallel import spread
 from .._core.progress import Advance
 from ..conditions import Side
 from ..design import Codes, Design
 from ..errors import InputError
 from ..metrics import Metric
 from ..significance import Orders
+from ._tiles import Pairs, Tile, tiles_of
 from .settings import AtlasSettings
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Pairs = Sequence[tuple[int, int]]
 Choose = Callable[[Floats], tuple[Codes, Codes]]
 
 LAYERS_FILE = "layers.json"
 """The order of the layers in what `atlas(keep=…)` writes."""
-TILE = 320
-"""Layers of one tile: all pairs of so many are compared at once."""
 CHANCE = 4
 """Re-pairings of a half of the items that tell the chance of its score."""
+ORDERS = 64
+"""Re-pairings of one piece of work."""
+PAIRS = 64
+"""Pairs of models of one piece of work, where items are left out."""
 UNITS = 200_000
 """Numbers that are kept of how the scores of a metric move with items: of many pairs items are taken in blocks."""
 
@@ -110,7 +113,7 @@ def directed(pairs: Pairs, metric: Metric[Any]) -> Pairs:
 def steps(metric: Metric[Any], plan: Plan) -> int:
     """How often one metric calls `Plan.advance`."""
     pairs = directed(plan.pairs, metric)
-    tiles = len(_tiles(plan, pairs))
+    tiles = len(tiles_of([len(s.layers) for s in plan.sides], plan.models, pairs))
     return tiles * (len(plan.orders) + 2 * plan.settings.splits * (1 + CHANCE)) + len(pairs)
 
 
@@ -127,38 +130,94 @@ def compare(metric: Metric[Any], plan: Plan) -> Found:
             f"Half of the {n} items are {fewest}, and {metric.spec} needs {metric.min_items}: layers cannot be chosen "
             "on one half for the other. Take more items."
         )
-    choose = chooser(plan.settings.layers, distance=metric.distance)
-    pairs = directed(plan.pairs, metric)
-    states = [_prepared(metric, side) for side in plan.sides]
+    work = Work(metric, plan)
+    pairs, tiles = work.pairs, work.tiles
     values, chosen = np.empty(len(pairs)), np.empty((len(pairs), 2), dtype=np.int64)
     total, models = plan.ends[-1], len(plan.sides)
     profiles = np.full((total, models), np.nan)
     sign = -1.0 if metric.distance else 1.0
     kept = _kept(metric, plan)
-    for tile in _tiles(plan, pairs):
-        scores = _scores(metric, states, tile)
-        for k, rows, columns in tile.blocks():
+    for t, scores in spread(_scores, work, range(len(tiles))):
+        for k, rows, columns in tiles[t].blocks():
             block = scores[rows, columns]
             i, j = pairs[k]
             if kept is not None:
                 kept[plan.ends[i] : plan.ends[i + 1], plan.ends[j] : plan.ends[j + 1]] = block
                 if metric.symmetric:
                     kept[plan.ends[j] : plan.ends[j + 1], plan.ends[i] : plan.ends[i + 1]] = block.T
-            values[k], chosen[k] = _read(block, choose)
+            values[k], chosen[k] = _read(block, work.choose)
             profiles[plan.ends[i] : plan.ends[i + 1], j] = sign * (sign * block).max(axis=1)
             if metric.symmetric:
                 profiles[plan.ends[j] : plan.ends[j + 1], i] = sign * (sign * block).max(axis=0)
-    own = tuple(_clipped(metric, metric.compare(s, s)) for s in states)
-    if kept is not None:
-        for k, block in enumerate(own):
+    own = [np.empty((0, 0))] * models
+    for k, block in spread(_own, work, range(models)):
+        own[k] = block
+        if kept is not None:
             kept[plan.ends[k] : plan.ends[k + 1], plan.ends[k] : plan.ends[k + 1]] = block
+    if kept is not None:
         kept.flush()
         del kept
-    null = _null(metric, plan, pairs, states, choose)
-    del states
-    held, chance, layers = _halves(metric, plan, pairs, choose)
-    deviations, degrees = _deviations(metric, plan, pairs, chosen, held)
-    return Found(values, chosen, null, held, chance, layers, deviations, degrees, profiles, own)
+    null = _null(work)
+    held, chance, layers = _halves(work)
+    deviations, degrees = _deviations(work, chosen, held)
+    return Found(values, chosen, null, held, chance, layers, deviations, degrees, profiles, tuple(own))
+
+
+class Work:
+    """What every piece of work of one metric reads. Pieces may be done elsewhere: states stay where they were made.
+
+    Attributes:
+        metric: The metric.
+        plan: What all metrics share.
+        pairs: The pairs of models that are scored.
+        tiles: Their tiles.
+        choose: What chooses pairs of layers.
+    """
+
+    def __init__(self, metric: Metric[Any], plan: Plan) -> None:
+        self.metric, self.plan = metric, plan
+        self.pairs = directed(plan.pairs, metric)
+        self.tiles = tiles_of([len(s.layers) for s in plan.sides], plan.models, self.pairs)
+        self.choose = chooser(plan.settings.layers, distance=metric.distance)
+        self._parts: int | None = None
+        self._states: dict[Any, Any] = {}
+
+    def __reduce__(self) -> Any:
+        return Work, (self.metric, dataclasses.replace(self.plan, advance=_nothing, keep=None))
+
+    def sides(self, tile: Tile, half: int = -1, rows: Codes | None = None) -> tuple[list[Any], list[Any]]:
+        """The states of the layers of both sides of a tile."""
+        first, second = ([s for m in side for s in self.states(m, half, rows)] for side in (tile.first, tile.second))
+        return first, second
+
+    def states(self, model: int, half: int = -1, rows: Codes | None = None) -> list[Any]:
+        """The states of a model's layers, made once: of all items, or of those of a half.
+
+        Raises:
+            InputError: if the metric does not take a layer.
+        """  # a function makes the error; its class is named above
+        if (half, model) not in self._states:
+            self._states[half, model] = _prepared(self.metric, self.plan.sides[model], rows)
+        return cast(list[Any], self._states[half, model])
+
+    def state(self, model: int, layer: int) -> Any:
+        """The state of one layer, of all items."""
+        if (model, layer, None) not in self._states:
+            name = list(self.plan.sides[model].layers)[layer]
+            features = self.plan.sides[model].features(
+                name, min_items=self.metric.min_items, rdms=self.metric.reads_rdms
+            )
+            self._states[model, layer, None] = self.metric.prepare(features)
+        return self._states[model, layer, None]
+
+    def only(self, part: int) -> None:
+        """Forget the states that another part of the work needed."""
+        if part != self._parts:
+            self._parts, self._states = part, {}
+
+
+def _nothing(_: int) -> None:
+    """Nobody watches."""
 
 
 def _kept(metric: Metric[Any], plan: Plan) -> Any:
@@ -209,63 +268,18 @@ def _read(block: Floats, choose: Choose) -> tuple[float, tuple[int, int]]:
     return float(block[i, j].mean()), (int(i[0]), int(j[0])) if len(i) == 1 else (-1, -1)
 
 
-# ---- tiles ----------------------------------------------------------------------------------------------------------
+# ---- pieces of work -------------------------------------------------------------------------------------------------
 
 
-class Tile(NamedTuple):
-    """Models whose layers are compared at once with those of others.
-
-    Attributes:
-        first: Positions of the models whose layers are the rows.
-        second: Of those whose layers are the columns.
-        asked: Positions of the pairs, and of their models in the tile.
-        row_ends: Where the layers of each begin and end.
-        column_ends: The same of the columns.
-    """
-
-    first: Sequence[int]
-    second: Sequence[int]
-    asked: Sequence[tuple[int, int, int]]
-    row_ends: Sequence[int]
-    column_ends: Sequence[int]
-
-    def blocks(self) -> Iterator[tuple[int, slice, slice]]:
-        """Every pair of models, with the rows and columns of its layers."""
-        for k, a, b in self.asked:
-            yield k, slice(self.row_ends[a], self.row_ends[a + 1]), slice(self.column_ends[b], self.column_ends[b + 1])
+def _scores(work: Work, tile: int) -> Floats:
+    work.only(-1)
+    return _clipped(work.metric, work.metric.compare(*work.sides(work.tiles[tile])))
 
 
-def _tiles(plan: Plan, pairs: Pairs) -> list[Tile]:
-    """Tiles of at most `TILE` layers a side that hold all pairs; models are taken in order."""
-    sizes = [len(s.layers) for s in plan.sides]
-    runs: list[list[int]] = []
-    for model, size in enumerate(sizes):
-        if runs and model != plan.models and sum(sizes[m] for m in runs[-1]) + size <= TILE:
-            runs[-1].append(model)
-        else:
-            runs.append([model])
-    place = {m: (r, a) for r, run in enumerate(runs) for a, m in enumerate(run)}
-    asked: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for k, (i, j) in enumerate(pairs):
-        (r, a), (c, b) = place[i], place[j]
-        asked.setdefault((r, c), []).append((k, a, b))
-
-    def ends(run: Sequence[int]) -> list[int]:
-        return [int(e) for e in np.cumsum([0, *(sizes[m] for m in run)])]
-
-    found = []
-    for (r, c), wanted in asked.items():
-        rows = sorted({a for _, a, _ in wanted})
-        columns = sorted({b for _, _, b in wanted})
-        first, second = [runs[r][a] for a in rows], [runs[c][b] for b in columns]
-        at = [(k, rows.index(a), columns.index(b)) for k, a, b in wanted]
-        found.append(Tile(first, second, at, ends(first), ends(second)))
-    return found
-
-
-def _scores(metric: Metric[Any], states: Sequence[Sequence[Any]], tile: Tile) -> Floats:
-    xs, ys = ([s for m in side for s in states[m]] for side in (tile.first, tile.second))
-    return _clipped(metric, metric.compare(xs, ys))
+def _own(work: Work, model: int) -> Floats:
+    work.only(-1)
+    states = work.states(model)
+    return _clipped(work.metric, work.metric.compare(states, states))
 
 
 def _clipped(metric: Metric[Any], scores: Any) -> Floats:
@@ -275,56 +289,79 @@ def _clipped(metric: Metric[Any], scores: Any) -> Floats:
     return np.asarray(found.clip(*metric.range))  # rounding may lead out of it
 
 
-def _null(metric: Metric[Any], plan: Plan, pairs: Pairs, states: Sequence[Sequence[Any]], choose: Choose) -> Floats:
+def _null(work: Work) -> Floats:
     """Scores of all pairs under every re-pairing, layers chosen anew under each.
 
     Raises:
         InputError: if one is not finite.
     """
-    out = np.empty((len(plan.orders), len(pairs)))
-    best = plan.settings.layers in ("best", "last", "stacked")
-    sign = -1.0 if metric.distance else 1.0
-    tiles = _tiles(plan, pairs)
-    for tile in tiles:
-        xs, ys = ([s for m in side for s in states[m]] for side in (tile.first, tile.second))
-        ks, at, to = (np.array(column) for column in zip(*tile.asked, strict=True))
-        done = 0
-        for start in range(0, len(plan.orders), 64):
-            for scores in metric.compare_permuted(xs, ys, plan.orders[start : start + 64]):
-                if best:  # the best of every block at once
-                    tops = np.maximum.reduceat(sign * np.asarray(scores), tile.row_ends[:-1], axis=0)
-                    out[done, ks] = sign * np.maximum.reduceat(tops, tile.column_ends[:-1], axis=1)[at, to]
-                else:
-                    for k, rows, columns in tile.blocks():
-                        out[done, k] = _read(np.asarray(scores)[rows, columns], choose)[0]
-                done += 1
-                plan.advance(1)
+    orders, metric = work.plan.orders, work.metric
+    out = np.empty((len(orders), len(work.pairs)))
+    pieces = [(t, start) for t in range(len(work.tiles)) for start in range(0, len(orders), ORDERS)]
+    for p, found in spread(_permuted, work, pieces):
+        tile, start = pieces[p]
+        out[start : start + len(found), [k for k, _, _ in work.tiles[tile].asked]] = found
+        work.plan.advance(len(found))
     if not np.isfinite(out).all():
         raise InputError(f"{metric.spec} is not finite under a permutation of the items; it cannot be calibrated here.")
     return out.clip(*metric.range)
 
 
-def _halves(metric: Metric[Any], plan: Plan, pairs: Pairs, choose: Choose) -> tuple[Floats, Floats, Codes]:
+def _permuted(work: Work, piece: tuple[int, int]) -> Floats:
+    """Scores of the pairs of a tile under some of the re-pairings."""
+    work.only(-1)
+    metric, tile, start = work.metric, work.tiles[piece[0]], piece[1]
+    best = work.plan.settings.layers in ("best", "last", "stacked")
+    sign = -1.0 if metric.distance else 1.0
+    _, at, to = (np.array(column) for column in zip(*tile.asked, strict=True))
+    orders = work.plan.orders[start : start + ORDERS]
+    out = np.empty((len(orders), len(tile.asked)))
+    for row, scores in enumerate(metric.compare_permuted(*work.sides(tile), orders)):
+        if best:  # the best of every block at once
+            tops = np.maximum.reduceat(sign * np.asarray(scores), tile.row_ends[:-1], axis=0)
+            out[row] = sign * np.maximum.reduceat(tops, tile.column_ends[:-1], axis=1)[at, to]
+        else:
+            blocks = [np.asarray(scores)[rows, columns] for _, rows, columns in tile.blocks()]
+            out[row] = [_read(block, work.choose)[0] for block in blocks]
+    return out
+
+
+def _halves(work: Work) -> tuple[Floats, Floats, Codes]:
     """Scores of every half of the items with the layers that the other half chooses, their chance, and these layers.
 
     Raises:
         InputError: if the metric is not defined on a half.
-    """
-    settings = plan.settings
-    out = np.empty((2 * settings.splits, len(pairs)))
+    """  # a function makes the error; its class is named above
+    splits = work.plan.settings.splits
+    out = np.empty((2 * splits, len(work.pairs)))
     chance = np.empty_like(out)
-    layers = np.full((2 * settings.splits, len(pairs), 2), -1, dtype=np.int64)
-    for split, part in enumerate(_parts(plan)):
-        halves = (np.flatnonzero(part), np.flatnonzero(~part))
-        blocks = [_blocks(metric, plan, pairs, rows, settings.seed + split) for rows in halves]
-        for h, (one, other) in enumerate((blocks, blocks[::-1])):
-            for k, block in enumerate(one):
-                i, j = choose(block[0])
-                read = other[k][:, i, j].mean(axis=1)
-                out[2 * split + h, k] = read[0]
-                chance[2 * split + h, k] = read[1:].mean()
-                if len(i) == 1:
-                    layers[2 * split + h, k] = int(i[0]), int(j[0])
+    layers = np.full((2 * splits, len(work.pairs), 2), -1, dtype=np.int64)
+    pieces = [(split, t) for split in range(splits) for t in range(len(work.tiles))]
+    for p, found in spread(_half, work, pieces):
+        split, tile = pieces[p]
+        ks = [k for k, _, _ in work.tiles[tile].asked]
+        for whole, part in zip((out, chance, layers), found, strict=True):
+            whole[2 * split : 2 * split + 2, ks] = part
+        work.plan.advance(2 * (1 + CHANCE))
+    return out, chance, layers
+
+
+def _half(work: Work, piece: tuple[int, int]) -> tuple[Floats, Floats, Codes]:
+    """The same of the pairs of one tile and the two halves of one split."""
+    split, tile = piece[0], work.tiles[piece[1]]
+    work.only(split)
+    part = [*_parts(work.plan)][split]
+    blocks = [_blocks(work, tile, piece[0], h, np.flatnonzero(part if h == 0 else ~part)) for h in range(2)]
+    out = np.empty((2, len(tile.asked)))
+    chance = np.empty_like(out)
+    layers = np.full((2, len(tile.asked), 2), -1, dtype=np.int64)
+    for h, (one, other) in enumerate((blocks, blocks[::-1])):
+        for k, block in enumerate(one):
+            i, j = work.choose(block[0])
+            read = other[k][:, i, j].mean(axis=1)
+            out[h, k], chance[h, k] = read[0], read[1:].mean()
+            if len(i) == 1:
+                layers[h, k] = int(i[0]), int(j[0])
     return out, chance, layers
 
 
@@ -334,18 +371,13 @@ def _parts(plan: Plan) -> Iterator[Any]:
         yield plan.design.part(plan.sides[0].n, 0.5, plan.settings.seed + split)
 
 
-def _blocks(metric: Metric[Any], plan: Plan, pairs: Pairs, rows: Codes, seed: int) -> list[Floats]:
-    """The scores of all layers of every pair, of some of the items: as they are, then paired at random."""
-    orders = plan.design.take(rows).orders(len(rows), CHANCE, seed)
-    states = [_prepared(metric, side, rows) for side in plan.sides]
-    found: list[Floats] = [np.empty(0)] * len(pairs)
-    for tile in _tiles(plan, pairs):
-        xs, ys = ([s for m in side for s in states[m]] for side in (tile.first, tile.second))
-        scores = [_scores(metric, states, tile), *map(np.asarray, metric.compare_permuted(xs, ys, orders))]
-        for k, some, others in tile.blocks():
-            found[k] = np.stack([each[some, others] for each in scores])
-        plan.advance(len(scores))
-    return found
+def _blocks(work: Work, tile: Tile, split: int, half: int, rows: Codes) -> list[Floats]:
+    """The scores of all layers of every pair of a tile, of some of the items: as they are, then paired at random."""
+    metric, plan = work.metric, work.plan
+    orders = plan.design.take(rows).orders(len(rows), CHANCE, plan.settings.seed + split)
+    xs, ys = work.sides(tile, half, rows)
+    scores = [_clipped(metric, metric.compare(xs, ys)), *map(np.asarray, metric.compare_permuted(xs, ys, orders))]
+    return [np.stack([each[some, others] for each in scores]) for _, some, others in tile.blocks()]
 
 
 def _prepared(metric: Metric[Any], side: Side, rows: Codes | None = None) -> list[Any]:
@@ -368,38 +400,47 @@ def _prepared(metric: Metric[Any], side: Side, rows: Codes | None = None) -> lis
 # ---- how scores move with items -------------------------------------------------------------------------------------
 
 
-def _deviations(metric: Metric[Any], plan: Plan, pairs: Pairs, chosen: Codes, held: Floats) -> tuple[Floats, float]:
+def _deviations(work: Work, chosen: Codes, held: Floats) -> tuple[Floats, float]:
     """How scores move together with items: by the jackknife where the metric has influences, else by the halves.
 
     Halves are independent samples of half the items: half their difference has the variance of a score of all items, if
     that falls as 1 / n. Of several splits they are averaged.
     """
+    plan, pairs = work.plan, len(work.pairs)
     by_halves = (held[0::2] - held[1::2]) / (2 * np.sqrt(len(held) / 2))
     if (chosen < 0).any() or plan.design.series:
-        plan.advance(len(pairs))
+        plan.advance(pairs)
         return by_halves, float(len(by_halves))
-    size = int(plan.units.max()) + 1
-    blocks = min(size, max(100, UNITS // len(pairs)))
-    place = (np.random.default_rng([plan.settings.seed, 41]).permutation(size) * blocks // size)[plan.units]
-    ready: dict[tuple[int, int], Any] = {}
-
-    def state(model: int, layer: int) -> Any:
-        if (model, layer) not in ready:
-            name = list(plan.sides[model].layers)[layer]
-            features = plan.sides[model].features(name, min_items=metric.min_items, rdms=metric.reads_rdms)
-            ready[model, layer] = metric.prepare(features)
-        return ready[model, layer]
-
-    out = np.empty((blocks, len(pairs)))
-    for k, ((i, j), (a, b)) in enumerate(zip(pairs, chosen.tolist(), strict=True)):
-        influence = metric.influence([state(i, a)], [state(j, b)])
-        if influence is None or (influence.known is not None and not influence.known.all()):
-            plan.advance(len(pairs) - k)
+    parts: list[Floats] = [np.empty((0, 0))] * -(-pairs // PAIRS)
+    pieces = [(start, chosen[start : start + PAIRS]) for start in range(0, pairs, PAIRS)]
+    told = 0
+    for p, found in spread(_moved, work, pieces):
+        if found is None:
+            plan.advance(pairs - told)
             return by_halves, float(len(by_halves))
+        parts[p] = found
+        told += found.shape[1]
+        plan.advance(found.shape[1])
+    return np.concatenate(parts, axis=1), float("inf")
+
+
+def _moved(work: Work, piece: tuple[int, Codes]) -> Floats | None:
+    """How the scores of some pairs move with items, or None where the metric has no influences."""
+    work.only(-2)
+    start, chosen = piece
+    plan = work.plan
+    size = int(plan.units.max()) + 1
+    blocks = min(size, max(100, UNITS // len(work.pairs)))
+    place = (np.random.default_rng([plan.settings.seed, 41]).permutation(size) * blocks // size)[plan.units]
+    out = np.empty((blocks, len(chosen)))
+    for k, (a, b) in enumerate(chosen.tolist()):
+        i, j = work.pairs[start + k]
+        influence = work.metric.influence([work.state(i, a)], [work.state(j, b)])
+        if influence is None or (influence.known is not None and not influence.known.all()):
+            return None
         moved = np.asarray(influence.left_out[:, 0, 0], dtype=np.float64)
         out[:, k] = np.bincount(place, weights=moved, minlength=blocks) / len(moved)
-        plan.advance(1)
-    return out, float("inf")
+    return out
 
 
 def stacked(side: Side) -> Side:
