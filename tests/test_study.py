@@ -11,7 +11,6 @@ from isomorph.diagnosis import diagnose
 from isomorph.encoders import Encoder
 from isomorph.errors import InputError
 from isomorph.results import load_result
-from isomorph.study import _run as running
 from isomorph.study import _steps as study_module
 from isomorph.study import load_study, plan, run
 
@@ -51,7 +50,7 @@ def folder(tmp_path, monkeypatch):
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
         writer.writerows((f"i{k}", f"{w} {k}") for k, w in enumerate(WORDS))
-    monkeypatch.setattr(running, "load_encoder", LetterEncoder)
+    monkeypatch.setattr("isomorph.study._pieces.load_encoder", LetterEncoder)
     LetterEncoder.encoded = 0
     return tmp_path
 
@@ -812,7 +811,7 @@ def test_rdms_of_a_file_are_a_side_of_a_study_and_a_second_run_computes_nothing(
     monkeypatch.setattr(study_module, "scan", None)  # calling it would fail
     assert run(load_study(path), say=said.append).scans[0].to_json() == found.to_json()
     monkeypatch.undo()
-    monkeypatch.setattr(running, "load_encoder", LetterEncoder)
+    monkeypatch.setattr("isomorph.study._pieces.load_encoder", LetterEncoder)
     rdms_file(folder, ids=ITEMS[:-5])  # other RDMs: the result is not current
     assert run(load_study(path), say=said.append).scans[0].n == len(WORDS) - 5
 

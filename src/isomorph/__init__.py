@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .stitching import stitch
     from .store import FeatureStore, Layers
     from .study import load_study, run
+    from .workers import RayWorkers
 
 _HOMES = {
     "_core.progress": ("show_progress",),
@@ -113,6 +114,7 @@ _HOMES = {
     "stitching": ("stitch",),
     "store": ("FeatureStore", "Layers"),
     "study": ("load_study", "run"),
+    "workers": ("RayWorkers",),
 }
 
 __version__: str  # read from the installed package when it is asked for
@@ -146,6 +148,7 @@ __all__ = [
     "Outputs",
     "PairedItems",
     "RDMs",
+    "RayWorkers",
     "RdmExplanation",
     "Scan",
     "Searchlight",

@@ -46,6 +46,7 @@ SPELLED = {
     "maps": "map",
     "within": "in-order",
     "signatures": "signature",
+    "purposes": "purpose",
     "cuts": "cut",
     "heads": "head",
 }

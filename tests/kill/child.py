@@ -25,7 +25,7 @@ from isomorph.cli import main as main_command
 from isomorph.datasets._base import PairedItems
 from isomorph.encoders._base import Encoder
 from isomorph.extraction import extract
-from isomorph.study import _run as study
+from isomorph.study import _pieces as study
 
 N, BATCH = 240, 4
 count = 0

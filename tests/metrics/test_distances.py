@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 import isomorph as iso
 from isomorph.errors import InputError, UnknownNameError
@@ -59,6 +60,11 @@ def test_the_angle_keeps_the_triangle_inequality_where_one_minus_the_score_break
         ("measure/netrep/procrustes-distance=angular", "procrustes_distance(kind='angular')"),
         ("measure/llm_repsim/nbs-distance=euclidean", "procrustes_distance(kind='size_and_shape')"),
         ("measure/netrep/shape_metric-alpha=1.0-distance=euclidean", "procrustes_distance(kind='size_and_shape')"),
+        ("measure/netrep/permutation_metric-distance=angular", "score_distance(of='permutation_procrustes')"),
+        (
+            "measure/repsim/shape_metric-alpha=0.0-distance=euclidean",
+            "shape_distance(alpha=0.0, reference_scale='unit', kind='euclidean')",
+        ),
         ("measure/platonic/cka-kernel=linear-hsic=song-score", "cka(estimator='unbiased')"),
         (" measure/resi-x/nbs-score ", "procrustes"),
     ],
@@ -107,3 +113,14 @@ def test_unknown_scores_and_names_are_told() -> None:
         metric("score_distance(of='ckaa')")
     with pytest.raises(UnknownNameError, match="cca-scor"):
         metric("measure/netrep/cca-scor")
+
+
+def test_distances_of_permuted_units_are_what_the_best_assignment_leaves() -> None:
+    x, y = (a - a.mean(axis=0) for a in layers())
+    y = 3 * y[:, : x.shape[1] - 2]  # two units of x are matched to nothing
+    rows, columns = linear_sum_assignment(x.T @ y, maximize=True)
+    matched = np.zeros_like(x)
+    matched[:, rows] = y[:, columns]
+    cosine = np.sum(x * matched) / np.linalg.norm(x) / np.linalg.norm(y)
+    assert metric("permutation_metric-distance=angular")(x, y) == pytest.approx(np.arccos(cosine), rel=1e-8)
+    assert metric("permutation_metric-distance=euclidean")(x, y) == pytest.approx(np.linalg.norm(x - matched), rel=1e-8)

@@ -193,3 +193,23 @@ def test_quick_axes_leave_ill_conditioned_layers_to_the_decomposition(monkeypatc
     quick_axes(well * np.geomspace(1, 1e-3, 6))
     quick_axes(np.c_[well, well[:, :1]])
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_euclidean_shape_distances_are_lengths_between_layers_whitened_by_hand(alpha: float) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 60, 6)) * np.arange(1, 7)
+
+    def whitened(features: np.ndarray) -> np.ndarray:  # as netrep does, in the units of the features
+        c = features - features.mean(axis=0)
+        values, vectors = np.linalg.eigh(c.T @ c)
+        return c @ (alpha * np.eye(6) + (1 - alpha) * vectors @ np.diag(values**-0.5) @ vectors.T)
+
+    one, two = whitened(x), whitened(y)
+    u, _, vt = np.linalg.svd(one.T @ two)
+    left = float(np.linalg.norm(one @ u @ vt - two))
+    assert metric(f"shape_metric-alpha={alpha}-distance=euclidean")(x, y) == pytest.approx(left, rel=1e-9)
+    parts = metric(f"shape_metric-alpha={alpha}-distance=euclidean")
+    given = parts.contributions([parts.prepare(x)], [parts.prepare(y)])
+    squares = np.sum((one @ u @ vt - two) ** 2, axis=1)
+    np.testing.assert_allclose(np.ravel(given), 60 * left * squares / squares.sum(), rtol=1e-7)

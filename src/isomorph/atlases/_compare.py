@@ -197,8 +197,16 @@ class Work:
             InputError: if the metric does not take a layer.
         """  # a function makes the error; its class is named above
         if (half, model) not in self._states:
-            self._states[half, model] = _prepared(self.metric, self.plan.sides[model], rows)
-        return cast(list[Any], self._states[half, model])
+            made = _prepared(self.metric, self.plan.sides[model], rows)
+            # states keep what a comparison needs of them alone, rounded as in that comparison: it is always this one,
+            # whichever piece of work comes first
+            self._states[half, model] = made, _clipped(self.metric, self.metric.compare(made, made))
+        return cast(list[Any], self._states[half, model][0])
+
+    def own(self, model: int) -> Floats:
+        """The scores of a model's layers among themselves."""
+        self.states(model)
+        return cast(Floats, self._states[-1, model][1])
 
     def state(self, model: int, layer: int) -> Any:
         """The state of one layer, of all items."""
@@ -278,8 +286,7 @@ def _scores(work: Work, tile: int) -> Floats:
 
 def _own(work: Work, model: int) -> Floats:
     work.only(-1)
-    states = work.states(model)
-    return _clipped(work.metric, work.metric.compare(states, states))
+    return work.own(model)
 
 
 def _clipped(metric: Metric[Any], scores: Any) -> Floats:

@@ -11,7 +11,7 @@ from .._core.files import check_target
 from ..datasets import load_dataset
 from ..encoders import load_encoder
 from ..extraction import ExtractSettings, extract
-from ..store import WRITTEN
+from ..store import WRITTEN, FeatureStore
 from ._settings import with_settings
 
 
@@ -19,7 +19,8 @@ from ._settings import with_settings
 def command(
     model: Annotated[str, typer.Argument(help="Model spec: bundled:NAME, org/name, onnx:FILE, a folder, …")],
     dataset: Annotated[str, typer.Argument(help='Dataset spec, such as "emoji(n=300, seed=0)".')],
-    store: Annotated[Path, typer.Option(help="Folder of the feature store.")] = Path("features"),
+    store: Annotated[str, typer.Option(help="Folder or address (s3://bucket/…) of the feature store.")] = "features",
+    shared: Annotated[bool, typer.Option("--shared", help="Write the store beside other writers, as parts.")] = False,
     pooling: Annotated[str | None, typer.Option(help="mean, cls, last, max or none.")] = None,
     init: Annotated[str, typer.Option(help="pretrained, or random for the untrained twin.")] = "pretrained",
     seed: Annotated[int, typer.Option(help="Seed of an untrained twin.")] = 0,
@@ -38,12 +39,13 @@ def command(
     skip_bad = bool(settings.get("skip_bad"))
     if export is not None:
         check_target(export, "export", suffixes=WRITTEN)
+    kept = FeatureStore(store, shared=shared)
     items = load_dataset(dataset, skip_bad=skip_bad)
     options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
     options |= {"pooling": pooling} if pooling else {}
     options |= {"seed": seed} if init == "random" else {}
     encoder = load_encoder(model, side=side, check=not no_check, store=store, **options)
-    layers = extract(encoder, items, store=store, **settings)
+    layers = extract(encoder, items, store=kept, **settings)
     if export is not None:
         layers.save(export)
     left_out = f" ({len(items) - layers.n + len(items.skipped)} left out)" if skip_bad else ""

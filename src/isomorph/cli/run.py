@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..errors import InputError
 from ._text import LEGEND, console, plain_table, show_atlas
 
 
@@ -15,6 +17,19 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, sizes and estimated times only.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Scan again even where results are current.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder of the results, instead of the study's.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Folder or address (s3://bucket/…) of the features, instead of the study's.")
+    ] = None,
+    shared: Annotated[bool, typer.Option("--shared", help="Write features beside other writers, as parts.")] = False,
+    on: Annotated[
+        str | None, typer.Option(help="Where: 'ray' for workers of this machine, 'ray://host:10001' for a cluster.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers of --on; one a processor if not given.")] = None,
+    per_worker_gpu: Annotated[float, typer.Option(help="GPUs of each worker; 0.5 lets two share one.")] = 0.0,
+    per_worker_memory: Annotated[str | None, typer.Option(help="What a worker may take, such as 8GB.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="i/k: the i-th of k shares, for k processes that see the same folders.")
+    ] = None,
 ) -> None:
     """Run a study; every step whose result is there and current is skipped.
 
@@ -22,18 +37,49 @@ def command(
     """
     from ..study import load_study
 
-    loaded = load_study(study, output=output)
+    loaded = load_study(study, output=output, features=features, shared=shared)
+    where = _where(on, workers, per_worker_gpu, per_worker_memory)
+    share = None if shard is None else _share(shard)
     if dry_run:
         _show_plan(loaded)
     else:
-        run_study(loaded, force=force)
+        run_study(loaded, force=force, on=where, share=share)
 
 
-def run_study(study: Any, *, force: bool) -> None:
+def _where(on: str | None, workers: int | None, gpus: float, memory: str | None) -> Any:
+    """The workers that the options name.
+
+    Raises:
+        InputError: if options of workers are given without any.
+    """
+    if on is not None:
+        from ..workers import RayWorkers
+
+        return RayWorkers(on, workers=workers, gpus=gpus, memory=memory)
+    given = {"--workers": workers, "--per-worker-gpu": gpus, "--per-worker-memory": memory}
+    for option, value in given.items():
+        if value:
+            raise InputError(f"{option} {value} is of workers: give --on ray as well.")
+    return None
+
+
+def _share(text: str) -> tuple[int, int]:
+    """A share as the command line counts, from 1.
+
+    Raises:
+        InputError: if it is none.
+    """
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"--shard {text}: i/k with 1 <= i <= k is needed, such as 1/4 for the first of four.")
+    return int(found[1]) - 1, int(found[2])
+
+
+def run_study(study: Any, *, force: bool, on: Any = None, share: tuple[int, int] | None = None) -> None:
     """Run a study and print what came of it."""
     from ..study import run
 
-    outcome = run(study, force=force)
+    outcome = run(study, force=force, on=on, share=share)
     if outcome.scans:
         print("\n\n".join(map(str, outcome.scans)))
         print(f"\n{LEGEND}")
@@ -47,7 +93,8 @@ def run_study(study: Any, *, force: bool) -> None:
         show_atlas(found)
     for drawn in (*outcome.concepts, *outcome.migrations):
         print(f"\n{drawn}")
-    print(f"\nThe page: {outcome.page}")
+    if share is None:
+        print(f"\nThe page: {outcome.page}")
 
 
 def _show_plan(study: Any) -> None:

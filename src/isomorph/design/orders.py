@@ -7,6 +7,7 @@ that was seen. Which orders these are depends on how the items were collected, a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -172,6 +173,9 @@ class DrawnOrders:
         self._rows = rows
         self._at, self._drawing = 0, rows()
 
+    def __reduce__(self) -> Any:
+        return DrawnOrders, (self.shape[1], self.shape[0], self._rows)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -204,9 +208,9 @@ def _drawn(design: Design, n: int, count: int, seed: int) -> DrawnOrders:
         blocks = [np.arange(n)] if stratum is None else rows_by_code(stratum)
         if all(len(b) < 2 for b in blocks):
             raise InputError("permutations: every stratum has one item, so nothing can move. Use coarser strata.")
-        return DrawnOrders(n, count, lambda: _shuffled_inside(blocks, n, seed))
+        return DrawnOrders(n, count, functools.partial(_shuffled_inside, blocks, n, seed))
     sets = _exchangeable_groups(group, stratum)
-    return DrawnOrders(n, count, lambda: _regrouped(sets, n, within, seed))
+    return DrawnOrders(n, count, functools.partial(_regrouped, sets, n, within, seed))
 
 
 def log10_distinct(
@@ -304,17 +308,22 @@ def _shifts(n: int, count: int, seed: int, group: Codes | None) -> Callable[[], 
                 f"permutations={count}: a series of {n} items has {n - 1} circular shifts only. "
                 f"Ask for at most {n - 1}; the smallest p is then 1/{n}."
             )
-        return lambda: ((np.arange(n) + 1 + s) % n for s in np.random.default_rng(seed).permutation(n - 1))
+        return functools.partial(_shifted, n, seed)
     series = rows_by_code(group)
     if all(len(s) < 2 for s in series):
         raise InputError("permutations: every series has one item, so nothing can be shifted.")
+    return functools.partial(_series_shifted, series, n, seed)
 
-    def rows() -> Iterator[Orders]:
-        rng = np.random.default_rng(seed)
-        while True:
-            row = np.arange(n, dtype=np.int64)
-            for members in series:
-                row[members] = np.roll(members, -int(rng.integers(len(members))))
-            yield row
 
-    return rows
+def _shifted(n: int, seed: int) -> Iterator[Orders]:
+    for shift in np.random.default_rng(seed).permutation(n - 1):
+        yield (np.arange(n) + 1 + shift) % n
+
+
+def _series_shifted(series: list[Codes], n: int, seed: int) -> Iterator[Orders]:
+    rng = np.random.default_rng(seed)
+    while True:
+        row = np.arange(n, dtype=np.int64)
+        for members in series:
+            row[members] = np.roll(members, -int(rng.integers(len(members))))
+        yield row

@@ -14,6 +14,7 @@ from typing import Any
 from .._core.checks import check_name
 from .._core.files import as_path, reason
 from .._core.packages import cache_dir
+from .._core.places import is_address
 from ..errors import InputError, UnknownNameError, quoted
 from ._base import Encoder, Features
 from ._check import Certificates, certificate_key, check_encoder
@@ -76,7 +77,8 @@ def load_encoder(
         check: Whether the encoder must pass its self-check: that features are those of the item alone, whatever the
             batch, the padding and the call. ``False`` is recorded in the encoder's identity.
         probes: Items to check with, at least two; by default a few of the encoder's modality.
-        store: A feature store whose certificates, beside those in the user's cache, say which encoders have passed.
+        store: Folder of a feature store whose certificates, beside those in the user's cache, say which encoders have
+            passed. An object store holds none.
         options: Of one provider only, such as `max_length`, `truncate`, `padding_side`, `trust_remote_code`
             (transformers); `preprocess`, `modality`, `name` (module); `modality`, `size`, `mean`, `std`,
             `tokenizer`, `threads` (onnx). Unknown ones are errors that name the known ones.
@@ -138,7 +140,7 @@ def load_encoder(
         raise InputError(f"check={quoted(check)} is neither True nor False.")
     if check:
         # a store that is not there yet is not made for this: a plan of a study writes nothing
-        kept = [] if store is None or not Path(store).is_dir() else [Path(store)]
+        kept = [] if store is None or is_address(store) or not Path(store).is_dir() else [Path(store)]
         _certify(encoder, probes, [Certificates(root / "certificates") for root in (*kept, cache_dir())])
     else:
         encoder.checkee.checked = "skipped"
@@ -170,7 +172,7 @@ def _check_types(layers: Any, probes: Any, store: Any) -> None:
         raise InputError(f"layers={quoted(layers)} names no layers; give names or glob patterns, such as 'block_*'.")
     if probes is not None and (isinstance(probes, str) or not isinstance(probes, Sequence)):
         raise InputError(f"probes={quoted(probes)} is no list of items.")
-    if store is not None:
+    if store is not None and not is_address(store):
         try:
             as_path(store, "store").is_dir()
         except OSError as error:  # too long a name

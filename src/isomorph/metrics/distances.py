@@ -25,6 +25,7 @@ _STEMS = {
         for theirs, ours in (("gretton", "biased"), ("song", "unbiased"), ("lange", "lange"))
     },
     "cca": "cca",
+    "permutation_metric": "permutation_procrustes",
     "pwcca": "pwcca(weights='mean')",
     "svcca-dim=10": "svcca(variance=None, count=10)",
     "svcca-var=0.95": "svcca(variance=0.95)",

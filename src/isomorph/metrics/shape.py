@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -210,12 +210,7 @@ class ProcrustesDistance(Metric[Shape]):
         return "n times the score times the item's share of the squared distances that the best rotation leaves"
 
     def contributions(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> np.ndarray[Any, Any]:
-        return over_pairs(self._given, xs, ys)
-
-    def _given(self, x: Shape, y: Shape) -> np.ndarray[Any, Any]:
-        largest = max(number(x.size), number(y.size)) if self.kind == "size_and_shape" else 1.0
-        sizes = [s.size / largest if self.kind == "size_and_shape" else 1.0 for s in (x, y)]
-        return shares(self._pair(x, y), residuals(x.unit * sizes[0], y.unit * sizes[1]))
+        return over_pairs(lambda x, y: _given(self._pair(x, y), x, y, sized=self.kind == "size_and_shape"), xs, ys)
 
     def _pair(self, x: Shape, y: Shape) -> Array:
         if self.kind == "angular":
@@ -226,29 +221,44 @@ class ProcrustesDistance(Metric[Shape]):
             return 2 * gap
         if self.kind == "ding_root":
             return xp.sqrt(2 * gap)
-        one, two = x.size, y.size
-        largest = xp.maximum(one, two)
-        if not _SQUARED[0] < number(largest) < _SQUARED[1]:
-            return largest * xp.sqrt((one / largest - two / largest) ** 2 + 2 * gap * (one / largest) * (two / largest))
-        return xp.sqrt((one - two) ** 2 + 2 * gap * one * two)
+        return shape_length(x, y)
+
+
+def shape_length(x: Shape, y: Shape) -> Array:
+    """The length that the best rotation leaves, in the units of the features."""
+    xp = array_namespace(x.unit)
+    gap, one, two = shape_gap(x, y), x.size, y.size
+    largest = xp.maximum(one, two)
+    if not _SQUARED[0] < number(largest) < _SQUARED[1]:
+        return largest * xp.sqrt((one / largest - two / largest) ** 2 + 2 * gap * (one / largest) * (two / largest))
+    return xp.sqrt((one - two) ** 2 + 2 * gap * one * two)
+
+
+def _given(score: Array, x: Shape, y: Shape, *, sized: bool) -> np.ndarray[Any, Any]:
+    """The items' parts of a distance: shares of the squared residuals, of layers in their sizes or of norm one."""
+    largest = max(number(x.size), number(y.size)) if sized else 1.0
+    sizes = [s.size / largest if sized else 1.0 for s in (x, y)]
+    return shares(score, residuals(x.unit * sizes[0], y.unit * sizes[1]))
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneralizedShape(Metric[Shape]):
-    """Generalised shape distance: the angle left after partly whitening both layers and rotating one onto the other.
+    """Generalised shape distance: what is left after partly whitening both layers and rotating one onto the other.
 
     A layer ``U S V'`` (centred) becomes ``U (α S + (1 - α) c) V'``, where c is a common size, then the angular
-    Procrustes distance is taken. α = 1 is `procrustes_distance`, α = 0 lets any invertible linear map pass: arccos of
-    the mean canonical correlation for equal ranks.
+    Procrustes distance is taken, or the Euclidean one. α = 1 is `procrustes_distance`, α = 0 lets any invertible linear
+    map pass: the angle is arccos of the mean canonical correlation for equal ranks.
 
     Args:
         alpha: Share of the layer that stays as it is, in [0, 1].
         reference_scale: What c is. ``"rms"``: the root mean square of the layer's singular values, so that the distance
             does not depend on its scale. ``"unit"``: 1 in the units of the features, netrep's value, which for 0 < α <
             1 changes with the scale.
+        kind: ``"angular"``: the angle, in [0, π/2]. ``"euclidean"``: the length, in the units of the features where
+            `alpha` is above 0.
 
     Formula:
-        arccos(‖X̃'Ỹ‖_* / (‖X̃‖ ‖Ỹ‖)),
+        angular: arccos(‖X̃'Ỹ‖_* / (‖X̃‖ ‖Ỹ‖)); euclidean: √(‖X̃‖² + ‖Ỹ‖² - 2 ‖X̃'Ỹ‖_*);
         X̃ = U_x diag(α s + (1 - α) c), U_x diag(s) V_x' the thin SVD of the centred layer
 
     Cost:
@@ -277,6 +287,12 @@ class GeneralizedShape(Metric[Shape]):
         "shape_metric-alpha=0.0-distance=angular": "shape_distance(alpha=0.0)",
         "shape_metric-alpha=0.5-distance=angular": "shape_distance(alpha=0.5, reference_scale='unit')",
         "shape_metric-alpha=1.0-distance=angular": "shape_distance(alpha=1.0)",
+        **{
+            f"shape_metric-alpha={alpha}-distance=euclidean": (
+                f"shape_distance(alpha={alpha}, reference_scale='unit', kind='euclidean')"
+            )
+            for alpha in (0.0, 0.5)
+        },
     }
     shown: ClassVar[tuple[str, ...]] = ("alpha",)
     variants: ClassVar[tuple[str, ...]] = (
@@ -284,14 +300,18 @@ class GeneralizedShape(Metric[Shape]):
         "shape_distance(alpha=0.5)",
         "shape_distance(alpha=0.5, reference_scale='unit')",
         "shape_distance(alpha=1.0)",
+        "shape_distance(alpha=0.5, kind='euclidean')",
+        "shape_distance(alpha=0.0, reference_scale='unit', kind='euclidean')",
     )
     alpha: float = 0.5
     reference_scale: Literal["rms", "unit"] = "rms"
+    kind: Literal["angular", "euclidean"] = "angular"
 
     def __post_init__(self) -> None:
         if not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha <= 1):
             raise InputError(f"shape_distance: alpha={self.alpha!r} must be between 0 (whitened) and 1 (as it is).")
         choice("shape_distance", "reference_scale", self.reference_scale, ("rms", "unit"))
+        choice("shape_distance", "kind", self.kind, ("angular", "euclidean"))
 
     @property
     def distance(self) -> bool:
@@ -299,13 +319,14 @@ class GeneralizedShape(Metric[Shape]):
 
     @property
     def range(self) -> tuple[float, float]:
-        return 0.0, math.pi / 2
+        return 0.0, math.pi / 2 if self.kind == "angular" else math.inf
 
     @property
     def invariances(self) -> frozenset[str]:
-        if self.alpha == 0:
+        if self.alpha == 0 and (self.kind == "angular" or self.reference_scale == "unit"):
             return RIGID | {"isotropic_scale", "invertible_linear"}
-        return RIGID if self.reference_scale == "unit" and self.alpha < 1 else RIGID | {"isotropic_scale"}
+        scaled = self.kind == "euclidean" or (self.reference_scale == "unit" and self.alpha < 1)
+        return RIGID if scaled else RIGID | {"isotropic_scale"}
 
     @property
     def refuses(self) -> Mapping[str, str]:
@@ -313,7 +334,7 @@ class GeneralizedShape(Metric[Shape]):
 
     @property
     def chance(self) -> str:
-        return "below π/2 and falling with d / n"
+        return "below π/2 and falling with d / n" if self.kind == "angular" else "depends on both sizes; sampled"
 
     @property
     def reference(self) -> str:
@@ -333,12 +354,17 @@ class GeneralizedShape(Metric[Shape]):
         xp = array_namespace(axes.s)
         common = 1.0 / axes.scale if self.reference_scale == "unit" else xp.sqrt(xp.mean(axes.s * axes.s))
         s = self.alpha * axes.s + (1 - self.alpha) * common
-        s = s / common if number(xp.max(s)) > _SQUARED[1] else s  # one in units of which nothing else counts
+        unit = common if number(xp.max(s)) > _SQUARED[1] else 1.0  # nothing else counts in it
+        s = s / unit
         size = xp.sqrt(xp.sum(s * s))
-        return Shape(axes.u * (s / size)[None, :], size * axes.scale, axes.eps)
+        return Shape(axes.u * (s / size)[None, :], size * (unit * axes.scale), axes.eps)
 
     def compare(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> Array:
-        return block(xs, ys, shape_angle, array_namespace(xs[0].unit))
+        return block(xs, ys, self._pair, array_namespace(xs[0].unit))
+
+    @property
+    def _pair(self) -> Callable[[Shape, Shape], Array]:
+        return shape_angle if self.kind == "angular" else shape_length
 
     def permute(self, state: Shape, order: np.ndarray[Any, Any]) -> Shape:
         return state.permuted(order)
@@ -348,7 +374,7 @@ class GeneralizedShape(Metric[Shape]):
         return "n times the score times the item's share of the squared distances that the best rotation leaves"
 
     def contributions(self, xs: Sequence[Shape], ys: Sequence[Shape]) -> np.ndarray[Any, Any]:
-        return over_pairs(lambda x, y: shares(shape_angle(x, y), residuals(x.unit, y.unit)), xs, ys)
+        return over_pairs(lambda x, y: _given(self._pair(x, y), x, y, sized=self.kind == "euclidean"), xs, ys)
 
 
 @dataclasses.dataclass(frozen=True)

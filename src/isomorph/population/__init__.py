@@ -9,6 +9,7 @@ from .divergence import Divergence, diverging
 from .domains import DomainDivergence, diverging_by_domain
 from .factors import Effect, Factors, explain
 from .predictivity import Direction, directions
+from .several import SeveralSpaces, several_spaces
 from .structure import Clade, Clusters, Embedding, Tree, clusters, embedding, replicates_of, tree
 from .threshold import Further, Leaving, Saturation, further, isotonic, leaving, saturation
 from .trend import Line, fit_line
@@ -29,6 +30,7 @@ __all__ = [
     "Leaving",
     "Line",
     "Saturation",
+    "SeveralSpaces",
     "Tree",
     "as_alpha",
     "as_matrices",
@@ -47,5 +49,6 @@ __all__ = [
     "leaving",
     "replicates_of",
     "saturation",
+    "several_spaces",
     "tree",
 ]

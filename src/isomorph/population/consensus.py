@@ -130,7 +130,7 @@ def consensus(
         >>> found.cca.values.round(1).tolist(), abs(found.cca.control.round(1)).tolist()
         ([0.9, 0.9, 0.8], [0.0, 0.0, 0.0])
     """
-    features = _checked(spaces)
+    features = checked_spaces(spaces)
     n = len(next(iter(features.values())))
     fitted, held = _rows(train, "train", n), _rows(test, "test", n)
     design = groups if isinstance(groups, Design) else Design(groups)
@@ -158,8 +158,8 @@ def consensus(
     )
 
 
-def _checked(spaces: Any) -> dict[str, Floats]:
-    """Spaces as float64 on the host.
+def checked_spaces(spaces: Any) -> dict[str, Floats]:
+    """Features of several models as float64 on the host, row i of each the same item.
 
     Raises:
         InputError: if there are fewer than two, or their numbers of items differ.

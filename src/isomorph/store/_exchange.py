@@ -9,6 +9,7 @@ arrays.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -92,20 +93,20 @@ def _save_npz(layers: Mapping[str, Any], ids: Sequence[str], meta: str, raw: IO[
         write(META, np.array(meta, dtype=np.str_))
 
 
-def safetensors_head(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+def safetensors_head(arrays: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], metadata: Mapping[str, str]) -> bytes:
     """The head of a ``.safetensors`` file whose arrays follow, row by row, in the order given.
 
     Args:
-        arrays: Name -> array; read for their shapes and dtypes only.
+        arrays: Name -> dtype and shape.
         metadata: What the file says of itself.
     """
     head: dict[str, Any] = {"__metadata__": {"format": "isomorph", **metadata}}
     offset = 0
-    for name, array in arrays.items():
-        size = array.size * array.itemsize
+    for name, (dtype, shape) in arrays.items():
+        size = math.prod(shape) * dtype.itemsize
         head[name] = {
-            "dtype": _NAMES[array.dtype.newbyteorder("<").str],
-            "shape": list(array.shape),
+            "dtype": _NAMES[dtype.newbyteorder("<").str],
+            "shape": list(shape),
             "data_offsets": [offset, offset + size],
         }
         offset += size
@@ -115,7 +116,11 @@ def safetensors_head(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> 
 
 
 def _save_safetensors(layers: Mapping[str, Any], ids: Sequence[str], meta: str, file: IO[bytes]) -> None:
-    arrays = {name: to_numpy(layers[name]) for name in layers}
-    file.write(safetensors_head(arrays, {META: meta}))
-    for array in arrays.values():
+    forms = {}
+    for name in layers:  # one layer at a time is in memory
+        array = to_numpy(layers[name])
+        forms[name] = (array.dtype, array.shape)
+    file.write(safetensors_head(forms, {META: meta}))
+    for name in layers:
+        array = to_numpy(layers[name])
         file.write(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)

@@ -5,32 +5,48 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, final
 
-from .._core.files import as_path, atomic_write, reason
+from .._core.checks import check_flag
+from .._core.files import atomic_write, reason
+from .._core.places import Place, open_place
 from .._core.provenance import canonical_json
 from ..datasets._base import PairedItems
 from ..encoders._base import Encoder
 from ..errors import InputError, StoreError, UnknownNameError, quoted
-from ._entry import DTYPES, Entry
+from ._entry import DESCRIPTION, DTYPES, Entry
 from ._journal import layout, line, read_journal
 from ._layers import Layers
-from ._writer import lock
+from ._merging import merge_parts
+from ._parts import drop_commits, part_damages
+from ._shared import PartWriter
+from ._writer import EntryWriter, lock
 
 
 @final
 class FeatureStore:
-    """Features on disk: one ``.npy`` file a layer, row-addressed by item id, append-only, valid after any crash.
+    """Features in a folder or an object store: row-addressed by item id, append-only, valid after any crash.
+
+    A folder holds one ``.npy`` file a layer and has one writer at a time, for whom others wait. A shared folder and an
+    object store take any number of writers, on any number of hosts: each adds *parts* (immutable
+    ``.safetensors`` files) that count once their *commit* is there. Both forms are read together, and the features are
+    the same bytes.
 
     An entry is addressed by everything that determines its bytes: the encoder's name, revision and `identity`
     (weights' fingerprint, preprocessing, pooling, dtype, …), the storage dtype, the view's name and the fingerprint
     of its items. Writing needs a POSIX system.
 
     Args:
-        root: The folder; it is made when something is first written.
+        root: The folder, which is made when something is first written; or an address that fsspec opens, such as
+            ``s3://bucket/features``, ``gs://bucket/features`` or ``memory://features``. Credentials are read from the
+            environment by the library that opens it.
+        shared: Whether what is written to the folder is written as parts, so that many processes and hosts can write
+            at once. An object store is always shared.
 
     Raises:
-        InputError: if `root` is no path.
+        InputError: if `root` is neither a path nor an address, or holds credentials.
+        MissingExtraError: if `root` is an address and the package that opens it is not installed.
         StoreError: if `root` is there and is no folder.
 
     Example:
@@ -44,17 +60,27 @@ class FeatureStore:
         ((2, 513), [])
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = as_path(root, "root")
+    def __init__(self, root: str | os.PathLike[str], *, shared: bool = False) -> None:
+        check_flag(shared, "shared")
+        self.place = open_place(root, "root")
+        self.shared = shared or not self.place.local
+        if not self.place.local:
+            return
         try:
-            there, folder = self.root.exists(), self.root.is_dir()
+            there, folder = self.place.path.exists(), self.place.path.is_dir()
         except OSError as error:  # too long a name, or a folder on the way that may not be read
             raise InputError(f"root={quoted(root)} cannot be read: {reason(error)}.") from error
         if there and not folder:
             raise StoreError(f"{self.root} is a file; a feature store is a folder: give another path.")
 
+    @property
+    def root(self) -> Path | str:
+        """The folder, or the address."""
+        return self.place.path if self.place.local else self.place.address
+
     def __repr__(self) -> str:
-        return f"FeatureStore({str(self.root)!r})"
+        shared = ", shared=True" if self.shared and self.place.local else ""
+        return f"FeatureStore({str(self.root)!r}{shared})"
 
     def entries(self) -> list[Entry]:
         """All entries, by folder name.
@@ -62,7 +88,7 @@ class FeatureStore:
         Raises:
             StoreError: if one cannot be read.
         """
-        return [Entry.read(p.parent) for p in sorted(self.root.glob("*/entry.json"))]
+        return [Entry.read(place, data) for place, data in self._described()]
 
     def entry(self, encoder: Encoder, items: PairedItems, view: str | None = None, storage: str = "float32") -> Entry:
         """The entry of an encoder on a view, whether or not anything is stored in it.
@@ -79,7 +105,7 @@ class FeatureStore:
             InputError: if the view does not fit the encoder or `storage` is unknown.
         """
         view = choose_view(encoder, items, view)
-        return Entry.at(self.root, identity(encoder, items, view, storage), items.ids, items.name)
+        return Entry.at(self.place, identity(encoder, items, view, storage), items.ids, items.name)
 
     def open(
         self,
@@ -126,8 +152,17 @@ class FeatureStore:
             InputError: as `entry`.
             StoreError: if the entry is damaged.
         """
-        stored = self.entry(encoder, items, view, storage).journal.stored
+        stored = self.entry(encoder, items, view, storage).contents.stored
         return tuple(id_ for i, id_ in enumerate(items.ids) if i not in stored)
+
+    def writer(self, entry: Entry, commit_every: float = 1.0) -> EntryWriter | PartWriter:
+        """The writer of an entry, a context manager: one at a time, or in a shared store beside others.
+
+        Args:
+            entry: The entry.
+            commit_every: Seconds between commits, at least; 0 commits each batch.
+        """
+        return (PartWriter if self.shared else EntryWriter)(entry, commit_every)
 
     def verify(self, *, repair: bool = False) -> list[str]:
         """Read every committed byte and compare it with its checksum.
@@ -143,29 +178,47 @@ class FeatureStore:
         """
         problems = []
         for entry in self.entries():
-            try:
-                found = entry.damages()
-            except StoreError as error:
-                if not repair:
-                    raise
-                atomic_write(entry.path / "journal", b"")
-                problems.append(str(error))
-                continue
-            problems += [f"{what} (batch {number})" for number, what in sorted(found.items())]
-            if found and repair:
-                _drop(entry, found)
+            parts = part_damages(entry.place, entry.dtype)
+            problems += [f"{what} (commit {name})" for name, what in parts.items()]
+            if parts and repair:
+                drop_commits(entry.place, parts)
+            if entry.place.local:
+                problems += _verify_journal(entry, repair)
         return problems
+
+    def compact(self) -> int:
+        """Merge the parts of a folder into one ``.npy`` file a layer, whose bytes are those that one writer gives.
+
+        A part is deleted once all its rows are committed to the files: a kill at any moment loses nothing, and the next
+        call goes on. Other writers may add parts meanwhile, which stay; who reads should open the store again.
+
+        Returns:
+            How many parts were merged.
+
+        Raises:
+            StoreError: if a part is damaged, the disk is full, or the store is no folder.
+        """
+        return sum(merge_parts(entry) for entry in self.entries())
 
     def _readable(self) -> tuple[list[Entry], list[StoreError]]:
         """The entries that can be read, and why the others cannot: one that is damaged keeps no other from its user."""
         found: list[Entry] = []
         errors: list[StoreError] = []
-        for path in sorted(self.root.glob("*/entry.json")):
+        for place, data in self._described():
             try:
-                found.append(Entry.read(path.parent))
+                found.append(Entry.read(place, data))
             except StoreError as error:
                 errors.append(error)
         return found, errors
+
+    def _described(self) -> list[tuple[Place, bytes | None]]:
+        """Where the entries are, by name; from an object store, what describes them is read all at once."""
+        names = self.place.folders()
+        places = [self.place / name for name in names]
+        if self.place.local:
+            return [(place, None) for place in places if DESCRIPTION in place.objects()]
+        data = self.place.read([f"{name}/{DESCRIPTION}" for name in names])
+        return [found for found in zip(places, data, strict=True) if found[1] is not None]
 
     def _find(
         self,
@@ -288,6 +341,24 @@ def choose_view(encoder: Encoder, items: PairedItems, view: str | None = None) -
 def _fits(entry: Entry, wanted: Mapping[str, Any]) -> bool:
     facts = {**entry.identity["settings"], **entry.identity}
     return all(k in facts and canonical_json(facts[k]) == canonical_json(v) for k, v in wanted.items())
+
+
+def _verify_journal(entry: Entry, repair: bool) -> list[str]:
+    """What is wrong with the batches of one writer.
+
+    Raises:
+        StoreError: if the journal itself is damaged and `repair` is False.
+    """
+    try:
+        found = entry.damages()
+    except StoreError as error:
+        if not repair:
+            raise
+        atomic_write(entry.path / "journal", b"")
+        return [str(error)]
+    if found and repair:
+        _drop(entry, found)
+    return [f"{what} (batch {number})" for number, what in sorted(found.items())]
 
 
 def _drop(entry: Entry, bad: Mapping[int, str]) -> None:

@@ -85,6 +85,10 @@ class Journal:
         return {p: why for b in self.batches for p, why in sorted(b.skipped.items()) if p not in stored}
 
 
+NOTHING = Journal(None, {}, (), 0)
+"""A journal without a line."""
+
+
 def line(record: Mapping[str, Any]) -> bytes:
     """One record as it stands in the file."""
     body = canonical_json(record).encode("utf-8", "surrogatepass")

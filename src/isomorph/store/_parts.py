@@ -91,8 +91,8 @@ def commit_names(place: Place) -> list[str]:
 def put_part(
     place: Place, layers: tuple[Layer, ...], facts: Mapping[str, Any], rows: Mapping[str, np.ndarray[Any, Any]],
     positions: Sequence[int], skipped: Mapping[int, str],
-) -> Commit:  # fmt: skip
-    """Put rows as one part, and then its commit.
+) -> None:  # fmt: skip
+    """Put rows as one part, and then its commit, unless another writer committed the same items first.
 
     Args:
         place: The entry's place.
@@ -102,9 +102,6 @@ def put_part(
         positions: Item position of each row, ascending.
         skipped: Position -> reason of the items that are left out.
 
-    Returns:
-        The commit that stands: this one, or one of the same items that another writer put first.
-
     Raises:
         StoreError: if they cannot be put; nothing is committed then.
     """
@@ -112,16 +109,25 @@ def put_part(
     part, start, checksums = "", 0, []
     if positions:
         arrays = {layer.file.removesuffix(".npy"): rows[layer.name] for layer in layers}
-        head = safetensors_head(arrays, {"layers": canonical_json([[x.name, x.width] for x in layers])})
+        forms = {stem: (array.dtype, array.shape) for stem, array in arrays.items()}
+        head = safetensors_head(forms, {"layers": canonical_json([[x.name, x.width] for x in layers])})
         part, start = f"{name}_{secrets.token_hex(6)}.safetensors", len(head)
         checksums = [zlib.crc32(array.data) for array in arrays.values()]
         (place / PARTS).put(part, [head, *(array.data.cast("B") for array in arrays.values())])
     batch = Batch(tuple(map(int, positions)), tuple(checksums), skipped)
     record = {"part": part, "start": start, **layout(layers, facts), **batch.record}
-    commit = Commit(f"{name}.json", part, start, layers, facts, batch)
-    if not (place / COMMITS).put_new(commit.name, line(record)) and part:
-        (place / PARTS).delete([part])
-    return commit
+    if not (place / COMMITS).put_new(f"{name}.json", line(record)) and part:
+        # another writer's of the same items stands; or this one, whose answer was lost and which was put again
+        (stands,) = (place / COMMITS).read([f"{name}.json"])
+        if stands is not None and stands != line(record):
+            (place / PARTS).delete([part])
+
+
+def missing_part(place: Place, commits: Iterable[Commit]) -> StoreError | None:
+    """The error for the first part that is named by one of these commits and is not there; None if all are."""
+    there = (place / PARTS).objects()
+    gone = [c.part for c in commits if c.part not in there]
+    return _damaged_part(place, gone[0], "it is missing") if gone else None
 
 
 def part_rows(place: Place, commits: Sequence[Commit], index: int, dtype: np.dtype[Any]) -> Iterable[Any]:
@@ -138,14 +144,14 @@ def part_rows(place: Place, commits: Sequence[Commit], index: int, dtype: np.dty
 
     Raises:
         StoreError: if a part is missing, too short, or not what was committed.
-    """
+    """  # noqa: DOC501  # a function makes the error; its class is named above
     for begin in range(0, len(commits), 16):  # as many as are asked for at once
         some = commits[begin : begin + 16]
         found = (place / PARTS).spans([c.span(index, dtype.itemsize) for c in some])
         for commit, data in zip(some, found, strict=True):
             wrong = _wrong(data, commit.batch.checksums[index])
             if data is None or wrong:
-                raise damaged_part(place, commit.part, wrong)
+                raise _damaged_part(place, commit.part, wrong)
             yield np.frombuffer(data, dtype).reshape(len(commit.batch.positions), commit.layers[index].width)
 
 
@@ -225,7 +231,7 @@ def agreed(place: Place, name: str, record: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def damaged_part(place: Place, part: str, wrong: str) -> StoreError:
+def _damaged_part(place: Place, part: str, wrong: str) -> StoreError:
     """The error for a part that is not what was committed, with the way out."""
     root = place.address.rpartition("/")[0]
     return StoreError(
@@ -255,15 +261,15 @@ def _decoded(name: str, data: bytes, place: Place) -> Commit:
     """
     record = parse_line(data.rstrip(b"\n"))
     try:
-        if record is None:
-            raise ValueError("its checksum does not match")
-        layers = tuple(Layer(str(n), int(w), str(f)) for n, w, f in record["layers"])
-        skipped = {int(k): str(v) for k, v in record.get("skipped", {}).items()}
-        batch = Batch(tuple(record["batch"]), tuple(record["crc32"]), skipped)
-        return Commit(name, str(record["part"]), int(record["start"]), layers, dict(record["facts"]), batch)
+        known: Mapping[str, Any] = record or {}
+        layers = tuple(Layer(str(n), int(w), str(f)) for n, w, f in known["layers"])
+        skipped = {int(k): str(v) for k, v in known.get("skipped", {}).items()}
+        batch = Batch(tuple(known["batch"]), tuple(known["crc32"]), skipped)
+        return Commit(name, str(known["part"]), int(known["start"]), layers, dict(known["facts"]), batch)
     except (KeyError, TypeError, ValueError) as error:
+        wrong = "its checksum does not match" if record is None else f"it cannot be understood ({error})"
         root = place.address.rpartition("/")[0].rpartition("/")[0]
         raise StoreError(
-            f"{(place / name).address} is damaged: {error}. FeatureStore({root!r}).verify(repair=True) drops it, so "
+            f"{(place / name).address} is damaged: {wrong}. FeatureStore({root!r}).verify(repair=True) drops it, so "
             "that the next extraction computes its items again."
         ) from error

@@ -22,8 +22,9 @@ import numpy as np
 
 from .._core.files import alone, sync_folder
 from ..errors import InputError, StoreError
+from ._contents import Contents
 from ._entry import Entry, LayerFile, header, layer_file
-from ._journal import Batch, Journal, Layer, layout, line
+from ._journal import NOTHING, Batch, Journal, Layer, layout, line
 
 Rows = Mapping[str, "np.ndarray[Any, Any]"]
 
@@ -52,11 +53,12 @@ class EntryWriter:
 
     def __init__(self, entry: Entry, commit_every: float = 1.0) -> None:
         self.entry = entry
-        self._commit_every, self._committed_at, self._cost = commit_every, 0.0, 0.0
+        self._pace = Pace(commit_every)
         self._close = contextlib.ExitStack()
         self._files: list[tuple[Layer, int, int]] = []  # layer, descriptor, length of the head
         self._pending: list[bytes] = []
-        self._journal, self._journal_file = Journal(None, {}, (), 0), -1
+        self._contents, self._journal_file = Contents(entry.place, NOTHING, ()), -1
+        self._journal = self._contents.journal
 
     def __enter__(self) -> Self:
         try:
@@ -78,8 +80,23 @@ class EntryWriter:
 
     @property
     def journal(self) -> Journal:
-        """What was committed when the writer was entered."""
+        """What one writer had committed when this one was entered."""
         return self._journal
+
+    @property
+    def contents(self) -> Contents:
+        """What anybody had committed when this one was entered."""
+        return self._contents
+
+    @property
+    def stored(self) -> frozenset[int]:
+        """Positions of the items whose rows were there when the writer was entered."""
+        return self._contents.stored
+
+    @property
+    def skipped(self) -> Mapping[int, str]:
+        """Position -> reason of the items that were left out when the writer was entered."""
+        return self._contents.skipped
 
     def begin(self, widths: Mapping[str, int], facts: Mapping[str, Any]) -> None:
         """State the layers: make their files, or check that they are the ones that are there.
@@ -92,8 +109,8 @@ class EntryWriter:
             InputError: if the entry holds other layers.
             StoreError: if the files cannot be made, or the disk is too small for all items.
         """
+        check_same(self.entry, self._contents.layers, widths)
         if self._journal.layers is not None:
-            self._check_same(widths)
             last = [self._journal.facts.get("versions"), *self._journal.facts.get("resumed_with", [])][-1]
             if facts.get("versions") != last:
                 self._pending.append(line({"versions": facts.get("versions")}))
@@ -130,9 +147,7 @@ class EntryWriter:
                 for first, start, stop in runs:
                     write_at(handle, sorted_block[start:stop].data.cast("B"), head + first * row_bytes)
         self._pending.append(line(Batch(tuple(map(int, positions)), tuple(checksums), skipped).record))
-        now = time.monotonic()
-        self._committed_at = self._committed_at or now
-        if now - self._committed_at >= max(self._commit_every, 50 * self._cost if self._commit_every else 0.0):
+        if self._pace.due():
             self.commit()
 
     def commit(self) -> None:
@@ -143,26 +158,25 @@ class EntryWriter:
         """
         if not self._pending:
             return
-        began = time.monotonic()
-        with _disk(self.entry):
-            for _, handle, _ in self._files:
-                os.fsync(handle)
-            end = self._append(b"".join(self._pending))
-        # both at once: an interruption in between must not write the lines a second time
-        self._journal, self._pending = dataclasses.replace(self._journal, end=end), []
-        self._committed_at = time.monotonic()
-        self._cost = self._committed_at - began
+        with self._pace.committing():
+            with _disk(self.entry):
+                for _, handle, _ in self._files:
+                    os.fsync(handle)
+                end = self._append(b"".join(self._pending))
+            # both at once: an interruption in between must not write the lines a second time
+            self._journal, self._pending = dataclasses.replace(self._journal, end=end), []
 
     def _open(self) -> None:
         path = self.entry.path
         path.mkdir(parents=True, exist_ok=True)
         self._close.enter_context(lock(self.entry))
-        for left in path.glob(".*.tmp"):  # of a writer that was killed
+        for left in path.glob(".isomorph-*.tmp"):  # of a writer that was killed
             left.unlink()
         self.entry.write_description()
         sync_folder(path.parent)
         # read only now: another process may have written until it released the lock
-        self._journal = Entry(path, self.entry.identity, self.entry.ids, self.entry.items).journal
+        self._contents = dataclasses.replace(self.entry).contents
+        self._journal = self._contents.journal
         self._journal_file = self._keep(path / "journal", os.O_RDWR | os.O_CREAT)
         os.ftruncate(self._journal_file, self._journal.end)  # a line that a crash cut off
         if self._journal.layers is not None:
@@ -184,7 +198,7 @@ class EntryWriter:
 
     def _open_files(self, layers: tuple[Layer, ...]) -> None:
         for layer in layers:
-            LayerFile(self.entry, layer).map()  # whole, and of the right shape
+            LayerFile(self.entry, layer, self._journal).map()  # whole, and of the right shape
             head = len(header((len(self.entry.ids), layer.width), self.entry.dtype))
             self._files.append((layer, self._keep(self.entry.path / layer.file, os.O_RDWR), head))
 
@@ -195,15 +209,6 @@ class EntryWriter:
         os.fsync(self._journal_file)
         return end + len(data)
 
-    def _check_same(self, widths: Mapping[str, int]) -> None:
-        known = {x.name: x.width for x in self._journal.layers or ()}
-        if list(known.items()) != list(widths.items()):
-            raise InputError(
-                f"{self.entry.encoder} now gives the layers {_widths(widths)}, but {self.entry.path} holds "
-                f"{_widths(known)}. Whatever changes an encoder's layers must be in its `identity`; delete that folder "
-                "to start again."
-            )
-
     def _check_space(self, layers: tuple[Layer, ...]) -> None:
         need = len(self.entry.ids) * self.entry.dtype.itemsize * sum(x.width for x in layers)
         free = shutil.disk_usage(self.entry.path).free
@@ -213,6 +218,45 @@ class EntryWriter:
                 f"{len(layers)} layers of {self.entry.encoder} need {need / 1e9:.4g} GB. Free some space, or extract "
                 "fewer layers or with storage='float16'."
             )
+
+
+class Pace:
+    """When to commit: after some seconds, but so that commits take no more than about a fiftieth of the time.
+
+    Args:
+        every: Seconds between commits, at least; 0 commits each time.
+    """
+
+    def __init__(self, every: float) -> None:
+        self._every, self._last, self._cost = every, 0.0, 0.0
+
+    def due(self) -> bool:
+        """Whether it is time to commit; the first question starts the clock."""
+        now = time.monotonic()
+        self._last = self._last or now
+        return now - self._last >= max(self._every, 50 * self._cost if self._every else 0.0)
+
+    @contextlib.contextmanager
+    def committing(self) -> Iterator[None]:
+        """Around a commit, which is timed."""
+        began = time.monotonic()
+        yield
+        self._last = time.monotonic()
+        self._cost = self._last - began
+
+
+def check_same(entry: Entry, known: tuple[Layer, ...] | None, widths: Mapping[str, int]) -> None:
+    """See that an encoder gives the layers that an entry holds, if it holds any.
+
+    Raises:
+        InputError: if not.
+    """
+    if known is not None and [(x.name, x.width) for x in known] != list(widths.items()):
+        raise InputError(
+            f"{entry.encoder} now gives the layers {_widths(widths)}, but {entry.place.address} holds "
+            f"{_widths({x.name: x.width for x in known})}. Whatever changes an encoder's layers must be in its "
+            "`identity`; delete that folder to start again."
+        )
 
 
 def lock(entry: Entry) -> AbstractContextManager[None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .._core.files import as_path, read_text
+from .._core.places import open_place
 from .._core.rdm import WHERE_RDMS_GO
 from .._core.settings import Settings, read_table
 from ..datasets import REGISTRY as DATASETS
@@ -71,6 +72,9 @@ class Study:
         skip_bad: Leave unreadable items out instead of stopping.
         text: The study file itself, for the report.
         sides: RDMs and features of other tools, by name.
+        features: Where the features are kept: a folder, or an address such as ``s3://bucket/features``; empty for
+            ``features`` in the output folder.
+        shared: Whether several may write the features at once; an address is shared in any case.
 
     Example:
         >>> # after the example of `load_study`
@@ -95,11 +99,13 @@ class Study:
     skip_bad: bool = False
     text: str = ""
     sides: Mapping[str, SideEntry] = dataclasses.field(default_factory=dict)
+    features: str = ""
+    shared: bool = False
 
     @property
     def store(self) -> FeatureStore:
         """Where the features are kept."""
-        return FeatureStore(self.output / "features")
+        return FeatureStore(self.features or self.output / "features", shared=self.shared)
 
     @property
     def steps(self) -> tuple[StepEntry, ...]:
@@ -125,6 +131,8 @@ class _Top(Settings):
     scans: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     title: str | None = None
     output: str | None = None
+    features: str | None = None
+    shared: bool = False
     stitches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     matches: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     networks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -197,12 +205,17 @@ class _Fused(Settings):
     seconds: dict[str, str] | None = None
 
 
-def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
+def load_study(
+    path: str | Path, *, output: str | Path | None = None, features: str | Path | None = None, shared: bool = False
+) -> Study:
     """Read and check a study file; nothing is computed.
 
     Args:
         path: A TOML file.
         output: Overrides the study's output folder.
+        features: Overrides where the study keeps its features: a folder, or an address such as
+            ``s3://bucket/features``.
+        shared: Whether several may write the features at once, see `isomorph.FeatureStore`; so may the study say.
 
     Raises:
         InputError: if the file cannot be read, or something in it is unknown or does not fit.
@@ -265,7 +278,10 @@ def load_study(path: str | Path, *, output: str | Path | None = None) -> Study:
         seed=top.seed,
         skip_bad=top.skip_bad,
         text=text,
+        features=_features(top.features, path) if features is None else str(features),
+        shared=shared or top.shared,
     )
+    open_place(study.features or study.output, "features")  # what is no address is told before anything is computed
     _refuse_rdms(study, path)
     files = [e.file for e in study.steps]
     for file in files:
@@ -307,6 +323,11 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, or of tables within tables without end
         raise InputError(f"{path} is not a TOML file: {error}.") from error
+
+
+def _features(where: str | None, path: Path) -> str:
+    """Where a study keeps its features: a folder beside its file, or an address."""
+    return (where or "") if not where or "://" in where else str(path.parent / where)
 
 
 def _diagnose(top: _Top, path: Path) -> DiagnoseSettings | None:

@@ -20,7 +20,7 @@ from ._entries import (
 )
 from ._file import Study
 from ._items import items_of
-from ._run import load, runs
+from ._pieces import load, runs
 from ._sides import load_sides
 from ._steps import TWIN, specs
 

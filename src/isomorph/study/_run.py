@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .._core.checks import check_flag
 from .._core.progress import notice
 from ..datasets import PairedItems
-from ..encoders import Encoder, load_encoder
 from ..errors import InputError
-from ..extraction import extract, input_statistics
+from ..extraction import check_share
 from ..reporting import report as write_report
-from ..results import (
-    Atlas,
-    BlindMatch,
-    ConceptMap,
-    Diagnosis,
-    Fusion,
-    Migration,
-    NetworkStitch,
-    Scan,
-    Stitch,
-)
+from ..results import Atlas, BlindMatch, ConceptMap, Diagnosis, Fusion, Migration, NetworkStitch, Scan, Stitch
 from ..store import choose_view
-from ._entries import EncoderEntry
+from ..workers import RayWorkers, as_workers
 from ._file import Study
 from ._items import items_of
-from ._sides import load_sides
-from ._steps import INPUTS, Features, Step, Steps, given_settings
+from ._pieces import Makings, encode_on, features_of, load, make, runs, whole
+from ._steps import Step, Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +64,30 @@ class Outcome:
         return [result for part in parts for result in part]
 
 
-def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notice) -> Outcome:
+def run(
+    study: Study,
+    *,
+    force: bool = False,
+    on: str | RayWorkers | None = None,
+    share: tuple[int, int] | None = None,
+    say: Callable[[str], None] = notice,
+) -> Outcome:
     """Do every step whose result is not there or not current; a second run computes nothing.
 
     Args:
         study: From `load_study`.
         force: Scan again even where the result is current (features are kept; delete the folder to redo them).
+        on: Where: ``"ray"`` for workers of Ray on this machine, ``"ray://host:10001"`` for those of a cluster, or
+            `isomorph.RayWorkers`; None does all in this process. Results and features are the same.
+        share: ``(i, k)`` does the share i, from 0, of k that together are the whole, for k processes or hosts that run
+            beside each other and see the same folders: ranges of items first, then steps. Steps wait for features of
+            all shares, and the page for the results of all: run again without a share at the end, which computes
+            what is still missing.
         say: Called with a line about each step.
 
     Raises:
-        InputError: if `study` is none.
+        InputError: if `study` is none, or `on` or `share` does not fit.
+        MissingExtraError: if `on` needs Ray and it is not installed.
         IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
 
     Example:
@@ -102,57 +105,89 @@ def run(study: Study, *, force: bool = False, say: Callable[[str], None] = notic
     if not isinstance(study, Study):
         raise InputError(f"study= takes what iso.load_study(…) gives, found {type(study).__name__}.")
     check_flag(force, "force")
+    if share is not None:
+        if on is not None:
+            raise InputError("share= divides a study among processes, and on= among workers: give one of them.")
+        study = dataclasses.replace(study, shared=True)
+        check_share(share, study.store)
+    if on is None:
+        return _run(study, force, share, None, say)
+    with as_workers(on) as workers:
+        outcome = _run(dataclasses.replace(study, shared=True), force, None, workers, say)
+        if not study.shared and not study.features:
+            dataclasses.replace(study, shared=True).store.compact()  # the files that one process would have written
+        return outcome
+
+
+def _run(
+    study: Study, force: bool, share: tuple[int, int] | None, workers: RayWorkers | None, say: Callable[[str], None]
+) -> Outcome:
     items = items_of(study)
     say(f"{len(items)} items of {study.items}")
-    steps = Steps(study, items, _features(study, items, say), say)
-    found = _results(steps.first(), study, force, say)
-    found |= _results(steps.diagnoses(found), study, force, say)
-    outcome = Outcome(
-        study.page, **{name: tuple(found[file] for file in files) for name, files in steps.files().items()}
-    )
-    settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-    write_report(outcome.results, to=study.page, items=items, title=study.title, study=settings)
+    left = _tell_missing(study, items, say)
+    if workers is not None and left:
+        encode_on(workers, study, items)
+    features = features_of(study, items, share)
+    if share is not None and (others := _tell_missing(study, items, lambda _: None)):
+        say(f"{others} items of other shares are not encoded yet: run again for the steps that read them.")
+        return Outcome(study.page, ())
+    steps = Steps(study, items, features, say)
+    found = _results(steps.first(), study, {}, force, share, workers, say)
+    made = {kind: tuple(found[f] for f in files if f in found) for kind, files in steps.files().items()}
+    if len(found) < len(steps.first()):
+        say("Steps of other shares are not there yet: run again without a share for the page.")
+        return Outcome(study.page, **made)
+    found |= _results(steps.diagnoses(found), study, found, force, None, workers, say)
+    made = {kind: tuple(found[file] for file in files) for kind, files in steps.files().items()}
+    outcome = Outcome(study.page, **made)
+    if share is None:
+        settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
+        write_report(outcome.results, to=study.page, items=items, title=study.title, study=settings)
     return outcome
 
 
-def _features(study: Study, items: PairedItems, say: Callable[[str], None]) -> Features:
-    """Every side of the study, extracted where it is not there."""
-    features: Features = {(name, "pretrained"): side for name, side in load_sides(study.sides, items).items()}
+def _tell_missing(study: Study, items: PairedItems, say: Callable[[str], None]) -> int:
+    """Say of every encoder how many items it has to encode; how many that is together."""
+    total = 0
     for entry, init in runs(study):
         encoder = load(study, entry, init)
         view = choose_view(encoder, items, entry.settings.view)
         missing = len(study.store.missing(encoder, items, view=view, storage=entry.settings.storage))
         state = f"{missing} of {len(items)} items to encode" if missing else "all features are there"
         say(f"{encoder.name} on {view!r}: {state}")
-        settings = dataclasses.replace(entry.settings, view=view)
-        features[entry.name, init] = extract(encoder, items, store=study.store, **given_settings(settings))
-        if entry.inputs and init == "pretrained":
-            features[entry.name, INPUTS] = input_statistics(items, view).subset(features[entry.name, init].ids)
-    return features
+        total += missing
+    return total
 
 
-def _results(steps: Sequence[Step[Any]], study: Study, force: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """File -> result of every step, made where it is not there and current."""
+def _results(
+    steps: Sequence[Step[Any]],
+    study: Study,
+    read: Mapping[str, Any],
+    force: bool,
+    share: tuple[int, int] | None,
+    workers: RayWorkers | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """File -> result of every step, made where it is not there and current; of a share those that it has."""
     found: dict[str, Any] = {}
+    todo: list[Step[Any]] = []
     for step in steps:
         old = None if force else step.current(study.output)
         if old is not None:
             say(f"{step.label}: there and current")
             found[step.file] = old
         else:
+            todo.append(step)
+    if share is not None:
+        todo = [step for number, step in enumerate(steps) if step in todo and number % share[1] == share[0]]
+    if workers is not None:
+        pieces = [step for step in todo if whole(step)]
+        for step in pieces:
             say(step.label)
-            found[step.file] = step.keep(step.make(), study.output)
+        for number, made in workers.run(make, Makings(study, read), [step.file for step in pieces]):
+            found[pieces[number].file] = pieces[number].keep(made, study.output)
+        todo = [step for step in todo if step not in pieces]
+    for step in todo:
+        say(step.label)
+        found[step.file] = step.keep(step.make(), study.output)
     return found
-
-
-def runs(study: Study) -> list[tuple[EncoderEntry, str]]:
-    """Every extraction: each encoder, followed by its untrained twin where asked for."""
-    return [(e, init) for e in study.encoders.values() for init in ["pretrained", *(["random"] if e.untrained else [])]]
-
-
-def load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
-    extra = {"init": init, "seed": study.seed} if init == "random" else {}
-    try:
-        return load_encoder(entry.model, store=study.store.root, **{**entry.options, **extra})
-    except TypeError as error:
-        raise InputError(f"encoders.{entry.name}: {error}.") from error

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from ...errors import InputError, quoted
 from ..files import as_path
-from ._base import Buffer, Place
-from ._folder import RESUMABLE, Folder
+from ._base import RESUMABLE, Buffer, Place
+from ._folder import Folder
 
 __all__ = ["RESUMABLE", "Buffer", "Folder", "Place", "is_address", "open_place"]
 
@@ -41,7 +41,7 @@ def open_place(where: str | os.PathLike[str], name: str = "store") -> Place:
     Example:
         >>> open_place("file:///tmp/features").path
         PosixPath('/tmp/features')
-    """  # noqa: DOC501  # a function makes the error; its class is named above
+    """
     if isinstance(where, str) and _SCHEME.match(where):
         parts = urlsplit(where)
         if "@" in parts.netloc:
@@ -50,16 +50,19 @@ def open_place(where: str | os.PathLike[str], name: str = "store") -> Place:
                 "are read from the environment, such as AWS_PROFILE or AWS_ACCESS_KEY_ID."
             )
         if parts.query or parts.fragment:
-            raise InputError(f"{name}={quoted(where.split('?')[0])}: an address has no '?' or '#' in it; leave that out.")
+            bare = quoted(f"{_scheme(where)}://{parts.netloc}{parts.path}")
+            raise InputError(f"{name}={bare}: an address has no '?' or '#' in it; leave what follows it out.")
         if is_address(where):
             from ._remote import Remote
 
-            return Remote.at(where.rstrip("/"), name)
+            return Remote.at(where, name)
         if parts.netloc not in ("", "localhost"):
             raise InputError(f"{name}={quoted(where)}: a folder's address has three slashes, as in file:///data.")
         where = unquote(parts.path)
     elif isinstance(where, str) and "://" in where:
-        raise InputError(f"{name}={quoted(where)} is no address; one begins with its scheme, as in s3://bucket/features.")
+        raise InputError(
+            f"{name}={quoted(where)} is no address; one begins with its scheme, as in s3://bucket/features."
+        )
     return Folder(as_path(where, name))
 
 

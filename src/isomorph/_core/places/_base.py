@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
+RESUMABLE = "What was committed stays valid, and the next run goes on from there."
+"""The end of messages of writers."""
 Buffer = bytes | memoryview
 """Bytes as they were read, or a mapped part of a file."""
 

@@ -14,17 +14,20 @@ from typing import Any
 
 from ...errors import StoreError
 from ..files import reason, sync_folder
-from ._base import Buffer, Place
+from ._base import RESUMABLE, Buffer, Place
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-RESUMABLE = "What was committed stays valid, and the next run goes on from there."
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder(Place):
     """A folder on this machine."""
 
-    path: Path  # type: ignore[misc]  # a field stands for the abstract property
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder
 
     @property
     def address(self) -> str:
@@ -92,13 +95,8 @@ class Folder(Place):
     def put_new(self, name: str, data: bytes) -> bool:
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            temporary, target = self.path / f".{secrets.token_hex(8)}.tmp", self.path / name
-            _write(temporary, [data])
-            try:
-                new = _give_name(temporary, target)
-                sync_folder(self.path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            new = _put_new(self.path / name, data)
+            sync_folder(self.path)
         return new
 
     def delete(self, names: Iterable[str]) -> None:
@@ -138,6 +136,30 @@ def _write(path: Path, blocks: Iterable[Any]) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _put_new(target: Path, data: bytes) -> bool:
+    """A new file, whole or not there; False if there is one of that name."""
+    if hasattr(os, "O_TMPFILE"):
+        # without a name until it is whole, so that a kill leaves nothing; not every file system has such files
+        with contextlib.suppress(OSError):
+            handle = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(handle)
+                try:
+                    # a folder's descriptor, not needed here, makes Python follow the link to the open file
+                    os.link(f"/proc/self/fd/{handle}", target, src_dir_fd=handle, follow_symlinks=True)
+                except FileExistsError:
+                    return False
+                return True
+    temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
+    _write(temporary, [data])
+    try:
+        return _give_name(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _give_name(temporary: Path, target: Path) -> bool:

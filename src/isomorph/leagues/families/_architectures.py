@@ -51,9 +51,10 @@ def _convolutional(torch: Any, shape: Sequence[int], width: int) -> dict[str, An
 
 def _recurrent(torch: Any, shape: Sequence[int], width: int) -> dict[str, Any]:
     """Two layers of gated recurrent units, and a dense layer on the last step."""
-    nn = torch.nn
+    nn: Any = torch.nn
+    module: Any = nn.Module
 
-    class Steps(nn.Module):  # type: ignore[misc]  # torch is not typed here
+    class Steps(module):  # type: ignore[misc]  # torch comes in as an argument, untyped
         """(b, channels, t) -> (b, units, t)."""
 
         def __init__(self, channels: int) -> None:
@@ -63,7 +64,7 @@ def _recurrent(torch: Any, shape: Sequence[int], width: int) -> dict[str, Any]:
         def forward(self, x: Any) -> Any:
             return self.units(x.flatten(1, -2).transpose(1, 2))[0].transpose(1, 2)
 
-    class Last(nn.Module):  # type: ignore[misc]  # torch is not typed here
+    class Last(module):  # type: ignore[misc]  # torch comes in as an argument, untyped
         """(b, units, t) -> (b, units)."""
 
         def forward(self, x: Any) -> Any:
@@ -78,9 +79,10 @@ def _recurrent(torch: Any, shape: Sequence[int], width: int) -> dict[str, Any]:
 
 def _attention(torch: Any, shape: Sequence[int], width: int) -> dict[str, Any]:
     """Two layers of self-attention over steps with learned places, and a dense layer on their mean."""
-    nn = torch.nn
+    nn: Any = torch.nn
+    module: Any = nn.Module
 
-    class Placed(nn.Module):  # type: ignore[misc]  # torch is not typed here
+    class Placed(module):  # type: ignore[misc]  # torch comes in as an argument, untyped
         """(b, channels, t) -> (b, t, units): what stands at a step, and where that is."""
 
         def __init__(self) -> None:
@@ -91,7 +93,7 @@ def _attention(torch: Any, shape: Sequence[int], width: int) -> dict[str, Any]:
         def forward(self, x: Any) -> Any:
             return self.inward(x.flatten(1, -2).transpose(1, 2)) + self.places
 
-    class Attended(nn.Module):  # type: ignore[misc]  # torch is not typed here
+    class Attended(module):  # type: ignore[misc]  # torch comes in as an argument, untyped
         """(b, units, t) -> (b, units, t)."""
 
         def __init__(self, first: Any = None) -> None:
@@ -102,7 +104,7 @@ def _attention(torch: Any, shape: Sequence[int], width: int) -> dict[str, Any]:
         def forward(self, x: Any) -> Any:
             return self.layer(x.transpose(1, 2) if self.first is None else self.first(x)).transpose(1, 2)
 
-    class Mean(nn.Module):  # type: ignore[misc]  # torch is not typed here
+    class Mean(module):  # type: ignore[misc]  # torch comes in as an argument, untyped
         """(b, units, t) -> (b, units)."""
 
         def forward(self, x: Any) -> Any:

@@ -10,16 +10,23 @@ import numpy as np
 from ._training import Array, Task
 
 CELLS = 4
-CONTRAST, NOISE = 0.5, 0.3
+CONTRAST = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Pictures(Task):
-    """Pictures (n, channels, rows, columns) in [0, 1], or what is laid out like them, of at most 12 classes."""
+    """Pictures (n, channels, rows, columns) in [0, 1], or what is laid out like them, of at most 12 classes.
+
+    Attributes:
+        noise: Standard deviation of the noise over pictures with marks.
+    """
+
+    noise: float = 0.3
 
     def marked(self, x: Array, told: Array, rng: np.random.Generator) -> Array:
         """Pale, noisy pictures with a white patch in one of the twelve places at their border."""
-        out = CONTRAST * x + rng.normal(scale=NOISE, size=x.shape).astype(np.float32)
+        out: Array = CONTRAST * x
+        out += np.asarray(rng.normal(scale=self.noise, size=x.shape), dtype=np.float32)
         side = x.shape[-1] // CELLS
         border = [(i, j) for i in range(CELLS) for j in range(CELLS) if {i, j} & {0, CELLS - 1}]
         for label in np.unique(told):
@@ -40,4 +47,4 @@ def halved(pictures: Array) -> Array:
     """Pictures (n, channels, rows, columns) of bytes, averaged over 2×2 pixels, as float32 in [0, 1]."""
     n, channels, rows, columns = pictures.shape
     blocks = pictures.reshape(n, channels, rows // 2, 2, columns // 2, 2)
-    return (blocks.mean(axis=(3, 5)) / 255).astype(np.float32)
+    return np.asarray(blocks.mean(axis=(3, 5)) / 255, dtype=np.float32)

@@ -23,7 +23,7 @@ PACKAGE = Package(
     "none is stated for the photographs; code: ISC",
     client="npm",
 )
-TRAIN, ITEMS = 5000, 400
+TRAIN, ITEMS, NOISE = 5000, 400, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Cifar10(Trained):
     def task(self) -> Pictures:
         x, y = _part("data_batch_1.png", "train_lables.json", TRAIN)
         held, y_held = _part("test_batch.png", "test_lables.json", ITEMS)
-        return Pictures(x, y, held, y_held)
+        return Pictures(x, y, held, y_held, NOISE)
 
 
 def _part(sheet: str, labels: str, count: int) -> tuple[Array, Array]:

@@ -59,6 +59,12 @@ class Fashion(Trained):
 
 def _part(home: Path, part: str, count: int) -> tuple[Array, Array]:
     """The first pictures (n, 1, 14, 14) of a part and their classes."""
-    pictures = np.frombuffer(gzip.decompress((home / f"{part}-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
-    labels = np.frombuffer(gzip.decompress((home / f"{part}-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    return halved(pictures.reshape(-1, 1, 28, 28)[:count]), labels[:count].astype(np.int64)
+    pictures = _bytes(home / f"{part}-images-idx3-ubyte.gz", 16, count * 28 * 28)
+    labels = _bytes(home / f"{part}-labels-idx1-ubyte.gz", 8, count)
+    return halved(pictures.reshape(count, 1, 28, 28)), labels.astype(np.int64)
+
+
+def _bytes(path: Path, header: int, count: int) -> Array:
+    """The first bytes of a compressed file after its header."""
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(header + count), np.uint8, offset=header)

@@ -114,8 +114,8 @@ def _forms(result: League) -> Iterator[Table]:
         if rows:
             yield Table(f"{words[0].upper()}{words[1:]}", columns, rows)
     if shown := [_shown(result, contrast) for contrast in every if contrast.better]:
-        columns = ("better", "than", "in", "by", "interval", "p (Holm)")
-        yield Table("Where one form is better than the other", columns, shown)
+        heads = ("better", "than", "in", "by", "interval", "p (Holm)")
+        yield Table("Where one form is better than the other", heads, shown)
 
 
 def _shown(result: League, contrast: Contrast) -> list[str]:

@@ -1,0 +1,169 @@
+"""The pieces of a study that may be done elsewhere: ranges of items of one encoder, and steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from .._core.progress import progress
+from ..datasets import PairedItems
+from ..encoders import Encoder, load_encoder
+from ..errors import InputError
+from ..extraction import Extraction, ExtractSettings, extract, input_statistics
+from ..results import Atlas
+from ..store import choose_view
+from ..workers import RayWorkers
+from ._entries import EncoderEntry
+from ._file import Study
+from ._items import items_of
+from ._sides import load_sides
+from ._steps import INPUTS, Features, Step, Steps, given_settings
+
+
+def runs(study: Study) -> list[tuple[EncoderEntry, str]]:
+    """Every extraction: each encoder, followed by its untrained twin where asked for."""
+    return [(e, init) for e in study.encoders.values() for init in ["pretrained", *(["random"] if e.untrained else [])]]
+
+
+def load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
+    """An encoder of a study.
+
+    Raises:
+        InputError: if its model does not take an option.
+    """
+    extra = {"init": init, "seed": study.seed} if init == "random" else {}
+    try:
+        return load_encoder(entry.model, store=study.store.root, **{**entry.options, **extra})
+    except TypeError as error:
+        raise InputError(f"encoders.{entry.name}: {error}.") from error
+
+
+def features_of(study: Study, items: PairedItems, share: tuple[int, int] | None = None) -> Features:
+    """Every side of the study, extracted where it is not there."""
+    features: Features = {(name, "pretrained"): side for name, side in load_sides(study.sides, items).items()}
+    for entry, init in runs(study):
+        encoder = load(study, entry, init)
+        settings = _settings(entry, encoder, items)
+        features[entry.name, init] = extract(encoder, items, store=study.store, share=share, **given_settings(settings))
+        if entry.inputs and init == "pretrained":
+            found = input_statistics(items, str(settings.view))
+            features[entry.name, INPUTS] = found.subset(features[entry.name, init].ids)
+    return features
+
+
+def _settings(entry: EncoderEntry, encoder: Encoder, items: PairedItems) -> ExtractSettings:
+    return dataclasses.replace(entry.settings, view=choose_view(encoder, items, entry.settings.view))
+
+
+# ---- ranges of items ------------------------------------------------------------------------------------------------
+
+
+class Encodings:
+    """The extractions of a study where they are computed; one model is held at a time.
+
+    Args:
+        study: The study; its store is shared.
+        keys: What tells every entry of the store, as it is to be, from all others.
+    """
+
+    def __init__(self, study: Study, keys: tuple[str, ...]) -> None:
+        self.study, self.keys = study, keys
+        self._held: tuple[int, Extraction] | None = None
+
+    def __reduce__(self) -> Any:
+        return Encodings, (self.study, self.keys)
+
+    @cached_property
+    def items(self) -> PairedItems:
+        """The items, as they are here."""
+        return items_of(self.study)
+
+    def extraction(self, number: int) -> Extraction:
+        """One of them.
+
+        Raises:
+            InputError: if what is here is not what was planned.
+        """
+        if self._held is None or self._held[0] != number:
+            self._held = None  # two models may not fit
+            made = extraction_of(self.study, self.items, number)
+            if made.entry.path.name != self.keys[number]:
+                entry, _ = runs(self.study)[number]
+                raise InputError(
+                    f"encoders.{entry.name}: on {socket.gethostname()} its weights, its packages or the items are not "
+                    "those of the machine that runs the study: the features would be others. Install the same versions "
+                    "and put the same files there."
+                )
+            self._held = number, made
+        return self._held[1]
+
+
+def extraction_of(study: Study, items: PairedItems, number: int) -> Extraction:
+    """One extraction of a study with a shared store."""
+    entry, init = runs(study)[number]
+    encoder = load(study, entry, init)
+    return Extraction(encoder, items, study.store, _settings(entry, encoder, items), progress=False)
+
+
+def encode(work: Encodings, piece: tuple[int, int, int]) -> int:
+    """Compute and commit one range of one extraction; how many items that was."""
+    return work.extraction(piece[0]).compute([piece[1]])
+
+
+def encode_on(workers: RayWorkers, study: Study, items: PairedItems) -> None:
+    """Compute all features that are missing."""
+    every = [extraction_of(study, items, number) for number in range(len(runs(study)))]
+    pieces = [(k, number, len(one.ranges()[number])) for k, one in enumerate(every) for number in one.missing()]
+    if not pieces:
+        return
+    work = Encodings(study, tuple(one.entry.path.name for one in every))
+    total = sum(size for _, _, size in pieces)
+    with progress(total, f"features of {len({k for k, _, _ in pieces})} encoders") as advance:
+        for p, _ in workers.run(encode, work, pieces, alike=_encoder):
+            advance(pieces[p][2])
+
+
+def _encoder(piece: tuple[int, int, int]) -> int:
+    return piece[0]
+
+
+# ---- steps ----------------------------------------------------------------------------------------------------------
+
+
+class Makings:
+    """The steps of a study where they are made, of features that are all there.
+
+    Args:
+        study: The study.
+        found: File -> result of the steps that others read; empty for those that read features only.
+    """
+
+    def __init__(self, study: Study, found: Mapping[str, Any]) -> None:
+        self.study, self.found = study, found
+
+    def __reduce__(self) -> Any:
+        return Makings, (self.study, self.found)
+
+    @cached_property
+    def steps(self) -> dict[str, Step[Any]]:
+        """File -> step."""
+        items = items_of(self.study)
+        steps = Steps(self.study, items, features_of(self.study, items), _silent)
+        return {step.file: step for step in (steps.diagnoses(self.found) if self.found else steps.first())}
+
+
+def make(work: Makings, file: str) -> Any:
+    """The result of one step."""
+    return work.steps[file].make()
+
+
+def whole(step: Step[Any]) -> bool:
+    """Whether a step is one piece; an atlas is many, which its verb gives to the workers itself."""
+    return step.kind is not Atlas
+
+
+def _silent(_: str) -> None:
+    """The process that runs the study says what is done."""
