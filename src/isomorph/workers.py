@@ -99,6 +99,11 @@ class RayWorkers:
         if not ray.is_initialized():
             _connect(ray, self.where, self.workers)
             self._close.callback(ray.shutdown)
+        elif self.where != "ray":
+            raise InputError(
+                f"on={self.where!r}: this process is connected to Ray already; on='ray' takes that connection, and "
+                "ray.shutdown() ends it."
+            )
         try:
             count = self.workers or max(1, int(_cluster(ray).get("CPU", 1)))
             options: dict[str, Any] = {"num_cpus": 1, "max_restarts": -1, "max_task_retries": RETRIES}
@@ -106,7 +111,7 @@ class RayWorkers:
             options |= {"memory": self.memory} if self.memory else {}
             options["runtime_env"] = {"env_vars": {name: str(threads) for name in _THREADS}}
             kind = ray.remote(**options)(_Worker)
-            self._actors = [kind.remote() for _ in range(count)]
+            self._actors = [kind.remote(str(Path.cwd())) for _ in range(count)]  # what a study names may be relative to it
             self._close.callback(self._leave, ray)
             self._check(ray)
             self._close.enter_context(on_pool(self))
@@ -252,7 +257,9 @@ class _Failed(NamedTuple):
 class _Worker:
     """An actor: it keeps what the pieces of one job share."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        with contextlib.suppress(OSError):  # what is not there is told when it is read
+            os.chdir(folder)
         self._token, self._shared = "", None
 
     def facts(self) -> Facts:

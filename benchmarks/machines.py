@@ -1,0 +1,114 @@
+"""Work on workers of Ray: what the workers cost beside one process, and how many can be kept busy.
+
+`--study` extracts and compares the same models in one process with all threads and on one worker a core; `--sleep`
+gives many workers pieces that only sleep, so that nothing but handing out is measured; the default is both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from _measure import Claims, seconds
+
+import isomorph as iso
+from isomorph.workers import RayWorkers
+
+CORES = os.cpu_count() or 1
+
+
+def nap(shared: float, piece: int) -> int:
+    """A piece that only sleeps."""
+    time.sleep(shared)
+    return piece
+
+
+def sleeping(claims: Claims, workers: int, pieces: int, rest: float) -> None:
+    """How near many workers come to doing everything at once."""
+    import ray
+
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    with RayWorkers(workers=workers) as pool:
+        list(pool.run(nap, 0.01, range(4 * workers)))  # every worker has begun
+        begin = time.perf_counter()
+        list(pool.run(nap, rest, range(pieces)))
+        spent = time.perf_counter() - begin
+    ray.shutdown()
+    ideal = rest * -(-pieces // workers)
+    claims.say(f"{pieces} pieces of {rest:g} s on {workers} workers: {spent:.2f} s, {ideal:.2f} s without any cost")
+    claims.at_least(f"efficiency of {workers} workers", ideal / spent, 0.9)
+
+
+def atlas(claims: Claims, models: int, layers: int, items: int) -> None:
+    """An atlas in one process with all threads, and on a worker a core."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(items, 64)).astype(np.float32)
+    sides = {
+        f"m{i}": {
+            f"l{j}": base @ rng.normal(size=(64, 256)).astype("f4") + rng.normal(size=(items, 256)).astype("f4")
+            for j in range(layers)
+        }
+        for i in range(models)
+    }
+    settings = {"metrics": ["cka", "mutual_knn"], "permutations": 512, "splits": 4, "progress": False}
+
+    def here() -> None:
+        iso.atlas(sides, **settings)
+
+    with RayWorkers(workers=CORES, threads=1):
+        here()
+        on_workers = min(seconds(here) for _ in range(2))
+    here()
+    alone = min(seconds(here) for _ in range(2))
+    claims.say(f"{models} models of {layers} layers, {items} items, 512 re-pairings: {alone:.1f} s in one process")
+    claims.at_least(f"speed of an atlas on {CORES} workers, of one process", alone / on_workers, 0.9)
+
+
+def extraction(claims: Claims, items: int) -> None:
+    """A study of bundled encoders, features only, in one process and on a worker a core."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        study = folder / "study.toml"
+        study.write_text(
+            f'items = "emoji(n={items}, seed=0)"\n'
+            'encoders.vision = {model = "bundled:dinov2-small"}\nencoders.text = {model = "bundled:minilm-l6"}\n'
+            'encoders.lite = {model = "bundled:efficientnet-lite0"}\n'
+            'scans = [{x = "vision", y = "text", metrics = ["cka"], permutations = 20}]\n'
+        )
+        alone = seconds(lambda: iso.run(iso.load_study(study, output=folder / "here"), say=_silent))
+        with RayWorkers(workers=CORES, threads=1) as pool:
+            list(pool.run(nap, 0.01, range(4 * CORES)))
+            on_workers = seconds(lambda: iso.run(iso.load_study(study, output=folder / "there"), on=pool, say=_silent))
+        claims.say(f"{items} items by three bundled encoders: {alone:.1f} s in one process")
+        claims.at_least(f"speed of a study on {CORES} workers, of one process", alone / on_workers, 0.9)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _silent(_: str) -> None:
+    """Nobody reads it."""
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sleep", action="store_true")
+    parser.add_argument("--study", action="store_true")
+    parser.add_argument("--workers", type=int, default=64)
+    given = parser.parse_args()
+    claims = Claims("Work on workers of Ray")
+    if given.study or not given.sleep:
+        atlas(claims, models=8, layers=6, items=1500)
+        extraction(claims, items=300)
+    if given.sleep or not given.study:
+        sleeping(claims, workers=given.workers, pieces=20 * given.workers, rest=1.0)
+    claims.end()
+
+
+if __name__ == "__main__":
+    main()
