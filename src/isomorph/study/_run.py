@@ -86,7 +86,7 @@ def run(
         say: Called with a line about each step.
 
     Raises:
-        InputError: if `study` is none, or `on` or `share` does not fit.
+        InputError: if `study` is none, or `on` or `share` does not fit it.
         MissingExtraError: if `on` needs Ray and it is not installed.
         IsomorphError: whatever a step finds wrong; what earlier steps committed is kept.
 
@@ -112,6 +112,11 @@ def run(
         check_share(share, study.store)
     if on is None:
         return _run(study, force, share, None, say)
+    if study.features.startswith("memory:"):
+        raise InputError(
+            f"features={study.features!r} are in the memory of this process, where workers cannot see them: with on= "
+            "give a folder or an object store."
+        )
     with as_workers(on) as workers:
         outcome = _run(dataclasses.replace(study, shared=True), force, None, workers, say)
         if not study.shared and not study.features:
