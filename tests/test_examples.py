@@ -44,7 +44,10 @@ from .encoders.test_providers import (  # noqa: F401
 )
 
 SOURCE = Path(iso.__file__).parent
-NOT_RUN = {"demo": "runs for minutes; tests/end_to_end runs it on the real checkpoints"}
+NOT_RUN = {
+    "demo": "runs for minutes; tests/end_to_end runs it on the real checkpoints",
+    "open": "would open a browser; tests/cli/test_init_open.py catches it",
+}
 """Commands whose example is not run, each with the reason."""
 FETCHED = {"isomorph.datasets.emoji.Emoji", "extract"}
 """What fetches real data or weights."""

@@ -15,7 +15,7 @@ import typer.core
 
 from .._core.progress import show_progress
 from ..errors import IsomorphError
-from ._text import INTERRUPTED, fail
+from ._text import INTERRUPTED, as_json, fail
 
 COMMANDS = {
     "demo": "The first experiments of the survey on real pretrained models: image, text and speech of the same emoji.",
@@ -39,10 +39,15 @@ COMMANDS = {
     "diagnose": "Look for known ways in which similarity misleads, each with its evidence and what to do.",
     "compare-models": "Compare models by RDMs of several subjects: against chance, the noise ceiling and each other.",
     "power": "The smallest alignment that N items can show, before anything is encoded.",
+    "init": "Write a study file with comments, to begin from.",
+    "open": "Open a page in the browser: of a study's folder, or of saved results.",
     "report": "Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.",
     "list": "What there is: models, metrics, datasets, maps and other kinds; or the sides of one model.",
 }
 """Command -> the first line of its help; the file of that name holds a function `command`."""
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class _Group(typer.core.TyperGroup):
@@ -55,7 +60,9 @@ class _Group(typer.core.TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(cmd_name)(import_module(f".{cmd_name.replace('-', '_')}", __name__).command)
+        alone.command(cmd_name, context_settings=HELP)(
+            import_module(f".{cmd_name.replace('-', '_')}", __name__).command
+        )
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -63,8 +70,9 @@ class _Group(typer.core.TyperGroup):
             formatter.write_dl([*COMMANDS.items()])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if "--quiet" in args:  # it may stand anywhere, not only before the command
-            args = ["--quiet", *(a for a in args if a != "--quiet")]
+        for option in ("--quiet", "--json"):  # they may stand anywhere, not only before the command
+            if option in args:
+                args = [option, *(a for a in args if a != option)]
         return [*super().parse_args(ctx, args)]
 
     def invoke(self, ctx: Any) -> Any:
@@ -79,7 +87,7 @@ app = typer.Typer(
     cls=_Group,
     help="How alike are two representation spaces, is it more than chance, where, and can it be used?",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP,
     pretty_exceptions_enable=False,  # only bugs show a traceback, and then a plain one
     rich_markup_mode=None,
 )
@@ -99,13 +107,19 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    ctx: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress (so does ISOMORPH_PROGRESS=0).")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print results as JSON, and what is for people on standard error.")
+    ] = False,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     if quiet:
         show_progress(False)
+    if json:
+        ctx.call_on_close(as_json())
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 LEGEND = """\
@@ -51,8 +53,10 @@ def console(**options: Any) -> Any:
     """Where tables and errors are printed."""
     from rich.console import Console
 
-    # a pipe or a file gets whole lines: nothing is cut to a width nobody has
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200, **options)
+    # a pipe or a file gets whole lines, unless COLUMNS says how wide they may be
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isdecimal() and 20 <= int(asked) <= 10_000 else 200
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else width, **options)
 
 
 def fail(text: str, status: int) -> NoReturn:
@@ -64,4 +68,28 @@ def fail(text: str, status: int) -> NoReturn:
 def saved(result: Any, to: Any) -> None:
     """Save a result and say where."""
     result.save(to)
+    tell(result.to_json())
     print(f"Saved to {to}; `isomorph report {to}` draws it.")
+
+
+def as_json() -> Callable[[], None]:
+    """From now on standard output is JSON alone, and what is for people goes to standard error; until it is called."""
+    output = sys.stdout
+    _programs.append(output)
+    sys.stdout = sys.stderr
+
+    def end() -> None:
+        _programs.remove(output)
+        sys.stdout = output
+
+    return end
+
+
+def tell(text: str) -> None:
+    """Print what a program is to read, if `--json` asks for it."""
+    for output in _programs:
+        print(text, file=output, flush=True)
+
+
+_programs: list[Any] = []
+"""Standard output, where `--json` was given."""

@@ -15,7 +15,11 @@ from ._settings import with_settings
 @with_settings(LeagueSettings, metrics="--metric -m", criteria="--criterion -c")
 def command(
     family: Annotated[
-        str, typer.Argument(help="Spec of a family of networks: digits, or table(path='networks.csv').")
+        str,
+        typer.Argument(
+            help="Spec of a family of networks: digits, fashion, cifar10, characters, speech, or "
+            "table(path='networks.csv')."
+        ),
     ] = "digits",
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("league.json"),
     report: Annotated[Path | None, typer.Option(help="Also draw the page.")] = None,
@@ -24,7 +28,7 @@ def command(
 ) -> None:
     """Rank metrics by how well they tell what is known of a family of networks, and say which is for what.
 
-    The family `digits` is trained once (some minutes on two cores) and kept. Criteria are listed by
+    A family other than a table is trained once (some minutes on two cores) and kept. Criteria are listed by
     `isomorph list criteria`.
 
     Example: isomorph league digits -m cka -m cca -c translation --to league.json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
-from ._text import LEGEND, console, plain_table, show_atlas
+from ._text import LEGEND, console, plain_table, show_atlas, tell
 
 
 def command(
@@ -27,6 +28,7 @@ def command(
     workers: Annotated[int | None, typer.Option(help="Workers of --on; one a processor if not given.")] = None,
     per_worker_gpu: Annotated[float, typer.Option(help="GPUs of each worker; 0.5 lets two share one.")] = 0.0,
     per_worker_memory: Annotated[str | None, typer.Option(help="What a worker may take, such as 8GB.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every result whole, not a summary.")] = False,
     shard: Annotated[
         str | None, typer.Option(help="i/k: the i-th of k shares, for k processes that see the same folders.")
     ] = None,
@@ -43,7 +45,7 @@ def command(
     if dry_run:
         _show_plan(loaded)
     else:
-        run_study(loaded, force=force, on=where, share=share)
+        run_study(loaded, force=force, on=where, share=share, full=full)
 
 
 def _where(on: str | None, workers: int | None, gpus: float, memory: str | None) -> Any:
@@ -75,11 +77,49 @@ def _share(text: str) -> tuple[int, int]:
     return int(found[1]) - 1, int(found[2])
 
 
-def run_study(study: Any, *, force: bool, on: Any = None, share: tuple[int, int] | None = None) -> None:
+def run_study(
+    study: Any, *, force: bool, on: Any = None, share: tuple[int, int] | None = None, full: bool = False
+) -> None:
     """Run a study and print what came of it."""
     from ..study import run
 
     outcome = run(study, force=force, on=on, share=share)
+    if full:
+        _show_all(outcome)
+    else:
+        _show_summary(outcome)
+    tell(json.dumps([json.loads(result.to_json()) for result in outcome.results], ensure_ascii=False))
+    if share is None:
+        more = "" if full else "; --full prints every result, and `isomorph open` shows the page"
+        print(f"\nThe page: {outcome.page}{more}")
+
+
+def _show_summary(outcome: Any, most: int = 8) -> None:
+    """A line for each pair that was scanned, and one for every other result, as far as ten or so go."""
+    from ..results import Atlas, format_p
+
+    if outcome.scans:
+        table = plain_table("x", "y", "metric")
+        for column in ("score", "chance", "p(max)"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("verdict")
+        for scan in outcome.scans[:most]:
+            metric, alignment = next(iter(scan.items()))
+            best = alignment.best()
+            numbers = [f"{best.value:.3f}", f"{best.chance:.3f}", format_p(best.p_maximum)]
+            table.add_row(scan.x_name, scan.y_name, metric, *numbers, str(scan.verdict))
+        console().print(table)
+        if len(outcome.scans) > most:
+            print(f"… and {len(outcome.scans) - most} pairs more")
+    others = [result for result in outcome.results if result not in outcome.scans]
+    for result in others[:most]:
+        print(f"Atlas: {result.verdict}" if isinstance(result, Atlas) else str(result).splitlines()[0])
+    if len(others) > most:
+        print(f"… and {len(others) - most} results more")
+
+
+def _show_all(outcome: Any) -> None:
+    """Every result, whole."""
     if outcome.scans:
         print("\n\n".join(map(str, outcome.scans)))
         print(f"\n{LEGEND}")
@@ -93,8 +133,6 @@ def run_study(study: Any, *, force: bool, on: Any = None, share: tuple[int, int]
         show_atlas(found)
     for drawn in (*outcome.concepts, *outcome.migrations):
         print(f"\n{drawn}")
-    if share is None:
-        print(f"\nThe page: {outcome.page}")
 
 
 def _show_plan(study: Any) -> None:

@@ -1,0 +1,32 @@
+"""`isomorph open`."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+
+
+def command(
+    page: Annotated[Path, typer.Argument(help="A page, or the folder of a study's results.")] = Path("runs/demo"),
+) -> None:
+    """Open a page in the browser: of a study's folder, or of saved results.
+
+    Nothing is served: the page is one file.
+
+    Example: isomorph open runs/demo
+    """
+    found = page / "report.html" if page.is_dir() else page
+    if not found.is_file() or found.suffix not in (".html", ".htm"):
+        raise InputError(
+            f"{page} is no page: give a folder with report.html in it, as `isomorph run` writes, or a page; of saved "
+            "results `isomorph report RESULT.json` makes one."
+        )
+    if webbrowser.open(found.resolve().as_uri()):
+        print(f"Opened {found}")
+    else:
+        print(f"No browser was found here; the page is {found.resolve()}")

@@ -1,0 +1,104 @@
+"""`isomorph init`, `open`, `list` alone, `-h`, `--json`."""
+
+import json
+import webbrowser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import isomorph as iso
+from isomorph.cli import COMMANDS, app
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*arguments, answers=None):
+    return CliRunner().invoke(app, list(arguments), input=answers)
+
+
+def test_init_writes_a_study_that_loads_with_what_was_asked_for():
+    encoders = ["a=statistics:image", "b=statistics:text", "c=statistics:text"]
+    options = [part for text in encoders for part in ("--encoder", text)]
+    done = call("init", "mine.toml", "--items", "emoji(n=60, seed=0)", "--no-untrained", *options)
+    assert done.exit_code == 0, done.output
+    assert "isomorph run mine.toml --dry-run" in done.output
+    study = iso.load_study("mine.toml")
+    assert [e.model for e in study.encoders.values()] == ["statistics:image", "statistics:text", "statistics:text"]
+    assert not any(e.untrained for e in study.encoders.values())
+    assert (study.scans[0].x, study.scans[0].y) == ("a", "b")
+    assert len(study.stitches) == len(study.atlases) == 1  # an atlas from three encoders on
+    assert study.diagnose is not None
+
+
+def test_init_overwrites_nothing_and_leaves_no_file_that_cannot_be_run():
+    Path("study.toml").write_text("mine")
+    done = call("init")
+    assert done.exit_code != 0
+    assert "is there already" in str(done.exception)
+    assert Path("study.toml").read_text() == "mine"
+    for arguments, said in (
+        (["--items", "nothing(n=3)"], "Unknown dataset"),
+        (["--encoder", "vision"], "NAME=MODEL is needed"),
+        (["--encoder", "a=statistics:text"], "two of different names"),
+    ):
+        done = call("init", "other.toml", *arguments)
+        assert isinstance(done.exception, iso.InputError), done.output
+        assert said in str(done.exception)
+        assert not Path("other.toml").exists()
+
+
+def test_open_opens_the_page_of_a_folder_and_says_where_there_is_none(monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or len(opened) == 1)
+    Path("runs").mkdir()
+    Path("runs/report.html").write_text("<p>page</p>")
+    assert "Opened runs/report.html" in call("open", "runs").output
+    assert "No browser was found" in call("open", "runs/report.html").output
+    assert opened == [Path("runs/report.html").resolve().as_uri()] * 2
+    for wrong in ("nowhere", "."):
+        assert "is no page" in str(call("open", wrong).exception)
+
+
+def test_list_alone_counts_every_kind():
+    shown, machine = call("list"), call("list", "--json")
+    counted = json.loads(machine.stdout)
+    assert counted["metrics"] > 40
+    for kind, count in counted.items():
+        assert f"{kind}" in shown.output
+        assert str(count) in shown.output
+    rows = json.loads(call("--json", "list", "maps").stdout)
+    assert {"ridge", "orthogonal"} <= {row["map"] for row in rows}
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("scan",), ("list",)])
+def test_h_is_help(command):
+    assert call(*command, "-h").output == call(*command, "--help").output
+
+
+def test_json_is_all_that_stands_on_standard_output():
+    x, noise = np.random.default_rng(0).normal(size=(2, 40, 5))
+    np.savez("x.npz", last=x)
+    np.savez("y.npz", last=x + noise)
+    done = call("scan", "x.npz", "y.npz", "-m", "cka", "--permutations", "30", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(Path("scan.json").read_text())
+    assert "Scan of" in done.stderr
+    assert "Scan of" in call("report", "-h").output + call("scan", "x.npz", "y.npz", "-m", "cka").output  # and it ends
+
+
+def test_tables_keep_to_the_columns_that_are_asked_for(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = call("list", "maps").output.splitlines()
+    assert max(map(len, lines)) <= 60
+    monkeypatch.setenv("COLUMNS", "")
+    assert max(map(len, call("list", "maps").output.splitlines())) > 100
+
+
+def test_every_command_has_a_line_of_help():
+    output = call("--help").output
+    assert all(name in output for name in COMMANDS)
