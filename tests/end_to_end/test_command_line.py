@@ -238,7 +238,7 @@ def test_an_atlas_of_real_models_knows_their_sizes_and_what_else_differs(tmp_pat
     except (FetchError, MissingExtraError) as error:
         pytest.skip(str(error))
     (tmp_path / "study.toml").write_text(ATLAS)
-    first = isomorph("run", "study.toml", cwd=tmp_path)
+    first = isomorph("run", "study.toml", "--full", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "No trend can be tested over 3 rungs" in first.stdout
     found = json.loads((tmp_path / "out" / "atlas.json").read_text())
@@ -248,7 +248,7 @@ def test_an_atlas_of_real_models_knows_their_sizes_and_what_else_differs(tmp_pat
     assert set(found["twins"]) == {"lite-0", "lite-1", "lite-2"}
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Along efficientnet-lite, confounded with size: input size" in page
-    second = isomorph("run", "study.toml", cwd=tmp_path)
+    second = isomorph("run", "study.toml", "--full", cwd=tmp_path)
     assert second.stderr.count("all features are there") == 7
     assert second.stderr.count("there and current") == 1
     assert second.stdout == first.stdout

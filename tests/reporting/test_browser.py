@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -126,3 +127,39 @@ def test_a_browser_searches_the_items_of_a_map_and_saves_what_each_button_says(t
     assert 'data-probe="90 60 30 30 90 true 30 of 90 rows"' in done.stdout
     assert 'data-saved="concepts.csv items.csv"' in done.stdout
     assert 'data-sizes="true"' in done.stdout
+
+
+@pytest.mark.real
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_of_many_pairs_the_first_screen_shows_a_picture_and_the_rest_unfolds(tmp_path, make_scan):
+    scans = [dataclasses.replace(make_scan(specs=("mutual_knn(k=10)", "cka")), x_name=f"m{k}") for k in range(5)]
+    page = report(scans, tmp_path / "r.html", figures=False)
+    probe = """<script>
+      const place = document.querySelector("figure svg").getBoundingClientRect().top + scrollY;
+      const words = document.querySelector("main").innerText.split(/\\s+/).length;
+      const height = document.documentElement.scrollHeight;
+      const folds = [...document.querySelectorAll("details.fold")];
+      const before = folds.filter((fold) => fold.open).length;
+      [...document.querySelectorAll('nav a')].find((link) => link.hash === "#pair-3").click();
+      setTimeout(() => {
+        const opened = folds.filter((fold) => fold.open).map((fold) => fold.parentElement.id).join(" ");
+        dispatchEvent(new Event("beforeprint"));
+        const printed = folds.filter((fold) => fold.open).length;
+        dispatchEvent(new Event("afterprint"));
+        const after = folds.filter((fold) => fold.open).length;
+        document.body.dataset.seen = [Math.round(place), words, height, folds.length].join(" ");
+        document.body.dataset.folds = [before, opened, printed, after].join(" ");
+      }, 200);
+    </script></body>"""
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
+    done = subprocess.run(
+        [BROWSER, *FLAGS, "--window-size=1280,900", f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    top, words, height, folds = map(int, re.search(r'data-seen="([\d ]+)"', done.stdout)[1].split())
+    assert folds == 5
+    assert top < 700
+    assert words < 1500
+    assert height < 6000
+    assert 'data-folds="0 pair-3 5 1"' in done.stdout

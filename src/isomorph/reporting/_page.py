@@ -25,6 +25,8 @@ from ._svg import style_rules
 from ._text import flatten, printable, short_names
 from .sections import sections
 
+FEW = 2
+"""More answers than these are folded to a line each, under the summary of all."""
 _PROGRAMS = ("command", "commands", "toml", "study")  # keys of `study` shown as text to copy
 
 
@@ -87,6 +89,7 @@ def report(
         "page.html.j2",
         title=heading,
         parts=shown,
+        folded=sum(len(part.blocks) for part in shown) > FEW,
         sprites=pictures.sprites(),
         style=Markup(root_css() + style_rules() + _asset("style.css")),  # our own files
         script=Markup(_asset("page.js")),  # our own file

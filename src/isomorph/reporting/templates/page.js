@@ -3,6 +3,26 @@ document.documentElement.classList.add("js");
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
 
+  // A link to what is folded opens it; paper takes every answer; a small screen begins without the contents.
+  const open = () => {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    const fold = target.querySelector(":scope > details.fold");
+    if (fold) fold.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", open);
+  for (const link of document.querySelectorAll('a[href^="#"]'))
+    link.addEventListener("click", () => { if (link.hash === location.hash) open(); });
+  open();
+  const shut = [];
+  addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll("details.fold:not([open])")) { fold.open = true; shut.push(fold); }
+  });
+  addEventListener("afterprint", () => { for (const fold of shut.splice(0)) fold.open = false; });
+  if (matchMedia("(max-width: 1179px)").matches) document.querySelector("nav details").open = false;
+
   // Heat maps: one cell of each can be reached by Tab, arrow keys move; pointing and focus tell what a cell holds.
   for (const layout of document.querySelectorAll(".layout")) {
     const map = layout.querySelector(".map");
