@@ -21,7 +21,7 @@ help:
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
 	@echo "make bench   run the benchmarks: every claim about speed, measured here"
-	@echo "make docs    write the generated pages of docs/"
+	@echo "make docs    write the generated pages of docs/, and build the site (site/index.html)"
 	@echo "make clean   remove .venv and caches (runs/ and downloaded checkpoints stay)"
 
 $(BIN)/python:
@@ -93,6 +93,7 @@ bench: $(VENV)/.ready-dev
 
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
