@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core.progress import show_progress
+    from ._core.provenance import show_versions
     from .atlases import atlas
     from .concept_maps import concepts
     from .datasets import Audio, PairedItems, load_dataset
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "_core.progress": ("show_progress",),
+    "_core.provenance": ("show_versions",),
     "atlases": ("atlas",),
     "concept_maps": ("concepts",),
     "datasets": ("Audio", "PairedItems", "load_dataset"),
@@ -189,6 +191,7 @@ __all__ = [
     "scan",
     "searchlight",
     "show_progress",
+    "show_versions",
     "split_half",
     "stitch",
     "stitch_networks",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isomorph._core.files import atomic_write
-from isomorph._core.provenance import canonical_json, fingerprint, provenance
+from isomorph._core.provenance import canonical_json, fingerprint, provenance, show_versions
 
 
 def test_provenance_holds_the_facts_and_the_versions_of_what_computes():
@@ -69,3 +69,11 @@ def test_an_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_pat
         atomic_write(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_show_versions_names_the_machine_and_what_computes(capsys):
+    show_versions()
+    lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if len(line.split(None, 1)) == 2)
+    assert lines["numpy"] == np.__version__
+    assert {"isomorph", "python", "platform", "scipy"} <= set(lines)
+    assert "threads" in lines.get("openblas", lines.get("mkl", "threads"))

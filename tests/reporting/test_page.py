@@ -1,4 +1,5 @@
 import functools
+import html
 import itertools
 import json
 import re
@@ -317,3 +318,14 @@ def test_the_score_against_the_number_of_items_is_drawn_beside_the_ceilings(tmp_
     assert "one standard deviation" in page.text
     alone = read_page(report(make_scan(gallery=(60,)), tmp_path / "s.html"))
     assert not any("60 items" in (a.get("aria-label") or "") for t, a in alone.elements if t == "svg")
+
+
+def test_a_notebook_shows_a_result_in_a_frame_of_its_own_and_what_no_page_draws_as_text(make_scan):
+    scan = make_scan()
+    shown = scan._repr_html_()
+    assert shown.startswith("<iframe srcdoc=")
+    assert shown.count('"') == 6  # nothing of the page ends the attribute that holds it
+    page = html.unescape(re.search(r'srcdoc="([^"]*)"', shown)[1])
+    assert page.lstrip().startswith("<!DOCTYPE html>")
+    assert "More alike than chance" in page
+    assert next(iter(scan.values()))._repr_html_() is None

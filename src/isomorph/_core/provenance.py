@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -42,6 +43,32 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # a source tree on the path, not installed
             found[name] = str(getattr(sys.modules.get(name), "__version__", "not installed"))
     return found
+
+
+def show_versions() -> None:
+    """Print what a report of a fault should hold: versions, the machine, linear algebra and its threads, devices.
+
+    Example:
+        >>> iso.show_versions()
+        isomorph      0.1.0
+        python        ...
+    """
+    rows = {"isomorph": "", **versions()}
+    for name in ("torch", "transformers", "onnxruntime", "faiss-cpu", "ray", "pandas"):
+        if name not in rows:
+            with contextlib.suppress(PackageNotFoundError):
+                rows[name] = version(name)
+    rows["platform"] = platform.platform()
+    from threadpoolctl import threadpool_info
+
+    for info in threadpool_info():
+        kernel = info.get("architecture", "")
+        rows[f"{info['internal_api']}"] = f"{info['version']}, {info['num_threads']} threads {kernel}".rstrip()
+    if "torch" in sys.modules:  # asking must not take seconds
+        cuda = sys.modules["torch"].cuda
+        rows["cuda"] = ", ".join(cuda.get_device_name(k) for k in range(cuda.device_count())) or "no device"
+    for name, value in rows.items():
+        print(f"{name:<13} {value}")
 
 
 def canonical_json(obj: Any) -> str:

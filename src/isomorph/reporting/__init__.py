@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ._page import report
+from ._page import notebook_html, report
 
-__all__ = ["report"]
+__all__ = ["notebook_html", "report"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .._core.checks import check_name, check_type
 from .._core.files import as_path, check_target, write_target
@@ -21,7 +21,7 @@ from ._export import prepare_folder, write_figures
 from ._pictures import Pictures
 from ._section import Block, Context, Section, render
 from ._section import Shown as SectionShown
-from ._svg import style_rules
+from ._svg import Figure, style_rules
 from ._text import flatten, printable, short_names
 from .sections import sections
 
@@ -75,30 +75,62 @@ def report(
     check_type(items, "items", PairedItems, "what iso.load_dataset(…) gives")
     check_type(study, "study", Mapping, "a mapping from names to settings")
     check_name(title, "title")
+
+    def note(figures: Sequence[Figure]) -> str:
+        prepare_folder(target.parent)
+        return "" if folder is None else write_figures(figures, folder, beside=target.parent)
+
+    return write_target(target, _html(loaded, items, title, study or {}, note), "to")
+
+
+def notebook_html(result: Any, height: int = 640) -> str:
+    """What a notebook shows of a result: its page in a frame of its own, so that neither style reaches the other.
+
+    Args:
+        result: A result that a report can show.
+        height: Height of the frame in pixels.
+
+    Raises:
+        InputError: if no section shows it.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+        >>> iso.scan(x, x + noise, "cka", permutations=20)._repr_html_()[:15]
+        '<iframe srcdoc='
+    """
+    page, name = escape(_html([result], None, None, {}, lambda figures: "")), escape(str(result.kind))
+    return f'<iframe srcdoc="{page}" style="width:100%;height:{height}px;border:0" title="{name}"></iframe>'
+
+
+def _html(
+    loaded: Sequence[Result],
+    items: PairedItems | None,
+    title: str | None,
+    study: Mapping[str, Any],
+    note: Callable[[Sequence[Figure]], str],
+) -> str:
+    """The page of results; `note` may write their figures, and says what became of them."""
     by_section = _by_section(loaded)
     names = [m for section, group in by_section for r in group for m in section.models(r)]
     pictures = Pictures(items)
     context = Context(pictures, short_names(names), items is not None)
     shown = [section.show(group, context) for section, group in by_section]
-    prepare_folder(target.parent)
-    every = [f for part in shown for b in _blocks(part) for f in b.figures]
-    note = "" if folder is None else write_figures(every, folder, beside=target.parent)
+    told = note([f for part in shown for b in _blocks(part) for f in b.figures])
     asked = by_section[0][0].heading if len(by_section) == 1 else Section.heading
-    heading = printable(title or _title([context.name(n) for n in dict.fromkeys(names)], asked))
     page = render(
         "page.html.j2",
-        title=heading,
+        title=printable(title or _title([context.name(n) for n in dict.fromkeys(names)], asked)),
         parts=shown,
         folded=sum(len(part.blocks) for part in shown) > FEW,
         sprites=pictures.sprites(),
         style=Markup(root_css() + style_rules() + _asset("style.css")),  # our own files
         script=Markup(_asset("page.js")),  # our own file
         programs=_programs(study),
-        settings=flatten({k: v for k, v in (study or {}).items() if k not in _PROGRAMS}),
-        figure_note=note,
+        settings=flatten({k: v for k, v in study.items() if k not in _PROGRAMS}),
+        figure_note=told,
         version=versions()["isomorph"],
     )
-    return write_target(target, str(page), "to")
+    return str(page)
 
 
 def _load(results: Any) -> list[Result]:
@@ -143,8 +175,8 @@ def _figure_folder(figures: str | os.PathLike[str] | bool | None, target: Path) 
     return None if figures is False else as_path(figures, "figures")
 
 
-def _programs(study: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    rows = [(k, (study or {}).get(k)) for k in _PROGRAMS]
+def _programs(study: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [(k, study.get(k)) for k in _PROGRAMS]
     return [(k, printable(v if isinstance(v, str) else "\n".join(map(str, v)))) for k, v in rows if v]
 
 

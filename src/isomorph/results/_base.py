@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
@@ -58,6 +59,14 @@ class Result:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the result to a JSON file, whole or not at all."""
         return write_target(path, self.to_json())
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the page of this result alone, or its text where no page draws it."""
+        drawing = import_module("isomorph.reporting")  # by name: results know nothing of what draws them
+        try:
+            return str(drawing.notebook_html(self))
+        except InputError:
+            return None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
