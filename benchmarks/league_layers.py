@@ -75,6 +75,11 @@ def page(league: iso.League, seeds: int, epochs: int) -> str:
             f"largest difference is {most.difference:+.2f} ({most.low:+.2f} to {most.high:+.2f}, adjusted p "
             f"{most.adjusted:.2g}; `{league.short(most.second)}`, {most.criterion.partition('(')[0]})."
         )
+    same = sum(row[3].split()[0] == row[4].split()[0] for row in rows)
+    told.append(
+        f"\nIn {same} of {len(rows)} rows the maximum tells what the first layers tell, to two digits: these are the "
+        "most alike in nearly all pairs of networks, whatever comes later."
+    )
     lines = [
         BEGIN,
         '`league(…, layers="all")` also compares networks by the largest score of any two of their layers, and by the '

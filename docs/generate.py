@@ -303,7 +303,8 @@ def guide_page() -> str:
         "best that are not shown after Holm's adjustment; *not shown to tell it*: q above "
         f"{guide.alpha:g} by {guide.permutations} random orders of the truth.\n"
     )
-    parts = [NOTE, "# Which metric to trust\n", about]
+    note = "<!-- Written by `make guide` and `make docs` from a league's table, src/isomorph/results/guide.json. -->\n"
+    parts = [note, "# Which metric to trust\n", about]
     for kind in (kind for kind in CRITERION_KINDS if any(row.kind == kind for row in guide.standings)):
         parts += [f"## Of {CRITERION_KINDS[kind]}\n", *_guide_table(guide, kind), ""]
     parts += [
@@ -317,7 +318,7 @@ def guide_page() -> str:
             for criterion, cell in lost.items()
         )
         without = [row.name for row in guide.standings if name not in row.rows]
-        told += f"{'; ' if told else ''}not defined for {_codes(without)}" if without else ""
+        told += f"{'; ' if told else ''}no score in {_codes(without)}" if without else ""
         parts.append(f"- `{guide.short(name)}`: {told or 'nothing that was asked'}.")
     return "\n".join(parts) + "\n"
 
