@@ -42,7 +42,7 @@ def command(
     check_target(to)
     if not model:
         raise InputError("There is no model; give one or more, such as --model pixels=pixels.npz.")
-    alone = len(rdms) == 1 and not ("=" in rdms[0] and not Path(rdms[0]).exists())
+    alone = len(rdms) == 1 and not ("=" in rdms[0] and not _is_there(rdms[0]))
     unnamed = [] if alone else [v for v in rdms if "=" not in v]
     if unnamed:
         raise InputError(
@@ -57,5 +57,13 @@ def command(
 
 def _as_rdms(given: str) -> str:
     """A file, or NAME=FILE, that is read as RDMs."""
-    name, equals, path = given.rpartition("=") if not Path(given).exists() else ("", "", given)
+    name, equals, path = given.rpartition("=") if not _is_there(given) else ("", "", given)
     return f"{name}{equals}{path if path.startswith(RDM_FILE) else RDM_FILE + path}"
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False

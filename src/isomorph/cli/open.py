@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +21,8 @@ def command(
 
     Example: isomorph open runs/demo
     """
-    found = page / "report.html" if page.is_dir() else page
-    if not found.is_file() or found.suffix not in (".html", ".htm"):
+    found = page / "report.html" if os.path.isdir(page) else page  # noqa: PTH112  # of a name too long too
+    if not os.path.isfile(found) or found.suffix not in (".html", ".htm"):  # noqa: PTH113
         raise InputError(
             f"{page} is no page: give a folder with report.html in it, as `isomorph run` writes, or a page; of saved "
             "results `isomorph report RESULT.json` makes one."
