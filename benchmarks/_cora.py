@@ -205,7 +205,8 @@ class GAT(_Networks):
         z = z.reshape(len(z), HEADS, -1)
         out, into = ((z * self.weights[f"{name}{k}"]).sum(-1) for name in ("from", "to"))
         raw = functional.leaky_relu(out[source] + into[to], 0.2)
-        strong = torch.exp(raw - raw.detach().max())
+        most = torch.full_like(out, -torch.inf).scatter_reduce(0, to[:, None].expand_as(raw), raw.detach(), "amax")
+        strong = torch.exp(raw - most[to])
         share = strong / torch.zeros_like(out).index_add(0, to, strong)[to]
         sent = self.drop(share, self.dropout)[..., None] * z[source]
         got = torch.zeros_like(z).index_add(0, to, sent)

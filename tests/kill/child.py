@@ -1,7 +1,8 @@
 """Extracts, or runs a command, on request in a forked process of its own, so that tests can kill it at any moment.
 
 Reads one JSON request a line: ``{"root", "log", "every", "pause"}`` starts an extraction and answers with its process
-id; ``{"wait": pid}`` answers with its exit status. With ``"kill_at"`` the process kills itself (SIGKILL) at that
+id; ``{"wait": pid}`` answers with its exit status. With ``"shared"`` it writes parts, with ``"share"`` those of a share
+of the items; with ``"compact"`` it merges parts instead. With ``"kill_at"`` the process kills itself (SIGKILL) at that
 system call on the store, a write having written the share ``"torn"`` of its bytes; with ``"journal"`` only writes of
 the journal count. With ``"command"``, a list of words, `isomorph` is run with them in the folder ``"root"``; encoders
 of studies are then `Letters`, and what the run imported and how many such calls it made is written beside the log.
@@ -25,6 +26,7 @@ from isomorph.cli import main as main_command
 from isomorph.datasets._base import PairedItems
 from isomorph.encoders._base import Encoder
 from isomorph.extraction import extract
+from isomorph.store import FeatureStore
 from isomorph.study import _pieces as study
 
 N, BATCH = 240, 4
@@ -112,8 +114,13 @@ def run(request):
         finally:
             Path(request["log"] + ".facts").write_text(json.dumps({"modules": sorted(sys.modules), "calls": count}))
         return
+    if "compact" in request:
+        FeatureStore(request["root"]).compact()
+        return
     encoder = LoggingEncoder(request["log"], request["pause"])
-    extract(encoder, items(), store=request["root"], batch_size=BATCH, commit_every=request["every"])
+    store = FeatureStore(request["root"], shared=request.get("shared", False))
+    share = tuple(request["share"]) if "share" in request else None
+    extract(encoder, items(), store=store, batch_size=BATCH, commit_every=request["every"], share=share)
 
 
 def main():

@@ -112,3 +112,20 @@ def test_without_faiss_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingExtraError, match=r"isomorph\[approximate\]"):
         metric("mutual_knn(index='approximate')").prepare(features())
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])
+def test_an_index_in_half_precision_finds_as_much(similarity, monkeypatch):
+    pytest.importorskip("faiss")
+    x, y = features(seed=1), features(seed=2)
+    near = metric(f"mutual_knn(k=8, similarity='{similarity}', index='approximate')")
+    exact = metric(f"mutual_knn(k=8, similarity='{similarity}')")
+    monkeypatch.setattr(_approximate, "fits", lambda _: False)  # as where single precision does not
+    found, true = near.prepare(x), exact.prepare(x)
+    kept = np.mean([np.isin(a, b).mean() for a, b in zip(true.lists, found.lists, strict=True)])
+    assert found.recall == pytest.approx(kept, abs=0.01)
+    assert found.recall >= 0.95
+    # similarities are of the rows themselves: lists that hold the right items hold them in the right order
+    same = np.all(np.sort(found.lists, axis=1) == np.sort(true.lists, axis=1), axis=1)
+    np.testing.assert_array_equal(found.lists[same], true.lists[same])
+    assert near(x, y) == pytest.approx(exact(x, y), abs=2 * (1 - found.recall) + 0.01)

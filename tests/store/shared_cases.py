@@ -25,7 +25,7 @@ class Counting(Encoder):
         return {"first": np.sin(sums), "block/1": np.cos(np.hstack([sums, sums[:, :1]]))}
 
 
-def make_items(n=30):
+def make_items(n=32):
     texts = [f"item {i} " + "x" * (i * 7 % 11) for i in range(n)]
     return PairedItems("things", tuple(f"id{i}" for i in range(n)), {"text": texts})
 

@@ -1,5 +1,6 @@
 """Several writers of one entry, in a folder or in memory: parts, commits, merging, division."""
 
+import contextlib
 import errno
 import json
 import mmap
@@ -16,10 +17,11 @@ from isomorph._core.places import Folder
 from isomorph.errors import InputError, StoreError
 from isomorph.extraction import Extraction, ExtractSettings, extract
 from isomorph.store import EntryWriter, FeatureStore, PartWriter, _contents, _merging, _parts
+from isomorph.study import load_study
 
 from .shared_cases import BATCH, Counting, make_items, same
 
-N = 30
+N = 32
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_writers_that_overlap_do_no_harm(store, items):
     entry = store.entry(Counting(), items)
     rows = {"first": np.arange(2 * N, dtype=np.float32).reshape(N, 2)}
     with PartWriter(entry, commit_every=1e9) as one, PartWriter(entry, commit_every=1e9) as other:
-        for writer, positions in ((one, range(20)), (other, range(29, 9, -1))):
+        for writer, positions in ((one, range(20)), (other, range(N - 1, 9, -1))):
             writer.begin({"first": 2}, {})
             writer.put(positions, {"first": rows["first"][list(positions)]}, {})
     found = store.entries()[0].open()
@@ -278,6 +280,25 @@ def test_compacting_that_is_cut_off_before_the_parts_are_deleted_loses_nothing(f
     folder.compact()
     assert parts_of(folder) == ([], [])
     assert {p.name: p.read_bytes() for p in folder.root.glob("*/*.npy")} == reference[1]
+
+
+def test_compacting_deletes_no_part_before_its_rows_are_on_the_disk(folder, items, reference, monkeypatch):
+    fill(folder, items)
+    fsync = os.fsync
+    for least in range(12):
+        count = iter(range(10**6))
+
+        def failing(handle, count=count, least=least):
+            if next(count) >= least:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            fsync(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            with contextlib.suppress(StoreError):
+                folder.compact()
+        assert same(folder.open(Counting(), items), reference[0])
+    assert parts_of(folder) == ([], [])  # twelve are enough for all of it
 
 
 def test_compacting_keeps_what_was_left_out_and_the_versions(folder, items):
@@ -466,6 +487,26 @@ except iso.MissingExtraError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[:2] == ["(2, 513)", "(2, 513)"]
     assert "pip install 'isomorph[remote]'" in done.stdout
+
+
+def test_a_study_says_where_its_features_are_and_whether_several_write_them(tmp_path):
+    (tmp_path / "study.toml").write_text("""
+items = "emoji(n=30)"
+features = "kept"
+shared = true
+encoders.a = {model = "statistics:image"}
+encoders.b = {model = "statistics:text"}
+scans = [{x = "a", y = "b"}]""")
+    store = load_study(tmp_path / "study.toml").store
+    assert (store.root, store.shared) == (tmp_path / "kept", True)
+    elsewhere = load_study(tmp_path / "study.toml", features="memory://elsewhere").store
+    assert elsewhere.root == "memory://elsewhere"
+    with pytest.raises(InputError, match="Leave them out"):
+        load_study(tmp_path / "study.toml", features="s3://me:secret@bucket")
+    (tmp_path / "study.toml").write_text((tmp_path / "study.toml").read_text().replace('features = "kept"', ""))
+    (tmp_path / "study.toml").write_text((tmp_path / "study.toml").read_text().replace("shared = true", ""))
+    plain = load_study(tmp_path / "study.toml", output=tmp_path / "out").store
+    assert (plain.root, plain.shared) == (tmp_path / "out" / "features", False)
 
 
 def test_commits_are_json_that_people_can_read(folder, items):

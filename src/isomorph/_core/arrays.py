@@ -18,6 +18,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_a
 
 from ..errors import InputError
 from .frames import common_rows, unlabeled
+from .memory import require
 from .rdm import WHERE_RDMS_GO, Rdm
 
 Array: TypeAlias = Any  # arrays of any array-API namespace have no common static type
@@ -55,6 +56,11 @@ class Unread:
         """Items and features."""
         return (int(self.source.shape[0]), int(self.source.shape[1]))
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What is computed in: half precision, as stores keep it, is widened as it is read."""
+        return widened(self.source.dtype)
+
     def vouch(self) -> None:
         """Say that all values were seen and are finite."""
         self.checked = True
@@ -62,8 +68,8 @@ class Unread:
         if self.told is not None:
             self.told()
 
-    def whole(self) -> np.ndarray[Any, Any]:
-        """The features, once all values are known to be finite.
+    def seen(self) -> np.ndarray[Any, Any]:
+        """The features as they are kept, once all values are known to be finite.
 
         Raises:
             InputError: as `as_features`, if they are not.
@@ -72,6 +78,23 @@ class Unread:
             _require_finite(self.source, self.name, np)
             self.vouch()
         return self.source
+
+    def whole(self) -> np.ndarray[Any, Any]:
+        """The features in the precision that is computed in, once all values are known to be finite.
+
+        Raises:
+            InputError: as `seen`, or if a copy in that precision does not fit.
+        """
+        source = self.seen()
+        if source.dtype != self.dtype:
+            what = f"A copy in {self.dtype} of {self.name}, kept in {source.dtype},"
+            require(source.size * self.dtype.itemsize, what, "Use fewer items, or a metric that reads them in blocks.")
+        return source.astype(self.dtype, copy=False)
+
+
+def widened(dtype: Any) -> np.dtype[Any]:
+    """The precision in which features of a NumPy precision are computed with: single for half, else their own."""
+    return np.dtype(np.float32 if dtype == np.float16 else dtype)
 
 
 @contextlib.contextmanager
@@ -152,8 +175,10 @@ def as_features(x: Any, name: str = "x", *, min_items: int = 1, unread: bool = F
         raise InputError(f"{name} has shape {(n, d)}: there are no features in it.")
     if n < min_items:
         raise InputError(f"{name} has {n} items; at least {min_items} are needed here.")
-    x = _floating(x, xp, name)
-    if unread and isinstance(x, np.ndarray) and n >= MANY:
+    later = unread and isinstance(x, np.ndarray) and n >= MANY
+    if not (later and x.dtype == np.float16):  # which is widened block by block, where rows are read in blocks
+        x = _floating(x, xp, name)
+    if later:
         found = Unread(x, name)
         found.checked = is_vouched(x)
         return found

@@ -402,6 +402,20 @@ def alone(path: str | os.PathLike[str], waiting: str = "") -> Iterator[None]:
         lock.release()
 
 
+def write_at(handle: int, data: Any, offset: int) -> None:
+    """Write all of `data` at an offset; pwrite alone may write less.
+
+    Raises:
+        OSError: if there is no room left.
+    """
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        if written == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        view, offset = view[written:], offset + written
+
+
 def sync_file(path: Path) -> None:
     """Force a file's content to the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..results import BASELINE, CEILING, CONTROL, MAIN, Condition
 from ._comparisons import Comparison, comparisons
 from ._design import check_shifts, design_of
+from .devices import check_device, moved_to, on_device
 from .settings import ComparisonSettings
 from .sides import Side, all_joined, as_side, content, joined, load_side, lost_items
 
@@ -19,6 +20,7 @@ __all__ = [
     "Side",
     "all_joined",
     "as_side",
+    "check_device",
     "check_shifts",
     "comparisons",
     "content",
@@ -26,4 +28,6 @@ __all__ = [
     "joined",
     "load_side",
     "lost_items",
+    "moved_to",
+    "on_device",
 ]

@@ -125,6 +125,11 @@ def input_statistics(items: PairedItems, view: str) -> Layers:
     Raises:
         UnknownNameError: if there is no such view.
         InputError: if an item cannot be read, or the view's modality has no statistics.
+
+    Example:
+        >>> items = iso.PairedItems("pets", ("1", "2"), {"name": ["cat", "dog"]})
+        >>> {layer: rows.shape for layer, rows in input_statistics(items, "name").items()}
+        {'words': (2, 513), 'characters': (2, 513)}
     """
     source = items.view(view)
     try:

@@ -54,8 +54,8 @@ class Job:
         if self.encoder.metered:
             self.encoder.announce(left)
         with progress(left, self.what, show=self.show) as advance:
-            for batch in self._batches(ranges):
-                sink.look()
+            for batch, begins in self._batches(ranges):
+                sink.look(0.2 if begins else 0.02)  # where a range begins, another writer is likelier to be ahead
                 positions = [p for p in batch if not self._is_there(p, sink)]
                 if not positions:
                     continue
@@ -102,10 +102,11 @@ class Job:
     def _is_there(self, position: int, sink: Sink) -> bool:
         return position in sink.stored or (self.skip_bad and position in sink.skipped)
 
-    def _batches(self, ranges: Sequence[range]) -> Iterator[list[int]]:
+    def _batches(self, ranges: Sequence[range]) -> Iterator[tuple[list[int], bool]]:
+        """The positions of each batch, and whether a range begins with it."""
         for part in ranges:
             for start in range(part.start, part.stop, self.batch_size):
-                yield self.order[start : min(start + self.batch_size, part.stop)]
+                yield self.order[start : min(start + self.batch_size, part.stop)], start == part.start
 
     def _compute(self, positions: list[int], dtype: np.dtype[Any]) -> tuple[list[int], Rows, dict[int, str]]:
         batch, skipped = self._read(positions)

@@ -125,8 +125,19 @@ def division(writer: PartWriter, job: Job, share: tuple[int, int] | None) -> Seq
 def check_share(share: Any, store: FeatureStore | None) -> None:
     """See that a share is one, and the store one that several may write.
 
+    Args:
+        share: ``(i, k)``, or None.
+        store: The store, or None.
+
     Raises:
         InputError: if not.
+
+    Example:
+        >>> check_share((0, 4), iso.FeatureStore("features", shared=True))
+        >>> check_share((0, 4), iso.FeatureStore("features"))
+        Traceback (most recent call last):
+            ...
+        isomorph.errors.InputError: share=(0, 4) needs a store that several may write at once: ...
     """
     if share is None:
         return

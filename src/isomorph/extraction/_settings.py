@@ -23,6 +23,13 @@ class ExtractSettings(Settings):
         skip_bad: Leave out items that cannot be read or encoded, rather than stop at the first.
         memory: What the features may take if there is no store, such as ``"4GB"`` or bytes.
         commit_every: Least number of seconds between commits to the store; 0 commits every batch.
+
+    Raises:
+        InputError: if a setting does not fit.
+
+    Example:
+        >>> ExtractSettings(batch_size=32, memory="1GB").bytes()
+        1000000000
     """
 
     view: str | None = None

@@ -26,7 +26,7 @@ class Sink(Protocol):
     @property
     def skipped(self) -> Mapping[int, str]: ...
 
-    def look(self) -> None: ...
+    def look(self, share: float) -> None: ...
 
     def begin(self, widths: Mapping[str, int], facts: Mapping[str, Any]) -> None: ...
 
@@ -51,10 +51,10 @@ class Stored:
         """Position -> reason of the items that were left out."""
         return self._writer.skipped
 
-    def look(self) -> None:
-        """See what others have stored meanwhile."""
+    def look(self, share: float) -> None:
+        """See what others have stored meanwhile, for at most a share of the time."""
         if isinstance(self._writer, PartWriter):
-            self._writer.refresh()
+            self._writer.refresh(share)
 
 
 class Memory:
@@ -68,7 +68,7 @@ class Memory:
         self._arrays: Rows = {}
         self._facts: Mapping[str, Any] = {}
 
-    def look(self) -> None:
+    def look(self, share: float) -> None:
         """Nobody else writes here."""
 
     def begin(self, widths: Mapping[str, int], facts: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from scipy.special import gammaln
 
 from .._core import linalg
 from .._core.linalg import top_k
+from .._core.rows import largest_of, mean_of
 from ..design import Split
 from ..errors import InputError
 from ..maps import Map
@@ -129,9 +130,10 @@ def compared(fitted: Map, x: Matrix, y: Matrix, split: Split) -> tuple[Matrix, M
     """
     mapped, target = fitted.embed_x(x[split.test]), fitted.embed_y(y[split.test])
     # a prediction and its target share their origin, the mean that knows nothing; in a shared space the map sets it
-    origin = y[split.train].mean(axis=0) if fitted.direct else np.zeros(target.shape[1])
+    train = y[split.train]
+    origin = mean_of(train) if fitted.direct else np.zeros(target.shape[1])
     # a sum in another order moves the mean by as much, which is no direction
-    least = np.finfo(y.dtype).eps * len(split.train) * np.abs(y[split.train]).max() if fitted.direct else 0.0
+    least = np.finfo(target.dtype).eps * len(split.train) * largest_of(train) if fitted.direct else 0.0
     return _away(mapped - origin, least), _away(target - origin, least), origin
 
 

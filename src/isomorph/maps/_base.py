@@ -20,6 +20,7 @@ import numpy as np
 
 from .._core.arrays import as_features, as_pair, require_scale, to_numpy
 from .._core.registry import format_spec, spellings
+from .._core.rows import WHAT_TO_DO, BlockRows
 from ..errors import InputError
 from ._saved import write_map
 
@@ -61,6 +62,9 @@ class Map(ABC):
     order_free: ClassVar[bool] = True
     """Whether the order of the pairs plays no part, up to rounding; False where rows or batches are drawn."""
 
+    in_blocks: ClassVar[bool] = False
+    """Whether it can be fitted to rows that are read in blocks and never held (`_fit_blocks`)."""
+
     @property
     def min_pairs(self) -> int:
         """The fewest pairs that it can be fitted on."""
@@ -77,6 +81,10 @@ class Map(ABC):
         Raises:
             InputError: if the two sides do not fit each other, or there are fewer pairs than the map needs.
         """
+        if isinstance(x, BlockRows) and isinstance(y, BlockRows):
+            if not (x.fit_whole and y.fit_whole):
+                return self._fit_in_blocks(x, y, factor)
+            x, y = x.whole(), y.whole()
         x, y = self._checked(x, y)
         self.n_features_in_ = x.shape[1]
         self.n_targets_ = y.shape[1]
@@ -116,6 +124,33 @@ class Map(ABC):
     def factor(self, x: Any) -> Any:
         """The part of the work that needs `x` only; shared by all fits on the same rows of `x`."""
         return None
+
+    def require_blocks(self, what: str) -> None:
+        """Pass a map that can be fitted to rows that do not fit in memory.
+
+        Args:
+            what: The rows, for the message.
+
+        Raises:
+            InputError: if it cannot.
+        """
+        if not self.in_blocks:
+            raise InputError(
+                f"{self.spec} is fitted in memory, and {what} do not fit there. {WHAT_TO_DO} ridge, orthogonal, "
+                "procrustes and the controls are fitted in blocks."
+            )
+
+    def _fit_in_blocks(self, x: BlockRows, y: BlockRows, factor: Any) -> Self:
+        self.require_blocks(f"{len(x):,} pairs of {x.shape[1]} and {y.shape[1]} features")
+        if len(x) != len(y):
+            raise InputError(f"x has {len(x)} rows and y has {len(y)}; row i of both must be the same item.")
+        self.n_features_in_, self.n_targets_ = x.shape[1], y.shape[1]
+        self._fit_blocks(x, y, factor)
+        return self
+
+    def _fit_blocks(self, x: BlockRows, y: BlockRows, factor: Any) -> None:
+        """Learn from rows that are read in blocks."""
+        raise NotImplementedError
 
     @abstractmethod
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
@@ -294,8 +329,10 @@ def as_float64(x: Any, name: str) -> Matrix:
     """Checked features as a float64 NumPy array.
 
     Raises:
-        InputError: if `x` is no representation.
+        InputError: if `x` is no representation, or rows that are read in blocks do not fit in memory.
     """
+    if isinstance(x, BlockRows):
+        return x.whole()
     array: Matrix = to_numpy(as_features(x, name)).astype(np.float64, copy=False)
     return array
 

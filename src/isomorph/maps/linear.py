@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._core.memory import block_bytes
+from .._core.rows import BlockRows
 from ..errors import InputError
 from ._affine import AffineMap, Factor, factorize, positive, require_own_factor
 from ._base import Map, Matrix, as_float64
+from ._block_fits import BlockFactor, ridge_by_blocks
 from ._ridge_path import CACHE_BYTES, RidgePath
 
 PENALTIES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -44,6 +46,7 @@ class Ridge(AffineMap):
     """
 
     name: ClassVar[str] = "ridge"
+    in_blocks: ClassVar[bool] = True
     reference: ClassVar[str] = (
         "Hoerl & Kennard 1970; leave-one-out in closed form: Allen 1974 (PRESS). Equals scikit-learn's RidgeCV with "
         "alphas = penalties * |x - mean|²."
@@ -52,12 +55,23 @@ class Ridge(AffineMap):
     def __init__(self, penalties: float | Sequence[float] = PENALTIES) -> None:
         self.penalties = penalties
 
-    def factor(self, x: Any) -> RidgePath:
+    def factor(self, x: Any) -> RidgePath | BlockFactor:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
+        if isinstance(x, BlockRows) and not x.fit_whole:
+            return BlockFactor.of(x)
+        return self._factor_whole(x)
+
+    def _factor_whole(self, x: Any) -> RidgePath:
         return RidgePath(factorize(x), penalty_grid(self, self.penalties))
 
     def _factor_once(self, x: Matrix) -> RidgePath:
-        return dataclasses.replace(self.factor(x), shared=False)
+        return dataclasses.replace(self._factor_whole(x), shared=False)
+
+    def _fit_blocks(self, x: BlockRows, y: BlockRows, factor: Any) -> None:
+        grid = penalty_grid(self, self.penalties)
+        own = factor if isinstance(factor, BlockFactor) else BlockFactor.of(x)
+        which, self.loo_errors_, self.coef_ = ridge_by_blocks(own, y, grid)
+        self.x_mean_, self.y_mean_, self.penalty_ = own.rows.mean, y.mean, grid[which]
 
     def fit_grid(self, xs: Sequence[Any], ys: Sequence[Any]) -> Iterator[tuple[int, int, Ridge]]:
         """Fits from every layer of `xs` to every layer of `ys`, over the same items.
@@ -75,11 +89,16 @@ class Ridge(AffineMap):
         Raises:
             InputError: as `fit`.
         """
+        if any(isinstance(rows, BlockRows) for rows in (*xs, *ys)):
+            for i, j, fitted in super().fit_grid(xs, ys):
+                assert isinstance(fitted, Ridge)  # copies of this map
+                yield i, j, fitted
+            return
         centered = [(y := as_float64(each, f"ys[{j}]")) - y.mean(axis=0) for j, each in enumerate(ys)]
         share = bool(centered) and len(centered[0]) ** 2 * 8 * len(centered) <= block_bytes(CACHE_BYTES)
         grams = [y @ y.T if share else None for y in centered]
         for i, x in enumerate(xs):
-            path = self.factor(x)
+            path = self._factor_whole(x)
             for j, y in enumerate(ys):
                 fitted = Ridge(self.penalties)
                 fitted._gram = grams[j]
@@ -243,11 +262,17 @@ class Mean(AffineMap):
     reads_x: ClassVar[bool] = False
     reference: ClassVar[str] = "The zero of R²."
 
+    in_blocks: ClassVar[bool] = True
+
     def __init__(self) -> None:
         pass
 
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         self.x_mean_, self.y_mean_ = x.mean(axis=0), y.mean(axis=0)
+        self.coef_ = np.zeros((x.shape[1], y.shape[1]))
+
+    def _fit_blocks(self, x: BlockRows, y: BlockRows, factor: Any) -> None:
+        self.x_mean_, self.y_mean_ = x.mean, y.mean
         self.coef_ = np.zeros((x.shape[1], y.shape[1]))
 
 
@@ -274,14 +299,22 @@ class Identity(AffineMap):
     def __init__(self) -> None:
         pass
 
+    in_blocks: ClassVar[bool] = True
+
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
-        if x.shape[1] != y.shape[1]:
+        self._between(x.mean(axis=0), y.mean(axis=0))
+
+    def _fit_blocks(self, x: BlockRows, y: BlockRows, factor: Any) -> None:
+        self._between(x.mean, y.mean)
+
+    def _between(self, x_mean: Matrix, y_mean: Matrix) -> None:
+        if len(x_mean) != len(y_mean):
             raise InputError(
-                f"identity needs spaces of the same width, found {x.shape[1]} and {y.shape[1]} features. "
+                f"identity needs spaces of the same width, found {len(x_mean)} and {len(y_mean)} features. "
                 "Leave this control out here, or use orthogonal."
             )
-        self.x_mean_, self.y_mean_ = x.mean(axis=0), y.mean(axis=0)
-        self.coef_ = np.eye(x.shape[1])
+        self.x_mean_, self.y_mean_ = x_mean, y_mean
+        self.coef_ = np.eye(len(x_mean))
 
     def inverse(self) -> Identity:
         """The identity from `y` to `x`.

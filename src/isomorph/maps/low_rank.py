@@ -48,7 +48,7 @@ class LowRank(AffineMap):
 
     def factor(self, x: Any) -> RidgePath:
         """One singular value decomposition, shared by all fits on the same rows of `x`."""
-        return Ridge(self.penalties).factor(x)
+        return Ridge(self.penalties)._factor_whole(x)
 
     def _fit(self, x: Matrix, y: Matrix, factor: Any) -> None:
         require_own_factor(factor, RidgePath, x, self)

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._core.linalg import require_variation
+from .._core.rows import BlockRows
 from ._affine import AffineMap
 from ._base import Matrix
+from ._block_fits import cross_products
 
 
 class Orthogonal(AffineMap):
@@ -33,6 +35,7 @@ class Orthogonal(AffineMap):
     """
 
     name: ClassVar[str] = "orthogonal"
+    in_blocks: ClassVar[bool] = True
     reference: ClassVar[str] = "Schönemann 1966, orthogonal Procrustes; reflections allowed."
     _scaled: ClassVar[bool] = False
 
@@ -54,6 +57,15 @@ class Orthogonal(AffineMap):
         left, right = left[:, : self.rank_], right[: self.rank_]
         rotation = (left if basis_x is None else basis_x @ left) @ (right if basis_y is None else right @ basis_y.T)
         self.scale_ = float(s[: self.rank_].sum() / np.vdot(xc, xc)) if self._scaled else 1.0
+        self.coef_ = self.scale_ * rotation
+
+    def _fit_blocks(self, x: BlockRows, y: BlockRows, factor: Any) -> None:
+        self.x_mean_, self.y_mean_ = x.mean, y.mean
+        left, s, right = np.linalg.svd(cross_products(x, y), full_matrices=False)
+        least = np.sqrt(x.variation * y.variation) * len(x) * np.finfo(s.dtype).eps  # of more items than features
+        self.rank_ = int(np.sum(s > least))
+        rotation = left[:, : self.rank_] @ right[: self.rank_]
+        self.scale_ = float(s[: self.rank_].sum() / x.variation) if self._scaled and self.rank_ else 1.0
         self.coef_ = self.scale_ * rotation
 
     def inverse(self) -> Orthogonal:

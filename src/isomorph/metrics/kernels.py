@@ -29,7 +29,7 @@ from ..nulls.rows import row_scores
 from ..nulls.tails import leading_eigenvalues, leading_weights
 from ..nulls.ucentered import Invariants, invariants, moments, skewness
 from ._base import EQUALLY_ALIKE, NO_DIRECTION, NOTHING_VARIES, Metric, about_mean, choice
-from ._engines.kernels.gram import Kernel, LinearKernel, dense_kernel, linear_kernel
+from ._engines.kernels.gram import Kernel, LinearKernel, MatrixKernel, dense_kernel, linear_kernel
 from ._engines.kernels.influence import kernel_influence
 from ._engines.kernels.matrices import MEDIANS, polynomial_matrix, rbf_matrix
 from ._engines.kernels.products import inner_products, item_products, normalizer, own_products
@@ -133,7 +133,9 @@ class KernelMetric(Metric[Kernel]):
         require(
             3 * 8 * n * n,
             f"A {self.kernel} kernel of {n:,} x {n:,} items",
-            "Use the linear kernel, which needs no such matrix, or fewer items.",
+            "Use the linear kernel, which needs no such matrix"
+            + (f", nystrom_{self.name}, a sketch of this one that states its error," if self.kernel == "rbf" else "")
+            + " or fewer items.",
         )
         if self.kernel == "rbf":
             return dense_kernel(rbf_matrix(x, self.bandwidth, self.median), adjust, x.dtype)
@@ -163,8 +165,8 @@ class KernelMetric(Metric[Kernel]):
 
     def null_moments(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Null:
         """Exact mean, standard deviation and skewness under re-pairing; see `isomorph.nulls.ucentered`."""
-        n, linear = xs[0].n, self.kernel in {"linear", "cosine"}
-        if linear and not fits(4 * n * n * 8):
+        n, of_features = xs[0].n, not isinstance(xs[0], MatrixKernel)
+        if of_features and not fits(4 * n * n * 8):
             return self._mean_alone(xs, ys)
         centered = self.estimator in {"unbiased", "chun"}
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special, stats
 
-from .._core.arrays import Array, as_features
+from .._core.arrays import Array, Unread, as_features
 from ..nulls import Influence, ItemScores, Null
 from ..nulls.motifs import Moments, permutation_moments
 from ._base import NO_NEIGHBORS, NOTHING_VARIES, Metric, about_mean, check_centered, choice
@@ -83,7 +83,13 @@ class NeighborMetric(Metric[Neighbors]):
     def min_items(self) -> int:
         return self.k + 2
 
+    @property
+    def streams(self) -> bool:
+        return self.index == "approximate"
+
     def prepare(self, x: Array) -> Neighbors:
+        if isinstance(x, Unread):  # a mean is taken from a copy
+            x = x.whole() if self.centered else x.seen()
         x = about_mean(x, self.centered)
         return nearest(x, self.k, self.similarity, ordered=self.ordered, index=self.index)
 

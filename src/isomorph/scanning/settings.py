@@ -10,7 +10,7 @@ from typing import Any
 
 from .._core.checks import as_count, check_budget, check_choice, check_flag, is_finite
 from .._core.memory import parse_bytes
-from ..conditions import ComparisonSettings
+from ..conditions import ComparisonSettings, check_device
 from ..errors import InputError, quoted
 
 SELECTIONS = ("all", "split")
@@ -31,6 +31,7 @@ class ScanSettings(ComparisonSettings):
         neighbors: Neighbours listed for the items that both sides see most and least alike; 0 lists none.
         equivalence: Margin on the score within which a difference from a baseline counts as none, or None for no such
             claim.
+        device: Device of torch on which metrics compute, such as ``"cuda"``; None computes where the features are.
 
     Example:
         >>> ScanSettings(metrics=["cka"], permutations=500).facts()["permutations"]
@@ -46,6 +47,13 @@ class ScanSettings(ComparisonSettings):
     memory: str | int | None = None
     neighbors: int = 10
     equivalence: float | None = None
+    device: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        found = super().facts()
+        if self.device is None:  # results and caches of before there were devices say nothing of them
+            del found["device"]
+        return found
 
     def __post_init__(self) -> None:
         as_count(self.permutations, "permutations", 0)
@@ -62,6 +70,7 @@ class ScanSettings(ComparisonSettings):
         if self.memory is not None:
             parse_bytes(self.memory)
         as_count(self.neighbors, "neighbors", 0)
+        check_device(self.device)
         if self.equivalence is not None:
             self._check_equivalence()
 

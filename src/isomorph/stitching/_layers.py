@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._core.arrays import to_numpy
+from .._core.arrays import Unread, to_numpy
+from .._core.memory import require
+from .._core.rows import WHAT_TO_DO, BlockRows, mean_of
 from ..conditions.sides import Side
 from ..design import Codes, Split
 from ..errors import InputError
@@ -21,8 +23,48 @@ LAYER_GALLERY = 2000
 
 
 def features(side: Side) -> list[Matrix]:
-    """Every layer as float64 where this machine computes."""
-    return [np.asarray(to_numpy(layer), dtype=np.float64) for layer in side.layers.values()]
+    """Every layer as float64 where this machine computes, or as `BlockRows` where copies of it would not fit."""
+    return [_rows(side, layer) for layer in side.layers]
+
+
+def _rows(side: Side, layer: str) -> Any:
+    array = side.layers[layer]
+    if not isinstance(array, np.ndarray) or BlockRows(array).fit_whole:
+        return np.asarray(to_numpy(array), dtype=np.float64)
+    found = side.features(layer, unread=True)
+    name = f"layer {layer!r} of {side.name}"
+    return BlockRows(found.seen() if isinstance(found, Unread) else found, None, name)
+
+
+def require_blocks(rows: Sequence[Any], maps: Sequence[Map], splits: Sequence[Split], *, labels: bool) -> None:
+    """Refuse, before anything is fitted, what cannot be done on rows that are read in blocks.
+
+    Args:
+        rows: All layers of both sides.
+        maps: The maps.
+        splits: The splits.
+        labels: Whether classes are told apart, by a classifier that holds its rows.
+
+    Raises:
+        InputError: naming what cannot be done, and what to do.
+    """
+    large = [r for r in rows if isinstance(r, BlockRows)]
+    if not large:
+        return
+    n, d = len(large[0]), max(r.shape[1] for r in rows)
+    for map in maps:
+        map.require_blocks(f"{n:,} pairs of up to {d} features")
+    if labels:
+        raise InputError(
+            f"Classes are told apart by a classifier that is fitted in memory, and {n:,} rows of {d} features do not "
+            f"fit there. Leave labels out, or: {WHAT_TO_DO}"
+        )
+    held = max(len(s.test) for s in splits)
+    require(
+        10 * 8 * held * d,
+        f"Comparing {held:,} held-out items with each other",
+        f"Hold out fewer of them, such as test=range({min(5_000, n // 10)}) or a smaller test_fraction.",
+    )
 
 
 def pair_scores(
@@ -38,7 +80,7 @@ def pair_scores(
     scores, chance = np.empty((len(xs), len(ys))), 0.0
     for i, j, fitted in map.fit_grid([x[split.train] for x in xs], [y[split.train] for y in ys]):
         mapped, target = fitted.embed_x(xs[i][test]), fitted.embed_y(ys[j][test])
-        origin = ys[j][split.train].mean(axis=0) if fitted.direct else 0.0
+        origin = mean_of(ys[j][split.train]) if fitted.direct else 0.0
         score = mean_reciprocal_rank(ranked_both_ways(mapped - origin, target - origin, key, correction))
         scores[i, j], chance = score.value, score.chance
     return scores, chance

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..heldout.holdout import Holdout
 from ..heldout.scores import Scores, averaged
 from ..maps import Map, make_map
-from ._layers import choose, features, pair_scores
+from ._layers import choose, features, pair_scores, require_blocks
 from ._trials import MapTrial, NativeProbe, Scored, Task
 
 Matrix = np.ndarray[Any, Any]
@@ -103,6 +103,7 @@ def run(comparison: Comparison, work: Work) -> Stitched:
     left, right = comparison.left, comparison.right
     xs, ys = features(left), features(right)
     first, task = work.maps[0], work.task
+    require_blocks([*xs, *ys], work.maps, work.holdout.splits, labels=task.labels is not None)
     found = Stitched([], np.zeros((len(xs), len(ys))), {m.spec: [] for m in work.maps})
     for repeat, split in enumerate(work.holdout.splits):
         i, j = choose(first, xs, ys, split, work.holdout, task.correction)

@@ -10,6 +10,7 @@ feature is a function of its item alone.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -120,7 +121,8 @@ def put_part(
         # another writer's of the same items stands; or this one, whose answer was lost and which was put again
         (stands,) = (place / COMMITS).read([f"{name}.json"])
         if stands is not None and stands != line(record):
-            (place / PARTS).delete([part])
+            with contextlib.suppress(StoreError):  # nothing names it: it does no harm
+                (place / PARTS).delete([part])
 
 
 def missing_part(place: Place, commits: Iterable[Commit]) -> StoreError | None:

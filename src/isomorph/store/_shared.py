@@ -58,7 +58,7 @@ class PartWriter:
     def __enter__(self) -> Self:
         self.entry.place.check_writable()
         self.entry.write_description()
-        self.refresh(now=True)
+        self.refresh()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -95,17 +95,17 @@ class PartWriter:
         size = int(agreed(self.entry.place, "division.json", {"range": batches * batch_size})["range"])
         return tuple(range(start, min(start + size, n)) for start in range(0, n, size))
 
-    def refresh(self, *, now: bool = False) -> None:
-        """Look what other writers have committed since, if that is worth the time.
+    def refresh(self, share: float = 1.0) -> None:
+        """Look what other writers have committed since.
 
         Args:
-            now: Whether to look in any case.
+            share: Of the time that looking may take; 1 looks in any case.
 
         Raises:
             StoreError: if the store cannot be read, or a commit is damaged.
         """
-        if now or self._listing.due():
-            with self._listing.committing():
+        if share >= 1 or self._listing.due(share):
+            with self._listing.timed():
                 self._contents = read_contents(self.entry.place, self._commits)
 
     def begin(self, widths: Mapping[str, int], facts: Mapping[str, Any]) -> None:
@@ -151,7 +151,7 @@ class PartWriter:
         """
         if not self._pending and not self._left_out:
             return
-        with self._pace.committing():
+        with self._pace.timed():
             positions = np.array([p for some, _ in self._pending for p in some], dtype=np.int64)
             order = np.argsort(positions, kind="stable")
             rows = {

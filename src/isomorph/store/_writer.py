@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._core.files import alone, sync_folder
+from .._core.files import alone, sync_folder, write_at
 from ..errors import InputError, StoreError
 from ._contents import Contents
 from ._entry import Entry, LayerFile, header, layer_file
@@ -158,7 +158,7 @@ class EntryWriter:
         """
         if not self._pending:
             return
-        with self._pace.committing():
+        with self._pace.timed():
             with _disk(self.entry):
                 for _, handle, _ in self._files:
                     os.fsync(handle)
@@ -221,24 +221,28 @@ class EntryWriter:
 
 
 class Pace:
-    """When to commit: after some seconds, but so that commits take no more than about a fiftieth of the time.
+    """When to do what takes time, such as a commit: after some seconds, but only for a small share of the time.
 
     Args:
-        every: Seconds between commits, at least; 0 commits each time.
+        every: Seconds in between, at least; 0 is always.
     """
 
     def __init__(self, every: float) -> None:
         self._every, self._last, self._cost = every, 0.0, 0.0
 
-    def due(self) -> bool:
-        """Whether it is time to commit; the first question starts the clock."""
+    def due(self, share: float = 0.02) -> bool:
+        """Whether it is time again; the first question starts the clock.
+
+        Args:
+            share: Of the time that it may take.
+        """
         now = time.monotonic()
         self._last = self._last or now
-        return now - self._last >= max(self._every, 50 * self._cost if self._every else 0.0)
+        return now - self._last >= max(self._every, self._cost / share if self._every else 0.0)
 
     @contextlib.contextmanager
-    def committing(self) -> Iterator[None]:
-        """Around a commit, which is timed."""
+    def timed(self) -> Iterator[None]:
+        """Around what takes time."""
         began = time.monotonic()
         yield
         self._last = time.monotonic()
@@ -262,20 +266,6 @@ def check_same(entry: Entry, known: tuple[Layer, ...] | None, widths: Mapping[st
 def lock(entry: Entry) -> AbstractContextManager[None]:
     """Be the only writer of an entry; wait, and say so, while another process is."""
     return alone(entry.path / "lock", f"Waiting: another process is writing {entry.encoder} on {entry.view!r} …")
-
-
-def write_at(handle: int, data: Any, offset: int) -> None:
-    """Write all of `data` at an offset; pwrite alone may write less.
-
-    Raises:
-        OSError: if there is no room left.
-    """
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        if written == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        view, offset = view[written:], offset + written
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError
-from ..files import reason, sync_folder
+from ..files import reason, sync_folder, write_at
 from ._base import RESUMABLE, Buffer, Place
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -128,14 +128,20 @@ def _write(path: Path, blocks: Iterable[Any]) -> None:
     """A new file, forced to the disk; what cannot be written whole is removed."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
-            for block in blocks:
-                file.write(block)
-            file.flush()
-            os.fsync(handle)
+        _fill(handle, blocks)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def _fill(handle: int, blocks: Iterable[Any]) -> None:
+    offset = 0
+    for block in blocks:
+        write_at(handle, block, offset)
+        offset += memoryview(block).nbytes
+    os.fsync(handle)
 
 
 def _put_new(target: Path, data: bytes) -> bool:
@@ -144,16 +150,15 @@ def _put_new(target: Path, data: bytes) -> bool:
         # without a name until it is whole, so that a kill leaves nothing; not every file system has such files
         with contextlib.suppress(OSError):
             handle = os.open(target.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(handle)
-                try:
-                    # a folder's descriptor, not needed here, makes Python follow the link to the open file
-                    os.link(f"/proc/self/fd/{handle}", target, src_dir_fd=handle, follow_symlinks=True)
-                except FileExistsError:
-                    return False
-                return True
+            try:
+                _fill(handle, [data])
+                # a folder's descriptor, not needed here, makes Python follow the link to the open file
+                os.link(f"/proc/self/fd/{handle}", target, src_dir_fd=handle, follow_symlinks=True)
+            except FileExistsError:
+                return False
+            finally:
+                os.close(handle)
+            return True
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     _write(temporary, [data])
     try:

@@ -125,7 +125,9 @@ class _Identified(Question):
         states = [scorer.prepared(layers) for layers in self.spaces]
         for a in range(m):
             for b in range(m):
-                if a != b:
+                if b < a and scorer.metric.symmetric:
+                    found[a, b] = found[b, a].T
+                elif a != b:
                     found[a, b] = scorer.compare(states[a], states[b], self.items)
         return found
 

@@ -27,11 +27,11 @@ class Pictures(Task):
         """Pale, noisy pictures with a white patch in one of the twelve places at their border."""
         out: Array = CONTRAST * x
         out += np.asarray(rng.normal(scale=self.noise, size=x.shape), dtype=np.float32)
-        side = x.shape[-1] // CELLS
+        rows, columns = (side // CELLS for side in x.shape[-2:])
         border = [(i, j) for i in range(CELLS) for j in range(CELLS) if {i, j} & {0, CELLS - 1}]
         for label in np.unique(told):
-            i, j = (side * place for place in border[label])
-            out[told == label, :, i : i + side, j : j + side] = 1
+            i, j = border[label]
+            out[told == label, :, i * rows : (i + 1) * rows, j * columns : (j + 1) * columns] = 1
         return out
 
     def changed(self, torch: Any, x: Any, strength: float) -> Any:

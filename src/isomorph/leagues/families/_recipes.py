@@ -9,7 +9,7 @@ from typing import Any
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 WIDTH = 16
 CONVOLUTIONAL = "convolutional"
-_MARKS = 2  # the second kind of marks: the first, of two pixels, told networks little
+_MARKS = 2  # counts up when marks change: the first, of two pixels, were not leaned on
 _POPULATION = (
     "accuracy", "disagreement", "jensen_shannon", "stitching", "predictivity", "retrieval", "probes", "fusion_gain",
     "steering", "other_items", "fewer_items",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ...encoders._torch import seeded
 from .._family import Network
@@ -66,14 +67,9 @@ def trained(
         keep: Called with each network.
     """
     rng = np.random.default_rng([7, recipe.seed])
-    x, y, held = task.x, task.y.copy(), task.held
-    noisy = rng.random(len(y)) < recipe.label_noise
-    y[noisy] = rng.integers(0, task.n_classes, int(noisy.sum()))
-    if recipe.shortcut is not None:
-        told = np.where(rng.random(len(y)) < recipe.shortcut, y, rng.integers(0, task.n_classes, len(y)))
-        x = task.marked(x, told, rng)
-        held = task.marked(held, task.told_by_marks(), np.random.default_rng(9))
-    with seeded(recipe.seed):
+    x, y, held = _given(recipe, task, rng)
+    # one thread: several slow small networks down, thirtyfold on a busy machine, and round otherwise than one
+    with threadpool_limits(1), seeded(recipe.seed), torch.enable_grad():
         blocks, head = built(torch, recipe, x.shape[1:], task.n_classes)
         inputs, classes = torch.from_numpy(x), torch.from_numpy(y)
         optimizer = torch.optim.Adam([*blocks.parameters(), *head.parameters()], lr=RATE)
@@ -98,6 +94,18 @@ def trained(
                     keep(_seen(torch, (blocks, head), held, task, recipe, step, moments[step]))
 
 
+def _given(recipe: Recipe, task: Task, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """What a network is trained on, items and classes, and the held items as it sees them."""
+    x, y, held = task.x, task.y.copy(), task.held
+    noisy = rng.random(len(y)) < recipe.label_noise
+    y[noisy] = rng.integers(0, task.n_classes, int(noisy.sum()))
+    if recipe.shortcut is not None:
+        told = np.where(rng.random(len(y)) < recipe.shortcut, y, rng.integers(0, task.n_classes, len(y)))
+        x = task.marked(x, told, rng)
+        held = task.marked(held, task.told_by_marks(), np.random.default_rng(9))
+    return x, y, held
+
+
 def steps_of(task: Task, epochs: int) -> int:
     """Steps of a whole training."""
     return epochs * -(-len(task.x) // BATCH)
@@ -115,8 +123,6 @@ def _seen(torch: Any, parts: Any, held: Array, task: Task, recipe: Recipe, step:
                 pooled[block_name] = (found.flatten(2).mean(dim=2) if found.ndim > 2 else found).numpy()
         outputs = torch.softmax(head(found).double(), dim=1).numpy()
     weights = head.weight.detach().T.double().numpy(), head.bias.detach().double().numpy()
-    # NumPy's view of a weight would follow the training
-    weights = weights[0].copy(), weights[1].copy()
     attributes = dict[str, str | float](recipe.attributes) | ({"step": step} if recipe.moments else {})
     if recipe.shortcut is not None:
         attributes["follows_mark"] = _follows(outputs, task)

@@ -25,8 +25,9 @@ class Digits(Trained):
     others. Ten plain networks (all layers kept), `seeds` each with a quarter to all labels at random, with marks in the
     image that tell the label of none to all of the images, and with augmentation of four strengths; three each of other
     widths; five that are kept at seven moments of their training. Networks with marks are trained on pale, noisy images
-    and see the 400 images with a mark at random. Trained once, then kept in Isomorph's cache folder, one file a
-    network, so that it can be interrupted.
+    with a white patch, whose place tells the label or lies; they see the 400 images with a patch at random, and say as
+    attribute ``follows_mark`` in which share of those whose patch lies they answer as it tells (by chance: .1).
+    Trained once, then kept in Isomorph's cache folder, one file a network, so that it can be interrupted.
 
     Attributes:
         seeds: Networks of each kind.

@@ -18,7 +18,7 @@ from ._trained import Trained
 from ._training import Array
 
 LANGUAGES = ("bg", "ca", "fr", "ro", "ru")
-BANDS, FRAMES, HELD, NOISE = 24, 24, 80, 0.1
+BANDS, FRAMES, HELD, NOISE = 16, 24, 80, 0.1
 _SCHEME = 1  # of spectrograms in the cache
 _LOW, _HIGH, _HOP, _WINDOW = 100.0, 4000.0, 0.042, 0.045  # hertz, seconds
 
@@ -29,7 +29,7 @@ class Speech(Trained):
 
     Tux Paint's stamps, read aloud by volunteers in Bulgarian, Catalan, French, Romanian and Russian: the recordings of
     80 stamps (400) to compare networks on, those of all others to train on. A network sees a log-mel spectrogram of the
-    second that is loudest, 24 bands by 24 frames, centred and scaled within the recording. **Each language has one or
+    second that is loudest, 16 bands by 24 frames, centred and scaled within the recording. **Each language has one or
     two voices**, and a room and a microphone of its own: what networks learn may be the voice as much as the language.
     Kinds of networks as in `fashion`; a mark is a burst whose pitch and time tell the language. The recordings are
     those of Debian's package, fetched once with ``apt-get download`` (161 MB).
@@ -47,7 +47,7 @@ class Speech(Trained):
     )
 
     seeds: int = 3
-    epochs: int = 8
+    epochs: int = 6
     path: str | None = None
 
     def task(self) -> Pictures:

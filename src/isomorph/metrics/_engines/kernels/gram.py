@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_extra as xpx
 import numpy as np
@@ -42,6 +42,18 @@ from .streaming import Rows, rows_of
 ESTIMATORS = ("unbiased", "biased", "lange")
 
 
+class Missing(NamedTuple):
+    """What a sketch of a kernel leaves out, as Frobenius norms of the difference, in the units of the data.
+
+    Attributes:
+        bound: What it is at most: the trace of the difference, which is positive semi-definite.
+        measured: An estimate of it from some of the items.
+    """
+
+    bound: float
+    measured: float
+
+
 @dataclasses.dataclass(eq=False)
 class Kernel(ABC):
     """A layer's adjusted kernel matrix (n, n), in units in which its mean diagonal (or mean square) is one.
@@ -49,10 +61,12 @@ class Kernel(ABC):
     Attributes:
         estimator: One of `ESTIMATORS`.
         own: Its inner product with itself, once some comparison has made it; no order of the items changes it.
+        missing: How far this kernel is from the one that it stands for, where it is a sketch; else None.
     """
 
     estimator: str
     own: Array | None = dataclasses.field(default=None, kw_only=True, repr=False)
+    missing: Missing | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     @property
     @abstractmethod
@@ -264,14 +278,17 @@ class FeatureKernel(LinearKernel):
         return k
 
     def whole(self) -> Array:
+        require(
+            3 * self.n**2 * (array_namespace(self.features).finfo(self.dtype).bits // 8),
+            f"The kernel of {self.n:,} x {self.n:,} items",
+            "The score alone needs no such matrix; for what is said of each pair or item, use fewer items.",
+        )
         k = self.strip(0, self.n)
         return k if self.estimator == "biased" else without_diagonal(k)
 
     def permuted(self, order: Any) -> FeatureKernel:
         features = take_rows(self.features, order)
-        return FeatureKernel(
-            self.estimator, features, self.unit, self.far, own=self.own, same_feature=self.same_feature
-        )
+        return dataclasses.replace(self, features=features)
 
 
 def _same_feature_of_others(x: Array) -> Array:
@@ -311,7 +328,7 @@ class StreamedKernel(LinearKernel):
 
     @property
     def dtype(self) -> Any:
-        return self.rows.source.dtype
+        return self.rows.dtype
 
     @property
     def scale(self) -> Any:
@@ -323,15 +340,14 @@ class StreamedKernel(LinearKernel):
     def resident(self) -> FeatureKernel:
         n, d = self.rows.shape
         require(
-            2 * n * d * self.rows.source.dtype.itemsize,
+            2 * n * d * self.rows.dtype.itemsize,
             f"A centred copy of features of shape {(n, d)}",
             "Scores alone need no copy; for what needs one, use fewer items.",
         )
         return _centered_kernel(self.rows.array(), self.estimator)
 
     def permuted(self, order: Any) -> StreamedKernel:
-        rows = self.rows.permuted(order)
-        return StreamedKernel(self.estimator, rows, self.size, own=self.own, same_feature=self.same_feature)
+        return dataclasses.replace(self, rows=self.rows.permuted(order))
 
 
 def linear_kernel(x: Array | Unread, estimator: str, what: str = "x") -> LinearKernel:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...._core.arrays import Unread, forget_pages
+from ...._core.arrays import Unread, forget_pages, widened
 from ...._core.memory import block_bytes
 from ....errors import InputError
 
@@ -69,6 +69,11 @@ class Rows:
         return dataclasses.replace(self, order=order if self.order is None else self.order[order])
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision of the features, half precision being widened as it is read."""
+        return widened(self.source.dtype)
+
+    @property
     def name(self) -> str:
         """What the layer is called in messages."""
         return "x" if self.unread is None else self.unread.name
@@ -104,7 +109,7 @@ class Rows:
         forget_pages(self.source)
         # squares of NaN and infinity are not finite; neither are those of very large values, so look at them all then
         if self.unread is not None and not self.unread.checked and not np.isfinite(squares).all():
-            self.unread.whole()
+            self.unread.seen()
         return block, squares
 
 
@@ -122,12 +127,12 @@ def rows_of(given: Real | Unread) -> Rows:
         forget_pages(x)
     sample = np.concatenate(parts)
     if unread is not None and not np.isfinite(sample).all():
-        unread.whole()
+        unread.seen()
     shift = sample.mean(axis=0)
     largest = float(np.abs(sample - shift).max())
     # a unit near the spread keeps squares in the range of floats; it is left out where that is not in danger
     unit = 1.0 if 1e-4 < largest < 1e4 or largest == 0.0 else math.ldexp(1.0, math.frexp(largest)[1])
-    return Rows(x, None, shift.astype(x.dtype), unit, unread=unread)
+    return Rows(x, None, shift.astype(widened(x.dtype)), unit, unread=unread)
 
 
 def careful(rows: Rows) -> Rows:
@@ -136,7 +141,7 @@ def careful(rows: Rows) -> Rows:
     Raises:
         InputError: if all items are the same to the features' precision.
     """
-    x, (n, d) = rows.source if rows.unread is None else rows.unread.whole(), rows.shape
+    x, (n, d) = rows.source if rows.unread is None else rows.unread.seen(), rows.shape
     step = max(1, block_bytes(BLOCK_BYTES) // (8 * d))
     size = spread = 0.0
     total = np.zeros(d)
@@ -148,7 +153,7 @@ def careful(rows: Rows) -> Rows:
     for s in range(0, n, step):
         spread = max(spread, float(np.abs(x[s : s + step] - total).max()))
         forget_pages(x)
-    if spread <= 4 * float(np.finfo(x.dtype).eps) * size:
+    if spread <= 4 * float(np.finfo(rows.dtype).eps) * size:
         raise InputError(
             f"{rows.name} is constant: all its items have the same features (to the precision of {x.dtype}), so "
             "nothing varies that could be alike. Leave this layer out."
@@ -179,7 +184,7 @@ class Sums(NamedTuple):
             return False
         if not (math.isfinite(trace) and trace > 0):
             return True
-        eps = float(np.finfo(rows.source.dtype).eps)
+        eps = float(np.finfo(rows.dtype).eps)
         rounding = eps * float(np.abs(rows.shift).max()) / rows.unit
         return (
             n * float(self.mean @ self.mean) > 0.25 * trace

@@ -31,7 +31,7 @@ from array_api_compat import (
 )
 from scipy import sparse
 
-from ...._core.arrays import Array, forget_pages, is_traced, take_rows, to_numpy
+from ...._core.arrays import Array, forget_pages, is_traced, take_rows, to_numpy, widened
 from ...._core.linalg import (
     are_few_values,
     center,
@@ -231,20 +231,24 @@ def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
     features = np.asarray(to_numpy(x))
     n, d = features.shape
     copies = 0 if similarity == "cosine" else 2 * features.nbytes
-    require(needed(n, d, k) + copies, f"The index of {n:,} items", "Use index='exact', which works in blocks.")
-    search = _Search(features, None, np.ones(n)) if similarity == "cosine" else _search(features, similarity)
+    least = needed(n, d, k, half=True)  # in single precision where that fits
+    require(least + copies, f"The index of {n:,} items", "Use index='exact', which works in blocks.")
+    if similarity == "cosine":
+        search = _Search(features, None, np.ones(n))
+    else:
+        search = _search(features.astype(widened(features.dtype), copy=False), similarity)
 
-    def block(begin: int, end: int) -> Array:
+    def rows(which: Any) -> Array:
         if similarity != "cosine":
-            return search.rows[begin:end]
+            return search.rows[which]
         try:
-            rows = _directions(features[begin:end])
+            found = _directions(features[which].astype(widened(features.dtype), copy=False))
         except InputError:  # a row of zeros: name it by its place among all
-            rows = unit_rows(features)[begin:end]
+            found = unit_rows(features)[which]
         forget_pages(features)
-        return rows
+        return found
 
-    return search, approximate(block, (n, d), None if search.offset is None else search.squares / 2, k)
+    return search, approximate(rows, (n, d), None if search.offset is None else search.squares / 2, k)
 
 
 def _doubtful(
@@ -269,11 +273,13 @@ def _tell_offset(x: Array, similarity: str) -> None:
         return
     xp = array_namespace(x)
     some = x[:: max(1, x.shape[0] // _SOME), :]
+    if isinstance(some, np.ndarray):
+        some = some.astype(widened(some.dtype), copy=False)
     largest = number(largest_magnitude(some))
     if largest == 0.0:
         return
     exact = _FEW_DIGITS * float(xp.finfo(xp.float64).eps)
-    least = max(_FEW_DIGITS * float(xp.finfo(x.dtype).eps), exact**0.5 if similarity == "cosine" else exact)
+    least = max(_FEW_DIGITS * float(xp.finfo(some.dtype).eps), exact**0.5 if similarity == "cosine" else exact)
     few = center(xp.astype(some[:_SOME_ROWS, :], xp.float64) / largest)
     if number(xp.sum(few * few)) > 4 * least**2 * some.shape[0] * some.shape[1]:
         return  # these rows alone differ by more than what would be too little among all, were each value the largest
@@ -448,6 +454,8 @@ def _settled(found: Neighbors, x: Array, similarity: str, unclear: dict[int, Int
 
 def _tie_eps(x: Array, similarity: str) -> float:
     """The rounding to which similarities tie: that of the features where these give few values but for it."""
+    if isinstance(x, np.ndarray):
+        x = x.astype(widened(x.dtype), copy=False)
     eps = float(array_namespace(x).finfo(x.dtype).eps)
     if eps < 1e-10 or similarity == "dot":
         return _DOUBLE
