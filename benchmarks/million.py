@@ -117,15 +117,11 @@ def stitch(x: Any, y: Any) -> list[float]:
 def fuse(x: Any, y: Any) -> list[float]:
     """R² of both, and of the better one alone."""
     n, found = x.n, []
-    target = np.empty((n, 1))
+    target = np.zeros((n, 1))
     for s in range(0, n, PART):
         m = min(PART, n - s)
-        own = [
-            np.random.default_rng((seed, s)).standard_normal((m, x["last"].shape[1]), dtype=np.float32)
-            for seed in (0, 1)
-        ]
-        target[s : s + m, 0] = own[0][:, :8].sum(axis=1) + own[1][:, :8].sum(axis=1)
-    del own
+        for layer in (x["last"], y["last"]):
+            target[s : s + m, 0] += np.asarray(layer[s : s + m, :8], dtype=np.float64).sum(axis=1)
     held = range(0, n, n // HELD)
     options: dict[str, Any] = {"heads": ["concat"], "test": held, "memory": MEMORY, "target_kind": "numbers"}
     spent = seconds(lambda: found.append(iso.fuse({"x": x, "y": y}, target, **options)))
@@ -190,7 +186,7 @@ def main() -> None:
         title = f"## {args.items:,} items × {args.width} features\n"
         made = f"`python benchmarks/million.py --items {args.items}` on {platform.machine()}, {threads} thread(s)"
         head = "| what | peak memory | time | over the bare products |\n|---|---|---|---|"
-        put_section(PAGE, title, "", "\n".join([title, f"{made}:\n", head, *rows, ""]))
+        put_section(PAGE, title, "## On a GPU\n", "\n".join([title, f"{made}:\n", head, *rows, ""]))
     claims.end()
 
 

@@ -120,7 +120,8 @@ PUBLISHED = {
     "LinReg": (".492 .431 .456", ".943 .850 .872", ".699 .742 .502", ".580 .331 .190"),
 }
 
-INTRODUCTION = """ReSi (Klabunde et al., ICLR 2025) publishes how well 24 measures tell how networks were made. Its graph networks can
+INTRODUCTION = """\
+ReSi (Klabunde et al., ICLR 2025) publishes how well 24 measures tell how networks were made. Its graph networks can
 be trained anew: `python benchmarks/resi.py --write` takes Cora (2,708 papers, 7 topics) from a package of PyPI,
 trains 240 networks as ReSi's configuration says, and holds the metrics whose definition is ReSi's against the
 criteria of the league: `label_noise`, `augmentation` and `shortcut` with `statistic='auprc_by_kind'`, which is ReSi's

@@ -3,7 +3,7 @@
 `python benchmarks/run.py` runs all, which takes about an hour on two cores, most of it for the peers, that are run in
 full; `python benchmarks/run.py metrics extraction` runs some. `--write` puts what they print into docs/benchmarks.md;
 of files that were not run the page keeps what it has. `calibration.py` and `nulls.py` are studies with pages of their
-own and are run by themselves.
+own and are run by themselves; so are `million.py`, which takes 3 GB of disk, and `gpu.py`, which takes a GPU.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ STUDIES = (
     "rdm_models_rates",
     "calibration",
     "few_items",
+    "gpu",
     "gain",
     "ladders",
+    "million",
     "model_comparison_rates",
     "nulls",
     "resi",

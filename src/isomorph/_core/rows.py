@@ -61,8 +61,12 @@ class BlockRows:
         step = max(1, block_bytes(_BLOCK_BYTES) // (8 * (d + beside)))
         for s in range(0, n, step):
             part = slice(s, min(n, s + step))
-            yield part, np.asarray(self.source[part if self.order is None else self.order[part]], dtype=np.float64)
+            yield part, self.part(part)
             forget_pages(self.source)
+
+    def part(self, which: Any) -> Matrix:
+        """Some of the rows, by a slice or numbers."""
+        return np.asarray(self.source[which if self.order is None else self.order[which]], dtype=np.float64)
 
     @cached_property
     def mean(self) -> Matrix:
@@ -78,6 +82,12 @@ class BlockRows:
     def variation(self) -> float:
         """Sum of squares of the rows less their mean."""
         return sum(float(np.vdot(c, c)) for c in (block - self.mean for _, block in self.blocks()))
+
+    @cached_property
+    def std(self) -> Matrix:
+        """Standard deviation of each feature (d,)."""
+        squares = np.sum([np.sum((block - self.mean) ** 2, axis=0) for _, block in self.blocks()], axis=0)
+        return np.asarray(np.sqrt(squares / len(self)))
 
     @property
     def fit_whole(self) -> bool:

@@ -16,6 +16,7 @@ from .._core.arrays import Array, Unread, as_features, detached, meeting, to_num
 from .._core.checks import check_name
 from .._core.frames import unlabeled
 from .._core.rdm import Rdm
+from .._core.rows import BlockRows
 from ..errors import InputError, quoted
 from ..metrics.rdm import RDMs
 from ..results import listed
@@ -74,6 +75,18 @@ class Side:
         else:
             self.checked.add(layer)
         return found
+
+    def rows(self, layer: str) -> Any:
+        """A layer as float64 where this machine computes, or as `BlockRows` where the copies of fits would not fit.
+
+        Raises:
+            InputError: as `as_features`.
+        """
+        array = self.layers[layer]
+        if not isinstance(array, np.ndarray) or BlockRows(array).fit_whole:
+            return np.asarray(to_numpy(array), dtype=np.float64)
+        found = self.features(layer, unread=True)
+        return BlockRows(found.seen() if isinstance(found, Unread) else found, None, f"layer {layer!r} of {self.name}")
 
     def width(self, layer: str) -> int:
         """Number of features of a layer; one that both sides share may have been read for the other."""

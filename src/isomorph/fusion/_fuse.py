@@ -175,6 +175,7 @@ def fuse(
             settings.layers == "together",
             settings.seed,
         )
+        work.require_blocks()
         with progress(len(splits) * work.fits, f"fuse {' + '.join(sides)}", unit="fits", show=show) as advance:
             found = run_splits(work, splits, advance)
         bootstrap = Bootstrap(splits, group, goal.n, draws, 1 - alpha, settings.seed)
@@ -263,7 +264,9 @@ class _Tokens:
         """The layers of a side, of some of the items, with their tokens."""
         found = {}
         for layer in side.layers:
-            array = np.asarray(to_numpy(side.features(layer)), dtype=np.float64)
+            array = side.rows(layer)
+            if isinstance(array, np.ndarray):
+                array = np.asarray(to_numpy(side.features(layer)), dtype=np.float64)
             array = array if len(rows) == side.n else array[rows]
             shape = self._shapes.get((*where, layer)) or self._shapes.get(where)
             found[layer] = array if shape is None else array.reshape(len(array), *shape)

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from .._core.rows import WHAT_TO_DO, BlockRows
 from ..design import Codes, Split, permutations
 from ..errors import InputError
-from ..heads import Head, Linear, Target, chosen_together, fit_linear, folds_of, reading_error
+from ..heads import Head, Linear, Target, chosen_together, fit_linear, folds_of, reading_error, require_linear
 from ..heldout.scores import ItemScore, Scores
 from ..results import BEYOND, FUSION_DESCENDING
 from ._scores import information, scored
@@ -28,6 +29,8 @@ Layered = Mapping[str, Mapping[str, Matrix]]
 
 def pooled(rows: Matrix) -> Matrix:
     """One row an item: the mean of its tokens, where it has several."""
+    if isinstance(rows, BlockRows):
+        return rows
     return rows.mean(axis=1) if rows.ndim == 3 else rows
 
 
@@ -60,6 +63,34 @@ class Work:
     together: bool
     seed: int
     advance: Callable[[int], object] = lambda _: None
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether rows of a space are read in blocks."""
+        every = (*self.spaces.values(), *self.twins.values(), *self.seconds.values())
+        return any(isinstance(rows, BlockRows) for layers in every for rows in layers.values())
+
+    def require_blocks(self) -> None:
+        """Refuse, before anything is fitted, what cannot be done on rows that are read in blocks.
+
+        Raises:
+            InputError: naming what cannot be done, and what to do.
+        """
+        if not self.in_blocks:
+            return
+        require_linear(self.target, self.target.n)
+        for head in self.heads:
+            if not head.in_blocks:
+                raise InputError(
+                    f"The head {head.spec} is fitted in memory, and {self.target.n:,} rows of every space do not fit "
+                    f"there. {WHAT_TO_DO} concat is fitted in blocks."
+                )
+        for name, layers in self.spaces.items():
+            if len(layers) > 1:
+                raise InputError(
+                    f"{name} has {len(layers)} layers, among which one is chosen in memory, and their rows do not fit "
+                    f"there. Name one layer a space, or: {WHAT_TO_DO}"
+                )
 
     @property
     def fits(self) -> int:
@@ -177,7 +208,7 @@ class _Part:
         return made
 
     def held_out(self, head: Head, spaces: Spaces) -> Matrix:
-        return head.predict({name: _read_by(head, rows[self.split.test]) for name, rows in spaces.items()})
+        return head.predict({name: _read_by(head, _held(rows, self.split.test)) for name, rows in spaces.items()})
 
 
 def run_splits(work: Work, splits: Sequence[Split], advance: Callable[[int], object]) -> list[Found]:
@@ -198,7 +229,8 @@ def run_splits(work: Work, splits: Sequence[Split], advance: Callable[[int], obj
             advance(count)
 
     work = dataclasses.replace(work, advance=told)
-    workers = 1 if any(head.trained for head in work.heads) else min(len(splits), os.cpu_count() or 1)
+    one = work.in_blocks or any(head.trained for head in work.heads)  # blocks of several at once are as much more
+    workers = 1 if one else min(len(splits), os.cpu_count() or 1)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         if workers == 1:
             return [run_split(work, split, r) for r, split in enumerate(splits)]
@@ -224,7 +256,7 @@ def run_split(work: Work, split: Split, repeat: int) -> Found:
     for name, layer in alone.items():
         rows = work.spaces[name][layer]
         linear = part.linear(name, name, rows)
-        single = singles[name] = part.read(linear.predict({name: pooled(rows[split.test])}))
+        single = singles[name] = part.read(linear.predict({name: pooled(_held(rows, split.test))}))
         single.layer = layer
         inner = scored(linear.unseen, part.fitted, part.fitted)[work.decided_by].value
         single.inner = -inner if work.decided_by in FUSION_DESCENDING else inner
@@ -273,6 +305,12 @@ def _read_by(head: Head, rows: Matrix) -> Matrix:
     return rows if head.tokens else pooled(rows)
 
 
+def _held(rows: Any, test: Codes) -> Matrix:
+    """The held-out rows of a space."""
+    found: Any = rows[test]
+    return found.whole() if isinstance(found, BlockRows) else found
+
+
 def _subsets(names: list[str]) -> Sequence[tuple[str, ...]]:
     """Sets of several spaces, but not of all."""
     return [some for k in range(2, len(names)) for some in combinations(names, k)]
@@ -281,11 +319,11 @@ def _subsets(names: list[str]) -> Sequence[tuple[str, ...]]:
 def _broken(part: _Part, spaces: Spaces) -> dict[str, dict[str, Matrix | None]]:
     """What is wrong with a view of the held-out items -> their spaces."""
     test = part.split.test
-    whole: dict[str, Matrix | None] = {name: rows[test] for name, rows in spaces.items()}
+    whole: dict[str, Matrix | None] = {name: _held(rows, test) for name, rows in spaces.items()}
     found = {}
     for k, (name, rows) in enumerate(spaces.items()):
-        held = rows[test]
-        spread = rows[part.split.train].std(axis=0)
+        held, seen = _held(rows, test), rows[part.split.train]
+        spread = seen.std if isinstance(seen, BlockRows) else seen.std(axis=0)
         noise = part.rng(1, k).standard_normal(held.shape) * spread
         found[f"without {name}"] = {**whole, name: None}
         found[f"{name} with noise"] = {**whole, name: held + noise}
@@ -326,7 +364,10 @@ def _controls(
             put(f"{name} permuted", name, rows[permutations(n, 1, seed, groups=work.groups)[0]])
         except InputError as error:
             notes.append(f"No control {name} permuted: {error}")
-        put(f"{name} random", name, np.asarray(part.rng(4, k).standard_normal(rows.shape)))
+        if isinstance(rows, BlockRows):
+            notes.append(f"No control {name} random: of {len(rows):,} items it would not fit in memory.")
+        else:
+            put(f"{name} random", name, np.asarray(part.rng(4, k).standard_normal(rows.shape)))
         again = f"{name} again"
         found[f"{name} twice"] = ({name: rows, again: rows}, {name: own[name], again: own[name]})
         if work.target.kind == "classes":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._core.registry import Registry
 from ._base import Head, as_target, checked_spaces, folds_of
+from ._block_linear import require_linear
 from ._layers import chosen_together
 from ._linear import Linear, fit_linear, log_loss, reading_error
 from ._target import KINDS, Target
@@ -40,4 +41,5 @@ __all__ = [
     "log_loss",
     "make_head",
     "reading_error",
+    "require_linear",
 ]

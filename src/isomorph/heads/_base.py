@@ -12,6 +12,7 @@ import numpy as np
 from .._core.arrays import as_features, to_numpy
 from .._core.checks import as_seed, check_type
 from .._core.registry import format_spec, spellings
+from .._core.rows import BlockRows
 from ..design import Codes, named
 from ..errors import InputError, quoted
 from ._linear import FOLDS, Linear, fit_linear
@@ -56,6 +57,8 @@ class Head(ABC):
     """Whether it is trained in steps, from a seed: neither closed form nor convex."""
     tokens: ClassVar[bool] = False
     """Whether a space may have several rows an item (n, tokens, d): tokens, patches or layers."""
+    in_blocks: ClassVar[bool] = False
+    """Whether it can be fitted to rows that are read in blocks and never held, of targets that are numbers."""
     separate: ClassVar[bool] = False
     """Whether it reads each space by itself, and joins what `Linear` fits of them say."""
 
@@ -201,7 +204,9 @@ def checked_spaces(spaces: Any, least: int = 2, *, tokens: bool = False) -> dict
     return found
 
 
-def _features(rows: Any, name: str, least: int, tokens: bool) -> Matrix:
+def _features(rows: Any, name: str, least: int, tokens: bool) -> Any:
+    if isinstance(rows, BlockRows):
+        return rows
     shape = tuple(getattr(rows, "shape", ()))
     if len(shape) == 3 and not tokens:
         raise InputError(

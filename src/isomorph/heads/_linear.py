@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special
 
+from .._core.rows import BlockRows
 from .._core.shared_space import LEAST, Scaled, eigenbasis
 from ..design import Codes
+from ._block_linear import BlockSpaces, ridge_over_blocks
 from ._target import Target
 
 Matrix = np.ndarray[Any, Any]
@@ -118,6 +120,8 @@ def fit_linear(
         >>> bool(np.abs(found.predict({"x": x, "y": y}) - x[:, :1]).max() < 1e-4)
         True
     """
+    if any(isinstance(rows, BlockRows) for rows in spaces.values()):
+        return _fit_blocks(BlockSpaces(spaces), target, banded=banded, penalties=penalties or RIDGE)
     scaling, rows = {}, {}
     for name, given in spaces.items():
         scaling[name], rows[name] = Scaled.of(given, name)
@@ -132,15 +136,36 @@ def fit_linear(
         coef, intercept, penalty, unseen = _logistic(
             basis, outcomes, target.kind, folds, penalties or LOGISTIC, lacking, copies
         )
-    whole, parts, begin = back @ coef, {}, 0
-    for name, given in rows.items():
-        if name not in used:
-            parts[name] = np.zeros((given.shape[1], outcomes.shape[1]))
+    parts = _parted(back @ coef, {name: given.shape[1] for name, given in rows.items()}, weights)
+    return Linear(parts, intercept, target.kind, scaling, penalty, weights, unseen)
+
+
+def _parted(whole: Matrix, widths: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, Matrix]:
+    """Coefficients of each space, out of those of all that have weight side by side."""
+    parts, begin = {}, 0
+    for name, width in widths.items():
+        if weights[name] <= 0:
+            parts[name] = np.zeros((width, whole.shape[1]))
             continue
-        width = given.shape[1]
         parts[name] = np.sqrt(weights[name]) * whole[begin : begin + width]
         begin += width
-    return Linear(parts, intercept, target.kind, scaling, penalty, weights, unseen)
+    return parts
+
+
+def _fit_blocks(spaces: BlockSpaces, target: Target, *, banded: bool, penalties: Sequence[float]) -> Linear:
+    """`fit_linear` of rows that are read in blocks."""
+    names, weights = list(spaces.spaces), dict.fromkeys(spaces.spaces, 1.0)
+    if banded and len(names) > 1:
+        some = _evenly(spaces.n)
+        weights = chosen_weights(spaces.some(some), target.outcomes[some])
+    coef, intercept, penalty, unseen = ridge_over_blocks(spaces, weights, target, penalties)
+    parts = _parted(coef, {name: rows.shape[1] for name, rows in spaces.spaces.items()}, weights)
+    return Linear(parts, intercept, target.kind, spaces.scaling, penalty, weights, unseen)
+
+
+def _evenly(n: int) -> Codes:
+    """At most 256 rows, evenly spread over the items."""
+    return np.unique(np.linspace(0, n - 1, min(n, _SOME_ROWS)).astype(int))
 
 
 def reading_error(rows: Matrix, target: Target, name: str) -> float:
@@ -193,7 +218,7 @@ def chosen_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> dict[str, fl
     Chosen on at most 256 rows, evenly spread over the items.
     """
     n = len(outcomes)
-    some = np.unique(np.linspace(0, n - 1, min(n, _SOME_ROWS)).astype(int))
+    some = _evenly(n)
     grams = {}
     for name, space in rows.items():
         part = space[some] - space[some].mean(axis=0)

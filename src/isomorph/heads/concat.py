@@ -33,6 +33,7 @@ class Concat(Head):
     """
 
     name: ClassVar[str] = "concat"
+    in_blocks: ClassVar[bool] = True
     reference: ClassVar[str] = (
         "Nunez-Elizalde, Huth and Gallant 2019 (banded ridge), Dupré la Tour et al. 2022; here the weights are chosen "
         "among decades, by coordinate descent."

@@ -69,7 +69,7 @@ def cross_products(x: BlockRows, y: BlockRows) -> Matrix:
     for part, block in x.blocks(beside=2 * y.shape[1]):
         a = block - x.mean
         # where both are the same array one half of a symmetric product suffices
-        b = a if y is x else _rows(y, part) - y.mean
+        b = a if y is x else y.part(part) - y.mean
         total += a.T @ b
     return total
 
@@ -103,14 +103,9 @@ def _loo_errors(factor: BlockFactor, y: BlockRows, inner: Matrix, penalties: Mat
     seen, total = x[some], np.zeros(len(penalties))
     for part, block in seen.blocks(beside=4 * (y.shape[1] + len(s2))):
         z = (block - x.mean) @ axes
-        wanted = _rows(y, some[part]) - y.mean
+        wanted = y.part(some[part]) - y.mean
         leverage = 1 / n + (z * z / s2) @ u_shares
         for k in range(len(penalties)):
             residuals = wanted - (z * shrunk[:, k]) @ inner
             total[k] += float(np.sum(np.einsum("ij,ij->i", residuals, residuals) / (1 - leverage[:, k]) ** 2))
     return total / (len(some) * y.shape[1])
-
-
-def _rows(rows: BlockRows, which: Any) -> Matrix:
-    """Some of the rows, as float64."""
-    return np.asarray(rows.source[which if rows.order is None else rows.order[which]], dtype=np.float64)

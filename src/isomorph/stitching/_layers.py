@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from .._core.arrays import Unread, to_numpy
 from .._core.memory import require
 from .._core.rows import WHAT_TO_DO, BlockRows, mean_of
 from ..conditions.sides import Side
@@ -24,16 +23,7 @@ LAYER_GALLERY = 2000
 
 def features(side: Side) -> list[Matrix]:
     """Every layer as float64 where this machine computes, or as `BlockRows` where copies of it would not fit."""
-    return [_rows(side, layer) for layer in side.layers]
-
-
-def _rows(side: Side, layer: str) -> Any:
-    array = side.layers[layer]
-    if not isinstance(array, np.ndarray) or BlockRows(array).fit_whole:
-        return np.asarray(to_numpy(array), dtype=np.float64)
-    found = side.features(layer, unread=True)
-    name = f"layer {layer!r} of {side.name}"
-    return BlockRows(found.seen() if isinstance(found, Unread) else found, None, name)
+    return [side.rows(layer) for layer in side.layers]
 
 
 def require_blocks(rows: Sequence[Any], maps: Sequence[Map], splits: Sequence[Split], *, labels: bool) -> None:

@@ -8,6 +8,7 @@ does not fit, it is in half precision, and the similarities of all candidates ar
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -52,7 +53,8 @@ def needed(n: int, d: int, k: int, *, half: bool = False) -> int:
     return n * ((2 if half else 4) * d + 8 * _LINKS + 32 + 12 * _width(n, k) + 60 * k)
 
 
-class Rows(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
     """Rows whose products order the neighbours, made when they are asked for.
 
     Attributes:
