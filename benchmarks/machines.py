@@ -1,7 +1,8 @@
 """Work on workers of Ray: what the workers cost beside one process, and how many can be kept busy.
 
 `--study` extracts and compares the same models in one process with all threads and on one worker a core; `--sleep`
-gives many workers pieces that only sleep, so that nothing but handing out is measured; the default is both.
+gives many workers pieces that only sleep, so that nothing but handing out is measured; the default is these two.
+`--plan` says what an atlas of 100 models would take, from a tile that is measured.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from _measure import Claims, seconds
+from threadpoolctl import threadpool_limits
 
 import isomorph as iso
 from isomorph.workers import RayWorkers
@@ -90,6 +92,25 @@ def extraction(claims: Claims, items: int) -> None:
         shutil.rmtree(folder)
 
 
+def plan(claims: Claims, models: int, layers: int, width: int) -> None:
+    """What an atlas of many models would take, from a tile that is measured here on one thread."""
+    rng = np.random.default_rng(0)
+    every, side = models * layers, 8
+    for items, measured in ((10_000, 10_000), (1_000_000, 20_000)):
+        xs = [rng.normal(size=(measured, width)).astype(np.float32) for _ in range(2 * side)]
+        metric = iso.metric("cka")
+        with threadpool_limits(1):
+            states = [metric.prepare(x) for x in xs]
+            metric.compare(states[:1], states[side:][:1])
+            spent = min(seconds(lambda: metric.compare(states[:side], states[side:])) for _ in range(2))  # noqa: B023
+        pair = spent / side**2 * items / measured
+        hours = pair * every * (every - layers) / 2 / 3600
+        claims.say(
+            f"unbiased CKA of {items:,} items, d = {width}: {pair:.3g} s a pair of layers on one thread (measured on "
+            f"{measured:,}); {models} models of {layers} layers: {hours:,.0f} hours of one core"
+        )
+
+
 def _silent(_: str) -> None:
     """Nobody reads it."""
 
@@ -100,8 +121,12 @@ def main() -> None:
     parser.add_argument("--sleep", action="store_true")
     parser.add_argument("--study", action="store_true")
     parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--plan", action="store_true", help="100 models of 30 layers, from a tile that is measured")
     given = parser.parse_args()
     claims = Claims("Work on workers of Ray")
+    if given.plan:
+        plan(claims, models=100, layers=30, width=768)
+        return
     if given.study or not given.sleep:
         atlas(claims, models=8, layers=6, items=1500)
         extraction(claims, items=300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -112,6 +113,28 @@ def require(needed: int, what: str, fix: str) -> None:
     if not fits(needed):
         bound = "the limit set for working memory" if _limit.get() else "this machine's memory"
         raise InputError(f"{what} needs {shown(needed)}, more than {bound}, {shown(ceiling())}. {fix}")
+
+
+def require_copies(copies: int, shape: tuple[int, ...], what: str) -> None:
+    """Refuse, under a limit, work that holds copies of features which do not fit it.
+
+    Without a limit nothing is refused: the system says what it has.
+
+    Args:
+        copies: Copies in float64 that are held at once.
+        shape: Shape of the features.
+        what: What holds them.
+
+    Raises:
+        InputError: if they do not fit the limit.
+    """
+    if _limit.get() is not None and copies:
+        needed, size = copies * 8 * math.prod(shape), " x ".join(f"{k:,}" for k in shape)
+        require(
+            needed,
+            f"{what} holds about {copies} copies of features of {size} in double precision, and",
+            "Give more memory=, use a metric that reads rows in blocks (cka, mutual_knn, nystrom_cka), or fewer items.",
+        )
 
 
 def shown(size: int) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._core.arrays import Array, Unread, as_features, as_pair, is_traced, to_numpy
 from .._core.linalg import center, require_variation
+from .._core.memory import require_copies
 from .._core.progress import notice
 from .._core.rdm import Rdm
 from .._core.registry import format_spec, spellings
@@ -170,6 +171,14 @@ class Metric(ABC, Generic[State]):
         return False
 
     @property
+    def copies(self) -> int:
+        """Copies of a layer's features, in double precision, that scoring a pair holds at once, as measured.
+
+        0 where blocks of rows shrink to the limit of working memory. What does not fit is refused before it is read.
+        """
+        return 6
+
+    @property
     def reads_rdms(self) -> bool:
         """Whether `prepare` takes an `Rdm` in place of features too: the metric compares RDMs."""
         return False
@@ -288,7 +297,19 @@ class Metric(ABC, Generic[State]):
             InputError: as `as_pair`, or if one is several RDMs.
         """
         x, y = (only_rdm(z, name) if isinstance(z, RDMs) else z for z, name in ((x, "x"), (y, "y")))
-        return as_pair(x, y, min_items=self.min_items, unread=unread, rdms=self.reads_rdms)
+        x, y = as_pair(x, y, min_items=self.min_items, unread=unread, rdms=self.reads_rdms)
+        for z in (x, y):
+            self.require_room(z)
+        return x, y
+
+    def require_room(self, x: Array) -> None:
+        """Refuse, under a limit of working memory, a layer whose copies do not fit it.
+
+        Raises:
+            InputError: if they do not.
+        """
+        if not isinstance(x, Rdm):
+            require_copies(self.copies, tuple(x.shape), self.spec)
 
     def _finite(self, value: Any) -> Any:
         """Pass what is a number.

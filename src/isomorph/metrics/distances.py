@@ -168,6 +168,10 @@ class ScoreDistance(Metric[Scored]):
         return self.base.streams and not self._scaled
 
     @property
+    def copies(self) -> int:
+        return self.base.copies
+
+    @property
     def refuses(self) -> Mapping[str, str]:
         return self.base.refuses
 

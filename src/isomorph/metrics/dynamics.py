@@ -110,6 +110,10 @@ class DynamicalSimilarity(Metric[Dynamics]):
             )
 
     @property
+    def copies(self) -> int:
+        return 7 * self.delays  # each state is so many time points
+
+    @property
     def range(self) -> tuple[float, float]:
         return 0.0, math.pi if self.kind == "angular" else math.inf
 

@@ -125,6 +125,12 @@ class KernelMetric(Metric[Kernel]):
     def streams(self) -> bool:
         return self.kernel == "linear"
 
+    @property
+    def copies(self) -> int:
+        if self.kernel == "linear":
+            return 4 if self.estimator == "chun" else 0
+        return 2 if self.kernel == "cosine" else 0  # others say what their matrix takes
+
     def prepare(self, x: Array) -> Kernel:
         adjust = "unbiased" if self.estimator == "chun" else self.estimator
         if self.kernel in {"linear", "cosine"}:

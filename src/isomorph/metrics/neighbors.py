@@ -84,11 +84,15 @@ class NeighborMetric(Metric[Neighbors]):
         return self.k + 2
 
     @property
+    def copies(self) -> int:
+        return 0 if self.streams else 2
+
+    @property
     def streams(self) -> bool:
         return self.index == "approximate"
 
     def prepare(self, x: Array) -> Neighbors:
-        if isinstance(x, Unread):  # a mean is taken from a copy
+        if isinstance(x, Unread) and self.streams:  # a mean is taken from a copy
             x = x.whole() if self.centered else x.seen()
         x = about_mean(x, self.centered)
         return nearest(x, self.k, self.similarity, ordered=self.ordered, index=self.index)

@@ -53,6 +53,10 @@ class Sketched(KernelMetric):
         as_seed(self.seed)
 
     @property
+    def copies(self) -> int:
+        return 0  # the sketch says what it takes
+
+    @property
     def differentiable(self) -> bool:
         return False
 
@@ -136,7 +140,7 @@ class NystromCka(Sketched, Cka):
 
     Formula:
         cka of the linear kernels of F = C W^(-1/2), C_ij = exp(-|x_i - l_j|² / (2 s²)) for landmarks l, W the same
-        among landmarks, s `bandwidth` times the median distance between 2,048 items. With E = K - F F', which is
+        among landmarks, s `bandwidth` times the median distance between 1,024 items. With E = K - F F', which is
         positive semi-definite, and t = tr E, the angle between the adjusted kernels of K and F F' is at most
         arcsin(t / |F̃F̃'|), and CKA, the cosine between two kernels, moves by no more than both angles (`bounds`).
 
@@ -168,7 +172,7 @@ class NystromCka(Sketched, Cka):
         return (
             "Williams and Seeger (2001), Nyström; Drineas and Mahoney (2005); landmarks by bottom-k sampling, Cohen "
             "and Kaplan (2007). The bound on CKA is ours: adjusting a kernel is an orthogonal projection, which "
-            "lengthens no difference. The median is over 2,048 items, chosen as landmarks are."
+            "lengthens no difference. The median is over 1,024 items, chosen as landmarks are."
         )
 
     def _around(self, score: float, x: Kernel, y: Kernel, *, measured: bool) -> tuple[float, float]:

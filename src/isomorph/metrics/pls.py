@@ -292,6 +292,10 @@ class PlsPredictivity(Predictivity):
             )
 
     @property
+    def copies(self) -> int:
+        return 10
+
+    @property
     def penalty(self) -> float:
         return 0.0  # the number of components regularises
 

@@ -425,6 +425,10 @@ class Riemannian(Metric[Axes]):
             )
 
     @property
+    def copies(self) -> int:
+        return 13
+
+    @property
     def distance(self) -> bool:
         return True
 

@@ -290,6 +290,8 @@ class _Prepared:
     def _prepare(self, side: Side, layer: str) -> Any:
         metric = self._metric
         try:
-            return metric.prepare(_read(metric, side, layer, unread=metric.streams))
+            features = _read(metric, side, layer, unread=metric.streams)
+            metric.require_room(features)
+            return metric.prepare(features)
         except InputError as error:
             raise InputError(f"{side.name}, layer {layer!r}, {metric.spec}: {error}") from error

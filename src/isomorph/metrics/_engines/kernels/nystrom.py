@@ -27,7 +27,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _BLOCK_BYTES = 64 << 20  # of rows that are looked at at once
 _LEAST = 1e-8  # of the largest eigenvalue among landmarks: what is below is rounding that the root would blow up
-_PAIRED = 2048  # items among which distances have their median
+_PAIRED = 1024  # items among which distances have their median
 _SEEN = 512  # items on whose pairs is measured what is left out
 
 
@@ -50,7 +50,7 @@ def nystrom_kernel(x: Array, estimator: str, landmarks: int, bandwidth: float, s
         x: Features (n, d), checked.
         estimator: One of `ESTIMATORS`.
         landmarks: How many items span the sketch.
-        bandwidth: Fraction of the median distance, which is that of at most 2,048 items, chosen as landmarks are.
+        bandwidth: Fraction of the median distance, which is that of at most 1,024 items, chosen as landmarks are.
         seed: Of their choice.
 
     Raises:
@@ -85,7 +85,7 @@ def nystrom(x: Array, landmarks: int, bandwidth: float, seed: int) -> Sketch:
     seen = _scaled(take_rows(x, order[:_PAIRED]), scale)
     origin = xp.mean(seen, axis=0)  # no distance depends on it, and their digits do where items are far from zero
     seen = seen - origin
-    middle = float(np.median(np.asarray(to_numpy(_squares(seen, seen)))[np.triu_indices(seen.shape[0], 1)]))
+    middle = _median_of_squares(seen)
     if middle <= 0:
         raise InputError(
             "The median distance between items is zero to rounding, so a bandwidth relative to it is not defined. "
@@ -115,6 +115,16 @@ def nystrom(x: Array, landmarks: int, bandwidth: float, seed: int) -> Sketch:
     rows = take_rows(x, held)
     missing = Missing(left, _measured(_scaled(rows, scale) - origin, features(rows), factor, n, left))
     return Sketch(xp.concat(parts, axis=0) if room is None else room, missing)
+
+
+def _median_of_squares(rows: Array) -> float:
+    """Median of the squared distances between different rows, made a few rows at a time."""
+    n, at = rows.shape[0], 0
+    apart = np.empty(n * (n - 1) // 2)
+    for i in range(n - 1):
+        apart[at : at + n - 1 - i] = np.asarray(to_numpy(_squares(rows[i : i + 1, :], rows[i + 1 :, :])))[0]
+        at += n - 1 - i
+    return float(np.median(apart, overwrite_input=True))
 
 
 def _measured(rows: Array, features: Array, factor: float, n: int, trace: float) -> float:
