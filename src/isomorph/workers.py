@@ -111,7 +111,9 @@ class RayWorkers:
             options |= {"memory": self.memory} if self.memory else {}
             options["runtime_env"] = {"env_vars": {name: str(threads) for name in _THREADS}}
             kind = ray.remote(**options)(_Worker)
-            self._actors = [kind.remote(str(Path.cwd())) for _ in range(count)]  # what a study names may be relative to it
+            self._actors = [
+                kind.remote(str(Path.cwd())) for _ in range(count)
+            ]  # what a study names may be relative to it
             self._close.callback(self._leave, ray)
             self._check(ray)
             self._close.enter_context(on_pool(self))
