@@ -103,3 +103,21 @@ def test_rdms_are_not_moved() -> None:
     rdm = iso.RDMs.from_arrays(np.ones((5, 5)) - np.eye(5))
     with pytest.raises(InputError, match="holds RDMs, which NumPy compares"):
         iso.scan(rdm, rdm, ["rsa"], device="cpu")
+
+
+@pytest.mark.parametrize("layers", ["best", "matching"])
+def test_an_atlas_on_a_device_is_that_of_arrays(layers):
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(60, 8))
+    models = {
+        f"m{i}": {f"l{j}": base @ rng.normal(size=(8, 6)) + rng.normal(size=(60, 6)) for j in range(2)}
+        for i in range(3)
+    }
+    settings = {"metrics": ["cka", "mutual_knn(k=5)"], "permutations": 40, "splits": 2, "layers": layers}
+    here, there = iso.atlas(models, **settings), iso.atlas(models, device="cpu", **settings)
+    for name in here:
+        np.testing.assert_allclose(there[name].values, here[name].values, atol=1e-10)
+        np.testing.assert_array_equal(there[name].p_maximum, here[name].p_maximum)
+        np.testing.assert_allclose(there[name].held_out, here[name].held_out, atol=1e-10)
+    with pytest.raises(iso.InputError, match="device='nowhere'"):
+        iso.atlas(models, device="nowhere", **settings)

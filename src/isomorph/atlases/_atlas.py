@@ -15,7 +15,7 @@ from .._core.files import as_path, check_target
 from .._core.memory import limited
 from .._core.progress import Show, notice, progress
 from .._core.provenance import provenance
-from ..conditions import Side, all_joined, as_side, check_shifts, design_of, joined
+from ..conditions import Side, all_joined, as_side, check_shifts, design_of, joined, moved_to
 from ..datasets import PairedItems
 from ..design import Codes, coded
 from ..errors import InputError, UnknownNameError, quoted
@@ -55,6 +55,7 @@ def atlas(
     consensus: int = 0,
     memory: str | int | None = None,
     keep: str | os.PathLike[str] | None = None,
+    device: str | None = None,
     show: Show = None,
 ) -> Atlas:
     """Compare any number of models with each other: who is alike, beyond chance, and what goes with it.
@@ -97,6 +98,8 @@ def atlas(
         keep: Folder for the scores of all layers with all layers: ``METRIC.npy`` (layers, layers), NaN where two models
             were not compared, whose order ``layers.json`` gives. None keeps of them what the result holds: the chosen
             layers, the best score of each layer, and each model's layers among themselves.
+        device: Device of torch on which metrics compute, such as ``"cuda"``: layers are moved there one after the
+            other. None computes where the features are.
         show: How progress is shown, as for `isomorph.show_progress`.
 
     Returns:
@@ -136,6 +139,7 @@ def atlas(
         domains=domains if isinstance(domains, str) else None,
         consensus=consensus,
         memory=memory,
+        device=device,
     )
     kept = None if keep is None else as_path(keep, "keep")
     if kept is not None:
@@ -164,7 +168,7 @@ def atlas(
     with limited(memory):
         reduced = {"stacked": stacked, "last": last}.get(layers)
         plan = Plan(
-            sides=[*sides.values()] if reduced is None else [reduced(side) for side in sides.values()],
+            sides=_placed([side if reduced is None else reduced(side) for side in sides.values()], device),
             models=len(given),
             pairs=compared,
             settings=settings,
@@ -228,6 +232,20 @@ def _on(rows: Codes, domain: str, whole: Atlas, plan: Plan, names: Sequence[str]
         design="" if some.design.free else str(some.design),
         dataset=f"{whole.dataset}, {domain}".removeprefix(", "),
     )
+
+
+def _placed(sides: Sequence[Side], device: str | None) -> list[Side]:
+    """The sides, on a device if one is asked for.
+
+    Raises:
+        InputError: if one of them holds RDMs.
+    """
+    if device is None:
+        return list(sides)
+    for side in sides:
+        if side.rdms:
+            raise InputError(f"device={device!r}: {side.name} holds RDMs, which NumPy compares; leave device out.")
+    return [moved_to(side, device) for side in sides]
 
 
 def _sizes_told(parts: Mapping[str, Codes]) -> list[str]:

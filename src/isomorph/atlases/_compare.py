@@ -325,10 +325,10 @@ def _permuted(work: Work, piece: tuple[int, int]) -> Floats:
     out = np.empty((len(orders), len(tile.asked)))
     for row, scores in enumerate(metric.compare_permuted(*work.sides(tile), orders)):
         if best:  # the best of every block at once
-            tops = np.maximum.reduceat(sign * np.asarray(scores), tile.row_ends[:-1], axis=0)
+            tops = np.maximum.reduceat(sign * to_numpy(scores), tile.row_ends[:-1], axis=0)
             out[row] = sign * np.maximum.reduceat(tops, tile.column_ends[:-1], axis=1)[at, to]
         else:
-            blocks = [np.asarray(scores)[rows, columns] for _, rows, columns in tile.blocks()]
+            blocks = [to_numpy(scores)[rows, columns] for _, rows, columns in tile.blocks()]
             out[row] = [_read(block, work.choose)[0] for block in blocks]
     return out
 
@@ -383,7 +383,7 @@ def _blocks(work: Work, tile: Tile, split: int, half: int, rows: Codes) -> list[
     metric, plan = work.metric, work.plan
     orders = plan.design.take(rows).orders(len(rows), CHANCE, plan.settings.seed + split)
     xs, ys = work.sides(tile, half, rows)
-    scores = [_clipped(metric, metric.compare(xs, ys)), *map(np.asarray, metric.compare_permuted(xs, ys, orders))]
+    scores = [_clipped(metric, metric.compare(xs, ys)), *map(to_numpy, metric.compare_permuted(xs, ys, orders))]
     return [np.stack([each[some, others] for each in scores]) for _, some, others in tile.blocks()]
 
 
@@ -445,7 +445,7 @@ def _moved(work: Work, piece: tuple[int, Codes]) -> Floats | None:
         influence = work.metric.influence([work.state(i, a)], [work.state(j, b)])
         if influence is None or (influence.known is not None and not influence.known.all()):
             return None
-        moved = np.asarray(influence.left_out[:, 0, 0], dtype=np.float64)
+        moved = to_numpy(influence.left_out[:, 0, 0]).astype(np.float64)
         out[:, k] = np.bincount(place, weights=moved, minlength=blocks) / len(moved)
     return out
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from .._core.checks import as_count, check_choice
 from .._core.memory import parse_bytes
-from ..conditions import ComparisonSettings
+from ..conditions import ComparisonSettings, check_device
 from ..errors import InputError, quoted
 
 LAYERS = ("best", "last", "row maxima", "matching", "stacked")
@@ -33,6 +34,7 @@ class AtlasSettings(ComparisonSettings):
         consensus: Axes of one space for all models, fitted on half of the items and judged on the other half; 0 makes
             none.
         memory: Working memory that the metrics may take, such as ``"4GB"`` or bytes.
+        device: Device of torch on which metrics compute, such as ``"cuda"``; None computes where the features are.
 
     Example:
         >>> AtlasSettings(metrics=["cka"], layers="last").facts()["layers"]
@@ -48,6 +50,13 @@ class AtlasSettings(ComparisonSettings):
     domains: str | None = None
     consensus: int = 0
     memory: str | int | None = None
+    device: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        found = super().facts()
+        if self.device is None:  # results and caches of before there were devices say nothing of them
+            del found["device"]
+        return found
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,3 +85,4 @@ class AtlasSettings(ComparisonSettings):
         as_count(self.consensus, "consensus", 0)
         if self.memory is not None:
             parse_bytes(self.memory)
+        check_device(self.device)
