@@ -18,4 +18,4 @@ if [ "$SLURM_NNODES" -gt 1 ]; then
     ray start --address="$head:$port" --num-cpus="$SLURM_CPUS_PER_TASK" --block &
   sleep 20 # nodes report themselves
 fi
-isomorph run "$study" --on "ray://$head:$port"
+RAY_ADDRESS="$head:$port" isomorph run "$study" --on ray

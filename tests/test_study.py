@@ -567,6 +567,13 @@ def test_a_wrong_table_of_such_an_atlas_is_answered_before_anything_runs(folder,
     assert LetterEncoder.encoded == 0
 
 
+def test_two_atlases_do_not_keep_their_layers_in_one_folder(folder):
+    second = '[[atlases]]\nname = "second"\nkeep = "layers/kept"\n'
+    with pytest.raises(InputError, match=r"two \[\[atlases\]\] would keep .* 'layers/kept'"):
+        load_study(with_doors(folder, DOORS + second))
+    load_study(with_doors(folder, DOORS + second.replace("kept", "others")))
+
+
 def test_kinds_of_items_that_there_are_not_are_answered_before_anything_is_encoded(folder):
     for domains, says in (("labl", "labl"), ("label=q", "Unknown value of label in domains 'q'")):
         path = with_doors(folder, DOORS.replace("label=kind-1", domains))
@@ -872,6 +879,8 @@ def test_features_of_a_file_stand_wherever_an_encoder_may(folder):
         ('[sides.it]\nfeatures = "it.npz"\nvariable = "x"', None, "variable is of RDMs, and the file is one of"),
         ('[sides.it]\nrdms = "it.csv"', '[[stitches]]\nx = "it"\ny = "a"\n[[scans]]\nx = "it"\ny = "a"',
          r"\[\[stitches\]\]: 'it' is RDMs, and stitches read features"),
+        ('[sides.it]\nrdms = "it.csv"', '[[atlases]]\nmodels = ["a", "it"]\nmetrics = ["rsa", "cka"]',
+         r"\[\[atlases\]\]: 'it' is RDMs, which cka.* does not read. Leave it out"),
         ('[sides.it]\nrdms = "it.csv"', '[[migrations]]\nold = "a"\nnew = "itt"', r"encoder in .*migrations.*'it'"),
     ],
 )  # fmt: skip

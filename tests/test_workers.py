@@ -148,10 +148,21 @@ def test_what_a_piece_finds_wrong_comes_back_as_it_is_and_a_lost_piece_is_given_
     with RayWorkers(workers=1) as workers:
         with pytest.raises(iso.UnknownNameError, match="Did you mean 'cka'"):
             list(workers.run(fails, None, ["ours"]))
-        with pytest.raises(ZeroDivisionError, match="a bug"):
+        with pytest.raises(ZeroDivisionError, match="a bug") as bug:
             list(workers.run(fails, None, ["bug"]))
+        assert "test_workers.py" in str(bug.value.__cause__)  # where it was raised, in the worker
         with pytest.raises(iso.IsomorphError, match="lost 6 times over the same piece"):
             list(workers.run(fails, None, ["exit"]))
+
+
+def loaded(shared, name):
+    return name in sys.modules
+
+
+def test_a_worker_has_loaded_what_this_process_has_for_results_say_so(started):
+    __import__("onnxruntime")
+    with RayWorkers(workers=1) as workers:
+        assert dict(workers.run(loaded, None, ["onnxruntime"])) == {0: True}
 
 
 def test_workers_of_another_version_are_refused_before_anything_is_computed(started, monkeypatch):
@@ -161,10 +172,25 @@ def test_workers_of_another_version_are_refused_before_anything_is_computed(star
         RayWorkers(workers=1).__enter__()
 
 
-def test_more_than_the_cluster_has_is_refused_in_words(started, monkeypatch):
+def test_more_than_there_is_is_refused_in_words(started, monkeypatch):
+    for arguments, said in (
+        ({"workers": 2, "gpus": 1}, "gpus=1 for each of 2 workers: this machine has 0 in all"),
+        ({"workers": 2, "memory": "900TB"}, "memory=9e\\+14 for each of 2 workers"),
+    ):
+        with pytest.raises(iso.InputError, match=said):
+            RayWorkers(**arguments).__enter__()
     monkeypatch.setattr(module, "WAIT", 0.3)
+    monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")  # of a cluster, which may grow
     with pytest.raises(iso.InputError, match="workers did not start within"):
         RayWorkers(workers=2, gpus=1).__enter__()
+
+
+def test_a_crowd_of_workers_is_refused_before_any_is_started(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(module, "_connect", None)
+    with pytest.raises(iso.InputError, match=r"workers=100000: this machine has \d+ processors"):
+        RayWorkers(workers=100_000).__enter__()
 
 
 def test_weights_or_items_that_are_not_those_of_the_study_are_refused(study):
@@ -198,6 +224,7 @@ def test_an_address_is_not_passed_over_where_there_is_another_connection(started
     [
         ({"where": "slurm"}, "on='slurm': known are 'ray'"),
         ({"where": 3}, "on=3"),
+        ({"where": "ray://me:word@host:1"}, "on= holds a user or password"),
         ({"workers": 0}, "workers=0"),
         ({"gpus": -1}, "gpus=-1"),
         ({"gpus": float("nan")}, "gpus=nan"),
@@ -217,6 +244,10 @@ def test_a_study_takes_workers_or_a_share(study):
         iso.run(study("out"), share=(2, 2))
     with pytest.raises(iso.InputError, match="on= takes 'ray', an address"):
         iso.run(study("out"), on=5)
+    inside = dataclasses.replace(study("out"), features="memory://here")
+    for where in ({"on": "ray"}, {"share": (0, 2)}):
+        with pytest.raises(iso.InputError, match="in the memory of this process"):
+            iso.run(inside, **where)
     assert not Path("out").exists()
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import re
 import socket
+import sys
 import threading
 import uuid
 from collections import Counter, deque
@@ -23,7 +25,7 @@ from . import errors
 from ._core.checks import as_count, check_type, is_finite
 from ._core.memory import parse_bytes
 from ._core.parallel import on_pool
-from ._core.provenance import versions
+from ._core.provenance import IF_LOADED, versions
 from .errors import InputError, IsomorphError, MissingExtraError, quoted
 
 S = TypeVar("S")
@@ -32,6 +34,8 @@ R = TypeVar("R")
 
 WAIT = 10.0
 """Seconds within which an address must answer."""
+CROWD = 8
+"""Workers of this machine for each of its processors, at most."""
 RETRIES = 5
 """How often a piece is begun again when its worker is lost."""
 
@@ -45,9 +49,9 @@ class RayWorkers:
     the libraries that compute, and see the same store; that is checked before anything is computed.
 
     Args:
-        where: ``"ray"`` for workers of this machine, or of the cluster that the environment names (``RAY_ADDRESS``);
-            ``"ray://host:10001"`` or ``"ray://host:6379"`` for a cluster.
-        workers: How many; None takes one a processor.
+        where: ``"ray"`` for workers of this machine, or of the cluster that the environment names (``RAY_ADDRESS``,
+            such as ``host:6379``); ``"ray://host:10001"`` for a cluster, through Ray's client.
+        workers: How many; None takes one a processor. At most eight a processor of this machine.
         gpus: GPUs of each worker; a fraction shares one.
         memory: What a worker may take, such as ``"8GB"``: Ray puts no more of them on a machine than fit. None leaves
             that to Ray.
@@ -91,12 +95,18 @@ class RayWorkers:
         return f"RayWorkers({self.where!r}, workers={self.workers})"
 
     def __enter__(self) -> Self:
+        processors = os.cpu_count() or 1
         try:
             import ray
         except ImportError as error:
             raise MissingExtraError(f"on={self.where!r}", "ray", "ray") from error
         threads = self.threads or _threads()
         if not ray.is_initialized():
+            if self.where == "ray" and not os.environ.get("RAY_ADDRESS") and (self.workers or 1) > CROWD * processors:
+                raise InputError(
+                    f"workers={self.workers}: this machine has {processors} processors; take {CROWD * processors} "
+                    "workers at most, or name a cluster."
+                )
             _connect(ray, self.where, self.workers)
             self._close.callback(ray.shutdown)
         elif self.where != "ray":
@@ -106,6 +116,7 @@ class RayWorkers:
             )
         try:
             count = self.workers or max(1, int(_cluster(ray).get("CPU", 1)))
+            self._check_room(_cluster(ray), count)
             options: dict[str, Any] = {"num_cpus": 1, "max_restarts": -1, "max_task_retries": RETRIES}
             options |= {"num_gpus": self.gpus} if self.gpus else {}
             options |= {"memory": self.memory} if self.memory else {}
@@ -149,7 +160,9 @@ class RayWorkers:
         """  # a function makes the error; its class is named above
         import ray
 
-        token, reference = uuid.uuid4().hex, [ray.put(shared)]
+        # what is made says which of these were loaded: the same ones there as here
+        loaded = tuple(name for name in IF_LOADED if name in sys.modules)
+        token, reference = uuid.uuid4().hex, [ray.put((shared, loaded))]
         waiting = _Queue([0 if alike is None else alike(piece) for piece in pieces])
         busy: dict[Any, tuple[int, Any]] = {}
 
@@ -184,6 +197,21 @@ class RayWorkers:
         import ray
 
         return [facts.process for facts in ray.get([actor.facts.remote() for actor in self._actors])]
+
+    def _check_room(self, there: dict[str, float], count: int) -> None:
+        """Check that this machine has what all workers together ask for; a cluster may still grow.
+
+        Raises:
+            InputError: if it has not.
+        """
+        if self.where != "ray" or os.environ.get("RAY_ADDRESS"):
+            return
+        for name, each, key, unit in (("gpus", self.gpus, "GPU", ""), ("memory", self.memory or 0, "memory", " bytes")):
+            if each * count > there.get(key, 0.0):
+                raise InputError(
+                    f"{name}={each:g} for each of {count} workers: this machine has {there.get(key, 0.0):g}{unit} in "
+                    "all. Take fewer workers, or less for each."
+                )
 
     def _check(self, ray: Any) -> None:
         """Check that the workers would compute what this process does.
@@ -272,7 +300,9 @@ class _Worker:
             import ray
 
             self._token, self._shared = "", None  # two models at once may not fit
-            self._shared = ray.get(reference[0])
+            self._shared, loaded = ray.get(reference[0])
+            for name in loaded:
+                importlib.import_module(name)
             self._token = token
         try:
             return job(self._shared, piece)
@@ -295,6 +325,8 @@ def as_workers(on: Any) -> RayWorkers:
 
 def _checked(where: Any) -> str:
     known = isinstance(where, str) and (where == "ray" or re.fullmatch(r"ray://[^\s/@]+:\d{1,5}", where) is not None)
+    if isinstance(where, str) and "@" in where:
+        raise InputError("on= holds a user or password; Ray's addresses have none, such as 'ray://host:10001'.")
     if not known:
         raise InputError(
             f"on={quoted(where)}: known are 'ray' and the address of a Ray cluster, such as 'ray://host:10001'."
@@ -311,13 +343,16 @@ def _connect(ray: Any, where: str, workers: int | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if where == "ray" and not os.environ.get("RAY_ADDRESS"):
+    named = os.environ.get("RAY_ADDRESS", "")
+    if where == "ray" and named in ("", "local"):
+        os.environ.pop("RAY_ADDRESS", None)
         ray.init(num_cpus=workers, include_dashboard=False, **quiet)
         return
-    address = os.environ["RAY_ADDRESS"] if where == "ray" else where
+    address = named if where == "ray" else where
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    said = f"on={where!r}" + (" and RAY_ADDRESS" if where == "ray" else "")
     nobody = (
-        f"on={where!r}: nothing answers at {address} within {WAIT:.0f} s. Start a cluster there with `ray start --head "
+        f"{said}: nothing answers at {address} within {WAIT:.0f} s. Start a cluster there with `ray start --head "
         "--ray-client-server-port=10001`, or see what the address should be with `ray status`."
     )
     if port.isdigit():
@@ -329,8 +364,7 @@ def _connect(ray: Any, where: str, workers: int | None) -> None:
 
     def connect() -> None:
         try:
-            # a port of the cluster itself takes no client
-            ray.init(address if address.endswith(":10001") else address.removeprefix("ray://"), **quiet)
+            ray.init(address, **quiet)
         except BaseException as error:  # told below
             failed.append(error)
 
@@ -346,7 +380,7 @@ def _got(ray: Any, task: Any) -> Any:
     try:
         found = ray.get(task)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
+        raise error.cause from error  # which says where in the worker
     except ray.exceptions.RayError as error:
         raise IsomorphError(
             f"A worker of Ray was lost {RETRIES + 1} times over the same piece of work, which may need more memory "

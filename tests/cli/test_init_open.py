@@ -33,6 +33,8 @@ def test_init_writes_a_study_that_loads_with_what_was_asked_for():
     assert (study.scans[0].x, study.scans[0].y) == ("a", "b")
     assert len(study.stitches) == len(study.atlases) == 1  # an atlas from three encoders on
     assert study.diagnose is not None
+    assert call("init", 'a"b.toml', *options).exit_code == 0
+    assert not any(e.untrained for e in iso.load_study('a"b.toml').encoders.values())  # statistics have no weights
 
 
 def test_init_overwrites_nothing_and_leaves_no_file_that_cannot_be_run():

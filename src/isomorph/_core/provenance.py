@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 _ALWAYS = ("isomorph", "numpy", "scipy", "scikit-learn")
-_IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
+IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a number."""
-    names = [*_ALWAYS, *(n for n in _IF_LOADED if n in sys.modules)]
+    names = [*_ALWAYS, *(n for n in IF_LOADED if n in sys.modules)]
     found = {"python": platform.python_version()}
     for name in names:
         try:

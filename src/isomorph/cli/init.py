@@ -82,8 +82,8 @@ def command(
     if len({name for name, _ in named}) < 2:
         raise InputError("--encoder: two of different names are needed, such as --encoder vision=… --encoder text=….")
     x, y = named[0][0], named[1][0]
-    text = HEAD.format(file=file, title=file.stem, items=(items or DEFAULTS[0]).replace('"', "'"))
-    text += "".join(ENCODER.format(name=n, model=m, untrained=str(untrained).lower()) for n, m in named)
+    text = HEAD.format(file=file, title=file.stem.replace('"', "'"), items=(items or DEFAULTS[0]).replace('"', "'"))
+    text += "".join(ENCODER.format(name=n, model=m, untrained=_twin(m, untrained)) for n, m in named)
     text += SCAN.format(x=x, y=y) + STITCH.format(x=x, y=y) + (ATLAS if len(named) > 2 else "") + TAIL
     write_target(file, text, "file")
     try:
@@ -92,6 +92,11 @@ def command(
         file.unlink()  # a file that cannot be run is no beginning
         raise
     print(f"Wrote {file}. Next: isomorph run {file} --dry-run")
+
+
+def _twin(model: str, wanted: bool) -> str:
+    """Whether a model gets an untrained twin, as TOML; statistics of the inputs have no weights."""
+    return str(wanted and not model.startswith("statistics:")).lower()
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -145,6 +146,7 @@ def _show_plan(study: Any) -> None:
         estimate = "" if not step.seconds else f"about {duration(step.seconds)}"
         table.add_row(step.name, step.state, step.size, estimate)
     console().print(table)
+    tell(json.dumps([dataclasses.asdict(step) for step in steps], ensure_ascii=False))
     total = sum(step.seconds or 0.0 for step in steps)
     print(f"\nAbout {duration(total)} in all, a rough guess from the speed of a matrix product on this machine now.")
     print(f"Nothing was computed. Results go to {study.output}")

@@ -283,6 +283,12 @@ def load_study(
     )
     open_place(study.features or study.output, "features")  # what is no address is told before anything is computed
     _refuse_rdms(study, path)
+    kept = [entry.keep for entry in study.atlases if entry.keep]
+    for folder in kept:
+        if kept.count(folder) > 1:
+            raise InputError(
+                f"{path}: two [[atlases]] would keep their layers in {folder!r}; give each its own folder."
+            )
     files = [e.file for e in study.steps]
     for file in files:
         if files.count(file) > 1:
@@ -309,6 +315,14 @@ def _refuse_rdms(study: Study, path: Path) -> None:
         "migrations": study.migrations,
     }
     dissimilar = {name for name, side in study.sides.items() if side.rdms is not None}
+    for atlas in study.atlases:
+        blind = [metric.spec for metric in atlas.settings.metrics if not metric.reads_rdms]
+        given = [name for name in atlas.models if name in dissimilar]
+        if blind and given:
+            raise InputError(
+                f"{path}, [[atlases]]: {quoted(given[0])} is RDMs, which {blind[0]} does not read. Leave it out "
+                f"(exclude = [{given[0]!r}]), or take metrics that compare RDMs alone, such as rsa."
+            )
     for table, entries in tables.items():
         for name in (name for entry in entries for name in entry.sources):
             if name in dissimilar:

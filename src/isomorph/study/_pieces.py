@@ -39,6 +39,10 @@ def load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
         return load_encoder(entry.model, store=study.store.root, **{**entry.options, **extra})
     except TypeError as error:
         raise InputError(f"encoders.{entry.name}: {error}.") from error
+    except InputError as error:
+        if init == "random":
+            raise InputError(f"encoders.{entry.name}: it cannot have untrained = true: {error}") from error
+        raise
 
 
 def features_of(study: Study, items: PairedItems, share: tuple[int, int] | None = None) -> Features:

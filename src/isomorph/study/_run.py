@@ -105,6 +105,11 @@ def run(
     if not isinstance(study, Study):
         raise InputError(f"study= takes what iso.load_study(…) gives, found {type(study).__name__}.")
     check_flag(force, "force")
+    if study.features.startswith("memory:") and (share is not None or on is not None):
+        raise InputError(
+            f"features={study.features!r} are in the memory of this process, where no other sees them: with on= or "
+            "share= give a folder or an object store."
+        )
     if share is not None:
         if on is not None:
             raise InputError("share= divides a study among processes, and on= among workers: give one of them.")
@@ -112,11 +117,6 @@ def run(
         check_share(share, study.store)
     if on is None:
         return _run(study, force, share, None, say)
-    if study.features.startswith("memory:"):
-        raise InputError(
-            f"features={study.features!r} are in the memory of this process, where workers cannot see them: with on= "
-            "give a folder or an object store."
-        )
     with as_workers(on) as workers:
         outcome = _run(dataclasses.replace(study, shared=True), force, None, workers, say)
         if not study.shared and not study.features:

@@ -65,6 +65,7 @@ _WORDS: Sequence[tuple[Set[Any], str]] = (
         "it does not answer; check the network and the address (for other servers than Amazon's, AWS_ENDPOINT_URL)",
     ),
 )
+_SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "memory")
 _alone = threading.Lock()
 _opened: dict[tuple[str, int], Any] = {}
 _checked: set[tuple[str, int]] = set()
@@ -90,6 +91,11 @@ class Remote(Place):
         """
         scheme, _, rest = where.partition("://")
         rest = rest.rstrip("/")
+        if scheme.lower() not in _SCHEMES:
+            raise InputError(
+                f"{name}={quoted(where)}: the scheme {scheme!r} is unknown; {', '.join(_SCHEMES)} and file are known, "
+                "which keep conditional writes."
+            )
         if not rest:
             raise InputError(f"{name}={quoted(where)} names no bucket; {scheme}://bucket/features does.")
         try:
@@ -101,11 +107,6 @@ class Remote(Place):
             if not package:
                 raise InputError(f"{name}={quoted(where)} cannot be opened: {reason(error)}.") from error
             raise MissingExtraError(f"The address {scheme}://", package, extra) from error
-        except ValueError as error:
-            raise InputError(
-                f"{name}={quoted(where)}: the scheme {scheme!r} is unknown; s3, gs, memory, file and all others of "
-                "fsspec are known."
-            ) from error
         return cls(f"{scheme.lower()}://{rest}")
 
     @property
