@@ -18,6 +18,7 @@ import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar, final
 
@@ -228,11 +229,11 @@ class RayWorkers:
             )
         here = _facts()
         for there in ray.get(ready):
-            for package, version in here.versions.items():
-                if there.versions.get(package) != version:
+            for package, wanted in here.versions.items():
+                if there.versions.get(package) != wanted:
                     raise InputError(
                         f"on={self.where!r}: the worker on {there.host} has {package} "
-                        f"{there.versions.get(package, '(none)')}, and here is {version}: results would not be "
+                        f"{there.versions.get(package, '(none)')}, and here is {wanted}: results would not be "
                         "the same. Install the same versions there."
                     )
 
@@ -396,8 +397,10 @@ def _got(ray: Any, task: Any) -> Any:
 
 
 def _facts() -> Facts:
-    decide = ("isomorph", "numpy", "scipy", "scikit-learn", "torch", "transformers", "onnxruntime")
-    found = {package: version for package, version in versions().items() if package in decide}
+    found = versions()
+    for package in IF_LOADED:  # installed, whether or not they are loaded
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
     return Facts(socket.gethostname(), os.getpid(), {**found, "isomorph": f"{found['isomorph']} ({_source()})"})
 
 

@@ -192,7 +192,7 @@ concepts = [{x = "vision", y = "text", metric = "cka", permutations = 39, covari
     assert planned.exit_code == 0, planned.output
     assert "concepts vision × text" in planned.output
     assert "39 permutations, 0 ceilings" in planned.output
-    ran = console.invoke(app, ["run", "s.toml"])
+    ran = console.invoke(app, ["run", "s.toml", "--full"])
     assert ran.exit_code == 0, ran.output
     found = iso.load_result("out/concepts-vision-text.json")
     assert str(found) in ran.output

@@ -49,6 +49,7 @@ def show_versions() -> None:
     """Print what a report of a fault should hold: versions, the machine, linear algebra and its threads, devices.
 
     Example:
+        >>> import isomorph as iso
         >>> iso.show_versions()
         isomorph      0.1.0
         python        ...

@@ -117,7 +117,7 @@ def _options(
     ] = False,
 ) -> None:
     if quiet:
-        show_progress(False)
+        ctx.with_resource(show_progress(False))
     if json:
         ctx.call_on_close(as_json())
 

@@ -46,6 +46,10 @@ def require_linear(target: Target, n: int) -> None:
 
     Raises:
         InputError: if it is classes or labels, whose logistic regression holds all rows.
+
+    Example:
+        >>> from isomorph.heads import Target
+        >>> require_linear(Target("numbers", np.ones((6, 1)), ("age",)), 6)  # numbers are fitted in blocks
     """
     if not target.is_linear:
         raise InputError(
