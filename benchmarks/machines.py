@@ -57,7 +57,7 @@ def atlas(claims: Claims, models: int, layers: int, items: int) -> None:
         }
         for i in range(models)
     }
-    settings = {"metrics": ["cka", "mutual_knn"], "permutations": 512, "splits": 4, "progress": False}
+    settings = {"metrics": ["cka", "mutual_knn"], "permutations": 512, "splits": 4, "show": False}
 
     def here() -> None:
         iso.atlas(sides, **settings)
