@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 from .._core.checks import as_count, check_choice
 from .._core.memory import parse_bytes
@@ -51,12 +50,6 @@ class AtlasSettings(ComparisonSettings):
     consensus: int = 0
     memory: str | int | None = None
     device: str | None = None
-
-    def facts(self) -> dict[str, Any]:
-        found = super().facts()
-        if self.device is None:  # results and caches of before there were devices say nothing of them
-            del found["device"]
-        return found
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,6 +39,12 @@ class ComparisonSettings(Settings):
     circular: bool = False
     within: bool = True
 
+    def facts(self) -> dict[str, Any]:
+        found = super().facts()
+        if found.get("device", "") is None:  # results and caches of before there were devices say nothing of them
+            del found["device"]
+        return found
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", read_metrics(self.metrics))
         object.__setattr__(self, "seed", as_seed(self.seed))

@@ -49,12 +49,6 @@ class ScanSettings(ComparisonSettings):
     equivalence: float | None = None
     device: str | None = None
 
-    def facts(self) -> dict[str, Any]:
-        found = super().facts()
-        if self.device is None:  # results and caches of before there were devices say nothing of them
-            del found["device"]
-        return found
-
     def __post_init__(self) -> None:
         as_count(self.permutations, "permutations", 0)
         super().__post_init__()
