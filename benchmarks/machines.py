@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,8 @@ def plan(claims: Claims, models: int, layers: int, width: int) -> None:
         with threadpool_limits(1):
             states = [metric.prepare(x) for x in xs]
             metric.compare(states[:1], states[side:][:1])
-            spent = min(seconds(lambda: metric.compare(states[:side], states[side:])) for _ in range(2))  # noqa: B023
+            tile = partial(metric.compare, states[:side], states[side:])
+            spent = min(seconds(tile) for _ in range(2))
         pair = spent / side**2 * items / measured
         hours = pair * every * (every - layers) / 2 / 3600
         claims.say(

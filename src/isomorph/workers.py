@@ -343,7 +343,7 @@ def _connect(ray: Any, where: str, workers: int | None) -> None:
     """
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns of its own coming default otherwise
     named = os.environ.get("RAY_ADDRESS", "")
     if where == "ray" and named in ("", "local"):
         os.environ.pop("RAY_ADDRESS", None)

@@ -76,4 +76,4 @@ def test_show_versions_names_the_machine_and_what_computes(capsys):
     lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if len(line.split(None, 1)) == 2)
     assert lines["numpy"] == np.__version__
     assert {"isomorph", "python", "platform", "scipy"} <= set(lines)
-    assert "threads" in lines.get("openblas", lines.get("mkl", "threads"))
+    assert any(" threads" in value for value in lines.values())

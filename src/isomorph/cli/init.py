@@ -88,8 +88,8 @@ def command(
     write_target(file, text, "file")
     try:
         load_study(file)
-    except Exception:
-        file.unlink()  # a file that cannot be run is no beginning
+    except Exception:  # whatever it is: a file that cannot be run is no beginning
+        file.unlink()
         raise
     print(f"Wrote {file}. Next: isomorph run {file} --dry-run")
 

@@ -22,7 +22,7 @@ def command(
     Example: isomorph open runs/demo
     """
     found = page / "report.html" if os.path.isdir(page) else page  # noqa: PTH112  # of a name too long too
-    if not os.path.isfile(found) or found.suffix not in (".html", ".htm"):  # noqa: PTH113
+    if not os.path.isfile(found) or found.suffix not in (".html", ".htm"):  # noqa: PTH113  # Path.is_file raises there
         raise InputError(
             f"{page} is no page: give a folder with report.html in it, as `isomorph run` writes, or a page; of saved "
             "results `isomorph report RESULT.json` makes one."

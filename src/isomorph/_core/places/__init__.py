@@ -39,8 +39,8 @@ def open_place(where: str | os.PathLike[str], name: str = "store") -> Place:
         MissingExtraError: if it is an address and the package that opens it is not installed.
 
     Example:
-        >>> open_place("file:///tmp/features").path
-        PosixPath('/tmp/features')
+        >>> open_place("file:///data/features").path
+        PosixPath('/data/features')
     """
     if isinstance(where, str) and _SCHEME.match(where):
         parts = urlsplit(where)
