@@ -212,7 +212,7 @@ class PlsPredictor(Predictor):
         xp = array_namespace(known)
         mean, level = (xp.mean(v, axis=0, keepdims=True) for v in (known, outcomes))
         known, asked, outcomes = known - mean, asked - mean, outcomes - level
-        predicted = level + xp.zeros((asked.shape[0], 1), dtype=level.dtype)
+        predicted = xp.zeros_like(asked[:, :1]) + level
         first = None
         for at in range(1, min(self.components, *known.shape) + 1):
             u, s, _ = xp.linalg.svd(known.T @ outcomes, full_matrices=False)
