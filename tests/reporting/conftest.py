@@ -56,11 +56,16 @@ def _alignment(
         against={k: _tested(*v) for k, v in (against or {}).items()},
         held_out=None if held_out is None else _held_out(held_out),
         ceilings={k: _ceiling(v) for k, v in (ceilings or {}).items()},
-        permuted={"mean": chance + 0.011, "quantile": chance + 0.022, "level": 0.95} if permuted else None,
+        permuted=_permuted(chance) if permuted else None,
         gallery=_gallery(gallery, values.max(), chance) if gallery else None,
         null="exact moments",
         maximum_from="1000 shared permutations",
     )
+
+
+def _permuted(chance: float) -> dict[str, Any]:
+    steps = chance + 0.011 + 0.02 * np.linspace(-1, 1, 41) ** 3
+    return {"mean": chance + 0.011, "quantile": chance + 0.022, "level": 0.95, "quantiles": steps}
 
 
 def _ceiling(share: float | None) -> dict[str, Any]:

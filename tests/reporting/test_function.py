@@ -50,6 +50,19 @@ def test_a_stitch_shows_every_score_beside_its_controls_ceilings_and_chance(tmp_
     assert stitched["ridge"].evidence() in page.text
 
 
+def test_the_cards_and_the_first_figure_of_a_stitch_say_whether_its_maps_are_above_their_controls(tmp_path):
+    x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+    quick = {"repeats": 2, "permutations": 5, "draws": 100}
+    turned = np.linalg.qr(noise[:8])[0]
+    for y, state in (((x + 0.1 * noise) @ turned, "holds"), (noise, "fails")):
+        html = report(stitch(x, y, "ridge", **quick), tmp_path / "r.html").read_text(encoding="utf-8")
+        assert f'<li class="{state}"><code>ridge</code>' in html
+        first = html[html.index('class="figure"') :].partition("</svg>")[0]
+        assert "MRR, both ways" in first
+        assert "ceiling: self-stitch" in first
+        assert ('class="m0 hollow"' in first) == (state == "fails")
+
+
 def test_examples_show_right_ones_near_misses_and_wrong_ones_with_pictures(tmp_path, stitched, make_items, read_page):
     page = read_page(report(stitched, tmp_path / "r.html", items=make_items(N)))
     verdicts = {v for e in stitched.examples for v in e.verdict}

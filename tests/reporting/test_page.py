@@ -69,6 +69,20 @@ def test_what_does_not_pass_is_said_and_hatched(tmp_path, make_scan, read_page):
     assert "More alike than chance" not in page.text
 
 
+def test_a_single_pair_of_layers_is_drawn_in_its_null_distribution(tmp_path, make_scan, read_page):
+    pages = [
+        read_page(report(make_scan(rows=1, columns=1, permuted=permuted, interval=True), tmp_path / "r.html"))
+        for permuted in (True, False)
+    ]
+    sampled, exact = ([a.get("aria-label") or "" for t, a in page.elements if t == "svg"] for page in pages)
+    assert any("with items paired at random 95\u00a0% below 0.072" in label for label in sampled)
+    assert "items paired at random, mean 0.061" in pages[0].text
+    assert not any("paired at random" in label for label in exact)
+    for page in pages:
+        assert "embedding × embedding: 0.065, chance 0.050" in page.text
+        assert not any(a.get("role") == "grid" for _, a in page.elements)
+
+
 def test_what_passes_everywhere_is_not_hatched(tmp_path, make_scan, read_page):
     page = read_page(report(make_scan(strength=9, rows=2, columns=1), tmp_path / "r.html"))
     assert "hatched:" not in page.text
@@ -83,7 +97,8 @@ def test_any_shape_with_or_without_sampled_permutations_can_be_shown(
 ):
     scan = make_scan(rows=shape[0], columns=shape[1], sampled=sampled, interval=interval)
     page = read_page(report(scan, tmp_path / "r.html"))
-    assert sum(a.get("role") == "gridcell" for _, a in page.elements) == shape[0] * shape[1]
+    cells = sum(a.get("role") == "gridcell" for _, a in page.elements)
+    assert cells == (0 if shape == (1, 1) else shape[0] * shape[1])  # a single pair is drawn in its null distribution
     assert ("calibrated" in page.text) is sampled
     assert ("interval" in page.text) is interval
     charts = [a for t, a in page.elements if t == "svg" and "along the depth" in (a.get("aria-label") or "")]

@@ -122,7 +122,7 @@ def dot_plot(
         tick: What the bar is, in the legend.
     """
     names = list(dict.fromkeys(b[0] for row in rows for b in row.baselines))
-    styles = {b[0]: b[2] if len(b) > 2 else 1 + names.index(b[0]) % 5 for row in rows for b in row.baselines}
+    styles = {b[0]: b[2] if len(b) > 2 else 1 + names.index(b[0]) % 9 for row in rows for b in row.baselines}
     shown = [v for row in rows for v in [row.value, row.chance, *(b[1] for b in row.baselines), *(row.interval or ())]]
     shown += [v for row in rows for v in row.ceiling or ()]
     low, high = _domain([*shown, *(span or ())])
@@ -150,8 +150,8 @@ def dot_plot(
         if row.interval is not None:
             body.append(line(px(row.interval[0]), y, px(row.interval[1]), y, "whisker"))
         for label, value, *_ in row.baselines:
-            body.append(_marker(px(value), y, styles[label], True))
-        body.append(_marker(px(row.value), y, 0, row.passing, 4.5))
+            body.append(marker(px(value), y, styles[label], True))
+        body.append(marker(px(row.value), y, 0, row.passing, 4.5))
     entries: list[tuple[str, int | str]] = [(what, 0), (tick, "tick")]
     entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
     entries += [("noise ceiling", "ceiling")] if any(row.ceiling for row in rows) else []
@@ -188,7 +188,7 @@ def _draw(series: Series, xs: list[float], ys: list[float], py: object) -> str:
     parts.append(tag("path", d=path(points), class_=style))
     if series.style != "chance":
         filled = series.filled or [True] * len(points)
-        drawn = [_marker(x, y, int(series.style), bool(f)) for (x, y), f in zip(points, filled, strict=True)]
+        drawn = [marker(x, y, int(series.style), bool(f)) for (x, y), f in zip(points, filled, strict=True)]
         if series.names:
             told = (tag("title", escape(printable(name))) for name in series.names)
             drawn = [tag("g", title + marker) for title, marker in zip(told, drawn, strict=True)]
@@ -212,7 +212,7 @@ def _tips(series: Sequence[Series], px: Callable[[float], float], py: Callable[[
     return "".join(parts)
 
 
-def _marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str:
+def marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str:
     class_ = f"m{style}" if filled else f"m{style} hollow"
     if style == 0:
         return tag("circle", cx=x, cy=y, r=r, class_=class_)
@@ -230,9 +230,15 @@ def _marker(x: float, y: float, style: int, filled: bool, r: float = 3.0) -> str
         5: f"M{x - r:.2f} {y - r:.2f}l{2 * r:.2f} {2 * r:.2f}m0 {-2 * r:.2f}l{-2 * r:.2f} {2 * r:.2f}",
         6: plus,
         7: glass,
-        8: plus,
-        9: glass,
-    }[6 + style % 4 if style > 9 else style]
+        8: f"M{x - d:.2f} {y - h:.2f}h{2 * d:.2f}v{2 * h:.2f}h{-2 * d:.2f}z",
+        9: f"M{x - r:.2f} {y - r:.2f}v{2 * r:.2f}l{2 * r:.2f} {-2 * r:.2f}v{2 * r:.2f}z",
+        10: f"M{x:.2f} {y - 1.25 * r:.2f}l{1.2 * r:.2f} {0.9 * r:.2f}l{-0.45 * r:.2f} {1.4 * r:.2f}h{-1.5 * r:.2f}"
+        f"l{-0.45 * r:.2f} {-1.4 * r:.2f}z",
+        11: f"M{x - r:.2f} {y + r:.2f}l{r:.2f} {-2 * r:.2f}l{r:.2f} {2 * r:.2f}l{-r:.2f} {-0.8 * r:.2f}z",
+        12: f"M{x - 1.3 * r:.2f} {y:.2f}l{2.2 * r:.2f} {-r * 1.3:.2f}v{2.6 * r:.2f}z",
+        13: f"M{x + 1.3 * r:.2f} {y:.2f}l{-2.2 * r:.2f} {-r * 1.3:.2f}v{2.6 * r:.2f}z",
+        14: f"M{x - 1.3 * r:.2f} {y + 0.8 * r:.2f}l{r:.2f} {-1.6 * r:.2f}h{1.6 * r:.2f}l{-r:.2f} {1.6 * r:.2f}z",
+    }[style]
     return tag("path", d=shape, class_=class_)
 
 
@@ -254,7 +260,7 @@ def _legend(entries: Sequence[tuple[str, int | str]], y: float, *, lines: bool =
         elif lines:
             parts.append(line(x, y - 3.5, x + key, y - 3.5, "chance" if style == "chance" else f"s{style}"))
         if isinstance(style, int):
-            parts.append(_marker(x + key / 2, y - 3.5, style, True))
+            parts.append(marker(x + key / 2, y - 3.5, style, True))
         parts.append(text(x + key + 6, y, label, class_="small"))
         x += width
     return "".join(parts), y + 10

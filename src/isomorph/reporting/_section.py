@@ -42,12 +42,14 @@ class Block:
         title: Its heading.
         html: What it shows.
         figures: The figures in it, which are also written as files.
+        told: Its answer in a sentence, for the line that it is folded to; empty where that stands elsewhere.
     """
 
     anchor: str
     title: str
     html: Markup
     figures: tuple[Figure, ...] = ()
+    told: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from ._charts import Series, _domain, _draw, _legend, _marker, _tips
+from ._charts import Series, _domain, _draw, _legend, _tips, marker
 from ._svg import Figure, fit, line, tag, text, tick_text, ticks
 
 _WIDTH, _PLOT_H, _LEFT, _RIGHT, _TOP = 330.0, 190.0, 46.0, 14.0, 26.0
@@ -97,7 +97,7 @@ def quadrants(name: str, title: str, geometry: float, function: float, label: st
         ]
     body.append(text(left + side / 2, top + side + 31, "geometry: 0 chance, 1 the same", class_="middle"))
     body.append(text(left + side / 2, top + side + 46, "function, upwards: 0 chance, 1 the ceiling", class_="middle"))
-    body.append(_marker(px(geometry), py(function), 0, True, 6.0))
+    body.append(marker(px(geometry), py(function), 0, True, 6.0))
     return Figure(name, title, _WIDTH, top + side + 56, "".join(body))
 
 

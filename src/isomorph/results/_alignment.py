@@ -165,6 +165,9 @@ class SubjectCeiling(TypedDict):
 class Permuted(TypedDict):
     """The best of all pairs with the items paired at random: ``quantile`` is reached with probability 1 - ``level``.
 
+    ``quantiles``: the distribution, from its lowest value to its highest at equal steps of probability; None in files
+    of earlier versions.
+
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
         >>> found = iso.scan(x, x + noise, "cka", permutations=99)["cka"].permuted
@@ -175,6 +178,7 @@ class Permuted(TypedDict):
     mean: float
     quantile: float
     level: float
+    quantiles: Matrix | None
 
 
 class Gallery(TypedDict):
@@ -291,6 +295,8 @@ class Alignment(Result):
         bounds = fields.get("noise_ceilings", {})
         if isinstance(bounds, Mapping) and all(isinstance(v, Mapping) for v in bounds.values()):
             fields = {**fields, "noise_ceilings": {side: {"error": None, **v} for side, v in bounds.items()}}
+        if isinstance(found := fields.get("permuted"), Mapping):
+            fields = {**fields, "permuted": {**found, "quantiles": found.get("quantiles")}}
         if "distance" in fields:
             return fields
         return {**about_variant(str(fields.get("variant", ""))), **fields}
@@ -338,6 +344,9 @@ class Alignment(Result):
             layers = {"x": self.y_layers, "y": self.x_layers}.get(side, ())
             if {len(found[k]) for k in ("score", "p_below", "verdict")} != {len(layers)}:
                 yield f"its noise ceiling of {side} is not of the {len(layers)} layers of the other side"
+        steps = None if self.permuted is None else self.permuted["quantiles"]
+        if steps is not None and (np.ndim(steps) != 1 or len(steps) < 2 or (np.diff(steps) < 0).any()):
+            yield "the quantiles of its permuted pairs do not rise"
         if self.gallery is not None and np.min(self.gallery["n"], initial=1) < 1:
             yield "a size of its gallery is no number of items"
 

@@ -124,7 +124,9 @@ def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], 
         calibrated=judged.calibrated,
         threshold=judged.threshold,
         interval=None if bounds is None else np.stack([bounds.low, bounds.high], axis=-1),
-        permuted=None if best is None else {"mean": best[0], "quantile": best[1], "level": 1 - plan.settings.alpha},
+        permuted=None
+        if best is None
+        else {"mean": best[0], "quantile": best[1], "level": 1 - plan.settings.alpha, "quantiles": best[2]},
         null=judged.source + ("" if plan.design.free else f", items {plan.design}"),
         maximum_from=judged.maximum_from,
         **about(metric),

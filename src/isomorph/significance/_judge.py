@@ -64,13 +64,14 @@ class Judged:
     permutations: int = 0
     null: Floats | None = None
 
-    def best_permuted(self, alpha: float, *, distance: bool) -> tuple[float, float] | None:
-        """The best of all scores under a re-pairing: its mean, and what a share `alpha` of them reaches."""
+    def best_permuted(self, alpha: float, *, distance: bool) -> tuple[float, float, Floats] | None:
+        """The best of all scores under a re-pairing: its mean, what a share `alpha` reaches, and 41 quantiles."""
         if self.null is None:
             return None
         sign = -1.0 if distance else 1.0
         bests = (sign * self.null).reshape(len(self.null), -1).max(axis=1)
-        return sign * float(bests.mean()), sign * float(np.quantile(bests, 1 - alpha, method="higher"))
+        reached = sign * float(np.quantile(bests, 1 - alpha, method="higher"))
+        return sign * float(bests.mean()), reached, np.quantile(sign * bests, np.linspace(0, 1, 41))
 
 
 def orders_for(design: Design, n: int, count: int, seed: int) -> Orders:

@@ -21,7 +21,7 @@ from ...results import (
     ConceptLabels,
     ConceptMap,
 )
-from .._charts import _domain, _marker
+from .._charts import _domain, marker
 from .._pictures import Shown
 from .._section import Context
 from .._svg import Figure, fit, line, tag, text, text_width, tick_text, ticks
@@ -73,7 +73,7 @@ def mark(x: float, y: float, verdict: str, r: float = 4.0) -> str:
     """The mark of a verdict."""
     if verdict == UNDECIDED:
         return tag("circle", cx=x, cy=y, r=r, class_="m5 hollow")
-    return _marker(x, y, STYLES.get(verdict, 0), True, r)
+    return marker(x, y, STYLES.get(verdict, 0), True, r)
 
 
 def plane(

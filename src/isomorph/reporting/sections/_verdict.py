@@ -134,7 +134,7 @@ _MARKS = {
     ("random", ""): 9,
     ("twice", ""): 14,
 }
-_FREE = (5, 8, 9)
+_FREE = (5, 8, 9, 14, 6, 7, 3, 4, 2, 1)  # those that mean something elsewhere come last
 _MAPS = (0, 10, 11, 12, 13)
 
 

@@ -69,9 +69,10 @@ class Panel(NamedTuple):
 def _block(result: Atlas, k: int) -> Block:
     answers = result.answers
     panels = [_panel(result, metric, answers, f"atlas-{k:02d}-{m:02d}") for m, metric in enumerate(result, start=1)]
+    headline = printable(result.verdict)
     html = render(
         "atlas.html.j2",
-        headline=printable(result.verdict),
+        headline=headline,
         answers=_told(answers),
         setting=_setting(result),
         panels=panels,
@@ -81,7 +82,7 @@ def _block(result: Atlas, k: int) -> Block:
         csv=csv_table(result.to_records()),
     )
     title = f"How alike are {len(result.models)} models?"
-    return Block(f"atlas-{k}", title, html, tuple(f for panel in panels for f in panel.figures))
+    return Block(f"atlas-{k}", title, html, tuple(f for panel in panels for f in panel.figures), headline)
 
 
 def _panel(result: Atlas, metric: str, answers: Sequence[Answer], stem: str) -> Panel:

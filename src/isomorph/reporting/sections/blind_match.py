@@ -61,16 +61,17 @@ def _block(result: BlindMatch, k: int, context: Context) -> Block:
         columns.append("the same id")
         pairs = [[*pair, "✓" if r["x"] == r["y"] else ""] for pair, r in zip(pairs, matched, strict=False)]
     part = f"the first {_SHOWN} of {result.n:,}" if result.n > _SHOWN else f"all {result.n:,}"
+    headline = f"{printable(result.verdict).capitalize()}. {printable(result.reason)}"
     html = render(
         "table.html.j2",
-        headline=f"{printable(result.verdict).capitalize()}. {printable(result.reason)}",
+        headline=headline,
         figures=figures,
         tables=[Table("What the match reaches", (), _scores(result)), Table(f"Matches, {part}", columns, pairs)],
         note=_NOTE,
         csv=csv_table(matched),
         download="Download all matches as CSV",
     )
-    return Block(f"match-{k}", _title(result, context), html, figures)
+    return Block(f"match-{k}", _title(result, context), html, figures, headline)
 
 
 _NOTE = (

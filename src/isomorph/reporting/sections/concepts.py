@@ -87,9 +87,10 @@ def _block(result: ConceptMap, k: int, context: Context) -> Block:
     items, left_out = _items(result, words, context)
     labels = [{"label set": t.name} | _flat(row) for t in result.label_sets.values() for row in t.records()]
     groups = _examples(result, words, context)
+    headline = _headline(result, words)
     html = render(
         "concepts.html.j2",
-        headline=_headline(result, words),
+        headline=headline,
         setting=_setting(result, words),
         sets=sets,
         parts=parts,
@@ -107,7 +108,9 @@ def _block(result: ConceptMap, k: int, context: Context) -> Block:
     )
     figures = [f for s in sets for f in (s.plane, s.bars) if f is not None]
     figures += [f for part in parts for f in part.figures]
-    return Block(f"concepts-{k}", f"Which concepts do {words.x} and {words.y} see alike?", html, tuple(figures))
+    return Block(
+        f"concepts-{k}", f"Which concepts do {words.x} and {words.y} see alike?", html, tuple(figures), headline
+    )
 
 
 def _parts(result: ConceptMap, words: Words, stem: str) -> list[Part]:

@@ -68,7 +68,7 @@ def _block(diagnosis: Diagnosis, k: int, context: Context) -> Block:
         guide=[_advice(advice) for advice in diagnosis.guide],
         league=printable(diagnosis.guide[0].family) if diagnosis.guide else "",
     )
-    return Block(f"diagnosis-{k}", _title(diagnosis, context), html, figures)
+    return Block(f"diagnosis-{k}", _title(diagnosis, context), html, figures, headline)
 
 
 def _entry(finding: Finding) -> Entry:

@@ -64,16 +64,17 @@ def _block(result: Encoding, k: int, context: Context) -> Block:
     if result.notes:
         tables.append(Table("Notes", (), [["", printable(note)] for note in result.notes]))
     told = [{k: _known(v) for k, v in record.items()} for record in result.to_records()[:_MOST]]
+    headline = _headline(result)
     html = render(
         "table.html.j2",
-        headline=_headline(result),
+        headline=headline,
         figures=figures,
         tables=tables,
         note=_NOTE,
         csv=csv_table(told),
         download=f"Download {'the first ' if result.n_units > _MOST else ''}{len(told):,} units as CSV",
     )
-    return Block(f"encoding-{k}", _title(result, context), html, figures)
+    return Block(f"encoding-{k}", _title(result, context), html, figures, headline)
 
 
 def _known(value: Any) -> Any:

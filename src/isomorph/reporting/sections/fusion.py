@@ -137,9 +137,10 @@ def _block(result: Fusion, k: int, styles: Mapping[str, int], context: Context) 
     drawn = (_scores_plot(result, stem, styles), _missing_plot(result, stem), _reliability(result, stem))
     figures = tuple(figure for figure in drawn if figure is not None)
     tables = (_score_table, _control_table, _work_table, _class_table, _bits_table)
+    headline = printable(result.verdict)
     html = render(
         "fusion.html.j2",
-        headline=printable(result.verdict),
+        headline=headline,
         answers=[(printable(what), printable(words)) for what, words in _answers(result)],
         setting=_setting(result, context),
         figures=figures,
@@ -149,7 +150,7 @@ def _block(result: Fusion, k: int, styles: Mapping[str, int], context: Context) 
         notes=[printable(n) for n in result.notes],
         cases=_cases(result, context),
     )
-    return Block(f"fusion-{k}", _title(result), html, figures)
+    return Block(f"fusion-{k}", _title(result), html, figures, headline)
 
 
 _NOTE = (

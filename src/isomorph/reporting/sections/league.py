@@ -56,19 +56,20 @@ def _block(result: League, k: int) -> Block:
     overall = f"{printable(result.short(result.winner))} is better than every other over all." if result.winner else (
         "There is no winner over all: the places of the first metrics are not told apart."
     )  # fmt: skip
+    headline = (
+        f"{len(result.metrics)} metrics, {len(result.criteria)} criteria: {alone} have a single best metric, with "
+        f"{len({v for v in won.values() if v})} metrics among these. {overall}"
+    )
     html = render(
         "table.html.j2",
-        headline=(
-            f"{len(result.metrics)} metrics, {len(result.criteria)} criteria: {alone} have a single best metric, with "
-            f"{len({v for v in won.values() if v})} metrics among these. {overall}"
-        ),
+        headline=headline,
         figures=figures,
         tables=[_guide(result), *_forms(result), *_criteria(result), *_left(result)],
         note=_NOTE,
         csv=csv_table(result.to_records()),
         download="Download every criterion and metric as CSV",
     )
-    return Block(f"league-{k}", f"Metrics over {printable(result.family)}", html, figures)
+    return Block(f"league-{k}", f"Metrics over {printable(result.family)}", html, figures, headline)
 
 
 def _guide(result: League) -> Table:

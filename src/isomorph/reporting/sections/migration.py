@@ -59,19 +59,20 @@ def _block(result: Migration, k: int, context: Context) -> Block:
     tables += [Table("Held-out scores", ("score", "value", "interval", "chance", *controls), _scores(result))]
     if warned:
         tables.insert(0, Table("Warnings", (), warned))
+    headline = (
+        f"{printable(result.map)} keeps {percent(result.retained)} of what the new model itself finds among its "
+        f"first ten, beyond chance ({p_equals(result.p_value)}). {verdict}"
+    )
     html = render(
         "table.html.j2",
-        headline=(
-            f"{printable(result.map)} keeps {percent(result.retained)} of what the new model itself finds among its "
-            f"first ten, beyond chance ({p_equals(result.p_value)}). {verdict}"
-        ),
+        headline=headline,
         figures=figures,
         tables=tables,
         note=_NOTE,
         csv=csv_table(result.to_records()),
         download="Download all scores as CSV",
     )
-    return Block(f"migration-{k}", _title(result, context), html, figures)
+    return Block(f"migration-{k}", _title(result, context), html, figures, headline)
 
 
 def _scores(result: Migration) -> list[list[str]]:

@@ -71,16 +71,17 @@ def _block(result: ModelComparison, region: str, stem: str, context: Context) ->
             *([["ceiling", _ceiling(found)]] if found.ceiling else []),
             *([f"note {k}", printable(note)] for k, note in enumerate(result.notes, start=1))]  # fmt: skip
     tables.append(Table("What was compared", (), told))
+    headline = _headline(result, region, context)
     html = render(
         "table.html.j2",
-        headline=_headline(result, region, context),
+        headline=headline,
         figures=figures,
         tables=tables,
         note=_NOTE,
         csv=csv_table(result.to_records()),
         download="Download all scores as CSV",
     )
-    return Block(f"model-comparison-{stem}", title, html, figures)
+    return Block(f"model-comparison-{stem}", title, html, figures, headline)
 
 
 def _headline(result: ModelComparison, region: str, context: Context) -> str:

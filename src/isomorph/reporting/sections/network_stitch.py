@@ -100,7 +100,7 @@ def _block(result: NetworkStitch, k: int, styles: Mapping[str, int], context: Co
         csv=csv_table(result.to_records()),
         download="Download this table as CSV",
     )
-    return Block(f"networks-{k}", _title(result, context), html, figures)
+    return Block(f"networks-{k}", _title(result, context), html, figures, headline)
 
 
 _ALONE, _ALONE_STYLE = "top alone", 6

@@ -61,9 +61,10 @@ def _block(result: OddOneOut, k: int, context: Context) -> Block:
         ["ceiling of human agreement", _ceiling(result)],
         ["left out, since an item has no features", f"{result.missing:,}"],
     ]
+    headline = f"{printable(result.best)} chooses as people do in {percent(best.accuracy)} of the judgements{p}{of}."
     html = render(
         "table.html.j2",
-        headline=f"{printable(result.best)} chooses as people do in {percent(best.accuracy)} of the judgements{p}{of}.",
+        headline=headline,
         figures=figures,
         tables=[Table("Layers", ("layer", "accuracy", "interval", "chance", "p", "share of ceiling"), _rows(result)),
                 Table("What was judged", (), sizes)],
@@ -71,7 +72,7 @@ def _block(result: OddOneOut, k: int, context: Context) -> Block:
         csv=csv_table(result.to_records()),
         download="Download all layers as CSV",
     )  # fmt: skip
-    return Block(f"odd-one-out-{k}", _title(result, context), html, figures)
+    return Block(f"odd-one-out-{k}", _title(result, context), html, figures, headline)
 
 
 def _ceiling(result: OddOneOut) -> str:

@@ -78,16 +78,17 @@ def _block(result: Outputs, k: int, context: Context) -> Block:
     if len(result.models) > 2:
         figures.insert(0, _map(result, "agreement", f"{stem}-map", context))
     tables = [_models(result, context)] if result.labeled else []
+    headline = printable(result.verdict)
     html = render(
         "table.html.j2",
-        headline=printable(result.verdict),
+        headline=headline,
         figures=figures,
         tables=[*tables, _pairs(result, context), *_said(result)],
         note=_NOTE,
         csv=csv_table(result.to_records()),
         download="Download all measures as CSV",
     )
-    return Block(f"outputs-{k}", _title(result), html, tuple(figures))
+    return Block(f"outputs-{k}", _title(result), html, tuple(figures), headline)
 
 
 def _pair_name(pair: OutputPair, context: Context) -> str:

@@ -49,16 +49,17 @@ def _title(result: RdmExplanation, context: Context) -> str:
 
 def _block(result: RdmExplanation, k: int, context: Context) -> Block:
     figures = tuple(_figures(result, slug("rdm-models", f"{k:02d}"), context))
+    headline = _headline(result)
     html = render(
         "table.html.j2",
-        headline=_headline(result),
+        headline=headline,
         figures=figures,
         tables=list(_tables(result)),
         note=_NOTE,
         csv=csv_table(result.to_records()),
         download="Download all models as CSV",
     )
-    return Block(f"rdm-models-{k}", _title(result, context), html, figures)
+    return Block(f"rdm-models-{k}", _title(result, context), html, figures, headline)
 
 
 def _headline(result: RdmExplanation) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from ...results import AT_CEILING, BASELINE, CEILING, Alignment, Scan, listed
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
-from .._heatmap import heatmap, passes
+from .._heatmap import describe, heatmap, passes
+from .._null_plot import null_plot
 from .._section import Block, Context, Section, Shown, render
 from .._svg import Figure
 from .._text import DASH, flatten, number, p_text, percent, printable, slug, times_chance
@@ -388,11 +389,12 @@ def _block(scan: Scan, number_: int, context: Context, styles: Marks, *, alone: 
     panels = []
     for alignment in scan.alignments.values():
         stem = slug(f"{number_:02d}", x, y, alignment.metric)
-        maps = heatmap(alignment, x, y, stem)
+        single = alignment.values.size == 1
         panels.append(
             _Panel(
                 alignment,
-                maps,
+                null_plot(alignment, stem) if single else heatmap(alignment, x, y, stem),
+                describe(alignment, 0, 0, bool(passes(alignment)[0, 0])) if single else "",
                 (
                     *ceiling_curve(alignment, x, y, stem),
                     *curves(alignment, scan, x, y, stem, labels, styles),
@@ -414,14 +416,15 @@ def _block(scan: Scan, number_: int, context: Context, styles: Marks, *, alone: 
         gallery=any(p.alignment.gallery is not None for p in panels),
         stem=slug(x, y),
     )
-    figures = tuple(f for p in panels for f in (p.heatmap, *p.curves))
+    figures = tuple(f for p in panels for f in (p.map, *p.curves))
     return Block(f"pair-{number_}", pair_title(scan, context), html, figures)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Panel:
     alignment: Alignment
-    heatmap: Figure
+    map: Figure
+    single: str  # all about the one pair of layers, if there is but one
     curves: tuple[Figure, ...]
     meaning: str
     caption: str

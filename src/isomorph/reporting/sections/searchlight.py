@@ -60,16 +60,17 @@ def _block(result: Searchlight, k: int, context: Context) -> Block:
         else [r for n in result.models for r in result.highest(n, _BEST)]
     )
     part = "all centers" if result.scores.size <= _ROWS else f"the {_BEST} best centers of each model"
+    headline = f"Of {len(result.centers):,} centers, p of the maximum is at most 0.05 at {', '.join(passing)}."
     html = render(
         "table.html.j2",
-        headline=(f"Of {len(result.centers):,} centers, p of the maximum is at most 0.05 at {', '.join(passing)}."),
+        headline=headline,
         figures=figures,
         tables=list(_tables(result)),
         note=_NOTE,
         csv=csv_table([{**r, "position": " ".join(f"{v:g}" for v in r["position"])} for r in records]),
         download=f"Download {part} as CSV",
     )
-    return Block(f"searchlight-{k}", _title(result, context), html, figures)
+    return Block(f"searchlight-{k}", _title(result, context), html, figures, headline)
 
 
 def _tables(result: Searchlight) -> Iterator[Table]:

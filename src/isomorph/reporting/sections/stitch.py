@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...results import BASELINE, Curve, MapScores, Score, Stitch, baseline_words
-from .._charts import Series, line_chart
+from ...results import BASELINE, CEILING, Condition, Curve, MapScores, Score, Stitch, baseline_words
+from .._charts import Row as Dots
+from .._charts import Series, dot_plot, line_chart
 from .._pictures import Shown as Picture
 from .._section import Block, Context, Section, Shown, render
 from .._sizes import size_chart
@@ -55,6 +56,7 @@ class StitchSection(Section):
     """
 
     name = "stitch"
+    heading = "Can one be used in place of another: {}?"
 
     def models(self, result: Stitch) -> Sequence[str]:
         return result.x_name, result.y_name
@@ -92,16 +94,21 @@ def _title(stitch: Stitch, context: Context) -> str:
 
 def _block(stitch: Stitch, k: int, context: Context) -> Block:
     stem = slug("stitch", f"{k:02d}", context.name(stitch.x_name), context.name(stitch.y_name))
-    figures = tuple(_figures(stitch, stem, context))
+    figures, scores = tuple(_figures(stitch, stem, context)), _scores(stitch, stem, context)
     columns = [c for c in _COLUMNS if any(c in m.scores for m in stitch.maps.values())]
     names = {k: _named(stitch, k, context) for m in stitch.maps.values() for k in m.controls}
     groups = [_rows(m, columns, names) for m in stitch.maps.values()]
     first = next(iter(stitch.maps.values()))
     chance = [next((number(m.scores[c].chance) for m in stitch.maps.values() if c in m.scores), DASH) for c in columns]
+    headline = _headline(stitch)
     html = render(
         "stitch.html.j2",
-        headline=_headline(stitch),
-        evidence=[(printable(m.map), printable(m.evidence(stitch.decided_by))) for m in stitch.maps.values()],
+        headline=headline,
+        evidence=[
+            (printable(m.map), "holds" if m.above_controls else "fails", printable(m.evidence(stitch.decided_by)))
+            for m in stitch.maps.values()
+        ],
+        scores=scores,
         setting=_setting(stitch),
         columns=[_COLUMNS[c] for c in columns],
         chance=chance,
@@ -115,7 +122,7 @@ def _block(stitch: Stitch, k: int, context: Context) -> Block:
         level=f"{100 * stitch.level:g} %",
         decided_by=_COLUMNS.get(first.decided_by, first.decided_by),
     )
-    return Block(f"stitch-{k}", _title(stitch, context), html, figures)
+    return Block(f"stitch-{k}", _title(stitch, context), html, (scores, *figures), headline)
 
 
 def _headline(stitch: Stitch) -> str:
@@ -166,6 +173,29 @@ def _cells(scores: Any, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
         return (DASH, "") if score is None else (number(score.value), f"{number(score.low)} to {number(score.high)}")
 
     return tuple(cell(scores.get(c)) for c in columns)
+
+
+def _scores(stitch: Stitch, stem: str, context: Context) -> Figure:
+    """Every map by the score that decides, with its controls and ceilings."""
+    score = stitch.decided_by
+    controls = dict.fromkeys(k for m in stitch.maps.values() for k in m.controls)
+    ceilings = dict.fromkeys(k for m in stitch.maps.values() for k in m.ceilings)
+    of = [dataclasses.replace(stitch.control(k), role=BASELINE) for k in controls]
+    styles = marks([*of, *(Condition(CEILING, k) for k in ceilings)])
+    known = [(BASELINE, k, _named(stitch, k, context)) for k in controls]
+    known += [(CEILING, k, f"ceiling: {printable(k)}") for k in ceilings]
+    rows = []
+    for m in stitch.maps.values():
+        held = {BASELINE: m.controls, CEILING: m.ceilings}
+        beside = [
+            (words, held[r][k][score].value, styles[r, k]) for r, k, words in known if score in held[r].get(k, {})
+        ]
+        of_map = m.scores[score]
+        bounds = (of_map.low, of_map.high)
+        rows.append(Dots(printable(m.map), of_map.value, of_map.chance, m.above_controls, beside, bounds))
+    heading = f"{_COLUMNS.get(score, printable(score))}, on held-out items"
+    told = "; ".join(f"{r.label} {number(r.value)}, chance {number(r.chance)}" for r in rows)
+    return dot_plot(f"{stem}-scores", printable(f"{_title(stitch, context)}: {heading}. {told}."), heading, rows, "map")
 
 
 def _figures(stitch: Stitch, stem: str, context: Context) -> list[Figure]:
