@@ -32,8 +32,6 @@ def pair() -> tuple[Any, Any]:
     ],
 )
 def test_scores_are_those_of_the_widened_features(spec: str, pair: tuple[Any, Any]) -> None:
-    if "approximate" in spec:
-        pytest.importorskip("faiss")
     score = metric(spec)
     # the same values in the same order of sums
     assert score(*pair) == score(*(z.astype(np.float32) for z in pair))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from isomorph.errors import InputError
@@ -13,8 +15,9 @@ from isomorph.metrics import Metric, metric
 from isomorph.metrics import neighbor_lists as nl
 from isomorph.metrics import neighbor_values as nv
 from isomorph.metrics import neighbors as nb
+from isomorph.metrics._engines.neighbors import tiles
 from isomorph.metrics._engines.neighbors.edges import EdgeTable, common_permuted, row_sums, total_overlap
-from isomorph.metrics._engines.neighbors.graphs import _largest, nearest
+from isomorph.metrics._engines.neighbors.graphs import nearest
 from isomorph.metrics.mutual_nearest import mutual_nearest
 
 
@@ -73,11 +76,29 @@ def test_single_precision_features_give_the_neighbours_of_double_precision() -> 
     np.testing.assert_array_equal(single.lists, double.lists)
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = noise(50, 4, 3)
-    whole = nearest(x, 4, "euclidean").lists
-    monkeypatch.setattr("isomorph.metrics._engines.neighbors.graphs._BLOCK", 350)
-    np.testing.assert_array_equal(nearest(x, 4, "euclidean").lists, whole)
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])
+@pytest.mark.parametrize("library", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("block", [350, 2500])  # rows and columns in blocks, and rows alone
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, similarity: str, library: Any, block: int) -> None:
+    x = noise(90, 4, 3)
+    x[40:60] = np.round(x[40:60])  # ties
+    whole = nearest(x, 4, similarity, ordered=True)
+    monkeypatch.setattr(tiles, "BLOCK", block)
+    monkeypatch.setattr("isomorph.metrics._engines.neighbors.graphs._FEWEST_ROWS", 20)
+    found = nearest(library(x), 4, similarity, ordered=True)
+    np.testing.assert_array_equal(found.lists, whole.lists)
+    np.testing.assert_array_equal(found.weights, whole.weights)
+
+
+def test_candidates_that_come_in_parts_leave_the_most_similar() -> None:
+    s = noise(30, 400, 0)
+    best = tiles.Best(30, 6, s.dtype)
+    for part in np.array_split(np.random.default_rng(1).permutation(400), 9):
+        best.see(slice(None), s[:, part], part)
+        some = np.array([3, 17])
+        best.see(some, s[some, :2] - 99, np.arange(2))  # which nothing is nearer than
+    np.testing.assert_array_equal(best.found, np.argsort(-s, axis=1)[:, :6])
+    np.testing.assert_array_equal(best.values, -np.sort(-s, axis=1)[:, :6])
 
 
 def test_the_mean_over_items_of_the_overlaps_is_the_score() -> None:
@@ -498,7 +519,7 @@ def test_the_bounded_search_finds_the_largest_entries(kind: str) -> None:
         s = np.round(20 * s)
     if kind == "one value":
         s = np.ones_like(s)
-    values, columns = _largest(s, 7)
+    values, columns = tiles.largest(s, 7)
     np.testing.assert_array_equal(values, -np.sort(-s, axis=1)[:, :7])
     np.testing.assert_array_equal(np.take_along_axis(s, np.asarray(columns), axis=1), values)
     assert all(len(set(row)) == 7 for row in np.asarray(columns).tolist())

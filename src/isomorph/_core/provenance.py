@@ -55,7 +55,7 @@ def show_versions() -> None:
         python        ...
     """
     rows = {"isomorph": "", **versions()}
-    for name in ("torch", "transformers", "onnxruntime", "faiss-cpu", "ray", "pandas"):
+    for name in ("torch", "transformers", "onnxruntime", "ray", "pandas"):
         if name not in rows:
             with contextlib.suppress(PackageNotFoundError):
                 rows[name] = version(name)

@@ -42,10 +42,10 @@ class NeighborMetric(Metric[Neighbors]):
     Args:
         k: Neighbours an item; at least k + 2 items are needed.
         similarity: What near means: ``"cosine"``, ``"euclidean"`` or ``"dot"`` (inner product of the raw features).
-        index: ``"exact"`` compares all items with all, n² d operations; ``"approximate"`` searches a
-            navigable graph (faiss HNSW) so widely that at least 95 % of the true neighbours of 1000 sampled items
-            are found; that share is printed, kept in the prepared state (`recall`) and named with the null. Missed
-            neighbours lower a score: by up to twice the share missed.
+        index: ``"exact"`` compares all items with all, n² d operations; ``"approximate"`` compares
+            each with the items of so many of its nearest clusters that at least 95 % of the true neighbours of 1000
+            sampled items are found; that share is printed, kept in the prepared state (`recall`) and named with the
+            null. Missed neighbours lower a score: by up to twice the share missed.
         centered: Whether the mean over items is taken out first. A mean that all items share (anisotropic features)
             makes all cosines alike, and what is left then decides who is near. Does nothing to distances.
     """

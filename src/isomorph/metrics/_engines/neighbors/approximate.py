@@ -1,35 +1,34 @@
-"""Nearest neighbours by a navigable small-world graph (faiss HNSW), its recall measured on a sample of the items.
+"""Nearest neighbours among the items of the nearest clusters, their recall measured on a sample of the items.
 
-How widely the graph is searched is doubled until the measured recall reaches `TARGET`. The graph is built by one
-thread from a seeded generator: the same features give the same neighbours. The index holds the one copy of the rows
-that is made, in single precision; they are given in blocks, so that a file is read as it is needed. Where that copy
-does not fit, it is in half precision, and the similarities of all candidates are computed from the rows themselves.
+Items are clustered by k-means, and an item's neighbours are sought, by products, in as many of the clusters nearest to
+it as hold `TARGET` of the true neighbours of sampled items. How many that takes hangs on the features: where neighbours
+are spread over more than half of the clusters, all items are compared with all. The same features give the same
+neighbours. Rows are given in blocks, so that a file is read as it is needed; they are held, in the order of their
+clusters, if that fits.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
-from ...._core.linalg import top_k
 from ...._core.memory import block_bytes, fits
 from ...._core.progress import progress
-from ....errors import InputError, MissingExtraError
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Real = np.ndarray[Any, Any]
+from . import tiles
+from .tiles import Best, Ints, Real
 
 TARGET = 0.95
 """The least share of the true neighbours that an index must find."""
 SAMPLE = 1000  # items on which the recall is measured
 SPARE = 8  # places beyond k that are asked for, so that ties around place k are seen
-_LINKS, _BUILD, _WIDEST = 24, 64, 2048  # links an item, candidates while building and, at the most, while searching
-_PARTS = 64  # of the rows that are added one after another; a power of two, as the index doubles its memory when full
-_ONE_PART = 1 << 14  # items that are added at once
+_OF_A_CLUSTER, _TURNS = 48, 6  # items a cluster from which k-means learns, and how often it moves its centers
+_BYTES = 256 << 20  # of rows that look for neighbours at once
+_FIRST = 2  # clusters that are looked at first: few items of the others are nearer than what is found there
 
 
 class Found(NamedTuple):
@@ -39,18 +38,13 @@ class Found(NamedTuple):
         items: Items (n, width) without the item itself, the most similar first.
         values: Their similarities, in the order's sense: inner products, less half the squared norm for distances.
         recall: Share of the true k nearest neighbours of a sample of items that were found.
-        effort: Candidates that were kept in the search of one item.
+        effort: Items that each is compared with, in the mean.
     """
 
     items: Ints
     values: Real
     recall: float
     effort: int
-
-
-def needed(n: int, d: int, k: int, *, half: bool = False) -> int:
-    """Bytes that the index of n items and their lists take, its copy of the rows in half precision or in single."""
-    return n * ((2 if half else 4) * d + 8 * _LINKS + 32 + 12 * _width(n, k) + 60 * k)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,148 +65,182 @@ class Rows:
     def __getitem__(self, which: Any) -> Real:
         return np.ascontiguousarray(self.of(which), dtype=np.float32)
 
+    def step(self, beside: int = 0) -> int:
+        """How many rows are worked on at once, where each meets `beside` others."""
+        return max(1, block_bytes(_BYTES) // (8 * max(self.shape[1], beside)))
 
-def approximate(rows: Callable[[Any], Real], shape: tuple[int, int], offset: Real | None, k: int) -> Found:
+    def blocks(self, step: int) -> Iterator[tuple[Ints, Real]]:
+        """Numbers and rows, so many at once."""
+        for s in range(0, len(self), step):
+            items = np.arange(s, min(len(self), s + step))
+            yield items, self[s : s + step]
+
+
+def needed(n: int, d: int, k: int) -> int:
+    """Bytes that the index of n items and their lists take; the rows themselves are held only if they fit beside."""
+    return n * (24 + 12 * _width(n, k) + 60 * k) + 8 * _count(n) * d
+
+
+def approximate(rows: Rows, offset: Real | None, k: int, *, by_distance: bool) -> Found:
     """The neighbours of all rows, ordered by product less `offset` (half the squared norms, for distances).
 
     Args:
-        rows: Gives those rows whose products order the neighbours, of a slice or of row numbers.
-        shape: Items and features.
+        rows: The rows.
         offset: What is subtracted for each item (n,), or None.
         k: Neighbours an item.
-
-    Raises:
-        InputError: if the index does not find enough of the true neighbours.
-        MissingExtraError: if faiss is not installed.
+        by_distance: Whether the nearest clusters are those with the nearest centers, not with the largest products.
     """
-    faiss = _faiss()
-    n, d = shape
-    width = _width(n, k)
-    half = not fits(needed(n, d, k))
-    sense = faiss.METRIC_INNER_PRODUCT if offset is None else faiss.METRIC_L2
-    if half:
-        index = faiss.IndexHNSWSQ(d, faiss.ScalarQuantizer.QT_fp16, _LINKS, sense)
-        index.train(np.ascontiguousarray(rows(slice(0, min(n, SAMPLE))), dtype=np.float32))
-    else:
-        index = faiss.IndexHNSWFlat(d, _LINKS, sense)
-    index.hnsw.efConstruction = max(_BUILD, k)
-    _build(faiss, index, rows, n)
-    data: Any = Rows(rows, shape)
-    if not half:  # the index has them
-        data = faiss.rev_swig_ptr(faiss.downcast_index(index.storage).get_xb(), n * d).reshape(n, d)
+    n, width = len(rows), _width(len(rows), k)
+    index = _Index.of(rows, offset, by_distance=by_distance)
     sample = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
-    bound = _by_all(data, offset, sample, k)[1][:, -1]
-    # by value, so that another of several tied items counts as found
-    bound -= 2e-6 * (np.abs(bound) + (0 if offset is None else 2 * offset[sample]))
-    effort = max(32, 2 * width)
-    while True:
-        index.hnsw.efSearch = effort
-        found, values = _search(index, data, offset, sample, width)
-        recall = float(np.mean(values[:, :k] >= bound[:, None]))
-        if recall >= TARGET:
-            break
-        effort *= 2
-        if effort > max(_WIDEST, 4 * width):
-            raise InputError(
-                f"The approximate index finds {recall:.1%} of the true {k} nearest neighbours, {TARGET:.0%} are needed "
-                "for a score that can be trusted: use index='exact'."
-            )
-    found, values = _all(index, data, offset, width, k)
-    return Found(found, values, recall, effort)
+    places = index.places(rows[sample], _by_all(rows, offset, sample, k)[0])
+    clusters = int(np.sort(places, axis=None)[math.ceil(TARGET * places.size) - 1]) + 1
+    if clusters > index.count / 2:
+        found, values = _by_all(rows, offset, np.arange(n), width)
+        return Found(found, values, 1.0, n - 1)
+    found, values = np.empty((n, width), dtype=np.int64), np.empty((n, width), dtype=np.float32)
+    with progress(n, "approximate neighbours") as advance:
+        for items, block in rows.blocks(rows.step(index.count)):
+            best = index.search(items, block, clusters, width)
+            found[items], values[items] = best.found, best.values
+            advance(len(items))
+    short = np.flatnonzero(found[:, k - 1] < 0)  # whose clusters are too small
+    found[short], values[short] = _by_all(rows, offset, short, width)
+    return Found(found, values, float(np.mean(places < clusters)), clusters * n // index.count)
 
 
 def _width(n: int, k: int) -> int:
     return min(n - 1, k + SPARE)
 
 
-def _build(faiss: Any, index: Any, rows: Callable[[Any], Real], n: int) -> None:
-    """Fill the index with one thread: with several, the order of their turns would show in the graph."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    step = n if n <= _ONE_PART else -(-n // _PARTS)
-    try:
-        with progress(n, f"index of {n:,} items") as advance:
-            for s in range(0, n, step):
-                some = np.ascontiguousarray(rows(slice(s, min(n, s + step))), dtype=np.float32)
-                index.add(some)
-                advance(len(some))
-    finally:
-        faiss.omp_set_num_threads(threads)
+def _count(n: int) -> int:
+    return max(1, int(2 * n**0.5))
 
 
-def _all(index: Any, data: Real, offset: Real | None, width: int, k: int) -> tuple[Ints, Real]:
-    """Every item's neighbours; items from which too few others can be reached are compared with all."""
-    n = len(data)
-    found, values = np.empty((n, width), dtype=np.int64), np.empty((n, width), dtype=np.float32)
-    beside = 4 * data.shape[1] * (width + 1) if isinstance(data, Rows) else 0  # candidates' own rows
-    step = max(1, block_bytes(64 << 20) // (data.shape[1] * 8 + width * 24 + beside))
-    with progress(n, "approximate neighbours") as advance:
-        for s in range(0, n, step):
-            items = np.arange(s, min(n, s + step))
-            found[items], values[items] = _search(index, data, offset, items, width)
-            advance(len(items))
-    short = np.flatnonzero(found[:, k - 1] < 0)
-    found[short], values[short] = _by_all(data, offset, short, width)
-    return found, values
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Index:
+    """Items by cluster.
+
+    Attributes:
+        rows: The rows, from which a cluster's are read if they are not held.
+        offset: What is subtracted for each item (n,), or None.
+        centers: Centers of the clusters (clusters, d).
+        less: What is subtracted from products with them (clusters,).
+        cluster: Each item's.
+        order: The items, cluster after cluster.
+        start: Where each cluster begins there.
+        held: The rows in that order; None if they do not fit.
+    """
+
+    rows: Rows
+    offset: Real | None
+    centers: Real
+    less: Real
+    cluster: Ints
+    order: Ints
+    start: Ints
+    held: Real | None
+
+    @classmethod
+    def of(cls, rows: Rows, offset: Real | None, *, by_distance: bool) -> _Index:
+        """Cluster the rows."""
+        n, d = rows.shape
+        count = _count(n)
+        some = np.sort(np.random.default_rng(1).permutation(n)[: _OF_A_CLUSTER * count])
+        with progress(_TURNS + 1, f"clusters of {n:,} items", unit="passes") as advance:
+            centers = _means(rows[some], count, advance)
+            cluster = np.concatenate([_nearest(block, centers) for _, block in rows.blocks(rows.step())])
+            advance(1)
+        order = np.argsort(cluster, kind="stable")
+        start = np.concatenate([[0], np.cumsum(np.bincount(cluster, minlength=count))])
+        less = np.einsum("ij,ij->i", centers, centers) / 2 if by_distance else np.zeros(count, np.float32)
+        held = None
+        if fits(needed(n, d, 10) + 4 * n * d):
+            held = np.empty((n, d), dtype=np.float32)
+            place = np.empty(n, dtype=np.int64)
+            place[order] = np.arange(n)
+            for items, block in rows.blocks(rows.step()):
+                held[place[items]] = block
+        return cls(rows, offset, centers, less, cluster, order, start, held)
+
+    @property
+    def count(self) -> int:
+        """How many clusters there are."""
+        return len(self.centers)
+
+    def places(self, queries: Real, neighbors: Ints) -> Ints:
+        """How many clusters are nearer to each of some rows than the one that holds a neighbour, for each neighbour."""
+        near = queries @ self.centers.T - self.less
+        own = np.take_along_axis(near, self.cluster[neighbors], axis=1)
+        return np.stack([np.sum(near > mine[:, None], axis=1) for mine in own.T], axis=1)
+
+    def search(self, items: Ints, queries: Real, clusters: int, width: int) -> Best:
+        """The most similar others of some items in their nearest clusters."""
+        _, nearest = tiles.largest(queries @ self.centers.T - self.less, clusters)
+        best = Best(len(items), width, np.float32)
+        for part in (nearest[:, :_FIRST], nearest[:, _FIRST:]):
+            if not part.size:
+                continue
+            asked, of_whom = part.reshape(-1), np.repeat(np.arange(len(items)), part.shape[1])
+            order = np.argsort(asked, kind="stable")
+            which, begin = np.unique(asked[order], return_index=True)
+            for cluster, who in zip(which, np.split(of_whom[order], begin[1:]), strict=True):
+                self._look(best, int(cluster), items, queries, who)
+        return best
+
+    def _look(self, best: Best, cluster: int, items: Ints, queries: Real, who: Ints) -> None:
+        """Compare some of the items with all of a cluster."""
+        where = slice(self.start[cluster], self.start[cluster + 1])
+        members = self.order[where]
+        rows = self.rows[members] if self.held is None else self.held[where]
+        step = max(1, block_bytes(8 * tiles.BLOCK) // (8 * max(1, len(members))))
+        for s in range(0, len(who) if len(members) else 0, step):
+            some = who[s : s + step]
+            products = queries[some] @ rows.T
+            if self.offset is not None:
+                products -= self.offset[members].astype(np.float32)
+            same = self.cluster[items[some]] == cluster
+            if same.any():
+                at = np.searchsorted(members, items[some[same]])
+                products[np.flatnonzero(same), at] = -np.inf
+            best.see(some, products, members)
 
 
-def _search(index: Any, data: Real, offset: Real | None, items: Ints, width: int) -> tuple[Ints, Real]:
-    """The most similar others of some items; places that could not be filled hold -1 and minus infinity."""
-    queries = data[items]
-    values, found = index.search(queries, width + 1)
-    if isinstance(data, Rows):
-        found, values = _anew(data, queries, offset, found)
-    elif offset is not None:  # from squared distances to products less half the squared norm of the other
-        values = offset[items].astype(np.float32)[:, None] - values / 2
-    own = found == items[:, None]
-    own[~own.any(axis=1), -1] = True  # self was crowded out by duplicates: the last place goes instead
-    found, values = found[~own].reshape(len(items), width), values[~own].reshape(len(items), width)
-    return found, np.where(found < 0, -np.inf, values)
+def _means(rows: Real, count: int, advance: Callable[[int], object]) -> Real:
+    """Centers of clusters of some rows, by k-means from rows among them; a center that no row is nearest to stays."""
+    m = len(rows)
+    centers = rows[np.random.default_rng(2).permutation(m)[:count]].copy()
+    for _ in range(_TURNS):
+        nearest = _nearest(rows, centers)
+        sizes = np.bincount(nearest, minlength=count)
+        sums = sparse.csr_array((np.ones(m, np.float32), (nearest, np.arange(m))), shape=(count, m)) @ rows
+        centers = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centers).astype(np.float32)
+        advance(1)
+    return centers
 
 
-def _anew(data: Rows, queries: Real, offset: Real | None, found: Ints) -> tuple[Ints, Real]:
-    """Candidates in the order of their similarities, from the rows themselves and not from the index's copy of them."""
-    some, at = np.unique(np.maximum(found, 0), return_inverse=True)
-    at = at.reshape(found.shape)
-    values = np.empty(found.shape, dtype=np.float32)
-    step = max(1, block_bytes(64 << 20) // (8 * found.shape[1] * data.shape[1]))
-    rows = data[some]
-    for s in range(0, len(found), step):
-        part = slice(s, s + step)
-        values[part] = np.matmul(rows[at[part]], queries[part, :, None])[:, :, 0]
-    if offset is not None:
-        values -= offset[some].astype(np.float32)[at]
-    values = np.where(found < 0, np.float32(-np.inf), values)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(values, order, axis=1)
+def _nearest(rows: Real, centers: Real) -> Ints:
+    """The nearest center of each row."""
+    less = np.einsum("ij,ij->i", centers, centers) / 2
+    step = max(1, block_bytes(8 * tiles.BLOCK) // (8 * len(centers)))
+    parts = range(0, len(rows), step)
+    return np.concatenate([np.argmax(rows[s : s + step] @ centers.T - less, axis=1) for s in parts])
 
 
-def _by_all(data: Real, offset: Real | None, items: Ints, width: int) -> tuple[Ints, Real]:
+def _by_all(rows: Rows, offset: Real | None, items: Ints, width: int) -> tuple[Ints, Real]:
     """The most similar others of some items, exactly."""
-    found = np.zeros((len(items), width), dtype=np.int64)
+    found = np.full((len(items), width), -1, dtype=np.int64)
     values = np.full((len(items), width), -np.inf, dtype=np.float32)
-    for i in range(0, len(items), SAMPLE):
-        part = items[i : i + SAMPLE]
-        rows, best = data[part], (values[i : i + SAMPLE], found[i : i + SAMPLE])
-        step = max(width, block_bytes(64 << 20) // (16 * len(part)))
-        for s in range(0, len(data), step):
-            products = rows @ data[s : s + step].T
+    step = rows.step()
+    for s in range(0, len(items), step):
+        part = items[s : s + step]
+        queries, best = rows[part], Best(len(part), width, np.float32)
+        for candidates, block in rows.blocks(max(width, block_bytes(8 * tiles.BLOCK) // (8 * len(part)))):
+            products = queries @ block.T
             if offset is not None:
-                products -= offset[s : s + step].astype(np.float32)[None, :]
-            here = np.flatnonzero((part >= s) & (part < s + step))
-            products[here, part[here] - s] = -np.inf
-            v, c = top_k(products, min(width, products.shape[1]))
-            v, c = np.concatenate([best[0], v], axis=1), np.concatenate([best[1], c + s], axis=1)
-            best[0][:], order = top_k(v, width)
-            best[1][:] = np.take_along_axis(c, order, axis=1)
+                products -= offset[candidates].astype(np.float32)
+            here = np.flatnonzero((part >= candidates[0]) & (part <= candidates[-1]))
+            products[here, part[here] - candidates[0]] = -np.inf
+            best.see(slice(None), products, candidates)
+        found[s : s + step], values[s : s + step] = best.found, best.values
     return found, values
-
-
-def _faiss() -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of its generated bindings, from Python 3.12 on
-            import faiss
-    except ImportError as error:
-        raise MissingExtraError("index='approximate'", "faiss-cpu", "approximate") from error
-    return faiss

@@ -15,6 +15,7 @@ binary features after a rotation, do they tie to that rounding.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from functools import cached_property
@@ -43,14 +44,14 @@ from ...._core.linalg import (
     scaled,
     similarities,
     sum_squares,
-    top_k,
     unit_rows,
 )
 from ...._core.memory import block_bytes, require
-from ...._core.progress import notice
+from ...._core.progress import notice, progress
 from ....errors import InputError
 from ....nulls.motifs import invariants
-from .approximate import SAMPLE, Found, approximate, needed
+from . import tiles
+from .approximate import SAMPLE, Found, Rows, approximate, needed
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -58,7 +59,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 INDEXES = ("exact", "approximate")
 SIMILARITIES = ("cosine", "euclidean", "dot")
 _ULPS = 16  # rounding of a product of unit vectors stays well below this many units in the last place
-_BLOCK = 1 << 24  # similarities held at once
+_FEWEST_ROWS = 512  # that are compared with all others at once
 _DOUBLE = float(np.finfo(np.float64).eps)
 _SOME_ROWS = 32  # that tell whether similarities take few values
 _SOME = 1024  # items that tell the size of an offset
@@ -187,9 +188,7 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: 
         index: One of `INDEXES`.
 
     Raises:
-        InputError: if a cosine or a distance is not defined on these features, or if an approximate index does not fit
-            or finds too few of the true neighbours.
-        MissingExtraError: if it is wanted and faiss is not installed.
+        InputError: if a cosine or a distance is not defined on these features, or an approximate index does not fit.
     """
     x = _detached(x)
     n = x.shape[0]
@@ -210,29 +209,40 @@ def nearest(x: Array, k: int, similarity: str, *, ordered: bool = False, index: 
 
 def _exact(search: _Search, similarity: str, k: int, ordered: bool) -> tuple[Ints, dict[int, Ints]]:
     """The k most similar items of each by all products, and candidates of those that rounding or ties leave open."""
-    n = search.rows.shape[0]
+    n, block = search.rows.shape[0], tiles.entries(search.rows)
     lists = np.empty((n, k), dtype=np.int64)
     unclear: dict[int, Ints] = {}
-    step = max(1, min(_BLOCK, block_bytes(8 * _BLOCK) // 8) // n)
-    for begin in range(0, n, step):
-        end = min(n, begin + step)
-        s = similarities(search.rows, begin, end, search.offset)
-        values, columns = (to_numpy(a) for a in _largest(s, min(n - 1, k + 1)))
-        lists[begin:end] = columns[:, :k]
-        rows, floor = _doubtful(search, similarity, k, begin, values, columns, ordered)
-        if len(rows):
-            near = np.asarray(to_numpy(take_rows(s, rows))) >= floor[:, None]
-            unclear |= {int(begin + r): np.flatnonzero(c) for r, c in zip(rows, near, strict=True)}
+    step = max(1, block // n)
+    # few rows at once would read all columns again and again
+    tiled = step < min(n, _FEWEST_ROWS) and (isinstance(search.rows, np.ndarray) or is_torch_array(search.rows))
+    if tiled:
+        step = min(n, int(block**0.5))
+    with progress(n, "neighbours") if tiled else contextlib.nullcontext(lambda _: None) as advance:
+        for begin in range(0, n, step):
+            end = min(n, begin + step)
+            if tiled:
+                best = tiles.most_similar(search.rows, search.offset, begin, end, min(n - 1, k + 1), block)
+                values, columns = best.values, best.found
+            else:
+                s = similarities(search.rows, begin, end, search.offset)
+                values, columns = (to_numpy(a) for a in tiles.largest(s, min(n - 1, k + 1)))
+            lists[begin:end] = columns[:, :k]
+            rows, floor = _doubtful(search, similarity, k, begin, values, columns, ordered)
+            if tiled:
+                unclear |= tiles.reached(search.rows, search.offset, begin + rows, floor, block)
+            elif len(rows):
+                near = np.asarray(to_numpy(take_rows(s, rows))) >= floor[:, None]
+                unclear |= {int(begin + r): np.flatnonzero(c) for r, c in zip(rows, near, strict=True)}
+            advance(end - begin)
     return lists, unclear
 
 
 def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
-    """Neighbours by an index. Directions are made as the index takes them in; other rows need a copy of their own."""
+    """Neighbours by an index. Directions are made as they are read; other rows need a copy of their own."""
     features = np.asarray(to_numpy(x))
     n, d = features.shape
     copies = 0 if similarity == "cosine" else 2 * features.nbytes
-    least = needed(n, d, k, half=True)  # in single precision where that fits
-    require(least + copies, f"The index of {n:,} items", "Use index='exact', which works in blocks.")
+    require(needed(n, d, k) + copies, f"The index of {n:,} items", "Use index='exact', which works in blocks.")
     if similarity == "cosine":
         search = _Search(features, None, np.ones(n))
     else:
@@ -248,7 +258,8 @@ def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
         forget_pages(features)
         return found
 
-    return search, approximate(rows, (n, d), None if search.offset is None else search.squares / 2, k)
+    offset = None if search.offset is None else search.squares / 2
+    return search, approximate(Rows(rows, (n, d)), offset, k, by_distance=similarity != "dot")
 
 
 def _doubtful(
@@ -308,30 +319,6 @@ def recall_of(*graphs: Neighbors) -> str:
     return f" (approximate index: recall {min(recalls):.3f} on {SAMPLE:,} items)" if recalls else ""
 
 
-def _largest(s: Array, k: int) -> tuple[Array, Array]:
-    """`top_k`; on NumPy, where partitioning whole rows is slow, only of what exceeds a bound.
-
-    The k-th largest of the maxima of groups of columns is a lower bound of the k-th largest entry, and few entries
-    reach it.
-    """
-    rows, n = s.shape
-    size = min(64, n // (8 * k))
-    if not isinstance(s, np.ndarray) or size < 4:
-        return top_k(s, k)
-    groups = n // size
-    maxima = s[:, : groups * size].reshape(rows, size, groups).max(axis=1)
-    maxima = np.concatenate([maxima, s[:, groups * size :]], axis=1)
-    bound = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
-    hit = np.flatnonzero(s >= bound[:, None])
-    if len(hit) > 16 * k * rows:  # nearly everything ties
-        return top_k(s, k)
-    row, column = np.divmod(hit, n)
-    values = s.reshape(-1)[hit]
-    order = np.lexsort((-values, row))
-    pick = order[np.searchsorted(row, np.arange(rows))[:, None] + np.arange(k)]
-    return values[pick], column[pick]
-
-
 def count_duplicates(x: Array) -> int:
     """How many items have exactly the same features as another item."""
     rows = np.asarray(to_numpy(_detached(x)))
@@ -361,7 +348,7 @@ def mid_ranks(x: Array, similarity: str) -> Floats:
     x = _detached(x)
     n = x.shape[0]
     _tell_offset(x, similarity)
-    step = max(1, min(_BLOCK // 4, block_bytes(8 * _BLOCK) // 32) // n)
+    step = max(1, min(tiles.BLOCK // 4, block_bytes(8 * tiles.BLOCK) // 32) // n)
     require(8 * n * n, f"The ranks of all pairs of {n:,} items", "Use fewer items, or a metric with a fixed k.")
     out = np.empty((n, n))
     search, eps = _search(_double(x), similarity), _tie_eps(x, similarity)
