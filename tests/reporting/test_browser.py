@@ -1,6 +1,5 @@
 import dataclasses
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -10,23 +9,11 @@ from isomorph.atlases import atlas
 from isomorph.concept_maps import concepts
 from isomorph.reporting import report
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-OFFLINE = ("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update")
-FLAGS = (
-    "--dump-dom",
-    "--virtual-time-budget=2000",
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--v=0",
-    *OFFLINE,
-)
+from .browser import BROWSER, FLAGS, needed
 
 
 @pytest.mark.real
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needed
 def test_a_browser_opens_the_page_without_an_error_and_the_heat_maps_are_there(
     tmp_path, make_scan, make_items, make_neighborhoods
 ):
@@ -46,7 +33,7 @@ def test_a_browser_opens_the_page_without_an_error_and_the_heat_maps_are_there(
     </script></body>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
     done = subprocess.run(
-        [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        [BROWSER, *FLAGS, "--dump-dom", f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
         capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr
@@ -58,7 +45,7 @@ def test_a_browser_opens_the_page_without_an_error_and_the_heat_maps_are_there(
 
 
 @pytest.mark.real
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needed
 def test_a_browser_sorts_the_table_of_an_atlas_and_tells_what_a_blank_cell_is(tmp_path):
     rng = np.random.default_rng(0)
     z = rng.normal(size=(40, 3))
@@ -80,7 +67,7 @@ def test_a_browser_sorts_the_table_of_an_atlas_and_tells_what_a_blank_cell_is(tm
     </script></body>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
     done = subprocess.run(
-        [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        [BROWSER, *FLAGS, "--dump-dom", f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
         capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr
@@ -89,7 +76,7 @@ def test_a_browser_sorts_the_table_of_an_atlas_and_tells_what_a_blank_cell_is(tm
 
 
 @pytest.mark.real
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needed
 def test_a_browser_searches_the_items_of_a_map_and_saves_what_each_button_says(tmp_path):
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=(2, 90, 3))
@@ -120,7 +107,7 @@ def test_a_browser_searches_the_items_of_a_map_and_saves_what_each_button_says(t
     </script></body>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
     done = subprocess.run(
-        [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        [BROWSER, *FLAGS, "--dump-dom", f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
         capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr
@@ -130,7 +117,7 @@ def test_a_browser_searches_the_items_of_a_map_and_saves_what_each_button_says(t
 
 
 @pytest.mark.real
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@needed
 def test_of_many_pairs_the_first_screen_shows_a_picture_and_the_rest_unfolds(tmp_path, make_scan):
     scans = [dataclasses.replace(make_scan(specs=("mutual_knn(k=10)", "cka")), x_name=f"m{k}") for k in range(5)]
     page = report(scans, tmp_path / "r.html", figures=False)
@@ -153,7 +140,8 @@ def test_of_many_pairs_the_first_screen_shows_a_picture_and_the_rest_unfolds(tmp
     </script></body>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
     done = subprocess.run(
-        [BROWSER, *FLAGS, "--window-size=1280,900", f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        [BROWSER, *FLAGS, "--dump-dom", "--window-size=1280,900", f"--user-data-dir={tmp_path / 'profile'}",
+         page.as_uri()],
         capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr

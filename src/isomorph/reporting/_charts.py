@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from xml.sax.saxutils import escape
 
@@ -48,6 +48,7 @@ class Row:
 
     A baseline is a label and a value, and the number of its style if that means something elsewhere on the page; by
     default they are told apart by their order. A note is a few letters at the end of the line that has the label.
+    A pair is the anchor of what the row is about, which is lit with it wherever else it is shown.
     """
 
     label: str
@@ -58,6 +59,7 @@ class Row:
     interval: tuple[float, float] | None = None
     ceiling: tuple[float, float] | None = None
     note: str = ""
+    pair: str = ""
 
 
 def line_chart(name: str, title: str, heading: str, series: Sequence[Series], axis: str) -> Figure:
@@ -137,27 +139,38 @@ def dot_plot(
     body += [line(px(t), top, px(t), bottom, "grid") for t in marks]
     body += [text(px(t), bottom + 14, tick_text(t, marks), class_="middle soft") for t in marks]
     for k, row in enumerate(rows):
-        y = top + pitch * k + 26
-        if row.ceiling is not None:
-            a, b = map(px, row.ceiling)
-            body.append(tag("rect", x=a, y=y - 7, width=b - a, height=14, class_="ceiling"))
-        room = text_width(row.note, 10) + 8 if row.note else 0.0
-        body.append(text(left, y - 11, fit(row.label, _WIDTH - left - right - room), class_="small"))
-        if row.note:
-            body.append(text(_WIDTH - right, y - 11, row.note, class_="end strong"))
-        body.append(line(px(row.chance), y, px(row.value), y, "stem"))
-        body.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
-        if row.interval is not None:
-            body.append(line(px(row.interval[0]), y, px(row.interval[1]), y, "whisker"))
-        for label, value, *_ in row.baselines:
-            body.append(marker(px(value), y, styles[label], True))
-        body.append(marker(px(row.value), y, 0, row.passing, 4.5))
+        parts = _dots(row, top + pitch * k + 26, px, (left, right), styles)
+        if row.pair:
+            parts.insert(0, tag("rect", x=0.0, y=top + pitch * k + 6, width=_WIDTH, height=pitch, class_="hit"))
+        body.append(tag("g", "".join(parts), data_pair=row.pair) if row.pair else "".join(parts))
     entries: list[tuple[str, int | str]] = [(what, 0), (tick, "tick")]
     entries += [("interval", "whisker")] if any(row.interval for row in rows) else []
     entries += [("noise ceiling", "ceiling")] if any(row.ceiling for row in rows) else []
     entries += [(label, styles[label]) for label in names]
     legend, height = _legend(entries, bottom + 34, lines=False)
     return Figure(name, title, _WIDTH, height, "".join(body) + legend)
+
+
+def _dots(
+    row: Row, y: float, px: Callable[[float], float], sides: tuple[float, float], styles: Mapping[str, int]
+) -> list[str]:
+    """One row of a dot plot, on the height of its disc."""
+    left, right = sides
+    parts = []
+    if row.ceiling is not None:
+        a, b = map(px, row.ceiling)
+        parts.append(tag("rect", x=a, y=y - 7, width=b - a, height=14, class_="ceiling"))
+    room = text_width(row.note, 10) + 8 if row.note else 0.0
+    parts.append(text(left, y - 11, fit(row.label, _WIDTH - left - right - room), class_="small"))
+    if row.note:
+        parts.append(text(_WIDTH - right, y - 11, row.note, class_="end strong"))
+    parts.append(line(px(row.chance), y, px(row.value), y, "stem"))
+    parts.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
+    if row.interval is not None:
+        parts.append(line(px(row.interval[0]), y, px(row.interval[1]), y, "whisker"))
+    parts += [marker(px(value), y, styles[label], True) for label, value, *_ in row.baselines]
+    parts.append(marker(px(row.value), y, 0, row.passing, 4.5))
+    return parts
 
 
 def _domain(values: Sequence[float]) -> tuple[float, float]:

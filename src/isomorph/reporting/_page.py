@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -19,6 +20,7 @@ from ..results import Result, listed, load_result
 from ._color import root_css
 from ._export import prepare_folder, write_figures
 from ._pictures import Pictures
+from ._recipe import recipe
 from ._section import Block, Context, Section, render
 from ._section import Shown as SectionShown
 from ._svg import Figure, style_rules
@@ -27,6 +29,7 @@ from .sections import sections
 
 FEW = 2
 """More answers than these are folded to a line each, under the summary of all."""
+_SCRIPTS = ("save", "page", "tables", "figures")
 _PROGRAMS = ("command", "commands", "toml", "study")  # keys of `study` shown as text to copy
 
 
@@ -114,7 +117,7 @@ def _html(
     names = [m for section, group in by_section for r in group for m in section.models(r)]
     pictures = Pictures(items)
     context = Context(pictures, short_names(names), items is not None)
-    shown = [section.show(group, context) for section, group in by_section]
+    shown = [_with_recipes(section.show(group, context), group) for section, group in by_section]
     told = note([f for part in shown for b in _blocks(part) for f in b.figures])
     asked = by_section[0][0].heading if len(by_section) == 1 else Section.heading
     page = render(
@@ -124,7 +127,7 @@ def _html(
         folded=sum(len(part.blocks) for part in shown) > FEW,
         sprites=pictures.sprites(),
         style=Markup(root_css() + style_rules() + _asset("style.css")),  # our own files
-        script=Markup(_asset("page.js")),  # our own file
+        script=Markup("".join(_asset(f"{name}.js") for name in _SCRIPTS)),  # our own files
         programs=_programs(study),
         settings=flatten({k: v for k, v in study.items() if k not in _PROGRAMS}),
         figure_note=told,
@@ -157,6 +160,14 @@ def _by_section(results: Sequence[Result]) -> list[tuple[Section, list[Result]]]
             )
         groups.setdefault(result.kind, []).append(result)
     return [(sections.classes[kind](), group) for kind, group in groups.items()]
+
+
+def _with_recipes(part: SectionShown, results: Sequence[Result]) -> SectionShown:
+    """Each answer with the settings of its result, where there is one of each."""
+    if len(part.blocks) != len(results):
+        return part
+    pairs = zip(part.blocks, results, strict=True)
+    return dataclasses.replace(part, blocks=tuple(dataclasses.replace(b, recipe=recipe(r)) for b, r in pairs))
 
 
 def _blocks(part: SectionShown) -> list[Block]:

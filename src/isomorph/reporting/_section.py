@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ._pictures import Pictures
+from ._recipe import Recipe
 from ._svg import Figure
 
 
@@ -43,6 +44,7 @@ class Block:
         html: What it shows.
         figures: The figures in it, which are also written as files.
         told: Its answer in a sentence, for the line that it is folded to; empty where that stands elsewhere.
+        recipe: How it was made, to copy.
     """
 
     anchor: str
@@ -50,6 +52,7 @@ class Block:
     html: Markup
     figures: tuple[Figure, ...] = ()
     told: str = ""
+    recipe: Recipe | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Figure:
         """The figure for the page, which brings the style rules."""
         role = "group" if self.interactive else "img"
         return Markup(  # built by `tag`, which escapes every text and attribute
-            tag("svg", self.body, **self._size, class_="figure", role=role, aria_label=self.title)
+            tag("svg", self.body, **self._size, class_="figure", role=role, aria_label=self.title, data_name=self.name)
         )
 
     def standalone(self) -> str:

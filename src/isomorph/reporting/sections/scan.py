@@ -201,7 +201,7 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
     ]
     metrics = dict.fromkeys(m for s in scans for m in s.alignments)
     figures = (
-        *(_dots(metric, scans, context, styles) for metric in metrics),
+        *(_dots(metric, scans, [b.anchor for b in blocks], context, styles) for metric in metrics),
         *(figure for metric in metrics for figure in _ceiling_dots(metric, scans, context)),
     )
     lines = [line for _, _, found in groups for line in found]
@@ -323,9 +323,9 @@ def _picked(found: Mapping[str, Any] | None, names: Sequence[str]) -> list[Any]:
     return [_finite(None if found is None else found[name]) for name in names]
 
 
-def _dots(metric: str, scans: Sequence[Scan], context: Context, styles: Marks) -> Figure:
+def _dots(metric: str, scans: Sequence[Scan], anchors: Sequence[str], context: Context, styles: Marks) -> Figure:
     rows, distance = [], False
-    for scan in scans:
+    for scan, anchor in zip(scans, anchors, strict=True):
         alignment = scan.alignments.get(metric)
         if alignment is None:
             continue
@@ -352,7 +352,8 @@ def _dots(metric: str, scans: Sequence[Scan], context: Context, styles: Marks) -
             if metric in c.alignments
         ]
         label = f"{context.name(scan.x_name)} × {context.name(scan.y_name)}"
-        rows.append(Row(label, best.value, best.chance, passing(alignment), twins, best_interval(alignment)))
+        interval, pair = best_interval(alignment), anchor if len(scans) > 1 else ""
+        rows.append(Row(label, best.value, best.chance, passing(alignment), twins, interval, pair=pair))
     title = f"{metric} of every pair of models at its best pair of layers. " + " ".join(
         f"{r.label}: {number(r.value)}, chance {number(r.chance)}." for r in rows
     )
