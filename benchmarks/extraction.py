@@ -17,15 +17,20 @@ import numpy as np
 LIMIT, ROUNDS = 1.10, 9
 
 
-def encoders(folder: Path):
-    """A text and a vision encoder of 6 layers × 384, with batches of unequal texts and of images."""
+def encoders(folder: Path, *, layers: int = 6, width: int = 384):
+    """A text and a vision encoder, by default of 6 layers × 384, with batches of unequal texts and of images."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, PreTrainedTokenizerFast, ViTConfig, ViTImageProcessorPil
 
     from isomorph.encoders import load_encoder
 
     rng = np.random.default_rng(0)
-    size = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+    size = {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 12,
+        "intermediate_size": 4 * width,
+    }
     core = Tokenizer(models.WordLevel({"<pad>": 0} | {f"w{i}": i for i in range(1, 1000)}, unk_token="<pad>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>").save_pretrained(folder / "text")

@@ -51,16 +51,21 @@ def entries(folder: Path, n: int) -> list[Any]:
 
 
 def fill(folder: Path, n: int, d: int) -> None:
-    """Features that share a signal of 64 directions, written part by part as an extraction writes them."""
+    """Features written part by part as an extraction writes them: a signal that both share, and noise of a quarter of
+    its variance, on rotated axes of variance 1/i, the spectrum that is seen in networks and cortex (Stringer 2019).
+    """
+    spread = np.arange(1, d + 1, dtype=np.float32) ** -0.5
     for seed, entry in enumerate(entries(folder, n)):
         with EntryWriter(entry, commit_every=10) as writer:
             writer.begin({"last": d}, {})
-            mixing = np.random.default_rng(seed).standard_normal((64, d), dtype=np.float32) / 8
+            axes = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0].astype(np.float32)
             for s in range(0, n, PART):
                 m = min(PART, n - s)
-                shared = np.random.default_rng((99, s)).standard_normal((m, 64), dtype=np.float32)
-                noise = np.random.default_rng((seed, s)).standard_normal((m, d), dtype=np.float32)
-                writer.put(list(range(s, s + m)), {"last": (shared @ mixing + noise).astype(np.float16)}, {})
+                shared, noise = (
+                    np.random.default_rng(one).standard_normal((m, d), dtype=np.float32) for one in ((99, s), (seed, s))
+                )
+                features = ((shared + noise / 2) * spread) @ axes
+                writer.put(list(range(s, s + m)), {"last": features.astype(np.float16)}, {})
 
 
 def resident(field: str = "VmHWM") -> float:

@@ -81,17 +81,17 @@ def needed(n: int, d: int, k: int) -> int:
     return n * (24 + 12 * _width(n, k) + 60 * k) + 8 * _count(n) * d
 
 
-def approximate(rows: Rows, offset: Real | None, k: int, *, by_distance: bool) -> Found:
+def approximate(rows: Rows, offset: Real | None, k: int, similarity: str) -> Found:
     """The neighbours of all rows, ordered by product less `offset` (half the squared norms, for distances).
 
     Args:
         rows: The rows.
         offset: What is subtracted for each item (n,), or None.
         k: Neighbours an item.
-        by_distance: Whether the nearest clusters are those with the nearest centers, not with the largest products.
+        similarity: ``"cosine"`` of rows of norm one, ``"euclidean"``, or ``"dot"``: what near is said of centers too.
     """
     n, width = len(rows), _width(len(rows), k)
-    index = _Index.of(rows, offset, by_distance=by_distance)
+    index = _Index.of(rows, offset, similarity)
     sample = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
     places = index.places(rows[sample], _by_all(rows, offset, sample, k)[0])
     clusters = int(np.sort(places, axis=None)[math.ceil(TARGET * places.size) - 1]) + 1
@@ -114,7 +114,7 @@ def _width(n: int, k: int) -> int:
 
 
 def _count(n: int) -> int:
-    return max(1, int(2 * n**0.5))
+    return max(1, int(3 * n**0.5))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -142,18 +142,18 @@ class _Index:
     held: Real | None
 
     @classmethod
-    def of(cls, rows: Rows, offset: Real | None, *, by_distance: bool) -> _Index:
+    def of(cls, rows: Rows, offset: Real | None, similarity: str) -> _Index:
         """Cluster the rows."""
         n, d = rows.shape
         count = _count(n)
         some = np.sort(np.random.default_rng(1).permutation(n)[: _OF_A_CLUSTER * count])
         with progress(_TURNS + 1, f"clusters of {n:,} items", unit="passes") as advance:
-            centers = _means(rows[some], count, advance)
+            centers = _means(rows[some], count, advance, directions=similarity == "cosine")
             cluster = np.concatenate([_nearest(block, centers) for _, block in rows.blocks(rows.step())])
             advance(1)
         order = np.argsort(cluster, kind="stable")
         start = np.concatenate([[0], np.cumsum(np.bincount(cluster, minlength=count))])
-        less = np.einsum("ij,ij->i", centers, centers) / 2 if by_distance else np.zeros(count, np.float32)
+        less = np.zeros(count, np.float32) if similarity == "dot" else _half_squares(centers)
         held = None
         if fits(needed(n, d, 10) + 4 * n * d):
             held = np.empty((n, d), dtype=np.float32)
@@ -206,8 +206,11 @@ class _Index:
             best.see(some, products, members)
 
 
-def _means(rows: Real, count: int, advance: Callable[[int], object]) -> Real:
-    """Centers of clusters of some rows, by k-means from rows among them; a center that no row is nearest to stays."""
+def _means(rows: Real, count: int, advance: Callable[[int], object], *, directions: bool) -> Real:
+    """Centers of clusters of some rows, by k-means from rows among them; a center that no row is nearest to stays.
+
+    Those of directions are directions again: the mean of a wide cluster is short, and would seem far from its own.
+    """
     m = len(rows)
     centers = rows[np.random.default_rng(2).permutation(m)[:count]].copy()
     for _ in range(_TURNS):
@@ -215,13 +218,19 @@ def _means(rows: Real, count: int, advance: Callable[[int], object]) -> Real:
         sizes = np.bincount(nearest, minlength=count)
         sums = sparse.csr_array((np.ones(m, np.float32), (nearest, np.arange(m))), shape=(count, m)) @ rows
         centers = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centers).astype(np.float32)
+        if directions:
+            centers /= np.maximum(np.linalg.norm(centers, axis=1, keepdims=True), 1e-12)
         advance(1)
     return centers
 
 
+def _half_squares(centers: Real) -> Real:
+    return np.einsum("ij,ij->i", centers, centers) / 2
+
+
 def _nearest(rows: Real, centers: Real) -> Ints:
     """The nearest center of each row."""
-    less = np.einsum("ij,ij->i", centers, centers) / 2
+    less = _half_squares(centers)
     step = max(1, block_bytes(8 * tiles.BLOCK) // (8 * len(centers)))
     parts = range(0, len(rows), step)
     return np.concatenate([np.argmax(rows[s : s + step] @ centers.T - less, axis=1) for s in parts])

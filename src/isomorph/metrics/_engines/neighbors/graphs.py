@@ -259,7 +259,7 @@ def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
         return found
 
     offset = None if search.offset is None else search.squares / 2
-    return search, approximate(Rows(rows, (n, d)), offset, k, by_distance=similarity != "dot")
+    return search, approximate(Rows(rows, (n, d)), offset, k, similarity)
 
 
 def _doubtful(
