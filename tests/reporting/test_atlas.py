@@ -352,7 +352,7 @@ def test_sizes_are_short(value, text):
 
 
 def test_the_page_of_a_saved_atlas_shows_its_questions(atlas, tmp_path):
-    page = iso.report(atlas.save(tmp_path / "a.json"), to=tmp_path / "a.html").read_text(encoding="utf-8")
+    page = iso.report(atlas.save(tmp_path / "a.json"), tmp_path / "a.html", figures=True).read_text(encoding="utf-8")
     assert "Trend by parameters of s, m, l, xl, to text" in page
     assert (tmp_path / "figures" / "atlas-01-01-models.svg").exists()
     assert 'class="sorts' in page

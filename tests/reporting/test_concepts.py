@@ -419,7 +419,7 @@ def test_a_map_without_ceilings_labels_or_items_still_has_a_page(sides):
 
 
 def test_files_of_the_plane_hold_its_pictures(found, items, tmp_path):
-    page = iso.report(found, tmp_path / "r.html", items=items)
+    page = iso.report(found, tmp_path / "r.html", items=items, figures=True)
     svg = (tmp_path / "figures" / "concepts-01-01-plane.svg").read_text()
     assert svg.count("data:image/") == svg.count("<use ") >= 2
     assert page.read_text().count("<symbol") >= 2

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from isomorph import show_progress
 from isomorph.reporting import report
 from isomorph.reporting._charts import Row, Series, dot_plot, line_chart
 from isomorph.reporting._export import png_obstacle
@@ -22,7 +23,7 @@ def test_figures_are_written_as_svg_and_png_beside_the_page(tmp_path, make_scan)
     pytest.importorskip("resvg_py")
     if (reason := png_obstacle()) is not None:
         pytest.skip(reason)
-    path = report(make_scan(specs=("mutual_knn(k=10)", "cka")), tmp_path / "r.html")
+    path = report(make_scan(specs=("mutual_knn(k=10)", "cka")), tmp_path / "r.html", figures=True)
     svgs, pngs = (sorted(p.stem for p in (tmp_path / "figures").glob(f"*.{kind}")) for kind in ("svg", "png"))
     assert len(svgs) == 2 + 2 * 3
     assert svgs == pngs
@@ -32,7 +33,7 @@ def test_figures_are_written_as_svg_and_png_beside_the_page(tmp_path, make_scan)
 
 def test_without_the_extra_the_page_says_that_there_are_no_png_copies(tmp_path, make_scan, monkeypatch):
     monkeypatch.setitem(sys.modules, "resvg_py", None)
-    path = report(make_scan(), tmp_path / "r.html")
+    path = report(make_scan(), tmp_path / "r.html", figures=True)
     assert {p.suffix for p in (tmp_path / "figures").iterdir()} == {".svg"}
     assert "no PNG copies: they need pip install &#39;isomorph[images]&#39;" in path.read_text()
 
@@ -41,8 +42,19 @@ def test_figures_go_where_they_are_wanted_or_nowhere(tmp_path, make_scan, monkey
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     report(make_scan(), tmp_path / "a" / "r.html", figures=tmp_path / "elsewhere")
     assert any((tmp_path / "elsewhere").iterdir())
-    report(make_scan(), tmp_path / "b" / "r.html", figures=False)
-    assert [p.name for p in (tmp_path / "b").iterdir()] == ["r.html"]
+    for none in ({}, {"figures": False}, {"figures": None}):
+        report(make_scan(), tmp_path / "b" / "r.html", **none)
+        assert [p.name for p in (tmp_path / "b").iterdir()] == ["r.html"]
+
+
+def test_pages_and_files_show_their_progress(tmp_path, make_scan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    seen = []
+    with show_progress(lambda done, total: seen.append((done, total))):
+        report([make_scan(), make_scan("another")], tmp_path / "r.html", figures=True)
+    assert seen[:2] == [(1, 2), (2, 2)]
+    files = len(list((tmp_path / "figures").iterdir()))
+    assert seen[2:] == [(k + 1, files) for k in range(files)]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 30), (31, 13)])

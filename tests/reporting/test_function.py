@@ -73,7 +73,7 @@ def test_examples_show_right_ones_near_misses_and_wrong_ones_with_pictures(tmp_p
 
 
 def test_figures_of_a_stitch_cover_pairs_gallery_and_depth_and_are_written_as_files(tmp_path, stitched):
-    report_with_figures(stitched, tmp_path / "r.html")
+    report_with_figures(stitched, tmp_path / "r.html", figures=True)
     names = {p.stem for p in (tmp_path / "figures").glob("*.svg")}
     for part in ("pairs-mrr", "pairs-probe", "gallery-x-to-y", "gallery-y-to-x", "depth-x"):
         assert any(name.endswith(part) for name in names), part

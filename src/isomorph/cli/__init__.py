@@ -41,7 +41,7 @@ COMMANDS = {
     "power": "The smallest alignment that N items can show, before anything is encoded.",
     "init": "Write a study file with comments, to begin from.",
     "open": "Open a page in the browser: of a study's folder, or of saved results.",
-    "report": "Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.",
+    "report": "Draw saved results as one self-contained page; its figures as files on request.",
     "list": "What there is: models, metrics, datasets, maps and other kinds; or the sides of one model.",
 }
 """Command -> the first line of its help; the file of that name holds a function `command`."""

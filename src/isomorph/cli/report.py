@@ -13,13 +13,17 @@ def command(
     to: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     items: Annotated[str | None, typer.Option(help="Dataset spec, for pictures and texts of the items.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for all figures as SVG and PNG.")
+    ] = None,
 ) -> None:
-    """Draw saved results as one self-contained page, with its figures as SVG and PNG beside it.
+    """Draw saved results as one self-contained page; its figures as files on request.
 
-    Example: isomorph report scan.json stitch.json --to page.html
+    Example: isomorph report scan.json stitch.json --to page.html --figures figures
     """
     from ..datasets import load_dataset
     from ..reporting import report as write_report
 
-    page = write_report(list(results), to=to, items=load_dataset(items) if items else None, title=title)
+    given = load_dataset(items) if items else None
+    page = write_report(list(results), to=to, items=given, title=title, figures=figures)
     print(page)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._core.files import write_target
+from .._core.progress import progress
 from ..errors import InputError
 from ._svg import Figure
 
@@ -43,11 +44,13 @@ def write_figures(figures: Sequence[Figure], folder: Path, *, beside: Path) -> s
         return ""
     prepare_folder(folder)
     reason = png_obstacle()
-    for figure in figures:
-        svg = figure.standalone()
-        write_target(folder / f"{figure.name}.svg", svg.encode())
-        if reason is None:
-            write_target(folder / f"{figure.name}.png", to_png(svg))
+    with progress(len(figures), "figures", unit="files") as advance:
+        for figure in figures:
+            svg = figure.standalone()
+            write_target(folder / f"{figure.name}.svg", svg.encode())
+            if reason is None:
+                write_target(folder / f"{figure.name}.png", to_png(svg))
+            advance(1)
     where = os.path.relpath(folder, beside) if folder.is_relative_to(beside) else folder.name
     kinds = "SVG and PNG files" if reason is None else f"SVG files (no PNG copies: {reason})"
     return f"The {len(figures)} figures of this page are also in the folder {where} as {kinds}."

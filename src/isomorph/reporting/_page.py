@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from .._core.checks import check_name, check_type
 from .._core.files import as_path, check_target, write_target
+from .._core.progress import progress
 from .._core.provenance import versions
 from ..datasets import PairedItems
 from ..errors import InputError
@@ -42,7 +43,7 @@ def report(
     study: Mapping[str, Any] | None = None,
     figures: str | os.PathLike[str] | bool | None = None,
 ) -> Path:
-    """Write results as one HTML page that needs nothing else, and its figures as files.
+    """Write results as one HTML page that needs nothing else.
 
     The page asks nothing of any network, works without JavaScript, and shows every score with its chance level, every
     maximum over layers with the p of that maximum, and every untrained baseline beside what it is a baseline of.
@@ -53,8 +54,9 @@ def report(
         items: The items that were scanned: pictures and texts for the neighbourhoods. Without them ids are shown.
         title: The page's heading; by default it names the models.
         study: How the results were made: ``command`` and ``toml`` are shown as text to copy, the rest as a table.
-        figures: Folder for the figures as SVG, and as PNG if the extra ``images`` is installed (the page says which
-            were written): None or True for ``figures`` beside the page, False for no files.
+        figures: Folder for every figure as SVG, and as PNG if the extra ``images`` is installed (the page says which
+            were written): True for ``figures`` beside the page, None or False for no files. A browser keeps each
+            figure from the page itself.
 
     Returns:
         The path of the page.
@@ -116,8 +118,9 @@ def _html(
     by_section = _by_section(loaded)
     names = [m for section, group in by_section for r in group for m in section.models(r)]
     pictures = Pictures(items)
-    context = Context(pictures, short_names(names), items is not None)
-    shown = [_with_recipes(section.show(group, context), group) for section, group in by_section]
+    with progress(len(loaded), "page", unit="results") as advance:
+        context = Context(pictures, short_names(names), items is not None, advance)
+        shown = [_with_recipes(section.show(group, context), group) for section, group in by_section]
     told = note([f for part in shown for b in _blocks(part) for f in b.figures])
     asked = by_section[0][0].heading if len(by_section) == 1 else Section.heading
     page = render(
@@ -181,9 +184,9 @@ def _title(names: Sequence[str], asked: str) -> str:
 
 
 def _figure_folder(figures: str | os.PathLike[str] | bool | None, target: Path) -> Path | None:
-    if figures is True or figures is None:
+    if figures is True:
         return target.parent / "figures"
-    return None if figures is False else as_path(figures, "figures")
+    return None if figures is False or figures is None else as_path(figures, "figures")
 
 
 def _programs(study: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,6 +13,8 @@ from markupsafe import Markup
 from ._pictures import Pictures
 from ._recipe import Recipe
 from ._svg import Figure
+
+R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +25,19 @@ class Context:
         pictures: The items, shown by id.
         short: Full model names -> short ones.
         given: Whether items were given at all.
+        drawn: What is called with 1 after each result, for the progress.
     """
 
     pictures: Pictures
     short: Mapping[str, str]
     given: bool
+    drawn: Callable[[int], object] = lambda n: None
+
+    def each(self, results: Sequence[R]) -> Iterator[tuple[int, R]]:
+        """Results with their numbers from 1, each told as drawn once the next is asked for."""
+        for k, result in enumerate(results, start=1):
+            yield k, result
+            self.drawn(1)
 
     def name(self, full: str) -> str:
         """The short name of a model."""
@@ -122,7 +132,7 @@ class Section(ABC):
 
     @abstractmethod
     def show(self, results: Sequence[Any], context: Context) -> Shown:
-        """All results of this kind, in the order given."""
+        """All results of this kind, in the order given, gone through by `context.each`."""
 
 
 def environment() -> Environment:

@@ -44,7 +44,7 @@ class AtlasSection(Section):
 
     def show(self, results: Sequence[Atlas], context: Context) -> Shown:
         question = "which of many models are alike beyond chance, and does it go with their size, family or purpose?"
-        blocks = tuple(_block(r, k) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k) for k, r in context.each(results))
         return Shown(question, None, blocks, tuple(_facts(r) for r in results))
 
 

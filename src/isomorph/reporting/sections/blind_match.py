@@ -42,7 +42,7 @@ class BlindMatchSection(Section):
         return result.x_name, result.y_name
 
     def show(self, results: Sequence[BlindMatch], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), [*flatten(r.settings), *flatten(r.provenance)]) for r in results)
         return Shown("can items be matched by the geometry of the two spaces alone?", None, blocks, facts)
 

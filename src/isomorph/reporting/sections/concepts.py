@@ -62,7 +62,7 @@ class ConceptsSection(Section):
 
     def show(self, results: Sequence[ConceptMap], context: Context) -> Shown:
         question = "which items and concepts are seen alike beyond chance, and which stay bound to one modality?"
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         return Shown(question, None, blocks, tuple(_facts(r, context) for r in results))
 
 

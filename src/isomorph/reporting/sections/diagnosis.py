@@ -30,7 +30,7 @@ class DiagnosisSection(Section):
         return tuple(name for name in (result.x_name, result.y_name) if name)
 
     def show(self, results: Sequence[Diagnosis], context: Context) -> Shown:
-        blocks = tuple(_block(d, k, context) for k, d in enumerate(results, start=1))
+        blocks = tuple(_block(d, k, context) for k, d in context.each(results))
         facts = tuple((_title(d, context), flatten(d.provenance)) for d in results)
         return Shown("can these scores be trusted, or is one of the known failures behind them?", None, blocks, facts)
 

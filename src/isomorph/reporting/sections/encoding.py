@@ -45,7 +45,7 @@ class EncodingSection(Section):
         return (result.x_name, result.responses_name)
 
     def show(self, results: Sequence[Encoding], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), [("design", r.design), *flatten(r.provenance)]) for r in results)
         return Shown("which layers predict the responses of which units?", None, blocks, facts)
 

@@ -93,7 +93,7 @@ class FusionSection(Section):
     def show(self, results: Sequence[Fusion], context: Context) -> Shown:
         kinds = dict.fromkeys(_kind(name, r)[0] for r in results for name in _controls(r))
         styles = {label: style for (_, label), style in marks(Condition(CONTROL, k) for k in kinds).items()}
-        blocks = tuple(_block(r, k, styles, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, styles, context) for k, r in context.each(results))
         question = "do several spaces together tell more than the best of them, and which of them does the work?"
         return Shown(question, None, blocks, tuple(_facts(r, context) for r in results))
 

@@ -43,7 +43,7 @@ class LeagueSection(Section):
         return (result.family,)
 
     def show(self, results: Sequence[League], context: Context) -> Shown:
-        blocks = tuple(_block(result, k) for k, result in enumerate(results, start=1))
+        blocks = tuple(_block(result, k) for k, result in context.each(results))
         facts = tuple((f"League over {printable(result.family)}", flatten(result.provenance)) for result in results)
         return Shown("which metric tells what is known of a family of networks?", None, blocks, facts)
 

@@ -39,7 +39,7 @@ class MigrationSection(Section):
         return result.old_name, result.new_name
 
     def show(self, results: Sequence[Migration], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), flatten(r.provenance)) for r in results)
         return Shown("can embeddings of an old model be carried to a new one?", None, blocks, facts)
 

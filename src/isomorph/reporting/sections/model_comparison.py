@@ -43,7 +43,7 @@ class ModelComparisonSection(Section):
     def show(self, results: Sequence[ModelComparison], context: Context) -> Shown:
         blocks = tuple(
             _block(r, region, f"{k:02d}-{m:02d}", context)
-            for k, r in enumerate(results, start=1)
+            for k, r in context.each(results)
             for m, region in enumerate(r, start=1)
         )
         facts = tuple((f"Models by {printable(r.comparison)}", flatten(r.provenance)) for r in results)

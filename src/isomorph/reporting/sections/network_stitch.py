@@ -49,7 +49,7 @@ class NetworkStitchSection(Section):
     def show(self, results: Sequence[NetworkStitch], context: Context) -> Shown:
         found = marks(r.condition(name) for r in results for name in _controls(r.cuts))
         styles = {label: style for (_, label), style in found.items()} | {_ALONE: _ALONE_STYLE}
-        blocks = tuple(_block(r, k, styles, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, styles, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), [*_facts(r), *flatten(r.provenance)]) for r in results)
         return Shown(
             "can the bottom of one network stand in for that of another, and at which depth?", None, blocks, facts

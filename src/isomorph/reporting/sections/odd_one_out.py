@@ -38,7 +38,7 @@ class OddOneOutSection(Section):
         return (result.x_name,)
 
     def show(self, results: Sequence[OddOneOut], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), flatten(r.provenance)) for r in results)
         return Shown("which of three is the odd one, to the model and to people?", None, blocks, facts)
 

@@ -60,10 +60,10 @@ class OutputsSection(Section):
 
     def show(self, results: Sequence[Outputs], context: Context) -> Shown:
         question = "which models give the same answers, and err on the same items, beyond chance?"
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple(
             (_title(r) if len(results) == 1 else f"{_title(r)} ({k})", flatten(r.provenance))
-            for k, r in enumerate(results, start=1)
+            for k, r in context.each(results)
         )
         return Shown(question, None, blocks, facts)
 

@@ -38,7 +38,7 @@ class RdmExplanationSection(Section):
         return [result.name]
 
     def show(self, results: Sequence[RdmExplanation], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), flatten(r.provenance)) for r in results)
         return Shown("what do several models explain of the measured RDMs, and which of them?", None, blocks, facts)
 

@@ -67,7 +67,7 @@ class ScanSection(Section):
     def show(self, results: Sequence[Scan], context: Context) -> Shown:
         scans = [in_order(scan) for scan in results]
         alone, styles = len(scans) == 1, scan_marks(scans)
-        blocks = tuple(_block(scan, k, context, styles, alone=alone) for k, scan in enumerate(scans, start=1))
+        blocks = tuple(_block(scan, k, context, styles, alone=alone) for k, scan in context.each(scans))
         return Shown(
             _question(scans),
             _overview(scans, blocks, context, styles),

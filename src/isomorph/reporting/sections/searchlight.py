@@ -41,7 +41,7 @@ class SearchlightSection(Section):
         return [result.name]
 
     def show(self, results: Sequence[Searchlight], context: Context) -> Shown:
-        blocks = tuple(_block(r, k, context) for k, r in enumerate(results, start=1))
+        blocks = tuple(_block(r, k, context) for k, r in context.each(results))
         facts = tuple((_title(r, context), flatten(r.provenance)) for r in results)
         return Shown("where do the responses go with the models?", None, blocks, facts)
 

@@ -62,7 +62,7 @@ class StitchSection(Section):
         return result.x_name, result.y_name
 
     def show(self, results: Sequence[Stitch], context: Context) -> Shown:
-        blocks = tuple(_block(s, k, context) for k, s in enumerate(results, start=1))
+        blocks = tuple(_block(s, k, context) for k, s in context.each(results))
         question = "can one space be used in place of another, on items never seen, by more than every control?"
         return Shown(question, None, blocks, tuple(_facts(s, context) for s in results))
 
