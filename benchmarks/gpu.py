@@ -66,7 +66,8 @@ def scan(claims: Claims, device: str, args: argparse.Namespace) -> None:
         def run(where: str | None, x: Any = x, y: Any = y, metric: str = metric, found: Any = found) -> None:
             found[where] = next(iter(iso.scan(x, y, metric, permutations=19, neighbors=0, device=where).values()))
 
-        waited(lambda run=run: run(device), device)  # the first pass loads the device's libraries
+        small = {k: v[:300] for k, v in x.items()}, {k: v[:300] for k, v in y.items()}
+        run(device, *small)  # the first pass loads the device's libraries
         there, here = waited(lambda run=run: run(device), device), seconds(lambda run=run: run(None))
         gap = float(np.abs(found[None].values - found[device].values).max())
         claims.at_most(f"1. {metric}: difference in the score, in 1e-4", gap * 1e4, 1)

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device, is_torch_array
 from scipy import optimize, special
 
 from .._core.arrays import Array, to_numpy
+from .._core.linalg import number
 
 Floats = np.ndarray[Any, Any]
 
@@ -39,13 +41,14 @@ def leading_eigenvalues(matrix: Array, count: int = LEADING) -> Floats:
         matrix: Symmetric (n, n), with zero row sums.
         count: How many.
     """
-    m = np.asarray(to_numpy(matrix))
-    n = m.shape[0]
-    level = float(np.trace(m, dtype=np.float64)) / (n - 1)
-    q = np.random.default_rng(0).standard_normal((n, min(n, count + _SPARE))).astype(m.dtype)
+    m = matrix if is_torch_array(matrix) else np.asarray(to_numpy(matrix))  # which is large: it stays on its device
+    xp, n = array_namespace(m), m.shape[0]
+    level = number(xp.sum(xp.astype(xp.linalg.diagonal(m), xp.float64))) / (n - 1)
+    start = np.random.default_rng(0).standard_normal((n, min(n, count + _SPARE)))
+    q = xp.asarray(start, dtype=m.dtype, device=device(m))
     for _ in range(_ROUNDS):
-        q = np.linalg.qr(m @ q)[0]
-    values = np.linalg.eigvalsh((q.T @ (m @ q)).astype(np.float64)) - level
+        q = xp.linalg.qr(m @ q)[0]
+    values = np.linalg.eigvalsh(np.asarray(to_numpy(q.T @ (m @ q)), dtype=np.float64)) - level
     return np.asarray(values[np.argsort(-np.abs(values))][:count])
 
 

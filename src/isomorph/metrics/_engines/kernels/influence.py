@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
+from ...._core.arrays import to_numpy
 from ...._core.memory import block_bytes
 from ....nulls.influence import BLOCK_BYTES, Influence
 from .gram import Kernel
-from .products import host_rows
+from .products import host_rows, rows_of
 
 Floats = np.ndarray[Any, Any]
 
@@ -38,18 +40,20 @@ def kernel_influence(xs: Sequence[Kernel], ys: Sequence[Kernel]) -> Influence:
     s4 = np.zeros(left + right)
     for s in starts:
         e = min(n, s + width)
-        k = np.stack([host_rows(kernel, s, e) for kernel in every])  # (layers, e - s, n)
-        a, b = k[:left], k[left:]
+        k = [rows_of(kernel, s, e) for kernel in every]
+        xp = array_namespace(*k)
+        k = xp.stack(k)  # (layers, e - s, n)
+        a, b = k[:left, :, :], k[left:, :, :]
         square = k * k
-        rows[s:e] = np.matmul(a.transpose(1, 0, 2), b.transpose(1, 2, 0))
-        own[s:e] = square.sum(axis=2, dtype=np.float64).T
-        diagonal[s:e] = k[:, np.arange(e - s), np.arange(s, e)].T
-        flat, flat2 = (v.reshape(len(every), -1) for v in (k, square))
-        s22 += flat2[:left] @ flat2[left:].T
+        rows[s:e] = to_numpy(xp.matmul(xp.permute_dims(a, (1, 0, 2)), xp.permute_dims(b, (1, 2, 0))))
+        own[s:e] = to_numpy(xp.sum(square, axis=2, dtype=xp.float64)).T
+        diagonal[s:e] = to_numpy(k[:, np.arange(e - s), np.arange(s, e)]).T
+        flat, flat2 = (xp.reshape(v, (len(every), -1)) for v in (k, square))
+        s22 += to_numpy(flat2[:left, :] @ flat2[left:, :].T)
         flat3 = flat * flat2
-        s31 += flat3[:left] @ flat[left:].T
-        s13 += flat[:left] @ flat3[left:].T
-        s4 += np.einsum("ij,ij->i", flat2, flat2, dtype=np.float64)
+        s31 += to_numpy(flat3[:left, :] @ flat[left:, :].T)
+        s13 += to_numpy(flat[:left, :] @ flat3[left:, :].T)
+        s4 += to_numpy(xp.sum(flat2 * flat2, axis=1, dtype=xp.float64))
     h = own.sum(axis=0)
     hx, hy = h[:left, None], h[None, left:]
     norm = np.sqrt(hx * hy)

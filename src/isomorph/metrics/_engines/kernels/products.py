@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 import array_api_extra as xpx
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
+from array_api_compat import array_namespace, device, is_numpy_array, is_torch_array
 
 from ...._core.arrays import Array, to_numpy
 from ...._core.linalg import long_product, sum_squares
@@ -263,14 +263,21 @@ def normalizer(estimator: str, n: int) -> float:
 
 def host_rows(kernel: Kernel, start: int, stop: int) -> Floats:
     """Rows start:stop of the adjusted kernel matrix, whose diagonal was near one before, as it is held."""
+    return np.asarray(to_numpy(rows_of(kernel, start, stop)))
+
+
+def rows_of(kernel: Kernel, start: int, stop: int) -> Array:
+    """The same, on their device where torch holds the kernel and in NumPy else."""
     resident = kernel.resident
-    held = to_numpy(resident.array)
+    keep = is_torch_array(resident.array)
+    held = resident.array if keep else to_numpy(resident.array)
     if isinstance(resident, MatrixKernel):
-        return np.asarray(held[start:stop])  # of root mean square one
-    k = held[start:stop] @ held.T
+        return held[start:stop, :]  # of root mean square one
+    k = held[start:stop, :] @ held.T
     if kernel.estimator != "biased":
         if kernel.estimator == "unbiased":
-            u = to_numpy(resident.level).astype(k.dtype)
+            u = resident.level if keep else to_numpy(resident.level)
+            u = array_namespace(k).astype(u, k.dtype)
             k += u[start:stop, None] + u[None, :]
         k[np.arange(stop - start), np.arange(start, stop)] = 0.0
-    return np.asarray(k)
+    return k

@@ -225,7 +225,7 @@ def _means(rows: Real, count: int, advance: Callable[[int], object], *, directio
 
 
 def _half_squares(centers: Real) -> Real:
-    return np.einsum("ij,ij->i", centers, centers) / 2
+    return np.asarray(np.einsum("ij,ij->i", centers, centers) / 2)
 
 
 def _nearest(rows: Real, centers: Real) -> Ints:
