@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from .._core.files import parse_json, read_text, reason, write_target
 from .._core.hints import fits
 from ..errors import InputError, quoted
 from ._ranges import check_ranges
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMAT = 1
 _KINDS: dict[str, type[Result]] = {}
@@ -67,6 +70,31 @@ class Result:
             return str(drawing.notebook_html(self))
         except InputError:
             return None
+
+    def plot(self, part: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw the result for print: a column wide, text of 7 points, chance, intervals and baselines in it.
+
+        Args:
+            part: What of it to draw, where it holds several: a metric of a `Scan` or `Atlas`, a score of a `Stitch`, a
+                label set of a `ConceptMap`, a region, a criterion, …; None is the one that decides.
+            ax: Axes of matplotlib to draw in; None makes a figure.
+
+        Returns:
+            The axes; ``axes.figure.savefig("scan.pdf")`` writes the figure.
+
+        Raises:
+            InputError: if no figure shows a result of this kind, or `ax` is no axes of matplotlib.
+            UnknownNameError: if it has no such part.
+            MissingExtraError: if matplotlib is not installed.
+
+        Example:
+            >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+            >>> ax = iso.scan({"first": noise, "last": x}, x + noise, "cka", permutations=20).plot()
+            >>> [line.get_label() for line in ax.get_lines()][0]
+            'chance'
+        """
+        drawing = import_module("isomorph.reporting.plots")  # by name: results know nothing of what draws them
+        return drawing.plot(self, part, ax=ax)  # type: ignore[no-any-return]  # of a module found by name
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
