@@ -20,6 +20,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,13 @@ def extraction(claims: Claims, device: str, args: argparse.Namespace) -> None:
             )
 
 
+def products(rows: Any) -> Iterator[bool]:
+    """The bare products of a tenth of the rows with all, none of which is kept."""
+    for s in range(0, len(rows) // 10, 1024):
+        _ = rows[s : s + 1024] @ rows.T
+        yield True
+
+
 def neighbours(claims: Claims, device: str, args: argparse.Namespace) -> None:
     import torch
 
@@ -124,7 +132,7 @@ def neighbours(claims: Claims, device: str, args: argparse.Namespace) -> None:
         graphs: list[Any] = []
         spent = waited(lambda t=there, g=graphs: g.append(nearest(t, 10, "cosine")), device)
         peak = torch.cuda.max_memory_allocated() / 1e9 if there.device.type == "cuda" else float("nan")
-        bare = waited(lambda t=there: [t[s : s + 1024] @ t.T for s in range(0, len(t) // 10, 1024)], device) * 10
+        bare = 10 * waited(lambda t=there: all(products(t)), device)
         some = np.sort(np.random.default_rng(0).permutation(n)[: args.rows])
         u = x / np.linalg.norm(x, axis=1, keepdims=True)
         s = u[some].astype(np.float64) @ u.T.astype(np.float64)
