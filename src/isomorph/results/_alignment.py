@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError, UnknownNameError
 from ._about import about_variant
 from ._base import Result
+from ._grids import dataset
 from ._numbers import format_p
 from ._tables import frame
 
@@ -392,6 +393,34 @@ class Alignment(Result):
             MissingExtraError: if pandas is not installed; `to_records` needs nothing.
         """
         return frame(self.to_records())
+
+    def to_xarray(self) -> Any:
+        """The matrices as a dataset of xarray, with dimensions ``x_layer`` and ``y_layer``.
+
+        Variables are ``value``, ``chance``, ``p_value`` and, where the alignment holds them, ``p_family``,
+        ``calibrated``, ``threshold``, ``low`` and ``high``; attributes are the settings.
+
+        Raises:
+            MissingExtraError: if xarray is not installed.
+
+        Example:
+            >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+            >>> scan = iso.scan({"first": noise, "last": x}, x + noise, "cka", permutations=20)
+            >>> round(float(scan["cka"].to_xarray().value.sel(x_layer="last").item()), 2)
+            0.54
+        """
+        dims = ("x_layer", "y_layer")
+        settings = {
+            k: getattr(self, k) for k in ("metric", "n", "permutations", "alpha", "p_maximum", "distance", "null")
+        }
+        grids = {name: (dims, grid) for name, grid in self.grids().items()}
+        return dataset(grids, dict(zip(dims, (self.x_layers, self.y_layers), strict=True)), settings)
+
+    def grids(self) -> dict[str, Matrix | None]:
+        """Every matrix over pairs of layers by its name; None for those that the alignment does not hold."""
+        low, high = (None, None) if self.interval is None else (self.interval[..., 0], self.interval[..., 1])
+        named = {k: getattr(self, k) for k in ("chance", "p_value", "p_family", "calibrated", "threshold")}
+        return {"value": self.values, **named, "low": low, "high": high}
 
     def _record(self, i: int, j: int) -> dict[str, Any]:
         record: dict[str, Any] = {

@@ -29,6 +29,7 @@ from ._base import Result
 from ._common_space import CommonSpace
 from ._conditions import Condition
 from ._depths import Depth, depth_trend_of, depths_of
+from ._grids import dataset
 from ._ladders import Ladder, ladder_of, threshold_of, trend_of
 from ._model_alignment import ModelAlignment
 from ._named_models import NamedModels, Value
@@ -450,6 +451,31 @@ class Atlas(NamedModels, Result, Mapping[str, ModelAlignment]):
             MissingExtraError: if pandas is not installed.
         """
         return frame(self.to_records())
+
+    def to_xarray(self) -> Any:
+        """All metrics as a dataset of xarray, with dimensions ``metric``, ``x_model`` and ``y_model``.
+
+        Variables are ``value``, ``chance``, ``p_maximum``, ``q``, ``calibrated`` and ``held_out``, NaN for models that
+        were not compared; attributes are the settings.
+
+        Raises:
+            MissingExtraError: if xarray is not installed.
+
+        Example:
+            >>> rng = np.random.default_rng(0)
+            >>> z = rng.normal(size=(60, 4))
+            >>> models = {name: z + rng.normal(size=z.shape) for name in "abc"}
+            >>> atlas = iso.atlas(models, ["cka", "rsa"], permutations=39)
+            >>> dict(atlas.to_xarray().q.sizes)
+            {'metric': 2, 'x_model': 3, 'y_model': 3}
+        """
+        dims = ("metric", "x_model", "y_model")
+        each = [*self.alignments.values()]
+        names = ("value", "chance", "p_maximum", "q", "calibrated", "held_out")
+        held = {k: (dims, np.stack([getattr(a, k if k != "value" else "values") for a in each])) for k in names}
+        settings = {k: getattr(self, k) for k in ("n", "seed", "alpha", "layers", "compared", "design", "dataset")}
+        labels = dict(zip(dims, (tuple(self.alignments), each[0].names, each[0].names), strict=True))
+        return dataset(held, labels, settings)
 
     @property
     def verdict(self) -> str:

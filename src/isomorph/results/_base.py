@@ -71,6 +71,15 @@ class Result:
         except InputError:
             return None
 
+    def _ipython_key_completions_(self) -> list[str]:
+        """What a notebook offers inside ``result["``: the names that the result holds something under."""
+        if not hasattr(self, "__getitem__"):
+            return []
+        if isinstance(self, Mapping):
+            return [*self]
+        held = (getattr(self, name, None) for name in ("scores", "regions", "models"))
+        return [*next((v for v in held if isinstance(v, Mapping)), getattr(self, "criteria", ()))]
+
     def plot(self, part: str | None = None, *, ax: Axes | None = None) -> Axes:
         """Draw the result for print: a column wide, text of 7 points, chance, intervals and baselines in it.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..population import Agreement, Consensus
 from ._base import Result
+from ._tables import frame
 
 Matrix = np.ndarray[Any, Any]
 
@@ -117,6 +118,14 @@ class CommonSpace(Result):
         names = ("cca", "cca_chance", "cca_p", "procrustes", "procrustes_chance", "procrustes_p")
         rows = zip(self.models, self.layers, *(getattr(self, n).tolist() for n in names), strict=True)
         return [dict(zip(("model", "layer", *names), row, strict=True)) for row in rows]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return frame(self.to_records())
 
     def __repr__(self) -> str:
         return f"CommonSpace({len(self.models)} models: {self.told})"

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import UnknownNameError
 from ._base import Result
 from ._numbers import format_p
+from ._tables import frame
 
 Matrix = np.ndarray[Any, Any]
 
@@ -176,6 +177,14 @@ class MapScores(Result):
             for role, name, scores in roles
             for k, s in scores.items()
         ]
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return frame(self.to_records())
 
     def __repr__(self) -> str:
         return f"MapScores({self.map}: {self.evidence(self.decided_by)})"

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, UnknownNameError, quoted
 from ._base import Result
+from ._tables import frame
 
 Matrix = np.ndarray[Any, Any]
 GAPS = {"gaps": True}
@@ -345,6 +346,14 @@ class ModelAlignment(Result):
                 }
             )
         return found
+
+    def to_frame(self) -> Any:
+        """The records as a pandas data frame.
+
+        Raises:
+            MissingExtraError: if pandas is not installed; `to_records` needs nothing.
+        """
+        return frame(self.to_records())
 
     def __repr__(self) -> str:
         return f"ModelAlignment({self.metric}, {self.n_models} models, {len(self.pairs)} pairs, n={self.n})"

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ._alignment import Alignment
 from ._base import Result
 from ._conditions import BASELINE, CEILING, Condition, condition_of
+from ._grids import dataset, stacked
 from ._spellings import spelled
 from ._summary import summary
 from ._tables import frame
@@ -180,6 +181,32 @@ class Scan(Result, Mapping[str, Alignment]):
             MissingExtraError: if pandas is not installed; `to_records` needs nothing.
         """
         return frame(self.to_records())
+
+    def to_xarray(self) -> Any:
+        """All metrics as a dataset of xarray, with dimensions ``metric``, ``x_layer`` and ``y_layer``.
+
+        Variables are those of `Alignment.to_xarray`, NaN for a metric that lacks one, and ``p_maximum`` and
+        ``permutations`` of each metric; attributes are the settings.
+
+        Raises:
+            MissingExtraError: if xarray is not installed.
+
+        Example:
+            >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+            >>> scan = iso.scan({"first": noise, "last": x}, x + noise, ["cka", "rsa"], permutations=20)
+            >>> dict(scan.to_xarray().value.sizes)
+            {'metric': 2, 'x_layer': 2, 'y_layer': 1}
+        """
+        dims = ("metric", "x_layer", "y_layer")
+        shape = (len(self.x_layers), len(self.y_layers))
+        every = [a.grids() for a in self.values()]
+        held: dict[str, tuple[tuple[str, ...], Any]] = {
+            k: (dims, stacked([g[k] for g in every], shape)) for k in every[0]
+        }
+        held |= {k: (dims[:1], [getattr(a, k) for a in self.values()]) for k in ("p_maximum", "permutations")}
+        names = ("x_name", "y_name", "n", "seed", "x_view", "y_view", "dataset", "design")
+        labels = dict(zip(dims, (tuple(self), self.x_layers, self.y_layers), strict=True))
+        return dataset(held, labels, {k: getattr(self, k) for k in names})
 
     def __repr__(self) -> str:
         return summary(self)

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import quoted
 from ._base import Result
 from ._conditions import BASELINE, CONTROL, Condition, condition_of
+from ._grids import dataset
 from ._map_scores import DIRECTIONS, RETRIEVAL, Curve, Examples, MapScores, Score
 from ._spellings import spelled
 from ._tables import frame
@@ -217,6 +218,39 @@ class Stitch(Result, Mapping[str, MapScores]):
             MissingExtraError: if pandas is not installed; `to_records` needs nothing.
         """
         return frame(self.to_records())
+
+    def to_xarray(self) -> Any:
+        """The held-out scores as a dataset of xarray, with dimensions ``map``, ``score`` and ``beside``.
+
+        Variables ``value``, ``low``, ``high``, ``chance`` and ``p_value`` are of maps and scores; ``beside_value`` is
+        also of the controls and ceilings; NaN for what a map does not have. Attributes are the settings.
+
+        Raises:
+            MissingExtraError: if xarray is not installed.
+
+        Example:
+            >>> x, noise = np.random.default_rng(0).normal(size=(2, 60, 8))
+            >>> held = iso.stitch(x, x + noise, "ridge", repeats=2, permutations=0).to_xarray()
+            >>> round(float(held.value.sel(map="ridge", score="mrr")), 2)
+            0.77
+        """
+        maps = [*self.maps.values()]
+        scores = [*dict.fromkeys(name for m in maps for name in m.scores)]
+        beside = [*dict.fromkeys(name for m in maps for name in (*m.controls, *m.ceilings))]
+
+        def table(of: Mapping[str, Score], part: str) -> list[float]:
+            return [getattr(of[name], part) if name in of else np.nan for name in scores]
+
+        parts = ("value", "low", "high", "chance")
+        held: dict[str, Any] = {k: (("map", "score"), [table(m.scores, k) for m in maps]) for k in parts}
+        held["p_value"] = (("map", "score"), [[m.p_value.get(name, np.nan) for name in scores] for m in maps])
+        others = [{**m.controls, **m.ceilings} for m in maps]
+        held["beside_value"] = (("map", "beside", "score"), np.reshape(
+            [[table(o.get(b, {}), "value") for b in beside] for o in others], (len(maps), len(beside), len(scores))
+        ))  # fmt: skip
+        names = ("x_name", "y_name", "n", "by", "test_fraction", "seed", "level", "permutations", "decided_by")
+        labels = {"map": tuple(self.maps), "score": scores, "beside": beside}
+        return dataset(held, labels, {k: getattr(self, k) for k in names})
 
     def __repr__(self) -> str:
         pairs, test = (_range(v) for v in (self.n_train, self.n_test))
