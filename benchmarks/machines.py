@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--sleep", action="store_true")
     parser.add_argument("--study", action="store_true")
     parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--items", type=int, default=300, help="pictures and names that the study encodes")
     parser.add_argument("--plan", action="store_true", help="100 models of 30 layers, from a tile that is measured")
     given = parser.parse_args()
     claims = Claims("Work on workers of Ray")
@@ -131,7 +132,7 @@ def main() -> None:
         return
     if given.study or not given.sleep:
         atlas(claims, models=8, layers=6, items=1500)
-        extraction(claims, items=300)
+        extraction(claims, items=given.items)
     if given.sleep or not given.study:
         sleeping(claims, workers=given.workers, pieces=20 * given.workers, rest=1.0)
     claims.end()

@@ -119,11 +119,16 @@ def encode(work: Encodings, piece: tuple[int, int, int]) -> int:
 
 def encode_on(workers: RayWorkers, study: Study, items: PairedItems) -> None:
     """Compute all features that are missing."""
-    every = [extraction_of(study, items, number) for number in range(len(runs(study)))]
-    pieces = [(k, number, len(one.ranges()[number])) for k, one in enumerate(every) for number in one.missing()]
+    pieces: list[tuple[int, int, int]] = []
+    keys = []
+    for number in range(len(runs(study))):
+        one = extraction_of(study, items, number)  # held only while it is planned: all models together may not fit
+        ranges = one.ranges()
+        pieces += [(number, k, len(ranges[k])) for k in one.missing()]
+        keys.append(one.entry.path.name)
     if not pieces:
         return
-    work = Encodings(study, tuple(one.entry.path.name for one in every))
+    work = Encodings(study, tuple(keys))
     total = sum(size for _, _, size in pieces)
     with progress(total, f"features of {len({k for k, _, _ in pieces})} encoders") as advance:
         for p, _ in workers.run(encode, work, pieces, alike=_encoder):
