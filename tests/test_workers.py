@@ -267,6 +267,19 @@ class Elsewhere:
             yield number, job(pickle.loads(pickle.dumps(shared)), pieces[number])
 
 
+def test_metrics_of_a_scan_give_the_same_bytes_in_any_order_anywhere():
+    rng = np.random.default_rng(0)
+    x, y, twin = ({f"l{j}": rng.normal(size=(60, 5)) for j in range(2)} for _ in range(3))
+    y["l1"] = x["l0"] + y["l1"]
+    settings = {"metrics": ["cka", "mutual_knn(k=5)", "rsa", "cka(kernel='rbf')"], "permutations": 30}
+    settings |= {"x_baselines": {"twin": twin}, "memory": "64MB"}
+    here = iso.scan(x, y, **settings)
+    with on_pool(Elsewhere()):
+        elsewhere = iso.scan(x, y, **settings)
+    assert list(elsewhere) == list(here)
+    assert elsewhere.to_json() == here.to_json()
+
+
 @pytest.mark.parametrize("metric", ["cka", "mutual_knn(k=5)", "procrustes", "linear_predictivity", "rsa", "cca"])
 def test_pieces_of_an_atlas_give_the_same_bytes_in_any_order_anywhere(metric, monkeypatch):
     monkeypatch.setattr(_tiles, "TILE", 4)

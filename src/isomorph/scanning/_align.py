@@ -48,6 +48,14 @@ class Plan:
     design: Design
     advance: Callable[[int], object]
 
+    def __reduce__(self) -> Any:
+        """Elsewhere nobody sees how far it is."""
+        return Plan, (self.settings, self.orders, self.design, _unseen)
+
+
+def _unseen(_: int) -> None:
+    """Progress that is not shown."""
+
 
 def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan) -> list[Found | str]:
     """One metric on every condition, the first of which is the scan itself; a shared side is prepared once.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._core.arrays import checked_once
 from .._core.memory import limited
+from .._core.parallel import spread
 from .._core.progress import notice, progress
 from .._core.provenance import fingerprint, provenance
 from ..conditions import BASELINE, CEILING, Comparison, as_side, check_shifts, comparisons, design_of, joined, on_device
@@ -162,7 +163,17 @@ def _scanned(settings: ScanSettings, conditions: Sequence[Comparison], design: D
     orders = orders_for(design, left.n, settings.permutations, settings.seed)
     what, total = f"scan {left.name} × {right.name}", len(conditions) * len(settings.metrics) * (len(orders) + 1)
     with progress(total, what, unit="permutations") as advance:
-        found, undefined = _every(settings.metrics, conditions, Plan(settings, orders, design, advance))
+        seen = 0
+
+        def count(done: int) -> None:
+            nonlocal seen
+            seen += done
+            advance(done)
+
+        def ended(share: float) -> None:  # what workers did, and what a metric with known chance did not need
+            count(max(0, round(total * share) - seen))
+
+        found, undefined = _every(settings.metrics, conditions, Plan(settings, orders, design, count), ended)
     facts = settings.facts() | {"design": _facts(design)}
     for data in ("groups", "strata", "circular", "within", "memory"):  # said by the design, and nothing of the scores
         facts.pop(data)
@@ -204,26 +215,40 @@ def _check_items(settings: ScanSettings, design: Design, n: int) -> None:
 
 
 def _every(
-    metrics: Sequence[Metric[Any]], conditions: Sequence[Comparison], plan: Plan
+    metrics: Sequence[Metric[Any]], conditions: Sequence[Comparison], plan: Plan, ended: Callable[[float], None]
 ) -> tuple[dict[str, list[Found | str]], dict[str, str]]:
     """What each metric gives on every condition, and why those that are not defined here are not.
 
     Raises:
         InputError: if none is defined.
     """
+    given: dict[int, list[Found | str] | InputError] = {}
+    for k, result in spread(_one_metric, (tuple(conditions), plan), metrics):
+        given[k] = result
+        ended(len(given) / len(metrics))
     found: dict[str, list[Found | str]] = {}
     undefined: dict[str, str] = {}
-    for metric in metrics:
-        try:
-            found[metric.spec] = align_all(metric, conditions, plan)
-        except InputError as error:
-            if len(metrics) == 1:
-                raise
-            undefined[metric.spec] = str(error)
-            notice(f"{metric.spec} is not defined here, and is left out. {error}")
+    for k, metric in enumerate(metrics):
+        result = given[k]
+        if not isinstance(result, InputError):
+            found[metric.spec] = result
+            continue
+        if len(metrics) == 1:
+            raise result
+        undefined[metric.spec] = str(result)
+        notice(f"{metric.spec} is not defined here, and is left out. {result}")
     if not found:
         raise InputError(f"None of the {len(metrics)} metrics is defined here. {next(iter(undefined.values()))}")
     return found, undefined
+
+
+def _one_metric(shared: tuple[Sequence[Comparison], Plan], metric: Metric[Any]) -> list[Found | str] | InputError:
+    """What one metric gives on every condition, or why it is not defined on the scan itself."""
+    try:
+        with limited(shared[1].settings.memory):  # on a worker nothing is limited yet
+            return align_all(metric, *shared)
+    except InputError as error:
+        return error
 
 
 def _facts(design: Design) -> dict[str, Any]:
