@@ -221,7 +221,7 @@ class _Meter:
         return f"{100 * self.done // self.total} %{left}"
 
     def _draw(self) -> Any:
-        bar, lines = "{desc} {bar} ", not (sys.stderr.isatty() or _in_notebook())
+        bar, lines = "{desc} {bar} ", not (sys.stderr.isatty() or _in_kernel())
         form = ("{desc}: " if lines else bar) + "{n_fmt}/{total_fmt} {unit}{postfix}"
         return _bar_class()(
             desc=self.what,
@@ -254,9 +254,14 @@ class _Lines:
         self._stream.flush()
 
 
+def _in_kernel() -> bool:
+    """In a notebook, whose output goes back to the start of a line as a terminal does."""
+    return "ipykernel.zmqshell" in sys.modules
+
+
 def _in_notebook() -> bool:
-    """In a notebook that can show widgets; one without them gets lines."""
-    return "ipykernel.zmqshell" in sys.modules and importlib.util.find_spec("ipywidgets") is not None
+    """In a notebook that can show widgets; one without them gets a bar of text, and no warning."""
+    return _in_kernel() and importlib.util.find_spec("ipywidgets") is not None
 
 
 @functools.cache

@@ -5,10 +5,10 @@ A column of a journal is 3.5 inches wide; text is 7 points. Colours are those of
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,14 @@ def matplotlib(what: str = "plot()") -> Any:
     return package
 
 
-def styled() -> AbstractContextManager[Any]:
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
     """Sizes, fonts and colours of print, for what is drawn inside."""
-    context: AbstractContextManager[Any] = matplotlib().rc_context(_STYLE)
-    return context
+    package = matplotlib()
+    with package.rc_context(_STYLE):
+        yield
+        interactive = package.is_interactive()
+    package.interactive(interactive)  # a notebook turns it on at the first figure, and shows none without
 
 
 def axes(height: float = 2.4) -> Any:
