@@ -36,6 +36,8 @@ $(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready-demo
 	$(PIP) install -c constraints.txt --group dev
+	# axe-core for the tests of the page; the Playwright that its package asks for is not needed
+	$(PIP) install -c constraints.txt --no-deps axe-playwright-python
 	# timm and open_clip ask for torchvision, whose compiled part fails beside the CPU build of torch: it lies in a folder
 	# of its own, which only the tests that need it put on their path
 	$(PIP) install -c constraints.txt --no-deps timm open_clip_torch

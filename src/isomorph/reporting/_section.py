@@ -55,6 +55,7 @@ class Block:
         figures: The figures in it, which are also written as files.
         told: Its answer in a sentence, for the line that it is folded to; empty where that stands elsewhere.
         recipe: How it was made, to copy.
+        more: Tables that stand below it; on paper they follow the summary.
     """
 
     anchor: str
@@ -63,6 +64,7 @@ class Block:
     figures: tuple[Figure, ...] = ()
     told: str = ""
     recipe: Recipe | None = None
+    more: Markup | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -207,12 +207,18 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
     lines = [line for _, _, found in groups for line in found]
     varying = [k for k in lines[0].sizes if len({line.sizes[k] for line in lines}) > 1]
     levels = {level(a) for scan in scans for a in scan.alignments.values()}
-    html = render(
+    told = render(
         "scan_overview.html.j2",
         summed_up=summed_up([said for _, said, _ in groups]),
         groups=groups,
         figures=figures,
         subjects=any(a.noise_ceilings for s in scans for a in s.alignments.values()),
+        shared=len(scans) > 1 and any(scan.baselines for scan in scans),
+        notes=list(dict.fromkeys(n for scan in scans for n in _notes(scan, context))),
+    )
+    tables = render(
+        "scan_tables.html.j2",
+        groups=groups,
         varying=varying,
         constants=[f"{k} = {v}" for k, v in lines[0].sizes.items() if k not in varying],
         columns=[name for name in ("interval", "calibrated") if any(getattr(v, name) != DASH for v in lines)],
@@ -223,11 +229,9 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
         tests=_tests(scans, blocks) if len(lines) > 1 else None,
         level=levels.pop() if len(levels) == 1 else "confidence",
         least=_least_p(scans),
-        shared=len(scans) > 1 and any(scan.baselines for scan in scans),
-        notes=list(dict.fromkeys(n for scan in scans for n in _notes(scan, context))),
         table=_table(scans),
     )
-    return Block("answer", "The answer", html, figures)
+    return Block("answer", "The answer", told, figures, more=tables)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@
   open();
   const shut = [];
   addEventListener("beforeprint", () => {
-    for (const fold of document.querySelectorAll("details.fold:not([open])")) { fold.open = true; shut.push(fold); }
+    for (const fold of document.querySelectorAll("main details:not([open])")) { fold.open = true; shut.push(fold); }
   });
   addEventListener("afterprint", () => { for (const fold of shut.splice(0)) fold.open = false; });
   if (matchMedia("(max-width: 1179px)").matches) document.querySelector("nav details").open = false;
