@@ -157,8 +157,7 @@ def trend(ax: Any, result: Trend, _part: str) -> None:
     label = m.shortened(result.metric, 30) + f"\nwith {m.shortened(to, 30)}"
     m.lines(ax, lines, printable(result.attribute), label)
     if result.logarithmic:
-        ax.set_xscale("log")
-        _plain_sizes(ax)
+        _sizes(ax, [r.attribute for r in result.rungs])
 
 
 def threshold(ax: Any, result: Threshold, _part: str) -> None:
@@ -172,14 +171,20 @@ def threshold(ax: Any, result: Threshold, _part: str) -> None:
         first = result.attributes[result.models.index(result.model)]
         m.level(ax, first, f"threshold: {m.shortened(result.model, 20)}", m.COLORS[1])
     if min(at) > 0 and max(at) / min(at) > 10:
-        ax.set_xscale("log")
-        _plain_sizes(ax)
+        _sizes(ax, at)
     m.key(ax)
 
 
-def _plain_sizes(ax: Any) -> None:
-    ax.xaxis.set_major_formatter(m.matplotlib().ticker.FuncFormatter(lambda v, _: size(v)))
-    ax.xaxis.set_minor_formatter(m.matplotlib().ticker.NullFormatter())
+def _sizes(ax: Any, at: Sequence[float]) -> None:
+    """A logarithmic axis with ticks at the rungs themselves, as far apart as their labels are wide."""
+    ax.set_xscale("log")
+    low, high = math.log(min(at)), math.log(max(at))
+    kept: list[float] = []
+    for value in sorted(set(at)):
+        if not kept or math.log(value / kept[-1]) >= 0.14 * (high - low):
+            kept.append(value)
+    ax.set_xticks(kept, [size(v) for v in kept])
+    ax.xaxis.set_minor_locator(m.matplotlib().ticker.NullLocator())
 
 
 def blind_match(ax: Any, result: BlindMatch, _part: str) -> None:
