@@ -86,3 +86,15 @@ def test_a_notebook_completes_the_names_in_a_result(scan: iso.Scan) -> None:
     assert found["ridge"]._ipython_key_completions_() == list(found["ridge"].scores)
     encoding = iso.fit_encoding(X, Y["y0"], permutations=0)
     assert all(encoding[name] is not None for name in encoding._ipython_key_completions_())
+    layers = iso.Layers.from_arrays(X, ids=[f"item {i}" for i in range(60)])
+    assert layers._ipython_key_completions_() == list(X)
+
+
+def test_the_names_of_the_package_are_offered_and_help_begins_with_what_it_is_for() -> None:
+    assert dir(iso) == iso.__all__
+    assert {"scan", "stitch", "show_versions", "load_result"} <= set(dir(iso))
+    for name in iso.__all__:
+        told = inspect.getdoc(getattr(iso, name)) if name != "__version__" else "-"
+        assert told, f"help(iso.{name}) is empty"
+    assert "plot" in dir(iso.Scan)
+    assert str(inspect.signature(iso.Scan.plot)).startswith("(self, part:")

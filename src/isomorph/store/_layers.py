@@ -215,6 +215,10 @@ class Layers(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        """What a notebook offers inside ``layers["``."""
+        return [*self._sources]
+
     def __len__(self) -> int:
         return len(self._sources)
 
