@@ -1,4 +1,4 @@
-"""What an editor and a type checker see of the verbs: `make check` runs mypy over this file; nothing here is executed."""
+"""What an editor and a type checker see of the verbs: `make check` runs mypy over this file; nothing in it runs."""
 
 from __future__ import annotations
 
