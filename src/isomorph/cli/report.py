@@ -13,9 +13,7 @@ def command(
     to: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     items: Annotated[str | None, typer.Option(help="Dataset spec, for pictures and texts of the items.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
-    figures: Annotated[
-        Path | None, typer.Option(help="Folder for all figures as SVG and PNG.")
-    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for all figures as SVG and PNG.")] = None,
 ) -> None:
     """Draw saved results as one self-contained page; its figures as files on request.
 
