@@ -84,7 +84,6 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/typed_face.py
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 

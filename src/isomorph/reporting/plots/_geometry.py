@@ -79,7 +79,7 @@ def alignment(ax: Any, result: Alignment, _part: str, names: Sequence[str] = ("x
 
 
 def _of(name: str, pattern: str) -> str:
-    return f"layer of {name}" + (f" ({pattern})" if pattern else "")
+    return f"layer of {name}" + (f" ({m.shortened(pattern, 20)})" if pattern else "")
 
 
 def _beside(result: Alignment) -> dict[str, float]:
