@@ -108,9 +108,9 @@ def test_options_of_a_stitch_reach_the_result(files):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("scan", "x.npz", "y.npz", "--alpha", "2"), "alpha=2"),
-        (("scan", "x.npz", "y.npz", "--memory", "much"), "memory='much'"),
-        (("stitch", "x.npz", "y.npz", "--by", "week"), "by='week'"),
+        (("scan", "x.npz", "y.npz", "--alpha", "2"), "--alpha 2"),
+        (("scan", "x.npz", "y.npz", "--memory", "much"), "--memory 'much'"),
+        (("stitch", "x.npz", "y.npz", "--by", "week"), "--by 'week'"),
         (("diagnose", "x.npz", "y.npz", "--signature", "nothing"), "nothing"),
     ],
 )

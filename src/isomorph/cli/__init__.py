@@ -6,6 +6,7 @@ A command's file is imported when the command is called, so that `isomorph --hel
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ import typer
 import typer.core
 
 from .._core.progress import show_progress
-from ..errors import IsomorphError
+from ..errors import InputError, IsomorphError, UnknownNameError
 from ._text import INTERRUPTED, as_json, fail
 
 COMMANDS = {
@@ -47,6 +48,8 @@ COMMANDS = {
 """Command -> the first line of its help; the file of that name holds a function `command`."""
 
 
+SPELLED = {("run", "gpus"): "per_worker_gpu", ("run", "memory"): "per_worker_memory"}
+"""Command, argument of Python -> the option's name where they differ."""
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -73,13 +76,52 @@ class _Group(typer.core.TyperGroup):
         for option in ("--quiet", "--json"):  # they may stand anywhere, not only before the command
             if option in args:
                 args = [option, *(a for a in args if a != option)]
+        _refuse_empty(args)
+        ctx.obj = args
         return [*super().parse_args(ctx, args)]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], COMMANDS, "`isomorph -h` shows them all.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(INTERRUPTED, 130)
+        except InputError as error:
+            told = _as_typed(str(error), self.get_command(ctx, ctx.invoked_subcommand), ctx.obj)
+            if type(error) is not InputError or told == str(error):
+                raise
+            raise InputError(told) from error
+
+
+def _refuse_empty(args: list[str]) -> None:
+    """Say which argument or option is empty: an empty path would be the working directory, and an empty name no name.
+
+    Raises:
+        InputError: if one is.
+    """
+    for before, given in zip(["", *args], args, strict=False):
+        if given == "" or re.fullmatch("--[a-z-]+=", given):
+            option = given[:-1] or (before if before.startswith("-") else "")
+            found = (
+                f"{option} is empty" if option else "An argument is empty, as '' or a variable without a value gives"
+            )
+            raise InputError(f"{found}: give a value, or leave it out.")
+
+
+def _as_typed(message: str, command: Any, args: list[str]) -> str:
+    """A message that begins with an argument of Python, such as ``alpha=2``, with the option that was typed for it."""
+    name, equals, rest = message.partition("=")
+    if not equals or command is None:
+        return message
+    name = SPELLED.get((command.name, name), name)
+    for option in (o for p in command.params if p.name == name for o in p.opts):
+        if any(a == option or a.startswith(f"{option}=") for a in args):
+            return f"{option} {rest}"
+    return message
 
 
 app = typer.Typer(

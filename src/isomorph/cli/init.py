@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from .._core.files import write_target
 from ..errors import InputError
+from ._text import tell
 
 HEAD = """\
 # A study: which items, which encoders, which comparisons. Run it with
@@ -91,6 +93,7 @@ def command(
     except Exception:  # whatever it is: a file that cannot be run is no beginning
         file.unlink()
         raise
+    tell(json.dumps({"file": str(file)}))
     print(f"Wrote {file}. Next: isomorph run {file} --dry-run")
 
 

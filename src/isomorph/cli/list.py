@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, UnknownNameError
 from ._text import console, plain_table, tell
 
 
@@ -32,7 +32,7 @@ def command(
         _show_kinds(listing.KINDS)
         return
     if kind not in (*listing.KINDS, "sides"):
-        raise InputError(f"There is no list of {kind!r}; choose one of {', '.join([*listing.KINDS, 'sides'])}.")
+        raise UnknownNameError("list", kind, [*listing.KINDS, "sides"], "`isomorph list` shows them all.")
     if (model is not None) != (kind == "sides"):
         raise InputError("`isomorph list sides MODEL` lists the sides of one model; the other lists take no model.")
     columns, rows = listing.list_sides(model) if model is not None else listing.KINDS[kind]()

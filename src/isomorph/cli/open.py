@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import webbrowser
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
+from ._text import tell
 
 
 def command(
@@ -27,7 +29,9 @@ def command(
             f"{page} is no page: give a folder with report.html in it, as `isomorph run` writes, or a page; of saved "
             "results `isomorph report RESULT.json` makes one."
         )
-    if webbrowser.open(found.resolve().as_uri()):
+    opened = webbrowser.open(found.resolve().as_uri())
+    tell(json.dumps({"page": str(found.resolve()), "opened": opened}))
+    if opened:
         print(f"Opened {found}")
     else:
         print(f"No browser was found here; the page is {found.resolve()}")

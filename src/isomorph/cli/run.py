@@ -89,7 +89,11 @@ def run_study(
         _show_all(outcome)
     else:
         _show_summary(outcome)
-    tell(json.dumps([json.loads(result.to_json()) for result in outcome.results], ensure_ascii=False))
+    results: Any = [json.loads(result.to_json()) for result in outcome.results]
+    if share is not None:
+        expected = len(study.steps) + (len(study.scans) if study.diagnose is not None else 0)
+        results = {"share": f"{share[0] + 1}/{share[1]}", "finished": len(results) == expected, "results": results}
+    tell(json.dumps(results, ensure_ascii=False))
     if share is None:
         more = "" if full else "; --full prints every result, and `isomorph open` shows the page"
         print(f"\nThe page: {outcome.page}{more}")

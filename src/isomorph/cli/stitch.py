@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .._core.featurefiles import read_ids
 from .._core.files import check_target
 from ..datasets import load_dataset
 from ..stitching import StitchSettings, stitch
@@ -27,6 +28,9 @@ def command(
     ] = None,
     y_ceiling: Annotated[list[str] | None, typer.Option(help="NAME=FILE of Y's kind; repeatable.")] = None,
     items: Annotated[str | None, typer.Option(help="Dataset spec, for labels and groups of the items.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="File with the ids of the items to hold out (.txt, one a line; .json, .npy).")
+    ] = None,
     to: Annotated[Path, typer.Option(help="Result file.")] = Path("stitch.json"),
     *,
     settings: dict[str, Any],
@@ -46,6 +50,7 @@ def command(
         items=load_dataset(items) if items else None,
         x_name=x.stem,
         y_name=y.stem,
+        test=None if test is None else read_ids(test),
         **settings,
     )
     print(result)
