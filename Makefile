@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo atlas league guide test fuzz test-blas test-encoders check hooks bench docs clean help
+.PHONY: demo atlas league guide test fuzz test-blas test-encoders check hooks bench docs wheel clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make atlas   the same for many models at once: ladders, specialists, families; runs/atlas/report.html"
@@ -22,6 +22,7 @@ help:
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
 	@echo "make bench   run the benchmarks: every claim about speed, measured here"
 	@echo "make docs    write the generated pages of docs/, and build the site (site/index.html)"
+	@echo "make wheel   build the package, install it in a clean environment and use it there"
 	@echo "make clean   remove .venv and caches (runs/ and downloaded checkpoints stay)"
 
 $(BIN)/python:
@@ -96,6 +97,9 @@ bench: $(VENV)/.ready-dev
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+wheel: $(VENV)/.ready-dev
+	$(BIN)/python .ci/wheel
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
