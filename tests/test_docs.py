@@ -190,7 +190,9 @@ def test_the_page_on_concepts_names_every_setting_that_asks_for_more_and_its_tab
     assert [*entry.covariates] == ["word_count", "hubness", "age"]
 
 
-@pytest.mark.parametrize(("name", "least"), [("brains.md", 11), ("stores.md", 10), ("plotting.md", 20)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("brains.md", 11), ("stores.md", 10), ("plotting.md", 20), ("start.md", 13)]
+)
 def test_the_examples_of_a_page_give_what_it_shows(
     name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
