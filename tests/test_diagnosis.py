@@ -1,6 +1,7 @@
 """diagnose(): every signature is found where it was built in, and not where it was not."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -391,3 +392,19 @@ def test_findings_do_not_depend_on_the_unit_of_the_features(power):
     x = np.random.default_rng(0).normal(size=(40, 5))
     plain, found = diagnose(x, x[::-1] + 1), diagnose(x * 10.0**power, (x[::-1] + 1) * 10.0**power)
     assert [f.present for f in found.findings] == [f.present for f in plain.findings]
+
+
+def test_features_of_which_copies_do_not_fit_the_limit_are_refused_before_anything_is_looked_at():
+    x = np.ones((10_000, 20))
+    with pytest.raises(InputError, match=r"diagnose holds about 8 copies of features of 10,000 x 40"):
+        diagnose(x, x, memory="16MB")
+
+
+def test_matching_items_stand_out_by_the_standard_deviation_of_all_pairings():
+    from isomorph.diagnosis.pairs import _matched
+
+    a, b = np.random.default_rng(0).normal(size=(2, 7, 3))
+    u, v = ((z - z.mean(axis=0)) / np.linalg.norm(z - z.mean(axis=0), axis=1, keepdims=True) for z in (a, b))
+    s = u @ v.T
+    sums = np.array([s[np.arange(7), list(order)].sum() for order in itertools.permutations(range(7))])
+    assert _matched(a, b) == pytest.approx((np.trace(s) - sums.mean()) / sums.std())

@@ -247,3 +247,9 @@ def test_the_example_of_the_docs_runs() -> None:
     done = doctest.testmod(_match)
     assert done.attempted >= 7
     assert done.failed == 0
+
+
+def test_matrices_of_all_pairs_that_do_not_fit_the_limit_are_refused_before_they_are_made():
+    x = np.random.default_rng(0).normal(size=(1000, 4))
+    with pytest.raises(InputError, match=r"Matching 1,000 items without pairs needs 48 MB.*x.subset\(ids\)"):
+        blind_match(x, x, memory="16MB")

@@ -344,3 +344,9 @@ def test_the_commands_fit_and_apply(tmp_path, monkeypatch):
 def test_equal_inputs_give_equal_bytes():
     one, other = (iso.fit_map(OLD, UNIT, permutations=19, seed=3).to_json() for _ in range(2))
     assert one == other
+
+
+def test_a_fit_that_does_not_fit_the_limit_is_refused_before_it_begins():
+    x = np.ones((20_000, 40))
+    with pytest.raises(InputError, match=r"Fitting a map on 20,000 items of 80 features.* 51.2 MB.*iso.stitch"):
+        iso.fit_map(x, x, memory="16MB")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core.arrays import checked_once
-from .._core.memory import limited
+from .._core.memory import limited, require_copies
 from .._core.provenance import fingerprint, provenance
 from ..conditions import Comparison, as_side, comparisons, joined
 from ..design import coded
@@ -85,6 +85,9 @@ def diagnose(
         REGISTRY.make(name) for name in (REGISTRY.classes if settings.signatures is None else settings.signatures)
     ]
     with limited(memory):
+        widths = [max(map(side.width, side.layers)) for side in (case.x, case.y) if side is not None]
+        if case.x is not None:
+            require_copies(8, (case.x.n, sum(widths)), "diagnose")
         for signature in chosen:
             reason = signature.missing(case)
             if reason:

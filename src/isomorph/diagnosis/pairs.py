@@ -207,8 +207,10 @@ def _separability(a: Matrix, b: Matrix, seed: int) -> float:
 def _matched(a: Matrix, b: Matrix) -> float:
     """Mean cosine of matching items above that of random pairings, in exact standard deviations of the latter."""
     n = len(a)
-    s = directions(a - a.mean(axis=0)) @ directions(b - b.mean(axis=0)).T
-    row, column, all_ = s.mean(axis=1), s.mean(axis=0), s.mean()
-    # the sum over a random permutation has variance Σ (s - row - column + mean)² / (n - 1) (Hoeffding 1951)
-    spread = float(np.sqrt(np.sum((s - row[:, None] - column[None, :] + all_) ** 2) / (n - 1)))
-    return float((np.trace(s) - n * all_) / spread) if spread > 0 else 0.0
+    u, v = directions(a - a.mean(axis=0)), directions(b - b.mean(axis=0))
+    matching, mean = float(np.einsum("ij,ij->", u, v)), float(u.mean(axis=0) @ v.mean(axis=0))
+    # the sum over a random permutation has variance Σ (s - row - column + mean)² / (n - 1) (Hoeffding 1951); what is
+    # squared are products of centred directions, so that no matrix of all pairs is needed
+    u, v = u - u.mean(axis=0), v - v.mean(axis=0)
+    spread = float(np.sqrt(max(float(np.sum((u.T @ u) * (v.T @ v))), 0.0) / (n - 1)))
+    return (matching - n * mean) / spread if spread > 0 else 0.0

@@ -18,7 +18,7 @@ import numpy as np
 
 from .._core.arrays import as_pair, checked_once, to_numpy
 from .._core.linalg import centered_scaled
-from .._core.memory import limited
+from .._core.memory import limited, require
 from .._core.progress import Show, duration, notice, progress
 from .._core.provenance import provenance
 from ..conditions import Side, as_side
@@ -105,6 +105,8 @@ def blind_match(
     a, b = _rows(left, right)
     n = len(a)
     with limited(memory):
+        # a matrix of all pairs of either side, of their resampled features, and what the search makes of them
+        require(6 * 8 * n * n, f"Matching {n:,} items without pairs", "Match fewer of them, such as x.subset(ids).")
         found = _found(a, b, None if truth is None else _permutation(truth, n), settings, show)
     known = {"x": dict(left.facts), "y": dict(right.facts)}
     return dataclasses.replace(

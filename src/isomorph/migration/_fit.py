@@ -11,7 +11,7 @@ import numpy as np
 from .._core.arrays import checked_once, to_numpy
 from .._core.checks import check_name
 from .._core.linalg import directions
-from .._core.memory import limited
+from .._core.memory import limited, require
 from .._core.progress import progress
 from .._core.provenance import provenance
 from ..conditions import Side, as_side, joined, lost_items
@@ -129,7 +129,13 @@ def fit_map(
         test=test,
         ids=ids or (),
     )
+    width = _width(left) + _width(right)
     with limited(memory):
+        require(
+            4 * 8 * left.n * width,  # both sides in double precision, their parts, and what the fit makes of them
+            f"Fitting a map on {left.n:,} items of {width:,} features, both sides together,",
+            "Fit it on fewer, such as old.subset(ids) of some ten for each feature, or let iso.stitch fit in blocks.",
+        )
         result = _migration(settings, left, right, split, group)
     return dataclasses.replace(
         result,
