@@ -28,6 +28,7 @@ SAMPLE = 1000  # items on which the recall is measured
 SPARE = 8  # places beyond k that are asked for, so that ties around place k are seen
 _OF_A_CLUSTER, _TURNS = 48, 6  # items a cluster from which k-means learns, and how often it moves its centers
 _BYTES = 256 << 20  # of rows that look for neighbours at once
+_LEAST_WIDTH = 256  # features of a row, at the least, as far as memory goes: its nearest clusters stand beside it
 _FIRST = 2  # clusters that are looked at first: few items of the others are nearer than what is found there
 
 
@@ -65,9 +66,9 @@ class Rows:
     def __getitem__(self, which: Any) -> Real:
         return np.ascontiguousarray(self.of(which), dtype=np.float32)
 
-    def step(self, beside: int = 0) -> int:
-        """How many rows are worked on at once, where each meets `beside` others."""
-        return max(1, block_bytes(_BYTES) // (8 * max(self.shape[1], beside)))
+    def step(self) -> int:
+        """How many rows are worked on at once."""
+        return max(1, block_bytes(_BYTES) // (8 * max(self.shape[1], _LEAST_WIDTH)))
 
     def blocks(self, step: int) -> Iterator[tuple[Ints, Real]]:
         """Numbers and rows, so many at once."""
@@ -100,7 +101,7 @@ def approximate(rows: Rows, offset: Real | None, k: int, similarity: str) -> Fou
         return Found(found, values, 1.0, n - 1)
     found, values = np.empty((n, width), dtype=np.int64), np.empty((n, width), dtype=np.float32)
     with progress(n, "approximate neighbours") as advance:
-        for items, block in rows.blocks(rows.step(index.count)):
+        for items, block in rows.blocks(rows.step()):
             best = index.search(items, block, clusters, width)
             found[items], values[items] = best.found, best.values
             advance(len(items))
@@ -176,7 +177,9 @@ class _Index:
 
     def search(self, items: Ints, queries: Real, clusters: int, width: int) -> Best:
         """The most similar others of some items in their nearest clusters."""
-        _, nearest = tiles.largest(queries @ self.centers.T - self.less, clusters)
+        step = max(1, block_bytes(8 * tiles.BLOCK) // (8 * self.count))
+        near = (queries[s : s + step] @ self.centers.T - self.less for s in range(0, len(items), step))
+        nearest = np.concatenate([tiles.largest(part, clusters)[1].astype(np.int32) for part in near])
         best = Best(len(items), width, np.float32)
         for part in (nearest[:, :_FIRST], nearest[:, _FIRST:]):
             if not part.size:
