@@ -13,6 +13,7 @@ from isomorph.errors import InputError, MissingExtraError
 from isomorph.reporting import report as report_with_figures
 from isomorph.reporting._text import number, p_text
 from isomorph.results import Neighborhoods, Scan
+from isomorph.stitching import stitch
 
 report = functools.partial(report_with_figures, figures=False)  # figures have their own tests
 NASTY = '<script>alert("x")</script><img src=x onerror=alert(1)>&"\'\x00\ud800'
@@ -344,3 +345,10 @@ def test_a_notebook_shows_a_result_in_a_frame_of_its_own_and_what_no_page_draws_
     assert page.lstrip().startswith("<!DOCTYPE html>")
     assert "More alike than chance" in page
     assert next(iter(scan.values()))._repr_html_() is None
+
+
+def test_the_picture_of_all_pairs_comes_first_in_whatever_order_results_are_given(tmp_path, make_scan, read_page):
+    x, noise = np.random.default_rng(0).normal(size=(2, 40, 4))
+    other = stitch(x, x + noise, "ridge", repeats=1, permutations=1, draws=100, curves=False)
+    page = read_page(report([other, make_scan(specs=("cka(estimator='unbiased')",))], tmp_path / "r.html"))
+    assert page.text.index("at which layers") < page.text.index("can one space be used in place of another")

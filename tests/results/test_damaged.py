@@ -161,7 +161,7 @@ def test_a_result_is_never_read_from_a_pipe_and_never_written_over_one(saved, tm
 
 
 def test_downloads_start_no_formula():
-    script = (Path(str(files("isomorph"))) / "reporting" / "templates" / "page.js").read_text()
-    quote = re.search(r"const quote = \(value\) => \{.*?\n  \};", script, re.DOTALL)[0]
+    script = (Path(str(files("isomorph"))) / "reporting" / "templates" / "save.js").read_text()
+    quote = re.search(r"const quote = \(value\) => \{.*?\n\};", script, re.DOTALL)[0]
     assert re.search(r"\^\[=\+\\-@\\t\\r\]", quote)
     assert "`'${text}`" in quote

@@ -49,7 +49,7 @@ def report(
     maximum over layers with the p of that maximum, and every untrained baseline beside what it is a baseline of.
 
     Args:
-        results: A result, a path of a saved one, or a list of these, shown in that order.
+        results: A result, a path of a saved one, or a list of these: scans and atlases first, others in that order.
         to: The page to write; its folder is made. An older page is replaced once the new one is whole.
         items: The items that were scanned: pictures and texts for the neighbourhoods. Without them ids are shown.
         title: The page's heading; by default it names the models.
@@ -162,7 +162,8 @@ def _by_section(results: Sequence[Result]) -> list[tuple[Section, list[Result]]]
                 f"A report cannot show a {type(result).__name__} by itself; it shows: {', '.join(sections.classes)}."
             )
         groups.setdefault(result.kind, []).append(result)
-    return [(sections.classes[kind](), group) for kind, group in groups.items()]
+    found = [(sections.classes[kind](), group) for kind, group in groups.items()]
+    return sorted(found, key=lambda one: not one[0].leads)  # the picture of all pairs or models first, then as given
 
 
 def _with_recipes(part: SectionShown, results: Sequence[Result]) -> SectionShown:

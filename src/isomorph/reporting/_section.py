@@ -115,9 +115,13 @@ class Sorted(NamedTuple):
 
 
 class Section(ABC):
-    """Shows the results of one kind; `name` is that `Result.kind`, `heading` that of a page of this kind alone."""
+    """Shows the results of one kind.
+
+    `name` is that `Result.kind`, `heading` that of a page of this kind alone; a page begins with those that `leads`.
+    """
 
     name: ClassVar[str]
+    leads: ClassVar[bool] = False
     heading: ClassVar[str] = "How alike are {}?"
 
     @classmethod

@@ -37,6 +37,7 @@ class AtlasSection(Section):
     """
 
     name = "atlas"
+    leads = True
     heading = "How alike are {}?"
 
     def models(self, result: Atlas) -> Sequence[str]:

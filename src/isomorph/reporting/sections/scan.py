@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...results import AT_CEILING, BASELINE, CEILING, Alignment, Scan, listed
+from ...results import AT_CEILING, BASELINE, CEILING, Alignment, Scan, listed, short_metrics
 from ...significance import false_discovery
 from .._charts import Row, dot_plot
 from .._heatmap import describe, heatmap, passes
@@ -60,6 +60,7 @@ class ScanSection(Section):
     """
 
     name = "scan"
+    leads = True
 
     def models(self, result: Scan) -> Sequence[str]:
         return result.x_name, result.y_name
@@ -361,7 +362,8 @@ def _dots(metric: str, scans: Sequence[Scan], anchors: Sequence[str], context: C
     title = f"{metric} of every pair of models at its best pair of layers. " + " ".join(
         f"{r.label}: {number(r.value)}, chance {number(r.chance)}." for r in rows
     )
-    heading = printable(metric) + (" (lower is more alike)" if distance else "")
+    short = short_metrics(list(dict.fromkeys(spec for scan in scans for spec in scan.alignments)))[metric]
+    heading = printable(short) + (" (lower is more alike)" if distance else "")
     return dot_plot(slug("overview", metric), title, heading, rows)
 
 
