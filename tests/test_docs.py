@@ -191,7 +191,15 @@ def test_the_page_on_concepts_names_every_setting_that_asks_for_more_and_its_tab
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("brains.md", 11), ("stores.md", 10), ("plotting.md", 20), ("start.md", 13)]
+    ("name", "least"),
+    [
+        ("brains.md", 11),
+        ("stores.md", 10),
+        ("plotting.md", 20),
+        ("start.md", 13),
+        ("reading.md", 8),
+        ("troubleshooting.md", 3),
+    ],
 )
 def test_the_examples_of_a_page_give_what_it_shows(
     name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

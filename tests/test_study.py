@@ -905,3 +905,17 @@ def test_files_of_sides_that_cannot_be_used_are_named_before_any_item_is_encoded
     with pytest.raises(InputError, match=said):
         run(load_study(sides_study(folder, f"[sides.it]\n{side}")), say=lambda text: None)
     assert LetterEncoder.encoded == 0
+
+
+def test_paths_of_items_are_relative_to_the_study_wherever_it_is_run_from(folder, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    path = write(folder, items="table(path='items.csv')")
+    monkeypatch.chdir(folder)
+    here = run(load_study(path, output=elsewhere / "here"), say=lambda _: None)
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "items.csv").write_text("id,text\n" + "".join(f"i{k},other {k}\n" for k in range(40)))
+    there = run(load_study(path, output=elsewhere / "there"), say=lambda _: None)  # not the file of this folder
+    assert [s.to_json() for s in there.scans] == [s.to_json() for s in here.scans]
+    (folder / "items.csv").unlink()
+    with pytest.raises(InputError, match=r"items: 'items.csv' is not in the study's folder, .*if that is meant, write"):
+        run(load_study(path, output=elsewhere / "none"), say=lambda _: None)

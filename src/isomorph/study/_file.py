@@ -75,6 +75,7 @@ class Study:
         features: Where the features are kept: a folder, or an address such as ``s3://bucket/features``; empty for
             ``features`` in the output folder.
         shared: Whether several may write the features at once; an address is shared in any case.
+        folder: The study file's, which its paths are relative to.
 
     Example:
         >>> # after the example of `load_study`
@@ -101,6 +102,7 @@ class Study:
     sides: Mapping[str, SideEntry] = dataclasses.field(default_factory=dict)
     features: str = ""
     shared: bool = False
+    folder: Path = Path()
 
     @property
     def store(self) -> FeatureStore:
@@ -280,6 +282,7 @@ def load_study(
         text=text,
         features=_features(top.features, path) if features is None else str(features),
         shared=shared or top.shared,
+        folder=path.parent.absolute(),
     )
     open_place(study.features or study.output, "features")  # what is no address is told before anything is computed
     _refuse_rdms(study, path)

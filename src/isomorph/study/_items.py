@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from ..atlases import AtlasSettings, domains_of
 from ..concept_maps import COMPUTED, label_sets, read_columns, read_covariates
 from ..conditions import check_shifts, design_of
 from ..datasets import GROUPS, MEASURES, PairedItems, load_dataset
+from ..datasets import REGISTRY as DATASETS
 from ..errors import InputError, UnknownNameError
 from ._entries import AtlasEntry, ConceptEntry, ScanEntry
 from ._file import Study
@@ -20,7 +24,7 @@ def items_of(study: Study) -> PairedItems:
         InputError: if they cannot be permuted as a table asks for, or lack its label sets.
         UnknownNameError: if a fusion's target is neither a label set nor an encoder.
     """
-    items = load_dataset(study.items, skip_bad=study.skip_bad)
+    items = _loaded(study)
     permuted: list[ScanEntry | AtlasEntry | ConceptEntry] = [*study.scans, *study.atlases, *study.concepts]
     for entry in permuted:
         try:
@@ -35,6 +39,47 @@ def items_of(study: Study) -> PairedItems:
             if not has_labels(items, (name,)) and (name not in study.encoders or len(fusion.target) > 1):
                 raise UnknownNameError(f"target of the fusion of {' + '.join(fusion.spaces)}", name, known)
     return items
+
+
+def _loaded(study: Study) -> PairedItems:
+    """The items, paths of which are relative to the study's folder, wherever it is run from."""
+    if study.folder == Path.cwd():
+        return load_dataset(study.items, skip_bad=study.skip_bad)
+    dataset: Any = DATASETS.make(study.items)
+    placed: dict[str, str] = {}  # where -> as it was written
+    for name in {"path", "paths", "urls"} & {f.name for f in dataclasses.fields(dataset)}:
+        value = _placed(getattr(dataset, name), study.folder, placed)
+        dataset = dataclasses.replace(dataset, **{name: value})
+    items: PairedItems = (dataset.skipping_bad() if study.skip_bad else dataset).load()
+    source = items.source
+    for there, written in placed.items():
+        source = source.replace(there, written)
+    return dataclasses.replace(items, source=source)
+
+
+def _placed(value: Any, folder: Path, placed: dict[str, str]) -> Any:
+    """A path, or several, in the study's folder.
+
+    Raises:
+        InputError: if it is not there, but in the working directory.
+    """
+    if isinstance(value, Mapping):
+        return {k: _placed(v, folder, placed) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_placed(v, folder, placed) for v in value)
+    if not isinstance(value, str) or Path(value).expanduser().is_absolute() or "://" in value:
+        return value
+    there, first = folder / value, Path(value).parts[:1]
+    pattern = any(mark in value for mark in "*?[{")
+    if there.exists() or (pattern and (len(first) < 2 or (folder / first[0]).exists())):
+        placed[str(there)] = value
+        return str(there)
+    if Path(value).exists():
+        raise InputError(
+            f"items: {value!r} is not in the study's folder, {folder}, which paths in a study are relative to. There "
+            f"is one in the working directory; if that is meant, write {str(Path(value).absolute())!r}."
+        )
+    return value  # a name of a hub, or what the dataset says is missing
 
 
 def _check(entry: ScanEntry | AtlasEntry | ConceptEntry, items: PairedItems) -> None:
