@@ -6,6 +6,7 @@ first keeps the table of a league, which the guide, `diagnose` and the page read
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import re
@@ -16,10 +17,28 @@ from typing import Any
 
 import numpy as np
 
-from isomorph import datasets, diagnosis, heads, leagues, listing, maps
+from isomorph import (
+    atlases,
+    concept_maps,
+    datasets,
+    diagnosis,
+    extraction,
+    fusion,
+    heads,
+    leagues,
+    listing,
+    maps,
+    matching,
+    migration,
+    networks,
+    scanning,
+    stitching,
+)
 from isomorph.encoders import known_models, providers
 from isomorph.metrics import INVARIANCES, REGISTRY, SITUATIONS, Metric, metric
 from isomorph.results import CRITERION_KINDS, GUIDE_TABLE, Guide, load_result
+from isomorph.study import _atlas_table, _concept_table, _file
+from isomorph.study import _entries as entries
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; edit the docstrings there. -->\n"
@@ -421,6 +440,86 @@ def sections_page() -> str:
     return "\n".join([NOTE, "# Report sections\n", about, *head, *table]) + "\n"
 
 
+def study_page() -> str:
+    """Every table and key of a study file, from the classes that read it."""
+    about = (
+        "A study is one TOML file: `isomorph init` writes one with comments, `isomorph run FILE --dry-run` checks it and "
+        "shows its plan. Paths in it are relative to its folder (models that are folders: to the working directory). What "
+        "is not listed here is refused, with the nearest name; an encoder's table takes the options of its "
+        "[provider](providers.md) and `attributes` besides. Keys of steps are the arguments of the verb in Python.\n"
+    )
+    parts = [NOTE, "# Study file\n", about]
+    for title, keys, told, settings in STUDY_TABLES:
+        known = {k: v for cls in (*told, settings) if cls for k, v in _attributes(cls).items()} | TOLD.get(title, {})
+        rows = []
+        for cls in (keys, settings):
+            for field in dataclasses.fields(cls) if cls else ():
+                default = "needed" if _default(field) is dataclasses.MISSING else f"`{_shown(_default(field))}`"
+                text = _cell(_plain(known[field.name])) if known[field.name] != "In order." else STEPS
+                rows.append(f"| `{field.name}` | {default} | {text} |")
+        parts += [f"## {title}\n", "| key | default | what it says |\n|---|---|---|", *dict.fromkeys(rows), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _attributes(cls: type[Any]) -> dict[str, str]:
+    """Field -> what the class's docstring says of it."""
+    found: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        text = docstring_sections(owner.__doc__ or "").get("Attributes", "")
+        parts = re.split(r"^(\w+): ", text, flags=re.MULTILINE)[1:]
+        found |= {name: _flat(told) for name, told in zip(parts[::2], parts[1::2], strict=True)}
+    return found
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default_factory() if callable(field.default_factory) else field.default
+
+
+def _shown(value: Any) -> str:
+    """A default as TOML writes it; what is not given has none."""
+    if value is None:
+        return "not given"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, Metric) or hasattr(value, "spec"):
+        return _shown(value.spec)
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
+
+
+STUDY_TABLES: list[tuple[str, type[Any] | None, tuple[type[Any], ...], type[Any] | None]] = [
+    ("The file itself", _file._Top, (_file.Study,), None),
+    ("`[encoders.NAME]`", _file._Encoder, (entries.EncoderEntry,), extraction.ExtractSettings),
+    ("`[sides.NAME]`", _file.SideEntry, (_file.SideEntry,), None),
+    ("`[[scans]]`", _file._Sides, (entries.ScanEntry,), scanning.ScanSettings),
+    ("`[[stitches]]`", _file._Sides, (entries.StitchEntry,), stitching.StitchSettings),
+    ("`[[matches]]`", _file._Matched, (entries.MatchEntry,), matching.MatchSettings),
+    ("`[[networks]]`", _file._Joined, (entries.NetworksEntry,), networks.NetworkSettings),
+    ("`[[fusions]]`", _file._Fused, (entries.FusionEntry,), fusion.FuseSettings),
+    ("`[[atlases]]`", _atlas_table._Asked, (entries.AtlasEntry,), atlases.AtlasSettings),
+    ("`[[concepts]]`", _concept_table._Asked, (entries.ConceptEntry,), concept_maps.ConceptSettings),
+    ("`[[migrations]]`", _file._Migrated, (entries.MigrationEntry,), migration.MigrationSettings),
+    ("`[diagnose]`, or `diagnose = true`", None, (), diagnosis.DiagnoseSettings),
+]
+STEPS = "Tables of steps of this kind, made in this order."
+TOLD: dict[str, dict[str, str]] = {
+    "The file itself": {
+        "encoders": "The models, a table each.",
+        "sides": "RDMs and features of other tools, a table each.",
+        "diagnose": "Whether every scanned pair is searched for failure signatures, or a table that says for which.",
+    },
+    "`[encoders.NAME]`": {},
+    "`[[atlases]]`": {
+        "exclude": "Models that are left out: names or patterns.",
+        "trends": "Tables of questions: with what does alignment change? See [atlas](atlas.md).",
+        "thresholds": "Tables of questions: from which value on is alignment above twins or chance?",
+        "divergence": "Tables of questions: do models of one group lie apart from the others?",
+        "domain_divergence": "The same over parts of the items.",
+        "factors": "Attributes that may explain who is alike.",
+    },
+}
+"""Table -> key -> what it says, where no class's docstring does."""
+
+
 def _plain(text: str) -> str:
     return text.replace("``", "`")
 
@@ -445,6 +544,7 @@ def pages() -> dict[Path, str]:
     out[HERE / "guide.md"] = guide_page()
     out[HERE / "providers.md"] = providers_page()
     out[HERE / "models.md"] = models_page()
+    out[HERE / "study.md"] = study_page()
     return out
 
 
