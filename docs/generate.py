@@ -444,8 +444,8 @@ def study_page() -> str:
     """Every table and key of a study file, from the classes that read it."""
     about = (
         "A study is one TOML file: `isomorph init` writes one with comments, `isomorph run FILE --dry-run` checks it "
-        "and shows its plan. Paths in it are relative to its folder (models that are folders: to the working directory). "
-        "What is not listed here is refused, with the nearest name; an encoder's table takes the options of its "
+        "and shows its plan. Paths in it are relative to its folder (models that are folders: to the working "
+        "directory). What is not listed here is refused, with the nearest name; an encoder's table takes the options of its "
         "[provider](providers.md) and `attributes` besides. Keys of steps are the arguments of the verb in Python.\n"
     )
     parts = [NOTE, "# Study file\n", about]
