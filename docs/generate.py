@@ -445,8 +445,8 @@ def study_page() -> str:
     about = (
         "A study is one TOML file: `isomorph init` writes one with comments, `isomorph run FILE --dry-run` checks it "
         "and shows its plan. Paths in it are relative to its folder (models that are folders: to the working "
-        "directory). What is not listed here is refused, with the nearest name; an encoder's table takes the options of its "
-        "[provider](providers.md) and `attributes` besides. Keys of steps are the arguments of the verb in Python.\n"
+        "directory). What is not listed here is refused, with the nearest name; an encoder's table takes the "
+        "options of its [provider](providers.md) and `attributes` besides. Keys of steps are arguments in Python.\n"
     )
     parts = [NOTE, "# Study file\n", about]
     for title, keys, told, settings in STUDY_TABLES:

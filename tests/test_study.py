@@ -1,6 +1,7 @@
 """A study file is checked before anything is computed, and a second run computes nothing."""
 
 import csv
+import errno
 import hashlib
 import shutil
 
@@ -919,3 +920,19 @@ def test_paths_of_items_are_relative_to_the_study_wherever_it_is_run_from(folder
     (folder / "items.csv").unlink()
     with pytest.raises(InputError, match=r"items: 'items.csv' is not in the study's folder, .*if that is meant, write"):
         run(load_study(path, output=elsewhere / "none"), say=lambda _: None)
+
+
+def test_a_finished_study_is_read_where_nothing_can_be_written(folder, monkeypatch):
+    study = load_study(write(folder))
+    first, said = run(study, say=lambda _: None), []
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(study.page))
+
+    monkeypatch.setattr("isomorph.study._run.write_report", refuse)
+    again = run(study, say=said.append)
+    assert [s.to_json() for s in again.scans] == [s.to_json() for s in first.scans]
+    assert said[-1].endswith("report.html stays as it is: Read-only file system.")
+    study.page.unlink()
+    with pytest.raises(OSError, match="Read-only"):
+        run(study, say=lambda _: None)

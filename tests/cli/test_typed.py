@@ -106,3 +106,12 @@ def test_a_stitch_holds_out_the_items_that_a_file_names():
     )
     assert done.exit_code == 0, done.output
     assert tuple(iso.load_result("stitch.json").n_test) == (12,)
+
+
+@pytest.mark.parametrize("bad", [["--batch-size", "0"], ["--storage", "float7"], ["--memory", "much"]])
+def test_options_of_an_extraction_are_refused_before_a_model_is_loaded(bad, monkeypatch):
+    monkeypatch.setattr("isomorph.cli.extract.load_encoder", lambda *_, **__: pytest.fail("a model was loaded"))
+    np.savez("pets.npz", image=np.ones((3, 2)))
+    shown = CliRunner().invoke(app, ["extract", "statistics:features", "arrays(paths='pets.npz')", *bad])
+    assert isinstance(shown.exception, iso.InputError)
+    assert bad[0].lstrip("-") in str(shown.exception)

@@ -44,6 +44,7 @@ def command(
     options: dict[str, Any] = {"init": init, "device": device, "dtype": dtype}
     options |= {"pooling": pooling} if pooling else {}
     options |= {"seed": seed} if init == "random" else {}
+    ExtractSettings(**settings)  # told before a model is loaded
     encoder = load_encoder(model, side=side, check=not no_check, store=store, **options)
     layers = extract(encoder, items, store=kept, **settings)
     if export is not None:

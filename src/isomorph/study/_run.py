@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,14 @@ def _run(
     outcome = Outcome(study.page, **made)
     if share is None:
         settings = {"study": study.text, "command": f"isomorph run STUDY.toml --output {study.output}"}
-        write_report(outcome.results, to=study.page, items=items, title=study.title, study=settings)
+        try:
+            write_report(outcome.results, to=study.page, items=items, title=study.title, study=settings)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES) or not study.page.exists():
+                raise
+            say(
+                f"{study.page} stays as it is: {error.strerror}."
+            )  # a finished study can be read where nothing is written
     return outcome
 
 
