@@ -17,6 +17,18 @@ def features(n=1500, seed=0):
     )
 
 
+@pytest.fixture(autouse=True)
+def _clusters_of_few(monkeypatch):
+    monkeypatch.setattr(_approximate, "FEWEST", 0)
+
+
+def test_few_items_are_all_compared_with_all(monkeypatch):
+    monkeypatch.undo()
+    near, exact = metric("mutual_knn(k=4, index='approximate')").prepare(features(300)), metric("mutual_knn(k=4)")
+    assert near.recall == 1.0
+    np.testing.assert_array_equal(near.lists, exact.prepare(features(300)).lists)
+
+
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])
 def test_scores_and_recall_are_those_that_the_exact_neighbours_show(similarity, capsys):
     x, y = features(seed=1), features(seed=2)

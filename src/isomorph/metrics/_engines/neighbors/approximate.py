@@ -2,7 +2,7 @@
 
 Items are clustered by k-means, and an item's neighbours are sought, by products, in as many of the clusters nearest to
 it as hold `TARGET` of the true neighbours of sampled items. How many that takes hangs on the features: where neighbours
-are spread over more than half of the clusters, all items are compared with all. The same features give the same
+are spread over more than half of the clusters, and of few items, all are compared with all. The same features give the same
 neighbours. Rows are given in blocks, so that a file is read as it is needed; they are held, in the order of their
 clusters, if that fits.
 """
@@ -24,6 +24,8 @@ from .tiles import Best, Ints, Real
 
 TARGET = 0.95
 """The least share of the true neighbours that an index must find."""
+FEWEST = 4096
+"""Items of which all are compared with all: clusters of fewer save nothing."""
 SAMPLE = 1000  # items on which the recall is measured
 SPARE = 8  # places beyond k that are asked for, so that ties around place k are seen
 _OF_A_CLUSTER, _TURNS = 48, 6  # items a cluster from which k-means learns, and how often it moves its centers
@@ -92,6 +94,9 @@ def approximate(rows: Rows, offset: Real | None, k: int, similarity: str) -> Fou
         similarity: ``"cosine"`` of rows of norm one, ``"euclidean"``, or ``"dot"``: what near is said of centers too.
     """
     n, width = len(rows), _width(len(rows), k)
+    if n < FEWEST:
+        found, values = _by_all(rows, offset, np.arange(n), width)
+        return Found(found, values, 1.0, n - 1)
     index = _Index.of(rows, offset, similarity)
     sample = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
     places = index.places(rows[sample], _by_all(rows, offset, sample, k)[0])
