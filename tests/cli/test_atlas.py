@@ -116,7 +116,7 @@ def test_kinds_of_items_a_space_and_the_scores_of_all_layers_have_their_doors(fi
         (("--pool", "odd"), "--specialist"),
         (("--specialist", "odd", "--pool", "role=plain"), "Unknown attribute"),
         (("--attributes", "none.csv"), "none.csv"),
-        (("--layers", "first"), "layers='first'"),
+        (("--layers", "first"), "--layers 'first'"),
         (("--pairs", "to reference"), "needs reference"),
     ],
 )

@@ -100,8 +100,8 @@ def test_every_column_of_a_table_is_a_label_set_and_items_may_lack_a_label(folde
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--labels", "knid", "--items", ITEMS), "labels='knid': items has no such labels; it has kind, half"),
-        (("--labels", "kind"), "labels='kind' names a label set of items=, which were not given"),
+        (("--labels", "knid", "--items", ITEMS), "--labels 'knid': items has no such labels; it has kind, half"),
+        (("--labels", "kind"), "--labels 'kind' names a label set of items=, which were not given"),
         (("--labels", "words"), "give items= with a view of texts"),
         (("--labels", "tags.csv", "--labels", "kind", "--items", ITEMS), "the label set 'kind' is given twice"),
         (("--labels", "foreign.csv"), "column 'kind' has nothing for any of the 160 items"),
@@ -118,8 +118,8 @@ def test_every_column_of_a_table_is_a_label_set_and_items_may_lack_a_label(folde
         (("-m", "unit_matching"), "has no score per item"),
         (("-m", "mutual_nkn"), "Unknown metric 'mutual_nkn'. Did you mean"),
         (("--x-layer", "lat"), "Did you mean 'late'"),
-        (("--permutations", 3), "permutations=3 cannot give a p of alpha=0.05"),
-        (("--shared", 1.5), "shared=1.5"),
+        (("--permutations", 3), "--permutations 3 cannot give a p of alpha=0.05"),
+        (("--shared", 1.5), "--shared 1.5"),
         (("--folds", 1), "folds"),
     ],
 )
@@ -170,7 +170,7 @@ def test_the_program_ends_with_status_2_and_says_one_paragraph(folder):
         capture_output=True, text=True, check=False, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.startswith("isomorph: metric='unit_matching")
+    assert done.stderr.startswith("isomorph: -m 'unit_matching")
     assert "Traceback" not in done.stderr
     assert not (folder / "concepts.json").exists()
 

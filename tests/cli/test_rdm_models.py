@@ -61,7 +61,7 @@ def test_searchlight_takes_files_conditions_and_runs(files):
             ("searchlight", "voxels.npy", "places.npy", "-m", "a=a.npy", "--radius", "3"),
             "has 12 items and responses 24",
         ),
-        (("searchlight", "voxels.npy", "places.npy", "-m", "a=a.npy", "--radius", "-1"), "radius=-1"),
+        (("searchlight", "voxels.npy", "places.npy", "-m", "a=a.npy", "--radius", "-1"), "--radius -1"),
     ],
 )
 def test_what_cannot_be_done_is_said(files, words, said):

@@ -90,7 +90,7 @@ def test_list_prints_a_table(kind, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["list", "modles"], "choose one of"),
+        (["list", "modles"], "Did you mean 'models'"),
         (["scan", "x.npz", "none.npz"], "none.npz"),
         (["scan", "x.npz", "y.safetensors", "-m", "ckaa"], "Did you mean 'cka'"),
         (["scan", "x.npz", "y.safetensors", "-m", "cka(estimator='best')"], "'unbiased'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -146,8 +147,11 @@ def at_a_moment(child, rng):
 
 
 def at_a_system_call(child, rng):
+    turns = itertools.count()
+
     def kill(request, length, calls):
-        at = {"kill_at": rng.randint(1, calls), "torn": rng.random(), "journal": False}
+        first = 1 if next(turns) % 2 else calls - calls // 10  # every other one late, where results are written
+        at = {"kill_at": rng.randint(first, calls), "torn": rng.random(), "journal": False}
         return child.ask(wait=child.ask(**request, **at))
 
     return kill
