@@ -2,8 +2,8 @@
 
 Items are clustered by k-means, and an item's neighbours are sought, by products, in as many of the clusters nearest to
 it as hold `TARGET` of the true neighbours of sampled items. How many that takes hangs on the features: where neighbours
-are spread over more than half of the clusters, and of few items, all are compared with all. The same features give the same
-neighbours. Rows are given in blocks, so that a file is read as it is needed; they are held, in the order of their
+are spread over more than half of the clusters, and of few items, all are compared with all. The same features give the
+same neighbours. Rows are given in blocks, so that a file is read as it is needed; they are held, in the order of their
 clusters, if that fits.
 """
 
