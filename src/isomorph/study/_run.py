@@ -153,9 +153,8 @@ def _run(
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES) or not study.page.exists():
                 raise
-            say(
-                f"{study.page} stays as it is: {error.strerror}."
-            )  # a finished study can be read where nothing is written
+            # what is finished is read where nothing can be written
+            say(f"{study.page} stays as it is: {error.strerror}.")
     return outcome
 
 
