@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from isomorph.metrics import REGISTRY, metric
+from isomorph.store import Layers
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -33,7 +35,11 @@ GENERATOR = load_generator()
 
 
 def without_code(text: str) -> str:
-    return re.sub(r"`[^`\n]*`", "`code`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    return re.sub(r"`[^`\n]*`", "`code`", without_blocks(text))
+
+
+def without_blocks(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def links(page: Path) -> list[str]:
@@ -42,7 +48,7 @@ def links(page: Path) -> list[str]:
 
 def anchors(page: Path) -> set[str]:
     """Headings as GitHub turns them into anchors: lower case, spaces to hyphens, other punctuation dropped."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = without_blocks(page.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
@@ -211,3 +217,57 @@ def test_the_examples_of_a_page_give_what_it_shows(
     found = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(examples, out=told.append)
     assert found.attempted >= least
     assert found.failed == 0, "".join(told)
+
+
+def commands(name: str) -> list[list[str]]:
+    """The calls of `isomorph` that a page shows, as a shell splits them: in blocks of code, and between backticks."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    shown = [line for kind, block in blocks if not kind for line in re.findall(r"^isomorph .*$", block, re.MULTILINE)]
+    return [shlex.split(line) for line in [*shown, *re.findall(r"`(isomorph [^`]+)`", without_blocks(text))]]
+
+
+def called(command: list[str]) -> str:
+    from typer.testing import CliRunner
+
+    from isomorph.cli import app
+
+    done = CliRunner().invoke(app, command[1:])
+    assert done.exit_code == 0, f"{shlex.join(command)}: {done.output}\n{done.exception}"
+    return done.output
+
+
+def test_a_folder_of_pictures_with_captions_becomes_a_page_by_the_commands_of_start_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pets").mkdir()
+    for i in range(24):
+        Path("pets", f"{i}.ppm").write_bytes(b"P6 1 1 255 " + bytes([9 * i, 255 - 9 * i, 90]))
+        Path("pets", f"{i}.txt").write_text("red " * i + "green")
+    found = commands("start.md")
+    assert [command[1] for command in found] == ["init", "run"]
+    for command in found:  # counts of pixels and words stand for the models, which are fetched
+        offline = [a.replace("bundled:dinov2-small", "statistics:image") for a in command]
+        called([a.replace("bundled:minilm-l6", "statistics:text") for a in offline])
+    (page,) = Path().rglob("report.html")
+    assert "statistics:image" in page.read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_survey_s_experiments_run_as_they_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(3), 16)
+    base = 2 * np.eye(3)[kinds] @ rng.normal(size=(3, 8)) + rng.normal(size=(48, 8))
+    ids = [f"item {i}" for i in range(48)]
+    for name in "xyz":
+        layers = {"last": base @ rng.normal(size=(8, 6)) + rng.normal(size=(48, 6))}
+        Layers.from_arrays(layers, ids=ids).save(f"{name}.npz")
+    Path("labels.csv").write_text("id,kind\n" + "".join(f"item {i},{'abc'[k]}\n" for i, k in enumerate(kinds)))
+    Path("models.csv").write_text("model,parameters\nsmall,1e6\nlarge,1e8\ntext,1e7\n")
+    found = commands("experiments.md")
+    assert [c[1] for c in found] == ["scan", "stitch", "atlas", "fuse", "concepts", "diagnose"]
+    for command in found:
+        assert called(command).strip()

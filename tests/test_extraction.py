@@ -5,9 +5,11 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from isomorph import show_progress
 from isomorph.datasets import FileView, PairedItems
+from isomorph.datasets._media import read_image
 from isomorph.encoders._base import Encoder
 from isomorph.errors import InputError, StoreError
 from isomorph.extraction import extract
@@ -275,6 +277,22 @@ def test_an_unreadable_file_is_named_or_left_out_on_request(tmp_path, pictures, 
         assert list(layers.provenance["skipped"]) == ["c"]
         left, right = layers.join(whole)
         assert np.array_equal(left["mean"], right["mean"])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pictures_of_files_are_read_on_several_threads_as_on_one(tmp_path, threads):
+    for i in range(6):
+        rows = np.full((4, 5, 3), 40 * i, np.uint8)
+        (tmp_path / f"{i}.ppm").write_bytes(b"P6 5 4 255 " + rows.tobytes())
+    (tmp_path / "3.ppm").write_bytes(b"P6 5 4 255 short")
+    view = FileView([tmp_path / f"{i}.ppm" for i in range(6)], "image", read_image)
+    items = PairedItems("pictures", tuple("abcdef"), {"image": view})
+    with threadpool_limits(threads, user_api="blas"):
+        with pytest.raises(InputError, match=r"item 'd' cannot be read: .*truncated"):
+            extract(Pictures(), items)
+        found = extract(Pictures(), items, skip_bad=True)
+    assert found.ids == tuple("abcef")
+    np.testing.assert_array_equal(found["mean"][:, 0], [0, 40, 80, 160, 200])
 
 
 def test_pictures_are_read_once_each(pictures):

@@ -51,7 +51,7 @@ def folder(tmp_path, monkeypatch):
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
         writer.writerows((f"i{k}", f"{w} {k}") for k, w in enumerate(WORDS))
-    monkeypatch.setattr("isomorph.study._pieces.load_encoder", LetterEncoder)
+    monkeypatch.setattr("isomorph.study._encoders.load_encoder", LetterEncoder)
     LetterEncoder.encoded = 0
     return tmp_path
 
@@ -819,7 +819,7 @@ def test_rdms_of_a_file_are_a_side_of_a_study_and_a_second_run_computes_nothing(
     monkeypatch.setattr(study_module, "scan", None)  # calling it would fail
     assert run(load_study(path), say=said.append).scans[0].to_json() == found.to_json()
     monkeypatch.undo()
-    monkeypatch.setattr("isomorph.study._pieces.load_encoder", LetterEncoder)
+    monkeypatch.setattr("isomorph.study._encoders.load_encoder", LetterEncoder)
     rdms_file(folder, ids=ITEMS[:-5])  # other RDMs: the result is not current
     assert run(load_study(path), say=said.append).scans[0].n == len(WORDS) - 5
 

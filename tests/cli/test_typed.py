@@ -54,6 +54,21 @@ def test_a_message_names_the_option_as_it_was_typed_and_what_is_near(arguments, 
     assert str(done.exception).startswith(says)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (("scan", "x.npz", "y.npz", "--output", "found.json"), "--to"),
+        (("scan", "x.npz", "y.npz", "-o", "found.json"), "--to"),
+        (("run", "study.toml", "--to", "folder"), "--output"),
+        (("demo", "--out", "folder"), "--output"),
+    ],
+)
+def test_who_says_where_to_write_with_another_command_s_option_is_told_of_this_one_s(arguments, right):
+    done = call(*arguments)
+    assert done.exit_code == 2
+    assert f"No such option: {arguments[-2]} (Possible options: {right})" in done.output
+
+
 def test_what_was_not_typed_keeps_the_name_that_a_study_gives_it():
     Path("study.toml").write_text(STUDY.replace("permutations = 20", "alpha = 2"))
     assert "[[scans]]: alpha=2" in str(call("run", "study.toml").exception)

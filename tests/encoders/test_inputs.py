@@ -1,10 +1,13 @@
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.signal import resample_poly
+from threadpoolctl import threadpool_limits
 
 from isomorph.datasets import Audio
-from isomorph.encoders._inputs import ImagePreprocessing, as_pil, as_samples, as_text
+from isomorph.encoders._inputs import ImagePreprocessing, as_pil, as_samples, as_text, each_picture
 from isomorph.errors import InputError
 
 
@@ -80,3 +83,28 @@ def test_recordings_are_resampled_to_the_rate_of_the_model():
 def test_what_is_no_recording_is_refused(item, says):
     with pytest.raises(InputError, match=says):
         as_samples(item, 0, 16000)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pictures_of_a_batch_are_prepared_on_several_threads_as_on_one(threads):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (40 + i, 61, 3), dtype=np.uint8) for i in range(9)]
+    prepare, seen = ImagePreprocessing(size=36, crop=32), set()
+    barrier = threading.Barrier(threads)
+
+    def one(image, position):
+        if position < threads:
+            barrier.wait(timeout=20)  # passes only if as many are prepared at once
+        seen.add(threading.get_ident())
+        return prepare([image])[0]
+
+    with threadpool_limits(threads, user_api="blas"):
+        found = each_picture(one, pictures)
+    assert len(seen) == threads
+    np.testing.assert_array_equal(np.stack(found), np.concatenate([prepare([p]) for p in pictures]))
+
+
+def test_of_several_wrong_pictures_the_first_is_named_on_any_number_of_threads():
+    picture = np.zeros((40, 40, 3), dtype=np.uint8)
+    with threadpool_limits(2, user_api="blas"), pytest.raises(InputError, match="Item 1 of the batch"):
+        ImagePreprocessing(size=36, crop=32)([picture, "no picture", picture, None])

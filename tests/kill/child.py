@@ -27,7 +27,7 @@ from isomorph.datasets._base import PairedItems
 from isomorph.encoders._base import Encoder
 from isomorph.extraction import extract
 from isomorph.store import FeatureStore
-from isomorph.study import _pieces as study
+from isomorph.study import _encoders as study
 
 N, BATCH = 240, 4
 count = 0

@@ -16,6 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LEAST = 5e7  # multiply-adds below which starting threads costs more than they save
+PICTURE = 2e7  # the work of decoding or scaling a picture, as that of so many multiply-adds
 _owner = threading.Lock()  # the number of BLAS threads is one for the whole process
 
 

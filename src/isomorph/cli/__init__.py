@@ -51,6 +51,9 @@ COMMANDS = {
 SPELLED = {("run", "gpus"): "per_worker_gpu", ("run", "memory"): "per_worker_memory"}
 """Command, argument of Python -> the option's name where they differ."""
 HELP = {"help_option_names": ["-h", "--help"]}
+WHERE = ("--to", "--output", "--out", "-o")
+"""Where something is written: ``--to`` a file, ``--output`` a folder; who types the one is told of the other."""
+_UsageError: Any = typer.BadParameter.__base__  # of click, or of typer's own copy of it
 
 
 class _Group(typer.core.TyperGroup):
@@ -90,6 +93,11 @@ class _Group(typer.core.TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(INTERRUPTED, 130)
+        except _UsageError as error:
+            if getattr(error, "option_name", None) in WHERE:
+                known = [o for p in self.get_command(ctx, ctx.invoked_subcommand).params for o in p.opts]
+                error.possibilities = [o for o in known if o in WHERE]
+            raise
         except InputError as error:
             told = _as_typed(str(error), self.get_command(ctx, ctx.invoked_subcommand), ctx.obj)
             if type(error) is not InputError or told == str(error):

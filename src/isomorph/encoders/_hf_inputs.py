@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._inputs import as_pil, as_text
+from ._hf_pixels import OwnPixels
+from ._inputs import as_pil, as_text, each_picture
 from ._probes import probes_of
 from ._torch import Prepared, json_digest
 
@@ -208,7 +209,10 @@ class ImageInput(HfInput):
         self._processor, self._accepts, self._patch, self._whole = processor, frozenset(accepts), patch, whole
 
     def prepare(self, batch: Sequence[Any], device: str) -> list[Prepared]:
-        each = [self._one(as_pil(item, i), i) for i, item in enumerate(batch)]
+        if isinstance(self._processor, OwnPixels):  # torch computes it, on threads of its own
+            each = [self._one(as_pil(item, i), i) for i, item in enumerate(batch)]
+        else:
+            each = each_picture(self._one, batch)
         return share_passes(each, device, self._mask)
 
     def _mask(self, inputs: dict[str, Any]) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from .._core.parallel import PICTURE, on_threads
 from ..errors import InputError, MissingExtraError
+
+R = TypeVar("R")
 
 RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # in PIL's own numbering
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -43,7 +46,7 @@ class ImagePreprocessing:
         Raises:
             InputError: if an item is no image, is smaller than the crop, or sizes differ where nothing resizes them.
         """
-        arrays = [self._one(as_pil(item, i), i) for i, item in enumerate(items)]
+        arrays = each_picture(self._one, items)
         if len({a.shape for a in arrays}) > 1:
             raise InputError("Images of unlike size cannot share a batch; set size= so that they are resized.")
         return np.stack(arrays)
@@ -111,6 +114,23 @@ def as_pil(item: Any, position: int) -> Any:
         return item.convert("RGB")
     except OSError as error:
         raise InputError(f"Item {position} of the batch is an unreadable image: {error}.") from error
+
+
+def each_picture(prepare: Callable[[Any, int], R], batch: Sequence[Any]) -> list[R]:
+    """What one network takes of each picture of a batch, several at once where this process may use several threads.
+
+    Args:
+        prepare: Called with a PIL image and its place in the batch; PIL and NumPy let others run while they compute.
+        batch: Pictures.
+
+    Raises:
+        InputError: if an item is no image, or `prepare` refuses one.
+    """
+
+    def one(position: int) -> R:
+        return prepare(as_pil(batch[position], position), position)
+
+    return on_threads(one, range(len(batch)), PICTURE * len(batch))
 
 
 def as_text(item: Any, position: int) -> str:

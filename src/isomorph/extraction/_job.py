@@ -5,17 +5,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._core.parallel import PICTURE, on_threads
 from .._core.progress import Show, progress
 from .._core.provenance import versions
 from ..datasets import View
 from ..datasets._base import PairedItems
+from ..datasets._media import read_audio, read_image
+from ..datasets._views import FileView
 from ..encoders._base import Encoder
 from ..errors import InputError
 from ._sinks import Rows, Sink
+
+_READERS = (read_image, read_audio)  # they let others run while they decode
+
+
+class _Unreadable(NamedTuple):
+    """An item that cannot be read."""
+
+    error: Exception
 
 
 @dataclasses.dataclass
@@ -129,16 +140,26 @@ class Job:
     def _read(self, positions: list[int]) -> tuple[dict[int, Any], dict[int, str]]:
         batch: dict[int, Any] = {}
         skipped: dict[int, str] = {}
-        for p in positions:
-            try:
-                batch[p] = self.view[p]
-            except MemoryError:
-                raise
-            except Exception as error:  # whatever the reader of a broken file, or a user's own view, raises
+        several = isinstance(self.view, FileView) and self.view.read in _READERS  # others may not bear it
+        found = on_threads(self._item, positions, PICTURE * len(positions)) if several else map(self._item, positions)
+        for p, item in zip(positions, found, strict=True):
+            if isinstance(item, _Unreadable):
                 if not self.skip_bad:
-                    raise InputError(f"{self._where}: item {self.items.ids[p]!r} cannot be read: {error}") from error
-                skipped[p] = f"cannot be read: {error}"
+                    raise InputError(
+                        f"{self._where}: item {self.items.ids[p]!r} cannot be read: {item.error}"
+                    ) from item.error
+                skipped[p] = f"cannot be read: {item.error}"
+            else:
+                batch[p] = item
         return batch, skipped
+
+    def _item(self, position: int) -> Any:
+        try:
+            return self.view[position]
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the reader of a broken file, or a user's own view, raises
+            return _Unreadable(error)
 
     def _refused(self, batch: Mapping[int, Any], dtype: np.dtype[Any]) -> dict[int, InputError]:
         """The items that the encoder refuses on their own too: only so are they known by id."""

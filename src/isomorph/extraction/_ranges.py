@@ -81,8 +81,10 @@ class Extraction:
         Raises:
             StoreError: if the store cannot be read or written.
         """
-        ranges = self.ranges()
-        return [number for number, part in enumerate(ranges) if not self._job.is_done(part, Stored(self._writer))]
+        ranges, sink = self.ranges(), Stored(self._writer)
+        if not sink.stored and not sink.skipped:
+            return list(range(len(ranges)))  # the encoder need not be asked for the order of items
+        return [number for number, part in enumerate(ranges) if not self._job.is_done(part, sink)]
 
     def compute(self, numbers: Iterable[int]) -> int:
         """Compute what is missing of some ranges, and commit it.

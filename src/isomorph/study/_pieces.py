@@ -4,62 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from .._core.progress import progress
 from ..datasets import PairedItems
-from ..encoders import Encoder, load_encoder
+from ..encoders import Encoder
 from ..errors import InputError
-from ..extraction import Extraction, ExtractSettings, extract, input_statistics
+from ..extraction import Extraction, extract, input_statistics
 from ..results import Atlas
 from ..store import choose_view
 from ..workers import RayWorkers
-from ._entries import EncoderEntry
+from ._encoders import Run, extractions
 from ._file import Study
 from ._items import items_of
 from ._sides import load_sides
 from ._steps import INPUTS, Features, Step, Steps, given_settings
 
 
-def runs(study: Study) -> list[tuple[EncoderEntry, str]]:
-    """Every extraction: each encoder, followed by its untrained twin where asked for."""
-    return [(e, init) for e in study.encoders.values() for init in ["pretrained", *(["random"] if e.untrained else [])]]
-
-
-def load(study: Study, entry: EncoderEntry, init: str) -> Encoder:
-    """An encoder of a study.
-
-    Raises:
-        InputError: if its model does not take an option.
-    """
-    extra = {"init": init, "seed": study.seed} if init == "random" else {}
-    try:
-        return load_encoder(entry.model, store=study.store.root, **{**entry.options, **extra})
-    except TypeError as error:
-        raise InputError(f"encoders.{entry.name}: {error}.") from error
-    except InputError as error:
-        if init == "random":
-            raise InputError(f"encoders.{entry.name}: it cannot have untrained = true: {error}") from error
-        raise
-
-
-def features_of(study: Study, items: PairedItems, share: tuple[int, int] | None = None) -> Features:
-    """Every side of the study, extracted where it is not there."""
+def features_of(
+    study: Study, items: PairedItems, runs: Sequence[Run], share: tuple[int, int] | None = None
+) -> Features:
+    """Every side of the study, extracted where it is not there; no model is loaded whose features are all there."""
     features: Features = {(name, "pretrained"): side for name, side in load_sides(study.sides, items).items()}
-    for entry, init in runs(study):
-        encoder = load(study, entry, init)
-        settings = _settings(entry, encoder, items)
-        features[entry.name, init] = extract(encoder, items, store=study.store, share=share, **given_settings(settings))
-        if entry.inputs and init == "pretrained":
-            found = input_statistics(items, str(settings.view))
-            features[entry.name, INPUTS] = found.subset(features[entry.name, init].ids)
+    for run in runs:
+        encoder = run.load() if run.missing(items) else run.told
+        settings = dataclasses.replace(run.entry.settings, view=run.view(items))
+        made = extract(encoder, items, store=study.store, share=share, **given_settings(settings))
+        features[run.entry.name, run.init] = made
+        if run.entry.inputs and run.init == "pretrained":
+            features[run.entry.name, INPUTS] = input_statistics(items, run.view(items)).subset(made.ids)
     return features
-
-
-def _settings(entry: EncoderEntry, encoder: Encoder, items: PairedItems) -> ExtractSettings:
-    return dataclasses.replace(entry.settings, view=choose_view(encoder, items, entry.settings.view))
 
 
 # ---- ranges of items ------------------------------------------------------------------------------------------------
@@ -93,23 +69,22 @@ class Encodings:
         """
         if self._held is None or self._held[0] != number:
             self._held = None  # two models may not fit
-            made = extraction_of(self.study, self.items, number)
+            run = extractions(self.study)[number]
+            made = extraction_of(self.study, self.items, run, run.load())
             if made.entry.path.name != self.keys[number]:
-                entry, _ = runs(self.study)[number]
                 raise InputError(
-                    f"encoders.{entry.name}: on {socket.gethostname()} its weights, its packages or the items are not "
-                    "those of the machine that runs the study: the features would be others. Install the same versions "
-                    "and put the same files there."
+                    f"encoders.{run.entry.name}: on {socket.gethostname()} its weights, its packages or the items are "
+                    "not those of the machine that runs the study: the features would be others. Install the same "
+                    "versions and put the same files there."
                 )
             self._held = number, made
         return self._held[1]
 
 
-def extraction_of(study: Study, items: PairedItems, number: int) -> Extraction:
+def extraction_of(study: Study, items: PairedItems, run: Run, encoder: Encoder) -> Extraction:
     """One extraction of a study with a shared store."""
-    entry, init = runs(study)[number]
-    encoder = load(study, entry, init)
-    return Extraction(encoder, items, study.store, _settings(entry, encoder, items), progress=False)
+    settings = dataclasses.replace(run.entry.settings, view=choose_view(encoder, items, run.entry.settings.view))
+    return Extraction(encoder, items, study.store, settings, progress=False)
 
 
 def encode(work: Encodings, piece: tuple[int, int, int]) -> int:
@@ -117,12 +92,12 @@ def encode(work: Encodings, piece: tuple[int, int, int]) -> int:
     return work.extraction(piece[0]).compute([piece[1]])
 
 
-def encode_on(workers: RayWorkers, study: Study, items: PairedItems) -> None:
+def encode_on(workers: RayWorkers, study: Study, items: PairedItems, runs: Sequence[Run]) -> None:
     """Compute all features that are missing."""
     pieces: list[tuple[int, int, int]] = []
     keys = []
-    for number in range(len(runs(study))):
-        one = extraction_of(study, items, number)  # held only while it is planned: all models together may not fit
+    for number, run in enumerate(runs):
+        one = extraction_of(study, items, run, run.told)
         ranges = one.ranges()
         pieces += [(number, k, len(ranges[k])) for k in one.missing()]
         keys.append(one.entry.path.name)
@@ -147,20 +122,21 @@ class Makings:
 
     Args:
         study: The study.
+        runs: Its extractions, as their encoders told them: no model is loaded where features are only read.
         found: File -> result of the steps that others read; empty for those that read features only.
     """
 
-    def __init__(self, study: Study, found: Mapping[str, Any]) -> None:
-        self.study, self.found = study, found
+    def __init__(self, study: Study, runs: Sequence[Run], found: Mapping[str, Any]) -> None:
+        self.study, self.runs, self.found = study, runs, found
 
     def __reduce__(self) -> Any:
-        return Makings, (self.study, self.found)
+        return Makings, (self.study, self.runs, self.found)
 
     @cached_property
     def steps(self) -> dict[str, Step[Any]]:
         """File -> step."""
         items = items_of(self.study)
-        steps = Steps(self.study, items, features_of(self.study, items), _silent)
+        steps = Steps(self.study, items, features_of(self.study, items, self.runs), _silent)
         return {step.file: step for step in (steps.diagnoses(self.found) if self.found else steps.first())}
 
 

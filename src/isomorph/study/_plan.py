@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..store import choose_view
+from ._encoders import extractions
 from ._entries import (
     AtlasEntry,
     ConceptEntry,
@@ -20,7 +20,6 @@ from ._entries import (
 )
 from ._file import Study
 from ._items import items_of
-from ._pieces import load, runs
 from ._sides import load_sides
 from ._steps import TWIN, specs
 
@@ -67,12 +66,10 @@ def plan(study: Study) -> list[Step]:
     steps = [Step(f"items {study.items}", "done", f"{len(items)} items, views {', '.join(items.views)}")]
     rate, current = _rate(), True
     depth = {(name, "pretrained"): len(side) for name, side in load_sides(study.sides, items).items()}
-    for encoder_entry, init in runs(study):
-        encoder = load(study, encoder_entry, init)
-        view = choose_view(encoder, items, encoder_entry.settings.view)
-        missing = len(study.store.missing(encoder, items, view=view, storage=encoder_entry.settings.storage))
-        depth[encoder_entry.name, init] = len(encoder.layers)
-        label = f"extract {encoder_entry.name}{'' if init == 'pretrained' else f' ({TWIN})'} from {view!r}"
+    for run in extractions(study):
+        encoder, missing = run.told, run.missing(items)
+        depth[run.entry.name, run.init] = len(encoder.layers)
+        label = f"extract {run.entry.name}{'' if run.init == 'pretrained' else f' ({TWIN})'} from {run.view(items)!r}"
         weights = f"{encoder.n_parameters / 1e6:.1f} M parameters"
         size = f"{missing} of {len(items)} items, {len(encoder.layers)} layers, {weights}"
         seconds = missing * 2.0 * encoder.n_parameters * _TOKENS.get(encoder.modality, 1) / rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from ..errors import InputError
 from ..extraction import check_share
 from ..reporting import report as write_report
 from ..results import Atlas, BlindMatch, ConceptMap, Diagnosis, Fusion, Migration, NetworkStitch, Scan, Stitch
-from ..store import choose_view
 from ..workers import RayWorkers, as_workers
+from ._encoders import Run, extractions
 from ._file import Study
 from ._items import items_of
-from ._pieces import Makings, encode_on, features_of, load, make, runs, whole
+from ._pieces import Makings, encode_on, features_of, make, whole
 from ._steps import Step, Steps
 
 
@@ -130,20 +130,21 @@ def _run(
 ) -> Outcome:
     items = items_of(study)
     say(f"{len(items)} items of {study.items}")
-    left = _tell_missing(study, items, say)
+    runs = extractions(study)
+    left = _tell_missing(items, runs, say)
     if workers is not None and left:
-        encode_on(workers, study, items)
-    features = features_of(study, items, share)
-    if share is not None and (others := _tell_missing(study, items, lambda _: None)):
+        encode_on(workers, study, items, runs)
+    features = features_of(study, items, runs, share)
+    if share is not None and (others := sum(run.missing(items) for run in runs)):
         say(f"{others} items of other shares are not encoded yet: run again for the steps that read them.")
         return Outcome(study.page, ())
     steps = Steps(study, items, features, say)
-    found = _results(steps.first(), study, {}, force, share, workers, say)
+    found = _results(steps.first(), Makings(study, runs, {}), force, share, workers, say)
     made = {kind: tuple(found[f] for f in files if f in found) for kind, files in steps.files().items()}
     if len(found) < len(steps.first()):
         say("Steps of other shares are not there yet: run again without a share for the page.")
         return Outcome(study.page, **made)
-    found |= _results(steps.diagnoses(found), study, found, force, None, workers, say)
+    found |= _results(steps.diagnoses(found), Makings(study, runs, found), force, None, workers, say)
     made = {kind: tuple(found[file] for file in files) for kind, files in steps.files().items()}
     outcome = Outcome(study.page, **made)
     if share is None:
@@ -158,23 +159,20 @@ def _run(
     return outcome
 
 
-def _tell_missing(study: Study, items: PairedItems, say: Callable[[str], None]) -> int:
+def _tell_missing(items: PairedItems, runs: Sequence[Run], say: Callable[[str], None]) -> int:
     """Say of every encoder how many items it has to encode; how many that is together."""
     total = 0
-    for entry, init in runs(study):
-        encoder = load(study, entry, init)
-        view = choose_view(encoder, items, entry.settings.view)
-        missing = len(study.store.missing(encoder, items, view=view, storage=entry.settings.storage))
+    for run in runs:
+        missing = run.missing(items)
         state = f"{missing} of {len(items)} items to encode" if missing else "all features are there"
-        say(f"{encoder.name} on {view!r}: {state}")
+        say(f"{run.told.name} on {run.view(items)!r}: {state}")
         total += missing
     return total
 
 
 def _results(
     steps: Sequence[Step[Any]],
-    study: Study,
-    read: Mapping[str, Any],
+    makings: Makings,
     force: bool,
     share: tuple[int, int] | None,
     workers: RayWorkers | None,
@@ -184,7 +182,7 @@ def _results(
     found: dict[str, Any] = {}
     todo: list[Step[Any]] = []
     for step in steps:
-        old = None if force else step.current(study.output)
+        old = None if force else step.current(makings.study.output)
         if old is not None:
             say(f"{step.label}: there and current")
             found[step.file] = old
@@ -196,10 +194,10 @@ def _results(
         pieces = [step for step in todo if whole(step)]
         for step in pieces:
             say(step.label)
-        for number, made in workers.run(make, Makings(study, read), [step.file for step in pieces]):
-            found[pieces[number].file] = pieces[number].keep(made, study.output)
+        for number, made in workers.run(make, makings, [step.file for step in pieces]):
+            found[pieces[number].file] = pieces[number].keep(made, makings.study.output)
         todo = [step for step in todo if step not in pieces]
     for step in todo:
         say(step.label)
-        found[step.file] = step.keep(step.make(), study.output)
+        found[step.file] = step.keep(step.make(), makings.study.output)
     return found
