@@ -40,6 +40,9 @@ from isomorph.results import CRITERION_KINDS, GUIDE_TABLE, Guide, load_result
 from isomorph.study import _atlas_table, _concept_table, _file
 from isomorph.study import _entries as entries
 
+sys.path.insert(0, str(Path(__file__).parent))
+from guide_figure import guide_svg
+
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code; edit the docstrings there. -->\n"
 REQUIRED = ("Formula", "Cost", "Misleads")
@@ -323,7 +326,12 @@ def guide_page() -> str:
         f"{guide.alpha:g} by {guide.permutations} random orders of the truth.\n"
     )
     note = "<!-- Written by `make guide` and `make docs` from a league's table, src/isomorph/results/guide.json. -->\n"
-    parts = [note, "# Which metric to trust\n", about]
+    figure = (
+        f"![{len(guide.metrics)} metrics by {len(guide)} criteria: large discs for the best and those not told apart "
+        "from it, small discs for those that tell it less well, crosses for those not shown to tell "
+        "it](images/guide.svg)\n"
+    )
+    parts = [note, "# Which metric to trust\n", about, figure]
     for kind in (kind for kind in CRITERION_KINDS if any(row.kind == kind for row in guide.standings)):
         parts += [f"## Of {CRITERION_KINDS[kind]}\n", *_guide_table(guide, kind), ""]
     parts += [
@@ -542,6 +550,7 @@ def pages() -> dict[Path, str]:
     out[HERE / "sections.md"] = sections_page()
     out[HERE / "criteria.md"] = criteria_page()
     out[HERE / "guide.md"] = guide_page()
+    out[HERE / "images" / "guide.svg"] = guide_svg(Guide.packaged())
     out[HERE / "providers.md"] = providers_page()
     out[HERE / "models.md"] = models_page()
     out[HERE / "study.md"] = study_page()

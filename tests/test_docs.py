@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from isomorph.metrics import REGISTRY, metric
+from isomorph.results import Guide
 from isomorph.store import Layers
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,15 @@ def test_every_metric_has_an_entry_on_a_page_that_gives_all_that_is_promised(nam
         assert part in entry
     for alias in REGISTRY.classes[name].aliases:
         assert f"`{alias}`" in entry
+
+
+def test_the_figure_of_the_guide_marks_every_cell_as_the_table_says() -> None:
+    guide = Guide.packaged()
+    figure = GENERATOR.guide_svg(guide)
+    marks = re.findall(r"<title>([^,<]+(?:\([^)]*\))?), (\w+): ([^<]+)</title>", figure)
+    assert len(marks) == sum(len(row.rows) for row in guide.standings) > 300
+    crossed = sum(state == "not shown to tell it" for _, _, state in marks)
+    assert crossed == sum(len(row.blind(guide.alpha)) for row in guide.standings) > 20
 
 
 def test_the_committed_pages_equal_what_the_generator_gives() -> None:

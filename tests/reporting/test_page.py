@@ -61,6 +61,16 @@ def test_the_answer_gives_score_chance_and_the_p_of_the_maximum(tmp_path, make_s
     assert "permutations = 1,000" in page.text
 
 
+def test_a_held_out_score_stands_in_the_first_figure_with_a_chance_of_its_own(tmp_path, make_scan, read_page):
+    scans = [make_scan(held_out=0.01), make_scan("bundled:speech")]
+    page = read_page(report(scans, tmp_path / "r.html"))
+    held = scans[0]["mutual_knn(k=10)"].held_out
+    said = f"held out {number(held['value'])}, chance {number(held['chance'])}"
+    assert said in page.text
+    first = (tmp_path / "r.html").read_text().split("<svg", 2)[1].split("</svg>")[0]
+    assert first.count(f">{said}</text>") == 1  # the pair without one has none
+
+
 def test_what_does_not_pass_is_said_and_hatched(tmp_path, make_scan, read_page):
     page = read_page(report(make_scan(strength=0.01), tmp_path / "r.html"))
     assert "Not shown to be more alike than chance" in page.text

@@ -163,7 +163,7 @@ def _dots(
     room = text_width(row.note, 10) + 8 if row.note else 0.0
     parts.append(text(left, y - 11, fit(row.label, _WIDTH - left - right - room), class_="small"))
     if row.note:
-        parts.append(text(_WIDTH - right, y - 11, row.note, class_="end strong"))
+        parts.append(text(_WIDTH - right, y - 11, row.note, class_="end small soft"))
     parts.append(line(px(row.chance), y, px(row.value), y, "stem"))
     parts.append(line(px(row.chance), y - 6, px(row.chance), y + 6, "tick"))
     if row.interval is not None:

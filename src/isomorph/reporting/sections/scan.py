@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...results import AT_CEILING, BASELINE, CEILING, Alignment, Scan, listed, short_metrics
+from ...results import Alignment, Scan, listed
 from ...significance import false_discovery
-from .._charts import Row, dot_plot
 from .._heatmap import describe, heatmap, passes
 from .._null_plot import null_plot
 from .._section import Block, Context, Section, Shown, render
@@ -19,6 +18,7 @@ from .._svg import Figure
 from .._text import DASH, flatten, number, p_text, percent, printable, slug, times_chance
 from ._curves import ceiling_curve, curves, gallery_curve
 from ._neighborhoods import neighborhoods
+from ._scan_figures import Marks, ceiling_dots, pair_dots
 from ._verdict import (
     Against,
     answer,
@@ -31,12 +31,10 @@ from ._verdict import (
     passing,
     permuted_pairs,
     scan_marks,
-    side_label,
     span,
     summed_up,
 )
 
-Marks = Mapping[tuple[str, str], int]
 _COLUMNS = (
     *("x", "y", "metric", "n", "permutations", "x_layer", "y_layer"),
     *("score", "low", "high", "chance", "p_value", "p_maximum", "p_maximum_all_metrics", "calibrated"),
@@ -202,8 +200,8 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
     ]
     metrics = dict.fromkeys(m for s in scans for m in s.alignments)
     figures = (
-        *(_dots(metric, scans, [b.anchor for b in blocks], context, styles) for metric in metrics),
-        *(figure for metric in metrics for figure in _ceiling_dots(metric, scans, context)),
+        *(pair_dots(metric, scans, [b.anchor for b in blocks], context, styles) for metric in metrics),
+        *(figure for metric in metrics for figure in ceiling_dots(metric, scans, context)),
     )
     lines = [line for _, _, found in groups for line in found]
     varying = [k for k in lines[0].sizes if len({line.sizes[k] for line in lines}) > 1]
@@ -326,68 +324,6 @@ def _table(scans: Sequence[Scan]) -> list[list[Any]]:
 def _picked(found: Mapping[str, Any] | None, names: Sequence[str]) -> list[Any]:
     """Some numbers of what was found, or as many empty cells."""
     return [_finite(None if found is None else found[name]) for name in names]
-
-
-def _dots(metric: str, scans: Sequence[Scan], anchors: Sequence[str], context: Context, styles: Marks) -> Figure:
-    rows, distance = [], False
-    for scan, anchor in zip(scans, anchors, strict=True):
-        alignment = scan.alignments.get(metric)
-        if alignment is None:
-            continue
-        best = alignment.best()
-        distance = alignment.distance
-        twins = [
-            (
-                side_label(scan.baseline(n)) if len(scans) > 1 else baseline_label(n, scan, context),
-                b.alignments[metric].best().value,
-                styles[BASELINE, n],
-            )
-            for n, b in scan.baselines.items()
-            if metric in b.alignments
-        ]
-        twins += [
-            (
-                f"ceiling for {'first' if scan.ceiling(n).side == 'x' else 'second'} model"
-                if len(scans) > 1
-                else f"ceiling: {ceiling_label(n, scan)}",
-                c.alignments[metric].best().value,
-                styles[CEILING, n],
-            )
-            for n, c in sorted(scan.ceilings.items())
-            if metric in c.alignments
-        ]
-        label = f"{context.name(scan.x_name)} × {context.name(scan.y_name)}"
-        interval, pair = best_interval(alignment), anchor if len(scans) > 1 else ""
-        rows.append(Row(label, best.value, best.chance, passing(alignment), twins, interval, pair=pair))
-    title = f"{metric} of every pair of models at its best pair of layers. " + " ".join(
-        f"{r.label}: {number(r.value)}, chance {number(r.chance)}." for r in rows
-    )
-    short = short_metrics(list(dict.fromkeys(spec for scan in scans for spec in scan.alignments)))[metric]
-    heading = printable(short) + (" (lower is more alike)" if distance else "")
-    return dot_plot(slug("overview", metric), title, heading, rows)
-
-
-def _ceiling_dots(metric: str, scans: Sequence[Scan], context: Context) -> Iterator[Figure]:
-    """The best layer of each model beside the noise ceiling of the subjects that it was compared with."""
-    rows = []
-    for scan in scans:
-        alignment = scan.alignments.get(metric)
-        for side, found in sorted(alignment.noise_ceilings.items()) if alignment is not None else ():
-            best = int(np.argmax(found["score"]))
-            score, bounds = float(found["score"][best]), None
-            if found["error"] is not None:
-                bounds = score - float(found["error"][best]), score + float(found["error"][best])
-            brain, model = (scan.x_name, scan.y_name) if side == "x" else (scan.y_name, scan.x_name)
-            label = f"{context.name(model)} with {context.name(brain)}"
-            reached, ends = found["verdict"][best] == AT_CEILING, (float(found["lower"]), float(found["upper"]))
-            rows.append(Row(label, score, float(found["chance"]), reached, (), bounds, ends))
-    if rows:
-        title = f"{metric}, the mean over subjects of the best layer of every model, and the lower noise ceiling. "
-        title += " ".join(
-            f"{r.label}: {number(r.value)}, lower ceiling {number((r.ceiling or (0,))[0])}." for r in rows
-        )
-        heading = "mean over subjects, ± its error"
-        yield dot_plot(slug("overview-ceiling", metric), printable(title), heading, rows, "best layer")
 
 
 def _block(scan: Scan, number_: int, context: Context, styles: Marks, *, alone: bool) -> Block:
