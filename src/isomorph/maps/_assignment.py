@@ -11,11 +11,13 @@ import itertools
 import numpy as np
 from scipy.optimize import linear_sum_assignment, quadratic_assignment
 
+from .._core.parallel import on_threads
 from ..errors import MissingExtraError
 from ._base import Matrix
 
 EXHAUSTIVE = 7
 """Up to this many items every pairing is tried."""
+_AT_ONCE = 1 << 19  # bytes of one matrix of all starts that are improved at once
 
 
 def objective(a: Matrix, b: Matrix, match: Matrix) -> float:
@@ -40,30 +42,48 @@ def all_pairings(a: Matrix, b: Matrix) -> Matrix:
 def two_opt(a: Matrix, b: Matrix, starts: Matrix) -> Matrix:
     """Permutations (r, n) after exchanging the best two items again and again until no exchange helps.
 
-    All starts are improved at once. Exchanging i and j gains ``2 (M_ij + M_ji - M_ii - M_jj)`` less the terms of the
-    items themselves, where ``M = A P B P'``.
+    Args:
+        a: A symmetric matrix (n, n).
+        b: Another.
+        starts: Permutations (r, n); some are improved at once, as many as stay near the processor.
     """
-    matches = starts.copy()
-    n = len(a)
-    active = np.arange(len(matches))
+    size = max(1, _AT_ONCE // (8 * len(a) ** 2))
+    parts = [starts[s : s + size] for s in range(0, len(starts), size)]
+    work = float(starts.size) * len(a) ** 2  # some n exchanges, each of some n² operations
+    return np.concatenate(on_threads(lambda part: _exchanged(a, b, part), parts, work))
+
+
+def _exchanged(a: Matrix, b: Matrix, starts: Matrix) -> Matrix:
+    """`two_opt` of some starts.
+
+    With ``B' = P B P'`` and ``M = A B'``, exchanging i and j gains ``2 (H + H')_ij``, where ``H_ij = M_ij - M_jj`` and
+    the terms of i and j themselves, which do not move. An exchange changes M by one product of a column and a row.
+    """
+    matches, active = starts.copy(), np.arange(len(starts))
     tolerance = 1e-12 * float(np.linalg.norm(a) * np.linalg.norm(b))
-    own_a = np.diag(a)
-    while len(active):
-        at = matches[active]
-        permuted = b[at[:, :, None], at[:, None, :]]
-        m = a @ permuted
-        own_m, own_b = np.einsum("rii->ri", m), np.einsum("rii->ri", permuted)
-        gain = m + m.transpose(0, 2, 1) - own_m[:, :, None] - own_m[:, None, :]
-        # the sum over the other items only: the terms k = i and k = j of M are taken out
-        difference_a, difference_b = own_a[:, None] - a, own_b[:, :, None] - permuted
-        gain += difference_a * difference_b + difference_a.T * difference_b.transpose(0, 2, 1)
-        gain = 2 * gain - (own_a[:, None] - own_a[None, :]) * (own_b[:, :, None] - own_b[:, None, :])
-        flat = gain.reshape(len(active), -1)
-        best = flat.argmax(axis=1)
-        rows = np.flatnonzero(flat[np.arange(len(active)), best] > tolerance)
-        active, i, j = active[rows], best[rows] // n, best[rows] % n
+    own = np.diag(a)
+    of_b, of_diagonal = a - (own[:, None] + own[None, :]) / 2, own[:, None] / 2 - a
+    permuted = b[matches[:, :, None], matches[:, None, :]]
+    m = a @ permuted
+    while True:
+        own_b = np.einsum("rii->ri", permuted)
+        half = permuted * of_b
+        half += m
+        half += of_diagonal * own_b[:, None, :]
+        half += (own * own_b / 2 - np.einsum("rii->ri", m))[:, None, :]
+        gain = (half + half.transpose(0, 2, 1)).reshape(len(active), -1)
+        best = gain.argmax(axis=1)
+        rows = np.flatnonzero(2 * gain[np.arange(len(active)), best] > tolerance)
+        if not len(rows):
+            return matches
+        if len(rows) < len(active):
+            active, permuted, m = active[rows], permuted[rows], m[rows]
+        i, j = np.divmod(best[rows], len(a))
+        each = np.arange(len(active))
+        m += (a[j] - a[i])[:, :, None] * (permuted[each, i] - permuted[each, j])[:, None, :]
+        for table in (m.transpose(0, 2, 1), permuted, permuted.transpose(0, 2, 1)):
+            table[each, i], table[each, j] = table[each, j], table[each, i]
         matches[active, i], matches[active, j] = matches[active, j], matches[active, i]
-    return matches
 
 
 def faq(a: Matrix, b: Matrix, starts: int, rng: np.random.Generator) -> Matrix:
