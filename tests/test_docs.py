@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from isomorph.cli import init
 from isomorph.metrics import REGISTRY, metric
 from isomorph.results import Guide
 from isomorph.store import Layers
@@ -255,13 +256,15 @@ def test_a_folder_of_pictures_with_captions_becomes_a_page_by_the_commands_of_st
     for i in range(24):
         Path("pets", f"{i}.ppm").write_bytes(b"P6 1 1 255 " + bytes([9 * i, 255 - 9 * i, 90]))
         Path("pets", f"{i}.txt").write_text("red " * i + "green")
+    monkeypatch.setattr(init, "BY_MODALITY", {"image": ("statistics:image",), "text": ("statistics:text",)})
     found = commands("start.md")
-    assert [command[1] for command in found] == ["init", "run"]
+    assert [command[1] for command in found] == ["run", "init", "run"]
     for command in found:  # counts of pixels and words stand for the models, which are fetched
         offline = [a.replace("bundled:dinov2-small", "statistics:image") for a in command]
         called([a.replace("bundled:minilm-l6", "statistics:text") for a in offline])
-    (page,) = Path().rglob("report.html")
-    assert "statistics:image" in page.read_text(encoding="utf-8")
+    pages = sorted(map(str, Path().rglob("report.html")))
+    assert pages == ["runs/mine/report.html", "runs/pets/report.html"]
+    assert all("statistics:image" in Path(page).read_text(encoding="utf-8") for page in pages)
 
 
 def test_the_commands_of_the_survey_s_experiments_run_as_they_are_printed(

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import isomorph as iso
-from isomorph.cli import COMMANDS, app
+from isomorph.cli import COMMANDS, app, init
+from isomorph.encoders import known_models
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,58 @@ def test_init_overwrites_nothing_and_leaves_no_file_that_cannot_be_run():
         assert isinstance(done.exception, iso.InputError), done.output
         assert said in str(done.exception)
         assert not Path("other.toml").exists()
+
+
+def pets(folder, n=24):
+    folder.mkdir()
+    for i in range(n):
+        (folder / f"{i}.ppm").write_bytes(b"P6 1 1 255 " + bytes([9 * i, 255 - 9 * i, 90]))
+        (folder / f"{i}.txt").write_text("red " * i + "green")
+
+
+def test_a_folder_of_pictures_with_captions_becomes_a_page_by_one_command(monkeypatch):
+    monkeypatch.setattr(init, "BY_MODALITY", {"image": ("statistics:image",), "text": ("statistics:text",)})
+    pets(Path("my pets"))
+    done = call("run", "my pets")
+    assert done.exit_code == 0, done.output
+    assert "Wrote my pets.toml: statistics:image sees 'image', statistics:text sees 'text'." in done.output
+    study = iso.load_study("my pets.toml")
+    assert "statistics:image" in study.page.read_text(encoding="utf-8")
+    again = call("run", "my pets", "--dry-run")
+    assert "my pets.toml is the study of my pets" in again.output
+    Path("my pets.toml").write_text(Path("my pets.toml").read_text().replace("my pets')", "other')"))
+    assert "which is there and has other items" in str(call("run", "my pets").exception)
+
+
+def test_the_models_of_a_folder_are_those_of_its_views_and_two_where_it_has_one():
+    pets(Path("both"))
+    study = iso.load_study(init.study_of(Path("both")))
+    seen = {name: (entry.model, entry.settings.view) for name, entry in study.encoders.items()}
+    assert seen == {"image": ("bundled:dinov2-small", "image"), "text": ("bundled:minilm-l6", "text")}
+    pets(Path("it's"))
+    for file in Path("it's").glob("*.txt"):
+        file.unlink()
+    study = iso.load_study(init.study_of(Path("it's")))
+    assert [(e.model, e.settings.view) for e in study.encoders.values()] == [
+        ("bundled:dinov2-small", "image"),
+        ("bundled:efficientnet-lite0", "image"),
+    ]
+    Path("films").mkdir()
+    for i in range(4):
+        Path("films", f"{i}.mp4").write_bytes(b"film")
+        Path("films", f"{i}.txt").write_text("a film")
+    with pytest.raises(iso.InputError, match=r"films holds video, of which no model comes with Isomorph: .*--encoder"):
+        init.study_of(Path("films"))
+    Path("nothing").mkdir()
+    with pytest.raises(iso.InputError, match="nothing"):
+        init.study_of(Path("nothing"))
+    assert sorted(p.name for p in Path().glob("*.toml")) == ["both.toml", "it's.toml"]
+
+
+def test_every_model_of_a_folder_comes_with_isomorph():
+    known = {facts.spec: facts.modality for facts in known_models()}
+    for kind, models in init.BY_MODALITY.items():
+        assert [known[model] for model in models] == [kind, kind]
 
 
 def test_open_opens_the_page_of_a_folder_and_says_where_there_is_none(monkeypatch):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +22,12 @@ HEAD = """\
 # `isomorph list datasets`, `list models`, `list metrics` and `list maps` show what a name may be.
 title = "{title}"
 seed = 0
-items = "{items}"
+items = {items}
 """
 ENCODER = """
 [encoders.{name}]
 model = "{model}"
-# view = "image"       # which view of the items; may be left out where one fits
+{view}
 # pooling = "mean"     # how the tokens of an item become one row
 untrained = {untrained}     # the same architecture untrained, as a baseline of every comparison
 # inputs = true        # statistics of the inputs themselves as another baseline
@@ -53,6 +55,13 @@ metrics = ["mutual_knn(k=10)", "cka"]
 TAIL = """
 [diagnose]               # known ways in which similarity misleads, looked for in every scanned pair
 """
+NO_VIEW = '# view = "image"       # which view of the items; may be left out where one fits'
+BY_MODALITY = {
+    "image": ("bundled:dinov2-small", "bundled:efficientnet-lite0"),
+    "text": ("bundled:minilm-l6", "bundled:smollm2-135m"),
+    "audio": ("bundled:whisper-tiny.en", "bundled:resemblyzer"),
+}
+"""The models that a folder without a study is seen by: of each modality one, or two if it is the only view."""
 DEFAULTS = ("emoji(n=300, seed=0)", ("vision=bundled:dinov2-small", "text=bundled:minilm-l6"))
 
 
@@ -70,8 +79,6 @@ def command(
 
     Example: isomorph init mine.toml --encoder vision=statistics:image --encoder text=statistics:text
     """
-    from ..study import load_study
-
     if file.exists():
         raise InputError(f"{file} is there already: give another name, or remove it first.")
     if items is None and encoder is None and sys.stdin.isatty():
@@ -83,18 +90,80 @@ def command(
     named = [_named(text) for text in encoder or DEFAULTS[1]]
     if len({name for name, _ in named}) < 2:
         raise InputError("--encoder: two of different names are needed, such as --encoder vision=… --encoder text=….")
-    x, y = named[0][0], named[1][0]
-    text = HEAD.format(file=file, title=file.stem.replace('"', "'"), items=(items or DEFAULTS[0]).replace('"', "'"))
-    text += "".join(ENCODER.format(name=n, model=m, untrained=_twin(m, untrained)) for n, m in named)
-    text += SCAN.format(x=x, y=y) + STITCH.format(x=x, y=y) + (ATLAS if len(named) > 2 else "") + TAIL
+    write_study(file, items or DEFAULTS[0], [(n, m, None) for n, m in named], untrained=untrained)
+    tell(json.dumps({"file": str(file)}))
+    print(f"Wrote {file}. Next: isomorph run {file} --dry-run")
+
+
+def write_study(
+    file: Path, items: str, encoders: Sequence[tuple[str, str, str | None]], *, untrained: bool = True
+) -> None:
+    """Write a study file with comments.
+
+    Args:
+        file: The file.
+        items: The dataset's spec.
+        encoders: Name, model and view of each; a view of None is told by the model's modality.
+        untrained: Whether models have untrained twins as baselines.
+
+    Raises:
+        InputError: if what was given makes no study; no file is left then.
+    """
+    from ..study import load_study
+
+    x, y = encoders[0][0], encoders[1][0]
+    spec = json.dumps(items if "'" in items else items.replace('"', "'"), ensure_ascii=False)
+    text = HEAD.format(file=file, title=file.stem.replace('"', "'"), items=spec)
+    for name, model, view in encoders:
+        seen = NO_VIEW if view is None else f'view = "{view}"'
+        text += ENCODER.format(name=name, model=model, view=seen, untrained=_twin(model, untrained))
+    text += SCAN.format(x=x, y=y) + STITCH.format(x=x, y=y) + (ATLAS if len(encoders) > 2 else "") + TAIL
     write_target(file, text, "file")
     try:
         load_study(file)
     except Exception:  # whatever it is: a file that cannot be run is no beginning
         file.unlink()
         raise
-    tell(json.dumps({"file": str(file)}))
-    print(f"Wrote {file}. Next: isomorph run {file} --dry-run")
+
+
+def study_of(folder: Path) -> Path:
+    """The study file of a folder of pictures with captions and the like, written here if it is not there yet.
+
+    Args:
+        folder: The folder: files of one name are one item.
+
+    Raises:
+        InputError: if the folder is none, no models are known for what it holds, or another study has its name.
+    """
+    from ..datasets import load_dataset
+    from ..study import load_study
+
+    file = Path(f"{folder.resolve().name}.toml")
+    spec = f"folder(path={str(folder)!r})"
+    if file.exists():
+        if load_study(file).items != spec:
+            raise InputError(
+                f"{folder} is a folder; its study would be {file}, which is there and has other items. Rename it, or "
+                f'write one by hand: isomorph init NAME.toml --items "{spec}"'
+            )
+        print(f"{file} is the study of {folder}; edit it for other models or comparisons.")
+        return file
+    views = {name: view.modality for name, view in load_dataset(spec).views.items()}
+    unknown = sorted(set(views.values()) - set(BY_MODALITY))
+    if unknown:
+        raise InputError(
+            f"{folder} holds {unknown[0]}, of which no model comes with Isomorph: name models with isomorph init "
+            f'NAME.toml --items "{spec}" --encoder NAME=MODEL …'
+        )
+    if len(views) == 1:
+        ((view, kind),) = views.items()
+        encoders = [(model.partition(":")[2].replace(".", "-"), model, view) for model in BY_MODALITY[kind]]
+    else:
+        encoders = [(re.sub(r"[^\w-]", "-", view), BY_MODALITY[kind][0], view) for view, kind in views.items()]
+    write_study(file, spec, encoders)
+    told = ", ".join(f"{model} sees {view!r}" for _, model, view in encoders)
+    print(f"Wrote {file}: {told}. Edit it for other models or comparisons.")
+    return file
 
 
 def _twin(model: str, wanted: bool) -> str:

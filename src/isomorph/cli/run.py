@@ -15,7 +15,7 @@ from ._text import LEGEND, console, plain_table, show_atlas, tell
 
 
 def command(
-    study: Annotated[Path, typer.Argument(help="Study file (TOML).")],
+    study: Annotated[Path, typer.Argument(help="Study file (TOML), or a folder of pictures with captions.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, sizes and estimated times only.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Scan again even where results are current.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder of the results, instead of the study's.")] = None,
@@ -36,10 +36,15 @@ def command(
 ) -> None:
     """Run a study; every step whose result is there and current is skipped.
 
+    A folder of pictures with captions (cat.png with cat.txt), or of other things by their names, gets a study file of
+    its name here, which names the models that see it.
+
     Example: isomorph run study.toml --dry-run
     """
     from ..study import load_study
+    from .init import study_of
 
+    study = study_of(study) if study.is_dir() else study
     loaded = load_study(study, output=output, features=features, shared=shared)
     where = _where(on, workers, per_worker_gpu, per_worker_memory)
     share = None if shard is None else _share(shard)
