@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import os
 import re
 import socket
-import sys
 import threading
 import uuid
 from collections import Counter, deque
@@ -26,7 +24,7 @@ from . import errors
 from ._core.checks import as_count, check_type, is_finite
 from ._core.memory import parse_bytes
 from ._core.parallel import on_pool
-from ._core.provenance import IF_LOADED, versions
+from ._core.provenance import IF_LOADED, loaded, versions, work_for
 from .errors import InputError, IsomorphError, MissingExtraError, quoted
 
 S = TypeVar("S")
@@ -161,9 +159,7 @@ class RayWorkers:
         """  # a function makes the error; its class is named above
         import ray
 
-        # what is made says which of these were loaded: the same ones there as here
-        loaded = tuple(name for name in IF_LOADED if name in sys.modules)
-        token, reference = uuid.uuid4().hex, [ray.put((shared, loaded))]
+        token, reference = uuid.uuid4().hex, [ray.put((shared, loaded()))]
         waiting = _Queue([0 if alike is None else alike(piece) for piece in pieces])
         busy: dict[Any, tuple[int, Any]] = {}
 
@@ -301,9 +297,8 @@ class _Worker:
             import ray
 
             self._token, self._shared = "", None  # two models at once may not fit
-            self._shared, loaded = ray.get(reference[0])
-            for name in loaded:
-                importlib.import_module(name)
+            self._shared, there = ray.get(reference[0])
+            work_for(there)
             self._token = token
         try:
             return job(self._shared, piece)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 _ALWAYS = ("isomorph", "numpy", "scipy", "scikit-learn")
 IF_LOADED = ("torch", "transformers", "onnxruntime")  # asking for them must not import them
+_elsewhere: set[str] = set()
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
@@ -33,9 +34,24 @@ def provenance(**facts: Any) -> dict[str, Any]:
     return {**facts, "versions": versions()}
 
 
+def loaded() -> tuple[str, ...]:
+    """Those of `IF_LOADED` that are loaded here, or in the process that this one works for."""
+    return tuple(name for name in IF_LOADED if name in sys.modules or name in _elsewhere)
+
+
+def work_for(names: Iterable[str]) -> None:
+    """Say what the process that this one works for has loaded: results name the same versions wherever they are made.
+
+    Args:
+        names: Packages; they are not loaded here, which takes seconds.
+    """
+    _elsewhere.clear()
+    _elsewhere.update(names)
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a number."""
-    names = [*_ALWAYS, *(n for n in IF_LOADED if n in sys.modules)]
+    names = [*_ALWAYS, *loaded()]
     found = {"python": platform.python_version()}
     for name in names:
         try:
