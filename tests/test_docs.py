@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from isomorph.cli import init
+from isomorph.cli import app, init
 from isomorph.metrics import REGISTRY, metric
 from isomorph.results import Guide
 from isomorph.store import Layers
@@ -22,6 +22,9 @@ from isomorph.store import Layers
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+
+
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def load_generator() -> ModuleType:
@@ -230,18 +233,51 @@ def test_the_examples_of_a_page_give_what_it_shows(
     assert found.failed == 0, "".join(told)
 
 
-def commands(name: str) -> list[list[str]]:
-    """The calls of `isomorph` that a page shows, as a shell splits them: in blocks of code, and between backticks."""
-    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    shown = [line for kind, block in blocks if not kind for line in re.findall(r"^isomorph .*$", block, re.MULTILINE)]
-    return [shlex.split(line) for line in [*shown, *re.findall(r"`(isomorph [^`]+)`", without_blocks(text))]]
+def commands(page: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """The calls of `isomorph` that a page shows in blocks and names in sentences, as a shell splits them."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = [block for kind, block in re.findall(FENCED, text) if kind in ("", "console")]
+    shown = [line for block in blocks for line in re.findall(r"^(?:\$ )?(isomorph .*)$", block, re.MULTILINE)]
+    named = re.findall(r"`(isomorph [^`]+)`", without_blocks(text))
+    return ([shlex.split(line, comments=True) for line in shown], [shlex.split(line) for line in named])
+
+
+def refusal(command: list[str]) -> str:
+    """What is said of a command by what reads its arguments; nothing if they are right."""
+    import typer
+
+    top = typer.main.get_command(app)
+    try:
+        context = top.make_context(command[0], command[1:])
+        name, found, rest = top.resolve_command(context, [*context._protected_args, *context.args])
+        found.make_context(name, list(rest), parent=context)
+    except SystemExit:  # --version and --help end so
+        return ""
+    except Exception as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_command_that_a_page_shows_can_be_typed(page: Path) -> None:
+    shown, named = commands(page)
+    assert {shlex.join(command): said for command in shown if (said := refusal(command))} == {}
+    for command in named:  # a sentence may name a command without all that it needs
+        said = refusal(command)
+        assert not said or "Missing parameter" in said or "requires an argument" in said, f"{command}: {said}"
+
+
+def test_python_on_every_page_is_executed_by_a_test() -> None:
+    """By a test that names the page, or as the example of the docstring that the page is written from."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    generated = {path.name for path in GENERATOR.pages()}
+    for page in (ROOT / "docs").rglob("*.md"):
+        if any(kind == "python" for kind, _ in re.findall(FENCED, page.read_text(encoding="utf-8"))):
+            assert page.name in generated or f'"{page.name}"' in tests, page.name
 
 
 def called(command: list[str]) -> str:
     from typer.testing import CliRunner
-
-    from isomorph.cli import app
 
     done = CliRunner().invoke(app, command[1:])
     assert done.exit_code == 0, f"{shlex.join(command)}: {done.output}\n{done.exception}"
@@ -257,7 +293,7 @@ def test_a_folder_of_pictures_with_captions_becomes_a_page_by_the_commands_of_st
         Path("pets", f"{i}.ppm").write_bytes(b"P6 1 1 255 " + bytes([9 * i, 255 - 9 * i, 90]))
         Path("pets", f"{i}.txt").write_text("red " * i + "green")
     monkeypatch.setattr(init, "BY_MODALITY", {"image": ("statistics:image",), "text": ("statistics:text",)})
-    found = commands("start.md")
+    found = commands(ROOT / "docs" / "start.md")[0]
     assert [command[1] for command in found] == ["run", "init", "run"]
     for command in found:  # counts of pixels and words stand for the models, which are fetched
         offline = [a.replace("bundled:dinov2-small", "statistics:image") for a in command]
@@ -280,7 +316,7 @@ def test_the_commands_of_the_survey_s_experiments_run_as_they_are_printed(
         Layers.from_arrays(layers, ids=ids).save(f"{name}.npz")
     Path("labels.csv").write_text("id,kind\n" + "".join(f"item {i},{'abc'[k]}\n" for i, k in enumerate(kinds)))
     Path("models.csv").write_text("model,parameters\nsmall,1e6\nlarge,1e8\ntext,1e7\n")
-    found = commands("experiments.md")
+    found = commands(ROOT / "docs" / "experiments.md")[1]
     assert [c[1] for c in found] == ["scan", "stitch", "atlas", "fuse", "concepts", "diagnose"]
     for command in found:
         assert called(command).strip()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import doctest
 import hashlib
 import os
 import pickle
@@ -87,6 +88,15 @@ def test_a_study_gives_the_same_bytes_in_one_process_on_two_and_four_workers_and
     assert sum("there and current" in line for line in last) == 4  # nothing but the page was left
     assert study("shares").store.compact() > 0
     assert digests("shares") == wanted
+
+
+def test_the_example_of_the_page_on_machines_runs(tmp_path, monkeypatch, started):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "machines.md").read_text(encoding="utf-8")
+    examples = doctest.DocTestParser().get_doctest(page, {}, "machines.md", "docs/machines.md", 0)
+    found = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(examples)
+    assert found.attempted >= 8
+    assert not found.failed
 
 
 def slow_square(shared, piece):
