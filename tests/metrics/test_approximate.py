@@ -71,6 +71,26 @@ def test_rows_that_do_not_fit_are_read_in_blocks_and_give_the_same_graph(similar
     assert np.mean(read.lists == held.lists) > 0.99  # clusters move where rounding decides which center is nearest
 
 
+def test_half_precision_is_held_where_what_is_made_of_it_does_not_fit(monkeypatch):
+    m, x, kinds = metric("mutual_knn(k=8, index='approximate')"), features().astype(np.float16), []
+
+    def held(rows, order):
+        found, make = kept(rows, order)
+        kinds.append(None if found is None else found.dtype)
+        return found, make
+
+    kept = _approximate._held
+    monkeypatch.setattr(_approximate, "_held", held)
+    lists = []
+    for bytes_a_value in (4, 2, 0):
+        most = _approximate.needed(*x.shape, 10) + bytes_a_value * x.size
+        monkeypatch.setattr(_approximate, "fits", lambda needed, most=most: needed <= most)
+        lists.append(m.prepare(x).lists)
+    assert kinds == [np.float32, np.float16, None]
+    assert np.mean(lists[1] == lists[0]) > 0.99
+    assert np.mean(lists[2] == lists[0]) > 0.99
+
+
 def test_features_whose_neighbours_are_everywhere_are_compared_with_all():
     x = np.random.default_rng(0).standard_normal((600, 200)).astype(np.float32)
     near, exact = metric("mutual_knn(index='approximate')").prepare(x), metric("mutual_knn").prepare(x)

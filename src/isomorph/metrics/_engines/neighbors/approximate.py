@@ -3,8 +3,8 @@
 Items are clustered by k-means, and an item's neighbours are sought, by products, in as many of the clusters nearest to
 it as hold `TARGET` of the true neighbours of sampled items. How many that takes hangs on the features: where neighbours
 are spread over more than half of the clusters, and of few items, all are compared with all. The same features give the
-same neighbours. Rows are given in blocks, so that a file is read as it is needed; they are held, in the order of their
-clusters, if that fits.
+same neighbours in the same blocks. Rows are given in blocks, so that a file is read as it is needed; they are held, in
+the order of their clusters, if that fits, or what they are made from, such as half precision.
 """
 
 from __future__ import annotations
@@ -57,10 +57,16 @@ class Rows:
     Attributes:
         of: Gives the rows of a slice or of row numbers.
         shape: Items and features.
+        raw: Gives what they are made from, which may be narrower; None if they are made already.
+        make: Makes rows of that.
+        width: Bytes of one value of that.
     """
 
     of: Callable[[Any], Real]
     shape: tuple[int, int]
+    raw: Callable[[Any], Real] | None = None
+    make: Callable[[Any], Real] = np.asarray
+    width: int = 4
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -135,7 +141,8 @@ class _Index:
         cluster: Each item's.
         order: The items, cluster after cluster.
         start: Where each cluster begins there.
-        held: The rows in that order; None if they do not fit.
+        held: The rows in that order, or what they are made from if only that fits; None if neither does.
+        make: Makes rows of what is held.
     """
 
     rows: Rows
@@ -146,11 +153,12 @@ class _Index:
     order: Ints
     start: Ints
     held: Real | None
+    make: Callable[[Any], Real]
 
     @classmethod
     def of(cls, rows: Rows, offset: Real | None, similarity: str) -> _Index:
         """Cluster the rows."""
-        n, d = rows.shape
+        n = len(rows)
         count = _count(n)
         some = np.sort(np.random.default_rng(1).permutation(n)[: _OF_A_CLUSTER * count])
         with progress(_TURNS + 1, f"clusters of {n:,} items", unit="passes") as advance:
@@ -160,14 +168,8 @@ class _Index:
         order = np.argsort(cluster, kind="stable")
         start = np.concatenate([[0], np.cumsum(np.bincount(cluster, minlength=count))])
         less = np.zeros(count, np.float32) if similarity == "dot" else _half_squares(centers)
-        held = None
-        if fits(needed(n, d, 10) + 4 * n * d):
-            held = np.empty((n, d), dtype=np.float32)
-            place = np.empty(n, dtype=np.int64)
-            place[order] = np.arange(n)
-            for items, block in rows.blocks(rows.step()):
-                held[place[items]] = block
-        return cls(rows, offset, centers, less, cluster, order, start, held)
+        held, make = _held(rows, order)
+        return cls(rows, offset, centers, less, cluster, order, start, held, make)
 
     @property
     def count(self) -> int:
@@ -200,7 +202,7 @@ class _Index:
         """Compare some of the items with all of a cluster."""
         where = slice(self.start[cluster], self.start[cluster + 1])
         members = self.order[where]
-        rows = self.rows[members] if self.held is None else self.held[where]
+        rows = self.rows[members] if self.held is None else self.make(self.held[where])
         step = max(1, block_bytes(8 * tiles.BLOCK) // (8 * max(1, len(members))))
         for s in range(0, len(who) if len(members) else 0, step):
             some = who[s : s + step]
@@ -212,6 +214,23 @@ class _Index:
                 at = np.searchsorted(members, items[some[same]])
                 products[np.flatnonzero(same), at] = -np.inf
             best.see(some, products, members)
+
+
+def _held(rows: Rows, order: Ints) -> tuple[Real | None, Callable[[Any], Real]]:
+    """The rows in an order, or what they are made from, or None; and what makes rows of them."""
+    n, d = rows.shape
+    if fits(needed(n, d, 10) + 4 * n * d):
+        read, make = rows.__getitem__, Rows.make
+    elif rows.raw is not None and fits(needed(n, d, 10) + rows.width * n * d):
+        read, make = rows.raw, rows.make
+    else:
+        return None, rows.make
+    place = np.empty(n, dtype=np.int64)
+    place[order] = np.arange(n)
+    held, step = np.empty((n, d), dtype=read(slice(0, 1)).dtype), rows.step()
+    for s in range(0, n, step):
+        held[place[s : s + step]] = read(slice(s, s + step))
+    return held, make
 
 
 def _means(rows: Real, count: int, advance: Callable[[int], object], *, directions: bool) -> Real:

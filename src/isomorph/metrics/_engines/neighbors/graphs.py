@@ -248,18 +248,25 @@ def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
     else:
         search = _search(features.astype(widened(features.dtype), copy=False), similarity)
 
-    def rows(which: Any) -> Array:
-        if similarity != "cosine":
-            return search.rows[which]
-        try:
-            found = _directions(features[which].astype(widened(features.dtype), copy=False))
-        except InputError:  # a row of zeros: name it by its place among all
-            found = unit_rows(features)[which]
+    def raw(which: Any) -> Array:
+        found = np.array(features[which])
         forget_pages(features)
         return found
 
+    def made(found: Array) -> Array:
+        return np.asarray(_directions(found.astype(widened(features.dtype), copy=False)), dtype=np.float32)
+
+    def rows(which: Any) -> Array:
+        try:
+            return made(raw(which))
+        except InputError:  # a row of zeros: name it by its place among all
+            return np.asarray(unit_rows(features)[which])
+
     offset = None if search.offset is None else search.squares / 2
-    return search, approximate(Rows(rows, (n, d)), offset, k, similarity)
+    given = Rows(rows, (n, d), raw, made, features.itemsize)
+    return search, approximate(
+        given if similarity == "cosine" else Rows(search.rows.__getitem__, (n, d)), offset, k, similarity
+    )
 
 
 def _doubtful(
