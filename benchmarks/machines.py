@@ -1,7 +1,8 @@
 """Work on workers of Ray: what the workers cost beside one process, and how many can be kept busy.
 
-`--study` extracts and compares the same models in one process with all threads and on one worker a core; `--sleep`
-gives many workers pieces that only sleep, so that nothing but handing out is measured; the default is these two.
+`--study` extracts by the same models, and `--atlas` compares the same layers, in one process with all threads and on
+one worker a core; `--sleep` gives many workers pieces that only sleep, so that nothing but handing out is measured;
+the default is these three.
 `--plan` says what an atlas of 100 models would take, from a tile that is measured.
 """
 
@@ -122,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sleep", action="store_true")
     parser.add_argument("--study", action="store_true")
+    parser.add_argument("--atlas", action="store_true")
     parser.add_argument("--workers", type=int, default=64)
     parser.add_argument("--items", type=int, default=300, help="pictures and names that the study encodes")
     parser.add_argument("--plan", action="store_true", help="100 models of 30 layers, from a tile that is measured")
@@ -130,10 +132,12 @@ def main() -> None:
     if given.plan:
         plan(claims, models=100, layers=30, width=768)
         return
-    if given.study or not given.sleep:
+    everything = not (given.study or given.atlas or given.sleep)
+    if given.atlas or everything:
         atlas(claims, models=8, layers=6, items=1500)
+    if given.study or everything:
         extraction(claims, items=given.items)
-    if given.sleep or not given.study:
+    if given.sleep or everything:
         sleeping(claims, workers=given.workers, pieces=20 * given.workers, rest=1.0)
     claims.end()
 
