@@ -253,7 +253,7 @@ def refusal(command: list[str]) -> str:
         found.make_context(name, list(rest), parent=context)
     except SystemExit:  # --version and --help end so
         return ""
-    except Exception as error:
+    except Exception as error:  # typer's, click's or ours: what it says is what the tests look at
         return str(error)
     return ""
 

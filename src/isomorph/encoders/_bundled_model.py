@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._core.packages import Package
-from ..errors import UnknownNameError
+from ..errors import InputError, UnknownNameError, quoted
 from ._base import Encoder
 from ._provider import ModelFacts, Options
 
@@ -74,7 +74,10 @@ def no_more(name: str, extra: dict[str, Any], known: tuple[str, ...] = ()) -> No
 
     Raises:
         UnknownNameError: if it is.
+        InputError: if it is told a side, of which bundled models have one.
     """
-    for option in extra:
+    for option, given in extra.items():
         if option not in known:
+            if option == "side":
+                raise InputError(f"side={quoted(given)}: bundled:{name} has one part; leave side= out.")
             raise UnknownNameError(f"option of bundled:{name}", option, known)

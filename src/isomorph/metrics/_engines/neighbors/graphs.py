@@ -243,10 +243,10 @@ def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
     n, d = features.shape
     copies = 0 if similarity == "cosine" else 2 * features.nbytes
     require(needed(n, d, k) + copies, f"The index of {n:,} items", "Use index='exact', which works in blocks.")
-    if similarity == "cosine":
-        search = _Search(features, None, np.ones(n))
-    else:
+    if similarity != "cosine":
         search = _search(features.astype(widened(features.dtype), copy=False), similarity)
+        offset = None if search.offset is None else search.squares / 2
+        return search, approximate(Rows(search.rows.__getitem__, (n, d)), offset, k, similarity)
 
     def raw(which: Any) -> Array:
         found = np.array(features[which])
@@ -262,11 +262,8 @@ def _approximate(x: Array, k: int, similarity: str) -> tuple[_Search, Found]:
         except InputError:  # a row of zeros: name it by its place among all
             return np.asarray(unit_rows(features)[which])
 
-    offset = None if search.offset is None else search.squares / 2
     given = Rows(rows, (n, d), raw, made, features.itemsize)
-    return search, approximate(
-        given if similarity == "cosine" else Rows(search.rows.__getitem__, (n, d)), offset, k, similarity
-    )
+    return _Search(features, None, np.ones(n)), approximate(given, None, k, similarity)
 
 
 def _doubtful(
