@@ -42,7 +42,12 @@ def test_a_bundled_model_has_one_revision_only():
 
 
 def test_an_option_of_another_bundled_model_is_refused():
-    with pytest.raises(UnknownNameError, match="option of bundled:dinov2-small"):
+    with pytest.raises(UnknownNameError, match="option of bundled:efficientnet-lite0"):
+        load_encoder("bundled:efficientnet-lite0", threads=2)
+
+
+def test_a_bundled_model_has_one_side():
+    with pytest.raises(InputError, match="bundled:dinov2-small has one part; leave side= out"):
         load_encoder("bundled:dinov2-small", side="text")
 
 
