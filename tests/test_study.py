@@ -4,6 +4,8 @@ import csv
 import errno
 import hashlib
 import shutil
+import weakref
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +16,10 @@ from isomorph.errors import InputError
 from isomorph.results import load_result
 from isomorph.study import _steps as study_module
 from isomorph.study import load_study, plan, run
+from isomorph.study._encoders import Run as Asked
+from isomorph.study._encoders import extractions
+from isomorph.study._items import items_of
+from isomorph.study._pieces import features_of
 
 WORDS = ["red apple", "green pear", "blue car", "fast train", "small bird", "big dog", "old cat", "new house"] * 5
 
@@ -936,3 +942,86 @@ def test_a_finished_study_is_read_where_nothing_can_be_written(folder, monkeypat
     study.page.unlink()
     with pytest.raises(OSError, match="Read-only"):
         run(study, say=lambda _: None)
+
+
+# ---- when models are loaded ------------------------------------------------------------------------------------
+
+
+class Watched(LetterEncoder):
+    """Says which models were loaded, and how many of them were there at once."""
+
+    loads: ClassVar[list[str]] = []
+    alive: ClassVar[weakref.WeakSet] = weakref.WeakSet()
+    most = 0
+    weights = "first"
+    refuses = None
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        Watched.loads.append(self.name)
+        Watched.alive.add(self)
+        Watched.most = max(Watched.most, len(Watched.alive))
+        self._weights = Watched.weights
+
+    @property
+    def identity(self):
+        return super().identity | {"file": self._weights}
+
+    def encode(self, batch):
+        if self.refuses in batch:
+            raise InputError("refused")
+        return super().encode(batch)
+
+
+MODELS = ["letters-a", "letters-a?init=random", "letters-b"]
+
+
+@pytest.fixture
+def watched(folder, monkeypatch):
+    monkeypatch.setattr("isomorph.study._encoders.load_encoder", Watched)
+    for name, value in (("loads", []), ("alive", weakref.WeakSet()), ("most", 0), ("weights", "first")):
+        monkeypatch.setattr(Watched, name, value)
+    return folder
+
+
+def quiet(folder, share=None, **changes):
+    return run(load_study(write(folder, **changes)), share=share, say=lambda text: None)
+
+
+def test_a_model_is_loaded_to_ask_and_to_compute_one_at_a_time_and_of_a_finished_study_only_to_ask(watched):
+    quiet(watched)
+    assert sorted(Watched.loads) == sorted(MODELS * 2)
+    assert Watched.most == 1
+    Watched.loads.clear()
+    quiet(watched)
+    quiet(watched, share=(0, 2))
+    assert sorted(Watched.loads) == sorted(MODELS * 2)  # once a run
+
+
+def test_items_that_were_left_out_are_not_asked_for_again_by_a_run_or_by_shares(watched, monkeypatch):
+    monkeypatch.setattr(Watched, "refuses", "red apple 0")
+    (scan,) = quiet(watched, top="skip_bad = true").scans
+    assert scan.n == len(WORDS) - 1
+    Watched.loads.clear()
+    quiet(watched, top="skip_bad = true")
+    assert sorted(Watched.loads) == sorted(MODELS)
+    shutil.rmtree(watched / "out")
+    shares = [quiet(watched, share=(k, 2), top="skip_bad = true") for k in (0, 1, 0, 1)]
+    assert {outcome.scans[0].n for outcome in shares if outcome.scans} == {len(WORDS) - 1}
+
+
+def test_features_of_a_model_that_changed_since_it_was_asked_are_not_kept_under_its_name(watched, monkeypatch):
+    quiet(watched)
+    study = load_study(write(watched))
+    items = items_of(study)
+    asked = Asked.missing
+
+    def missing(self, items):
+        found = asked(self, items)
+        monkeypatch.setattr(Watched, "weights", "second")
+        shutil.rmtree(watched / "out" / "features", ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Asked, "missing", missing)
+    with pytest.raises(InputError, match=r"encoders\.a: its model changed while the study ran; run it again"):
+        features_of(study, items, extractions(study))

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import isomorph as iso
-from isomorph.cli import COMMANDS, app, init
+from isomorph.cli import COMMANDS, app, init, main
 from isomorph.encoders import known_models
 
 
@@ -47,12 +47,18 @@ def test_init_overwrites_nothing_and_leaves_no_file_that_cannot_be_run():
     for arguments, said in (
         (["--items", "nothing(n=3)"], "Unknown dataset"),
         (["--encoder", "vision"], "NAME=MODEL is needed"),
-        (["--encoder", "a=statistics:text"], "two of different names"),
+        (["--encoder", "a=statistics:text"], "two names are needed"),
+        (["--encoder", "a=statistics:text"] * 2 + ["--encoder", "b=statistics:text"], "none of them twice"),
+        (["--encoder", "é=statistics:text"], "NAME=MODEL is needed"),
     ):
         done = call("init", "other.toml", *arguments)
         assert isinstance(done.exception, iso.InputError), done.output
         assert said in str(done.exception)
         assert not Path("other.toml").exists()
+    Path("link.toml").symlink_to("nowhere.toml")
+    assert "is there already" in str(call("init", "link.toml").exception)
+    Path("folder").mkdir()
+    assert "folder is a folder" in str(call("init", "folder").exception)
 
 
 def pets(folder, n=24):
@@ -70,10 +76,49 @@ def test_a_folder_of_pictures_with_captions_becomes_a_page_by_one_command(monkey
     assert "Wrote my pets.toml: statistics:image sees 'image', statistics:text sees 'text'." in done.output
     study = iso.load_study("my pets.toml")
     assert "statistics:image" in study.page.read_text(encoding="utf-8")
-    again = call("run", "my pets", "--dry-run")
-    assert "my pets.toml is the study of my pets" in again.output
-    Path("my pets.toml").write_text(Path("my pets.toml").read_text().replace("my pets')", "other')"))
+    assert json.loads(next(study.output.glob("scan-*.json")).read_text())["x_name"] == "statistics:image"
+    Path("pets").symlink_to("my pets")
+    for spelling in ("my pets", "my pets/", "./my pets", str(Path("my pets").resolve()), "pets"):
+        again = call("run", spelling, "--dry-run")
+        assert "my pets.toml is the study of" in again.output, again.exception
+    text = Path("my pets.toml").read_text()
+    Path("my pets.toml").write_text(text.replace("my pets')", "my pets', skip_bad=True)"))
+    assert "my pets.toml is the study of my pets" in call("run", "my pets", "--dry-run").output
+    Path("my pets.toml").write_text(text.replace("my pets')", "other')"))
     assert "which is there and has other items" in str(call("run", "my pets").exception)
+    Path("my pets.toml").write_text("")
+    assert "my pets is a folder; its study would be my pets.toml" in str(call("run", "my pets").exception)
+
+
+@pytest.mark.parametrize(
+    "name", ["~tilde", "back\\slash", "new\nline", 'quo"te', "it's", "-dash", "a {brace}", "#", "ü"]
+)
+def test_a_folder_may_have_any_name(name):
+    pets(Path(name))
+    file = init.study_of(Path(f"./{name}"))
+    assert len(iso.load_dataset(iso.load_study(file).items)) == 24
+    assert iso.load_study(file).title == name
+
+
+def test_a_folder_of_too_few_is_refused_before_a_study_is_written_and_so_are_wrong_options():
+    pets(Path("few"), n=11)
+    assert "few holds 11 items, and 12 at least" in str(call("run", "few").exception)
+    pets(Path("bad"))
+    Path("bad/3.txt").unlink()
+    assert "--items \"folder(path='bad')\"" in str(call("run", "bad").exception)
+    pets(Path("good"))
+    for wrong in (["--shard", "5/3"], ["--workers", "2"], ["--on", "nothing"]):
+        assert isinstance(call("run", "good", *wrong).exception, iso.InputError)
+    assert not [*Path().glob("*.toml")]
+
+
+def test_what_a_user_can_put_right_about_a_folder_is_one_paragraph_and_exit_status_2(capsys, monkeypatch):
+    pets(Path("few"), n=3)
+    monkeypatch.setattr("sys.argv", ["isomorph", "run", "few"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_the_models_of_a_folder_are_those_of_its_views_and_two_where_it_has_one():
@@ -81,6 +126,7 @@ def test_the_models_of_a_folder_are_those_of_its_views_and_two_where_it_has_one(
     study = iso.load_study(init.study_of(Path("both")))
     seen = {name: (entry.model, entry.settings.view) for name, entry in study.encoders.items()}
     assert seen == {"image": ("bundled:dinov2-small", "image"), "text": ("bundled:minilm-l6", "text")}
+    assert all(entry.untrained for entry in study.encoders.values())
     pets(Path("it's"))
     for file in Path("it's").glob("*.txt"):
         file.unlink()
@@ -96,7 +142,7 @@ def test_the_models_of_a_folder_are_those_of_its_views_and_two_where_it_has_one(
     with pytest.raises(iso.InputError, match=r"films holds video, of which no model comes with Isomorph: .*--encoder"):
         init.study_of(Path("films"))
     Path("nothing").mkdir()
-    with pytest.raises(iso.InputError, match="nothing"):
+    with pytest.raises(iso.InputError, match=r"nothing .*isomorph init NAME\.toml"):
         init.study_of(Path("nothing"))
     assert sorted(p.name for p in Path().glob("*.toml")) == ["both.toml", "it's.toml"]
 
@@ -132,7 +178,10 @@ def test_list_alone_counts_every_kind():
 
 @pytest.mark.parametrize("command", [(), ("run",), ("scan",), ("list",)])
 def test_h_is_help(command):
-    assert call(*command, "-h").output == call(*command, "--help").output
+    short, long = call(*command, "-h"), call(*command, "--help")
+    assert short.exit_code == long.exit_code == 0
+    assert "Usage" in short.output
+    assert short.output == long.output
 
 
 def test_json_is_all_that_stands_on_standard_output():

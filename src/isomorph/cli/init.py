@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +22,13 @@ HEAD = """\
 #     isomorph run {file} --dry-run      the plan, with sizes and estimated times
 #     isomorph run {file}                everything that is not there yet, and the page
 # `isomorph list datasets`, `list models`, `list metrics` and `list maps` show what a name may be.
-title = "{title}"
+title = {title}
 seed = 0
 items = {items}
 """
 ENCODER = """
 [encoders.{name}]
-model = "{model}"
+model = {model}
 {view}
 # pooling = "mean"     # how the tokens of an item become one row
 untrained = {untrained}     # the same architecture untrained, as a baseline of every comparison
@@ -62,6 +64,8 @@ BY_MODALITY = {
     "audio": ("bundled:whisper-tiny.en", "bundled:resemblyzer"),
 }
 """The models that a folder without a study is seen by: of each modality one, or two if it is the only view."""
+LEAST = 12
+"""Items that mutual kNN among 10 neighbours needs."""
 DEFAULTS = ("emoji(n=300, seed=0)", ("vision=bundled:dinov2-small", "text=bundled:minilm-l6"))
 
 
@@ -79,7 +83,12 @@ def command(
 
     Example: isomorph init mine.toml --encoder vision=statistics:image --encoder text=statistics:text
     """
-    if file.exists():
+    if os.path.isdir(file):  # noqa: PTH112 (Path.is_dir raises where a parent cannot be read)
+        raise InputError(
+            f"{file} is a folder, and the name of a study file to write is needed, such as mine.toml; `isomorph run "
+            f"{shlex.quote(str(file))}` writes a study of what a folder holds and runs it."
+        )
+    if os.path.lexists(file):
         raise InputError(f"{file} is there already: give another name, or remove it first.")
     if items is None and encoder is None and sys.stdin.isatty():
         items = typer.prompt("Items (`isomorph list datasets`)", default=DEFAULTS[0])
@@ -88,11 +97,13 @@ def command(
         )
         encoder = answer.split()
     named = [_named(text) for text in encoder or DEFAULTS[1]]
-    if len({name for name, _ in named}) < 2:
-        raise InputError("--encoder: two of different names are needed, such as --encoder vision=… --encoder text=….")
+    if len({name for name, _ in named}) < max(2, len(named)):
+        raise InputError(
+            "--encoder: two names are needed and none of them twice, such as --encoder vision=… --encoder text=…."
+        )
     write_study(file, items or DEFAULTS[0], [(n, m, None) for n, m in named], untrained=untrained)
     tell(json.dumps({"file": str(file)}))
-    print(f"Wrote {file}. Next: isomorph run {file} --dry-run")
+    print(f"Wrote {file}. Next: isomorph run {shlex.quote(str(file))} --dry-run")
 
 
 def write_study(
@@ -112,16 +123,17 @@ def write_study(
     from ..study import load_study
 
     x, y = encoders[0][0], encoders[1][0]
-    spec = json.dumps(items if "'" in items else items.replace('"', "'"), ensure_ascii=False)
-    text = HEAD.format(file=file, title=file.stem.replace('"', "'"), items=spec)
+    # as it is typed: a dash at the beginning would be an option, and a line break would end the comment
+    typed = _toml(shlex.quote(f"./{file}" if str(file).startswith("-") else str(file)))[1:-1]
+    text = HEAD.format(file=typed, title=_toml(file.stem), items=_toml(items))
     for name, model, view in encoders:
         seen = NO_VIEW if view is None else f'view = "{view}"'
-        text += ENCODER.format(name=name, model=model, view=seen, untrained=_twin(model, untrained))
+        text += ENCODER.format(name=name, model=_toml(model), view=seen, untrained=_twin(model, untrained))
     text += SCAN.format(x=x, y=y) + STITCH.format(x=x, y=y) + (ATLAS if len(encoders) > 2 else "") + TAIL
     write_target(file, text, "file")
     try:
         load_study(file)
-    except Exception:  # whatever it is: a file that cannot be run is no beginning
+    except BaseException:  # whatever it is: a file that cannot be run is no beginning
         file.unlink()
         raise
 
@@ -136,24 +148,37 @@ def study_of(folder: Path) -> Path:
         InputError: if the folder is none, no models are known for what it holds, or another study has its name.
     """
     from ..datasets import load_dataset
-    from ..study import load_study
 
     file = Path(f"{folder.resolve().name}.toml")
-    spec = f"folder(path={str(folder)!r})"
-    if file.exists():
-        if load_study(file).items != spec:
+    path = str(folder.absolute() if str(folder).startswith("~") else folder)  # a bare ~ would be somebody's home
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{path!r}: the name of the folder is no text in UTF-8; rename the folder.") from None
+    spec = f"folder(path={path!r})"
+    by_hand = f"isomorph init NAME.toml --items {_quoted(spec)} --encoder NAME=MODEL --encoder NAME=MODEL"
+    if os.path.lexists(file):
+        if not _is_of(file, folder):
             raise InputError(
-                f"{folder} is a folder; its study would be {file}, which is there and has other items. Rename it, or "
-                f'write one by hand: isomorph init NAME.toml --items "{spec}"'
+                f"{folder} is a folder; its study would be {file}, which is there and has other items. Rename that "
+                f"file, run this in another directory, or write one by hand: {by_hand}"
             )
         print(f"{file} is the study of {folder}; edit it for other models or comparisons.")
         return file
-    views = {name: view.modality for name, view in load_dataset(spec).views.items()}
+    try:
+        items = load_dataset(spec)
+    except InputError as error:
+        raise InputError(f"{error} Options of the items stand in a study that is written by hand: {by_hand}") from None
+    views = {name: view.modality for name, view in items.views.items()}
     unknown = sorted(set(views.values()) - set(BY_MODALITY))
     if unknown:
         raise InputError(
-            f"{folder} holds {unknown[0]}, of which no model comes with Isomorph: name models with isomorph init "
-            f'NAME.toml --items "{spec}" --encoder NAME=MODEL …'
+            f"{folder} holds {unknown[0]}, of which no model comes with Isomorph: name models with {by_hand}"
+        )
+    if len(items) < LEAST:
+        raise InputError(
+            f"{folder} holds {len(items)} items, and {LEAST} at least are needed to compare two models of them: add "
+            f"some, or write a study with other metrics by hand: {by_hand}"
         )
     if len(views) == 1:
         ((view, kind),) = views.items()
@@ -164,6 +189,31 @@ def study_of(folder: Path) -> Path:
     told = ", ".join(f"{model} sees {view!r}" for _, model, view in encoders)
     print(f"Wrote {file}: {told}. Edit it for other models or comparisons.")
     return file
+
+
+def _is_of(file: Path, folder: Path) -> bool:
+    """Whether a file is a study of a folder, whatever way the folder is written and whatever else is set."""
+    from ..datasets import REGISTRY
+    from ..datasets.folder import Folder
+    from ..study import load_study
+
+    try:
+        made = REGISTRY.make(load_study(file).items)
+    except InputError as error:
+        raise InputError(
+            f"{folder} is a folder; its study would be {file}, which is there and is none; rename it. ({error})"
+        ) from error
+    return isinstance(made, Folder) and Path(made.path).expanduser().resolve() == folder.resolve()
+
+
+def _toml(text: str) -> str:
+    """A text as TOML writes it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _quoted(text: str) -> str:
+    """A text as a shell reads it, in double quotes where nothing in it means anything there."""
+    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
 
 
 def _twin(model: str, wanted: bool) -> str:
@@ -178,6 +228,6 @@ def _named(text: str) -> tuple[str, str]:
         InputError: if it is something else.
     """
     name, equals, model = text.partition("=")
-    if not equals or not model or not name.replace("-", "").replace("_", "").isalnum() or '"' in model:
+    if not equals or not model or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
         raise InputError(f"--encoder {text}: NAME=MODEL is needed, such as vision=bundled:dinov2-small.")
     return name, model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,10 +45,11 @@ def command(
     from ..study import load_study
     from .init import study_of
 
-    study = study_of(study) if study.is_dir() else study
-    loaded = load_study(study, output=output, features=features, shared=shared)
     where = _where(on, workers, per_worker_gpu, per_worker_memory)
     share = None if shard is None else _share(shard)
+    if os.path.isdir(study):  # noqa: PTH112 (Path.is_dir raises where a parent cannot be read)
+        study = study_of(study)
+    loaded = load_study(study, output=output, features=features, shared=shared)
     if dry_run:
         _show_plan(loaded)
     else:

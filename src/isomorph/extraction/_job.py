@@ -57,6 +57,8 @@ class Job:
         Raises:
             InputError: if an item cannot be read or encoded.
         """
+        if all(self._is_there(p, sink) for p in range(len(self.items))):
+            return 0  # the encoder is not asked for the order of items
         ranges = [range(len(self.items))] if ranges is None else ranges
         left = sum(not self._is_there(p, sink) for part in ranges for p in self.order[part.start : part.stop])
         if not left:

@@ -12,6 +12,7 @@ from ..results import Margin, Score
 from .scores import ItemScore
 
 Matrix = np.ndarray[Any, Any]
+_WEIGHTS = 2**25  # weights held in double precision at once: 256 MB
 
 
 class Bootstrap:
@@ -32,7 +33,12 @@ class Bootstrap:
         rng = np.random.default_rng([seed, 7])
         unit = np.arange(n) if groups is None else groups
         count = int(unit.max()) + 1
-        self._weights = rng.multinomial(count, np.full(count, 1 / count), size=draws)[:, unit].astype(np.float64)
+        self._tested = np.unique(np.concatenate([split.test for split in splits]))
+        # a draw of a million items is kept for those that are tested alone
+        self._times = np.empty((draws, len(self._tested)), dtype=np.uint16)
+        odds = np.full(count, 1 / count)
+        for times in self._times:
+            times[:] = rng.multinomial(count, odds)[unit[self._tested]]
         self._chosen = rng.integers(len(splits), size=(draws, len(splits)))
         self._splits, self.level = splits, float(level)
 
@@ -62,6 +68,12 @@ class Bootstrap:
         return float(low), float(high)
 
     def _sample(self, scores: Sequence[ItemScore]) -> Matrix:
-        drawn = [s.drawn(self._weights[:, split.test]) for s, split in zip(scores, self._splits, strict=True)]
+        drawn = [self._drawn(s, split.test) for s, split in zip(scores, self._splits, strict=True)]
         mean: Matrix = np.take_along_axis(np.stack(drawn, axis=1), self._chosen, axis=1).mean(axis=1)
         return mean
+
+    def _drawn(self, score: ItemScore, test: Matrix) -> Matrix:
+        """The score of each sample of these items, (draws,)."""
+        columns, rows = np.searchsorted(self._tested, test), max(1, _WEIGHTS // len(test))
+        blocks = (self._times[s : s + rows][:, columns] for s in range(0, len(self._times), rows))
+        return np.concatenate([score.drawn(block.astype(np.float64)) for block in blocks])

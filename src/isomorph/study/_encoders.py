@@ -11,6 +11,7 @@ from ..datasets import PairedItems
 from ..encoders import Encoder, load_encoder
 from ..encoders._base import Features
 from ..errors import InputError
+from ..extraction._ranges import without_missing_files
 from ..store import choose_view
 from ._entries import EncoderEntry
 from ._file import Study
@@ -77,7 +78,12 @@ class Run:
 
     def missing(self, items: PairedItems) -> int:
         """How many items are not in the store now."""
-        return len(self.study.store.missing(self.told, items, self.view(items), storage=self.entry.settings.storage))
+        view, settings = self.view(items), self.entry.settings
+        if settings.skip_bad:
+            items, _ = without_missing_files(items, view)
+        contents = self.study.store.entry(self.told, items, view, settings.storage).contents
+        done = {*contents.stored, *(contents.skipped if settings.skip_bad else ())}
+        return sum(position not in done for position in range(len(items)))
 
 
 def _fact(name: str) -> Callable[[Any], Any]:
@@ -99,7 +105,10 @@ class Told(Encoder):
 
     @cached_property
     def _loaded(self) -> Encoder:
-        return self.run.load()
+        found = self.run.load()
+        if dict(found.identity) != dict(self.identity):
+            raise InputError(f"encoders.{self.run.entry.name}: its model changed while the study ran; run it again.")
+        return found
 
     def encode(self, batch: Sequence[Any]) -> Features:
         return self._loaded.encode(batch)

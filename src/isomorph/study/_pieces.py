@@ -32,6 +32,7 @@ def features_of(
         encoder = run.load() if run.missing(items) else run.told
         settings = dataclasses.replace(run.entry.settings, view=run.view(items))
         made = extract(encoder, items, store=study.store, share=share, **given_settings(settings))
+        del encoder  # before the next is loaded: two models may not fit
         features[run.entry.name, run.init] = made
         if run.entry.inputs and run.init == "pretrained":
             features[run.entry.name, INPUTS] = input_statistics(items, run.view(items)).subset(made.ids)
@@ -101,6 +102,7 @@ def encode_on(workers: RayWorkers, study: Study, items: PairedItems, runs: Seque
         ranges = one.ranges()
         pieces += [(number, k, len(ranges[k])) for k in one.missing()]
         keys.append(one.entry.path.name)
+        del one  # and the model that it may have asked for the order of texts
     if not pieces:
         return
     work = Encodings(study, tuple(keys))

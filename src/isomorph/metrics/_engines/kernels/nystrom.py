@@ -27,6 +27,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _BLOCK_BYTES = 64 << 20  # of rows that are looked at at once
 _LEAST = 1e-8  # of the largest eigenvalue among landmarks: what is below is rounding that the root would blow up
+_ROWS = 64  # whose distances to all are made at once
 _PAIRED = 1024  # items among which distances have their median
 _SEEN = 512  # items on whose pairs is measured what is left out
 
@@ -118,12 +119,17 @@ def nystrom(x: Array, landmarks: int, bandwidth: float, seed: int) -> Sketch:
 
 
 def _median_of_squares(rows: Array) -> float:
-    """Median of the squared distances between different rows, made a few rows at a time."""
+    """Median of the squared distances between different rows, made a block of rows at a time.
+
+    The blocks are of one shape: JAX compiles each shape anew.
+    """
     n, at = rows.shape[0], 0
     apart = np.empty(n * (n - 1) // 2)
-    for i in range(n - 1):
-        apart[at : at + n - 1 - i] = np.asarray(to_numpy(_squares(rows[i : i + 1, :], rows[i + 1 :, :])))[0]
-        at += n - 1 - i
+    for s in range(0, n, _ROWS):
+        block = np.asarray(to_numpy(_squares(rows[s : s + _ROWS, :], rows)))
+        later = block[np.arange(n) > np.arange(s, s + len(block))[:, None]]
+        apart[at : at + len(later)] = later
+        at += len(later)
     return float(np.median(apart, overwrite_input=True))
 
 
