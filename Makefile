@@ -16,7 +16,7 @@ help:
 	@echo "make guide   keep that league as the table of the guide, and write docs/guide.md from it"
 	@echo "make test    run all tests"
 	@echo "make coverage  all tests, and which lines and branches they reach"
-	@echo "make fuzz    forty times the malformed inputs of the short run that make test includes (TIMES=20)"
+	@echo "make fuzz    eighty times the malformed inputs of the short run that make test includes (TIMES=20)"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
@@ -66,7 +66,7 @@ test: $(VENV)/.ready-dev
 coverage: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
-# the short run in `make test` makes half of the cases; they are the same each time
+# the short run in `make test` makes a quarter of the cases; they are the same each time
 TIMES ?= 20
 fuzz: $(VENV)/.ready-dev
 	ISOMORPH_FUZZ=$(TIMES) $(TEST_ENV) $(BIN)/python -m pytest -n 2 -s tests/fuzz $(ARGS)

@@ -251,10 +251,12 @@ def refusal(command: list[str]) -> str:
         context = top.make_context(command[0], command[1:])
         name, found, rest = top.resolve_command(context, [*context._protected_args, *context.args])
         found.make_context(name, list(rest), parent=context)
-    except SystemExit:  # --version and --help end so
-        return ""
+    except SystemExit as end:  # --version and --help end so
+        return "" if not end.code else f"it ends with {end.code}"
+    except typer.Exit as end:
+        return "" if not end.exit_code else f"it ends with {end.exit_code}"
     except Exception as error:  # typer's, click's or ours: what it says is what the tests look at
-        return str(error)
+        return str(error) or repr(error)
     return ""
 
 
@@ -270,10 +272,10 @@ def test_every_command_that_a_page_shows_can_be_typed(page: Path) -> None:
 def test_python_on_every_page_is_executed_by_a_test() -> None:
     """By a test that names the page, or as the example of the docstring that the page is written from."""
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    generated = {path.name for path in GENERATOR.pages()}
+    generated = {ROOT / "docs" / path for path in GENERATOR.pages()}
     for page in (ROOT / "docs").rglob("*.md"):
         if any(kind == "python" for kind, _ in re.findall(FENCED, page.read_text(encoding="utf-8"))):
-            assert page.name in generated or f'"{page.name}"' in tests, page.name
+            assert page in generated or f'"{page.name}"' in tests, page.name
 
 
 def called(command: list[str]) -> str:

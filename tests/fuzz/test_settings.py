@@ -72,7 +72,7 @@ VERBS = {
         lambda **s: iso.fuse(**({"spaces": {"x": X, "y": Y}, "target": LABELS} | s)),
         _parameters(iso.fuse),
         {"heads": ["concat"], "repeats": 2, "draws": 100, "controls": False, "show": False, "target": LABELS},
-        300,
+        600,
     ),
     "atlas": (
         lambda **s: iso.atlas(**({"models": {"x": X, "y": Y, "z": X[::-1]}} | s)),
@@ -121,7 +121,7 @@ VERBS = {
         150,
     ),
     "atlas.factors": (ATLAS.factors, _parameters(ATLAS.factors), {"factors": ["size"], "permutations": 20}, 100),
-    "atlas.tree": (ATLAS.tree, _parameters(ATLAS.tree), {"draws": 5}, 120),
+    "atlas.tree": (ATLAS.tree, _parameters(ATLAS.tree), {"draws": 5}, 240),
     "atlas.embedding": (ATLAS.embedding, _parameters(ATLAS.embedding), {"dims": 2}, 60),
     "diagnose": (
         lambda **s: iso.diagnose(**({"x": X, "y": Y} | s)),
