@@ -126,7 +126,7 @@ def _median_of_squares(rows: Array) -> float:
     n, at = rows.shape[0], 0
     apart = np.empty(n * (n - 1) // 2)
     for s in range(0, n, _ROWS):
-        block = np.asarray(to_numpy(_squares(rows[s : s + _ROWS, :], rows)))
+        block = np.asarray(to_numpy(_squares(rows[s : min(n, s + _ROWS), :], rows)))
         later = block[np.arange(n) > np.arange(s, s + len(block))[:, None]]
         apart[at : at + len(later)] = later
         at += len(later)
