@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
 import zipfile
 from pathlib import Path
@@ -335,6 +336,25 @@ def test_a_path_that_is_no_folder_is_told_from_one_that_is_not_there(tmp_path: P
         load(tmp_path, captions="c.csv", layout="names")
     with pytest.raises(InputError, match="no file of captions was found"):
         load(tmp_path / "photos", layout="captions")
+
+
+def test_a_folder_in_it_that_cannot_be_read_is_named_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (tmp_path, tmp_path / "more"):
+        place.mkdir(exist_ok=True)
+        (place / "a.txt").write_text("a")
+        (place / "a.ppm").write_bytes(b"P6 1 1 255 abc")
+    listed = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"more cannot be read \(Permission denied\), and what it holds"):
+        Folder(path=str(tmp_path)).load()
 
 
 def test_many_files_without_a_counterpart_are_refused_before_one_is_read(

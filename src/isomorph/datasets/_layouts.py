@@ -90,12 +90,19 @@ def _files(root: Path) -> list[str]:
     """Paths of all files below a folder, relative to it, in order; hidden ones are left out.
 
     Raises:
-        InputError: if there is no such folder, or too much in it.
+        InputError: if there is no such folder, too much in it, or a folder in it that cannot be read.
     """
+
+    def unreadable(error: OSError) -> None:
+        raise InputError(
+            f"{error.filename} cannot be read ({error.strerror}), and what it holds would be left out of {root}. Give "
+            "yourself the right to read it, or move it away."
+        )
+
     if not os.path.isdir(root):  # noqa: PTH112  # Path.is_dir raises for a name that is too long
         raise InputError(_no_folder(root))
     found: list[str] = []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = [f for f in folders if not f.startswith((".", "__"))]
         below = os.path.relpath(folder, root)
         start = "" if below == "." else below.replace(os.sep, "/") + "/"
