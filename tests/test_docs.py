@@ -313,11 +313,11 @@ def test_the_commands_of_the_survey_s_experiments_run_as_they_are_printed(
     kinds = np.repeat(np.arange(3), 16)
     base = 2 * np.eye(3)[kinds] @ rng.normal(size=(3, 8)) + rng.normal(size=(48, 8))
     ids = [f"item {i}" for i in range(48)]
-    for name in "xyz":
+    for name in ("x", "y", "z", "twin", "s", "m", "l", "xl", "s0", "m0", "l0", "xl0"):
         layers = {"last": base @ rng.normal(size=(8, 6)) + rng.normal(size=(48, 6))}
         Layers.from_arrays(layers, ids=ids).save(f"{name}.npz")
     Path("labels.csv").write_text("id,kind\n" + "".join(f"item {i},{'abc'[k]}\n" for i, k in enumerate(kinds)))
-    Path("models.csv").write_text("model,parameters\nsmall,1e6\nlarge,1e8\ntext,1e7\n")
+    Path("models.csv").write_text("model,parameters\ns,1e6\nm,1e7\nl,1e8\nxl,1e9\ntext,1e7\n")
     found = commands(ROOT / "docs" / "experiments.md")[1]
     assert [c[1] for c in found] == ["scan", "stitch", "atlas", "fuse", "concepts", "diagnose"]
     for command in found:

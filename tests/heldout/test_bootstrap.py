@@ -12,8 +12,8 @@ N, DRAWS = 60, 40
 rng = np.random.default_rng(0)
 
 
-def score(test, median=False):
-    return ItemScore(rng.normal(size=len(test)), rng.uniform(1, 2, size=len(test)), 0.0, median=median)
+def score(test):
+    return ItemScore(rng.normal(size=len(test)), rng.uniform(1, 2, size=len(test)), 0.0)
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(N) // 4])

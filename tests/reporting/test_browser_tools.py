@@ -111,11 +111,11 @@ def test_long_tables_are_searched_by_groups_and_a_pair_is_lit_wherever_it_is_sho
       const point = (where) => where.dispatchEvent(new PointerEvent("pointerover", {bubbles: true}));
       const lit = () => [...document.querySelectorAll(".lit")]
         .map((part) => `${part.tagName.toLowerCase()} ${part.dataset.pair}`);
-      point(document.querySelectorAll("svg g[data-pair]")[2].firstChild);
+      point(document.querySelector(`svg g[data-pair="pair-3"]`).firstChild);
       keep("lit", lit());
       point(document.querySelector("h1"));
       keep("none", [lit().length, document.documentElement.classList.contains("linking")]);
-      document.querySelectorAll("svg g[data-pair]")[2].dispatchEvent(new MouseEvent("click", {bubbles: true}));
+      document.querySelector(`svg g[data-pair="pair-3"]`).dispatchEvent(new MouseEvent("click", {bubbles: true}));
       await new Promise((done) => setTimeout(done, 100));
       keep("opened", [location.hash, document.querySelector("#pair-3 details").open]);
       const maps = [...document.querySelectorAll("#pair-3 .layout")];

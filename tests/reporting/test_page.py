@@ -34,6 +34,17 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path, make_scan, make_it
     assert not re.search(r"fetch\(|XMLHttpRequest|import\(", style_and_script)
 
 
+def test_pairs_stand_in_the_first_figures_in_the_order_of_their_scores_by_the_first_metric(tmp_path, make_scan):
+    specs = ("mutual_knn(k=10)", "cka")
+    scans = [make_scan(f"org/{name}", specs=specs, strength=s) for name, s in (("a", 0.1), ("b", 0.4), ("c", 0.2))]
+    scans.append(make_scan("org/d", specs=specs[1:], strength=0.9))  # not asked by the first metric: last
+    text = report(scans, tmp_path / "r.html").read_text(encoding="utf-8")
+    figures = [re.findall(r'data-pair="([^"]+)"', svg) for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL)]
+    first, second = (list(dict.fromkeys(pairs)) for pairs in [f for f in figures if f][:2])
+    assert first == ["pair-2", "pair-3", "pair-1"]
+    assert second == [*first, "pair-4"]
+
+
 def test_every_alignment_and_every_baseline_is_shown(tmp_path, make_scan, read_page):
     specs = ("mutual_knn(k=10)", "cka", "rsa")
     twins = {"untrained x": make_scan("bundled:vision?init=random", specs=specs, strength=0.05)}

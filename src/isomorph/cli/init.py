@@ -103,7 +103,7 @@ def command(
         )
     write_study(file, items or DEFAULTS[0], [(n, m, None) for n, m in named], untrained=untrained)
     tell(json.dumps({"file": str(file)}))
-    print(f"Wrote {file}. Next: isomorph run {shlex.quote(str(file))} --dry-run")
+    print(f"Wrote {file}. Next: isomorph run {_typed(file)} --dry-run")
 
 
 def write_study(
@@ -123,11 +123,10 @@ def write_study(
     from ..study import load_study
 
     x, y = encoders[0][0], encoders[1][0]
-    # as it is typed: a dash at the beginning would be an option, and a line break would end the comment
-    typed = _toml(shlex.quote(f"./{file}" if str(file).startswith("-") else str(file)))[1:-1]
+    typed = re.sub(r"[\x00-\x1f\x7f]", "?", _typed(file))  # a line break would end the comment
     text = HEAD.format(file=typed, title=_toml(file.stem), items=_toml(items))
     for name, model, view in encoders:
-        seen = NO_VIEW if view is None else f'view = "{view}"'
+        seen = NO_VIEW if view is None else f"view = {_toml(view)}"
         text += ENCODER.format(name=name, model=_toml(model), view=seen, untrained=_twin(model, untrained))
     text += SCAN.format(x=x, y=y) + STITCH.format(x=x, y=y) + (ATLAS if len(encoders) > 2 else "") + TAIL
     write_target(file, text, "file")
@@ -152,7 +151,7 @@ def study_of(folder: Path) -> Path:
     file = Path(f"{folder.resolve().name}.toml")
     path = str(folder.absolute() if str(folder).startswith("~") else folder)  # a bare ~ would be somebody's home
     try:
-        path.encode()
+        f"{path}{file}".encode()
     except UnicodeEncodeError:
         raise InputError(f"{path!r}: the name of the folder is no text in UTF-8; rename the folder.") from None
     spec = f"folder(path={path!r})"
@@ -178,7 +177,7 @@ def study_of(folder: Path) -> Path:
     if len(items) < LEAST:
         raise InputError(
             f"{folder} holds {len(items)} items, and {LEAST} at least are needed to compare two models of them: add "
-            f"some, or write a study with other metrics by hand: {by_hand}"
+            f"some, or write a study by hand and lower k of mutual_knn in it: {by_hand}"
         )
     if len(views) == 1:
         ((view, kind),) = views.items()
@@ -203,12 +202,20 @@ def _is_of(file: Path, folder: Path) -> bool:
         raise InputError(
             f"{folder} is a folder; its study would be {file}, which is there and is none; rename it. ({error})"
         ) from error
-    return isinstance(made, Folder) and Path(made.path).expanduser().resolve() == folder.resolve()
+    try:
+        return isinstance(made, Folder) and Path(made.path).expanduser().resolve() == folder.resolve()
+    except RuntimeError:  # a home of nobody
+        return False
 
 
 def _toml(text: str) -> str:
     """A text as TOML writes it."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _typed(file: Path) -> str:
+    """A file as a shell and a command line read it: a dash at the beginning would be an option."""
+    return shlex.quote(f"./{file}" if str(file).startswith("-") else str(file))
 
 
 def _quoted(text: str) -> str:

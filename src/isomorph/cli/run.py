@@ -42,11 +42,16 @@ def command(
 
     Example: isomorph run study.toml --dry-run
     """
+    from ..store import FeatureStore
     from ..study import load_study
     from .init import study_of
 
     where = _where(on, workers, per_worker_gpu, per_worker_memory)
     share = None if shard is None else _share(shard)
+    if share is not None and where is not None:
+        raise InputError("--shard divides a study among processes, and --on among workers: give one of them.")
+    if features is not None:
+        FeatureStore(features, shared=shared)  # an address that is none is refused before a study is written
     if os.path.isdir(study):  # noqa: PTH112 (Path.is_dir raises where a parent cannot be read)
         study = study_of(study)
     loaded = load_study(study, output=output, features=features, shared=shared)

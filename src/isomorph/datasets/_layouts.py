@@ -21,6 +21,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _NOTES = re.compile(r"(readme|licen[cs]e|copying|notice|changelog|authors|citation)([._-].*)?", re.IGNORECASE)
 _SPLIT = re.compile(r"(train|val|valid|validation|test|dev|restval)[_-]?\d*", re.IGNORECASE)
 _MOST = 3_000_000
+_SYSTEM = ("lost+found", "System Volume Information")  # of disks, which nobody can read
 """Most files that are looked at: a few seconds."""
 
 
@@ -103,7 +104,7 @@ def _files(root: Path) -> list[str]:
         raise InputError(_no_folder(root))
     found: list[str] = []
     for folder, folders, names in os.walk(root, onerror=unreadable):
-        folders[:] = [f for f in folders if not f.startswith((".", "__"))]
+        folders[:] = [f for f in folders if not f.startswith((".", "__")) and f not in _SYSTEM]
         below = os.path.relpath(folder, root)
         start = "" if below == "." else below.replace(os.sep, "/") + "/"
         found += [start + name for name in names if not name.startswith(".")]

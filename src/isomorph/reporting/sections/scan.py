@@ -193,14 +193,26 @@ def _question(scans: Sequence[Scan]) -> str:
     )
 
 
+def _unlike(scan: Scan, metric: str) -> float:
+    """What pairs of models are sorted by: the less, the more alike by a metric; last of all where it was not asked."""
+    alignment = scan.alignments.get(metric)
+    if alignment is None:
+        return math.inf
+    return alignment.best().value if alignment.distance else -alignment.best().value
+
+
 def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, styles: Marks) -> Block:
     groups = [
         (block, answer(scan, context), [summary_line(a, scan, context) for a in scan.alignments.values()])
         for scan, block in zip(scans, blocks, strict=True)
     ]
     metrics = dict.fromkeys(m for s in scans for m in s.alignments)
+    order = sorted(
+        range(len(scans)), key=lambda k: _unlike(scans[k], next(iter(metrics)))
+    )  # of one metric in all figures
+    drawn, anchors = [scans[k] for k in order], [blocks[k].anchor for k in order]
     figures = (
-        *(pair_dots(metric, scans, [b.anchor for b in blocks], context, styles) for metric in metrics),
+        *(pair_dots(metric, drawn, anchors, context, styles) for metric in metrics),
         *(figure for metric in metrics for figure in ceiling_dots(metric, scans, context)),
     )
     lines = [line for _, _, found in groups for line in found]

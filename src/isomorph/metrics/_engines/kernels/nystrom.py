@@ -121,7 +121,7 @@ def nystrom(x: Array, landmarks: int, bandwidth: float, seed: int) -> Sketch:
 def _median_of_squares(rows: Array) -> float:
     """Median of the squared distances between different rows, made a block of rows at a time.
 
-    The blocks are of one shape: JAX compiles each shape anew.
+    All blocks but the last are of one shape: JAX compiles each shape anew.
     """
     n, at = rows.shape[0], 0
     apart = np.empty(n * (n - 1) // 2)
