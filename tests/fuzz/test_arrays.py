@@ -47,7 +47,7 @@ def test_every_null(part):
 
             def call():
                 metric = iso.metric(name)
-                null = metric.null(x.make(), y.make(), permutations=99)  # the code of a thousand
+                null = metric.null(x.make(), y.make(), permutations=99)  # as much code as a thousand
                 score = metric(x.make(), y.make())
                 return null, score, null.p_value(score) if null.std is not None or null.sample is not None else None
 

@@ -86,7 +86,7 @@ def command(
     if os.path.isdir(file):  # noqa: PTH112 (Path.is_dir raises where a parent cannot be read)
         raise InputError(
             f"{file} is a folder, and the name of a study file to write is needed, such as mine.toml; `isomorph run "
-            f"{shlex.quote(str(file))}` writes a study of what a folder holds and runs it."
+            f"{_typed(file)}` writes a study of what a folder holds and runs it."
         )
     if os.path.lexists(file):
         raise InputError(f"{file} is there already: give another name, or remove it first.")

@@ -21,8 +21,9 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _NOTES = re.compile(r"(readme|licen[cs]e|copying|notice|changelog|authors|citation)([._-].*)?", re.IGNORECASE)
 _SPLIT = re.compile(r"(train|val|valid|validation|test|dev|restval)[_-]?\d*", re.IGNORECASE)
 _MOST = 3_000_000
-_SYSTEM = ("lost+found", "System Volume Information")  # of disks, which nobody can read
 """Most files that are looked at: a few seconds."""
+_SYSTEM = ("lost+found", "System Volume Information")
+"""Folders of disks themselves, which users cannot read."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -207,9 +207,8 @@ def _overview(scans: Sequence[Scan], blocks: Sequence[Block], context: Context, 
         for scan, block in zip(scans, blocks, strict=True)
     ]
     metrics = dict.fromkeys(m for s in scans for m in s.alignments)
-    order = sorted(
-        range(len(scans)), key=lambda k: _unlike(scans[k], next(iter(metrics)))
-    )  # of one metric in all figures
+    first = next(iter(metrics))  # whose order all figures have, so that a pair stands in one row
+    order = sorted(range(len(scans)), key=lambda k: _unlike(scans[k], first))
     drawn, anchors = [scans[k] for k in order], [blocks[k].anchor for k in order]
     figures = (
         *(pair_dots(metric, drawn, anchors, context, styles) for metric in metrics),
