@@ -23,6 +23,7 @@ from isomorph import workers as module
 from isomorph._core.parallel import on_pool, spread
 from isomorph._core.provenance import versions
 from isomorph.atlases import _tiles
+from isomorph.errors import InputError
 from isomorph.study._pieces import Encodings
 from isomorph.workers import RayWorkers
 
@@ -276,22 +277,56 @@ def test_a_worker_goes_on_with_pieces_that_are_alike():
 class Elsewhere:
     """Does pieces backwards, each as if no other had been done before it where it is done."""
 
+    def __init__(self, size=1):
+        self.size, self.given = size, []
+
     def run(self, job, shared, pieces):
+        self.given.append(len(pieces))
         for number in reversed(range(len(pieces))):
             yield number, job(pickle.loads(pickle.dumps(shared)), pieces[number])
 
 
-def test_metrics_of_a_scan_give_the_same_bytes_in_any_order_anywhere():
+@pytest.mark.parametrize(
+    ("workers", "given"),
+    [
+        (1, [0, 4]),  # a metric each
+        (7, [0, 4]),
+        (8, [8, 4]),  # and the re-pairings of each metric in two parts, which are whole blocks of them
+        (99, [12, 4]),  # there are three blocks
+    ],
+)
+def test_metrics_and_re_pairings_of_a_scan_give_the_same_bytes_in_any_order_anywhere(workers, given):
     rng = np.random.default_rng(0)
     x, y, twin = ({f"l{j}": rng.normal(size=(60, 5)) for j in range(2)} for _ in range(3))
     y["l1"] = x["l0"] + y["l1"]
-    settings = {"metrics": ["cka", "mutual_knn(k=5)", "rsa", "cka(kernel='rbf')"], "permutations": 30}
+    settings = {"metrics": ["cka", "mutual_knn(k=5)", "rsa", "cka(kernel='rbf')"], "permutations": 130}
     settings |= {"x_baselines": {"twin": twin}, "memory": "64MB"}
     here = iso.scan(x, y, **settings)
-    with on_pool(Elsewhere()):
+    pool = Elsewhere(workers)
+    with on_pool(pool):
         elsewhere = iso.scan(x, y, **settings)
+    assert pool.given == given
     assert list(elsewhere) == list(here)
     assert elsewhere.to_json() == here.to_json()
+
+
+@pytest.mark.parametrize("metric", ["svcca", "linear_predictivity", "procrustes", "ridge_predictivity", "soft_matching"])
+def test_re_pairings_of_one_metric_on_many_workers_give_the_same_bytes(metric):
+    rng = np.random.default_rng(0)
+    x, y, constant = ({f"l{j}": rng.normal(size=(60, 5)).astype("f4") for j in range(2)} for _ in range(3))
+    constant["l1"] = np.ones((60, 5), "f4")  # most metrics are not defined on it, which is told once
+    settings = {"metrics": [metric], "permutations": 130, "y_baselines": {"broken": constant}}
+    settings |= {"groups": [k // 3 for k in range(60)]}
+    here = iso.scan(x, y, **settings)
+    with on_pool(Elsewhere(2)):
+        assert iso.scan(x, y, **settings).to_json() == here.to_json()
+
+
+def test_what_is_wrong_under_a_re_pairing_is_told_as_in_one_process():
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 5))
+    for pool in (None, Elsewhere(9)):
+        with on_pool(pool), pytest.raises(InputError, match=r"k=70.* 60 items"):
+            iso.scan(x, y, metrics=["mutual_knn(k=70)"])
 
 
 @pytest.mark.parametrize("metric", ["cka", "mutual_knn(k=5)", "procrustes", "linear_predictivity", "rsa", "cca"])

@@ -44,8 +44,9 @@ class RayWorkers:
     """Workers of Ray on this machine or of a cluster; within ``with`` the pieces of large work are given to them.
 
     `isomorph.run` takes them, or their address, as ``on=``; within the block `isomorph.atlas` gives its tiles and
-    re-pairings to them too. Results are those of one process. Workers must have the same version of Isomorph and of
-    the libraries that compute, and see the same store; that is checked before anything is computed.
+    re-pairings to them, and `isomorph.scan` its metrics and their re-pairings. Results are those of one process.
+    Workers must have the same version of Isomorph and of the libraries that compute, and see the same store; that is
+    checked before anything is computed.
 
     Args:
         where: ``"ray"`` for workers of this machine, or of the cluster that the environment names (``RAY_ADDRESS``,
@@ -134,6 +135,17 @@ class RayWorkers:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._close.close()
+
+    @property
+    def size(self) -> int:
+        """How many workers there are; none before the block is entered.
+
+        Example:
+            >>> from isomorph.workers import RayWorkers
+            >>> RayWorkers("ray", workers=2).size
+            0
+        """
+        return len(self._actors)
 
     def run(
         self,

@@ -63,6 +63,10 @@ def on_threads(job: Callable[[T], R], items: Sequence[T], work: float) -> list[R
 class Pool(Protocol):
     """Workers, of this machine or of others."""
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
     def run(self, job: Callable[[S, T], R], shared: S, pieces: Sequence[T]) -> Iterator[tuple[int, R]]:
         """As `spread`, in the order in which they are done."""
 
@@ -78,6 +82,12 @@ def on_pool(pool: Pool) -> Iterator[None]:
         yield
     finally:
         _pool.reset(token)
+
+
+def workers() -> int:
+    """How many `spread` gives pieces to; 1 where it does them itself."""
+    pool = _pool.get()
+    return 1 if pool is None else pool.size
 
 
 def spread(job: Callable[[S, T], R], shared: S, pieces: Sequence[T]) -> Iterator[tuple[int, R]]:

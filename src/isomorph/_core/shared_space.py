@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from .linalg import require_variation
 
@@ -52,11 +52,11 @@ def eigenbasis(spaces: Sequence[Matrix]) -> tuple[Matrix, Matrix]:
     wide = np.hstack(spaces) if len(spaces) > 1 else spaces[0]
     n, d = wide.shape
     if d <= n:
-        values, vectors = linalg.eigh(wide.T @ wide, driver="evd")
+        values, vectors = scipy.linalg.eigh(wide.T @ wide, driver="evd")
         kept = values > LEAST * max(values[-1], 0.0)
         back = vectors[:, kept]
         return wide @ back, back
-    values, vectors = linalg.eigh(wide @ wide.T, driver="evd")
+    values, vectors = scipy.linalg.eigh(wide @ wide.T, driver="evd")
     kept = values > LEAST * max(values[-1], 0.0)
     u, s = vectors[:, kept], np.sqrt(values[kept])
     return u * s, (wide.T @ u) / s
@@ -95,7 +95,7 @@ def generalized_cca(
     n = len(rows)
     kept = min(dims, max(1, n // 2), *(u.shape[1] for u, *_ in sides.values()))
     agreed = sum((u * shrunk) @ u.T for u, _, _, shrunk in sides.values())
-    common = linalg.eigh(agreed, subset_by_index=(n - kept, n - 1))[1][:, ::-1] * np.sqrt(n)
+    common = scipy.linalg.eigh(agreed, subset_by_index=(n - kept, n - 1))[1][:, ::-1] * np.sqrt(n)
     back = {}
     for name, (u, s, axes, shrunk) in sides.items():
         back[name] = (axes * (shrunk / s)) @ (u.T @ common)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .._core.arrays import to_numpy
 from .._core.checks import as_ids, check_choice
@@ -358,8 +358,8 @@ def estimates(fit: Fit, weights: Floats, level: float) -> list[_Estimate]:
             out.append((float(value), None, None, None))
             continue
         error = math.sqrt(variance)
-        half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
-        p = 2 * float(stats.t.sf(abs(value) / error, degrees)) if error > 0 else float(value == 0)
+        half = float(scipy.stats.t.ppf((1 + level) / 2, degrees)) * error
+        p = 2 * float(scipy.stats.t.sf(abs(value) / error, degrees)) if error > 0 else float(value == 0)
         if error <= _EXACT * abs(value):  # few units that are all moved alike are no proof: what flipping signs gives
             p = max(p, 2.0**-degrees)
         out.append((float(value), float(value - half), float(value + half), p))
@@ -377,7 +377,7 @@ def _p(values: Floats, spread: Spread) -> float | None:
     if not expected > 0:
         return float(not np.any(values))
     degrees = expected**2 / float(np.sum(spread.covariance**2))
-    return float(stats.f.sf(float(values @ values) / expected, degrees, spread.together))
+    return float(scipy.stats.f.sf(float(values @ values) / expected, degrees, spread.together))
 
 
 # ---------------------------------------------------------------- checking what was given

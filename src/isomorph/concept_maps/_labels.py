@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..nulls import ItemScores
 from ..nulls.judge import ROUNDING, counted_p
@@ -143,7 +143,7 @@ def label_p(repairs: Repaired, rows: slice) -> Floats:
 
 def quantiles(degrees: Floats, alpha: float) -> Floats:
     """Two-sided quantiles of Student's t."""
-    return np.asarray(stats.t.isf(alpha / 2, degrees))
+    return np.asarray(scipy.stats.t.isf(alpha / 2, degrees))
 
 
 def shrunk(values: Floats, errors: Floats) -> Floats:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from .._core.arrays import as_pair, to_numpy
 from .._core.checks import as_count, as_seed, is_share
@@ -385,7 +385,7 @@ def map_items(
     x, y = (to_numpy(side).astype(np.float64, copy=False) for side in as_pair(x, y))
     n = len(x)
     cuts = cut(n, folds, groups, strata, seed, map)
-    sets = Members((), sparse.csr_array((0, n))) if labels is None else members(labels, n)
+    sets = Members((), scipy.sparse.csr_array((0, n))) if labels is None else members(labels, n)
     ranks = PartnerRanks(n, sets, permutations if sets.names and not refits else 0)
     cosine, explained = np.empty(n), np.full(n, np.nan)
     refits = refits if sets.names else 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+import scipy
 
 from .._core.arrays import as_pair, to_numpy
 from .._core.checks import as_count, as_seed, is_finite, is_share
@@ -338,7 +338,7 @@ class Curve(NamedTuple):
         variance = np.ones(len(y))
         for _ in range(3):
             weight = 1 / np.sqrt(variance)
-            found = optimize.lsq_linear(rising * weight[:, None], y * weight, bounds, method="bvls").x
+            found = scipy.optimize.lsq_linear(rising * weight[:, None], y * weight, bounds, method="bvls").x
             about = y - rising @ found
             squares = about**2 * len(y) / (len(y) - _DEGREE - 1)
             law = _variance_law(places, np.maximum(squares, 1e-10))
@@ -377,7 +377,7 @@ class Curve(NamedTuple):
 
     def reaches(self, score: float, alpha: float) -> bool:
         """Whether a score may come from the ends of the curve or between them."""
-        reach = float(stats.t.ppf(1 - alpha / 2, self.degrees))
+        reach = float(scipy.stats.t.ppf(1 - alpha / 2, self.degrees))
         for end, sign in ((0, -1.0), (-1, 1.0)):
             error = np.hypot(self.spread[end], self.error[end])
             if sign * (score - self.expected[end]) > reach * error + _MISFIT * float(np.ptp(self.expected)):
@@ -388,7 +388,7 @@ class Curve(NamedTuple):
 def _rising(places: Floats) -> Floats:
     """A constant and sums of Bernstein polynomials, each of which rises from 0 to 1."""
     k = np.arange(_DEGREE + 1)
-    bumps = special.binom(_DEGREE, k) * places[:, None] ** k * (1 - places[:, None]) ** (_DEGREE - k)
+    bumps = scipy.special.binom(_DEGREE, k) * places[:, None] ** k * (1 - places[:, None]) ** (_DEGREE - k)
     return np.asarray(np.cumsum(bumps[:, ::-1], axis=1)[:, ::-1])
 
 
@@ -429,7 +429,10 @@ def _critical(down: Floats, up: Floats, degrees: float, alpha: float) -> Floats:
     low, high = np.zeros(len(down)), np.full(len(down), 100.0)
     for _ in range(28):
         middle = (low + high) / 2
-        inside = special.stdtr(degrees, reach(middle, up)) - special.stdtr(degrees, -reach(middle, down)) < 1 - alpha
+        inside = (
+            scipy.special.stdtr(degrees, reach(middle, up)) - scipy.special.stdtr(degrees, -reach(middle, down))
+            < 1 - alpha
+        )
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     return high
 

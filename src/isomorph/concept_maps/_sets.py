@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import sparse, stats
+import scipy
 
 from ..design import Codes, label_text, named
 from ..errors import InputError, quoted
@@ -47,7 +47,7 @@ def members(labels: Any, n: int) -> Members:
     """
     if not isinstance(labels, Mapping):
         codes, names = named(labels, n, "labels")
-        return Members(names, sparse.csr_array((np.ones(n), (codes, np.arange(n))), shape=(len(names), n)))
+        return Members(names, scipy.sparse.csr_array((np.ones(n), (codes, np.arange(n))), shape=(len(names), n)))
     names, sets = tuple(map(label_text, labels)), []
     if not names or len(set(names)) < len(names):
         raise InputError(f"labels: {len(names)} sets with {len(set(names))} names; at least one, each of its own name.")
@@ -63,7 +63,7 @@ def members(labels: Any, n: int) -> Members:
             )
         sets.append(np.sort(found))
     at = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
-    return Members(names, sparse.csr_array((np.ones(len(at)), (at, np.concatenate(sets))), shape=(len(sets), n)))
+    return Members(names, scipy.sparse.csr_array((np.ones(len(at)), (at, np.concatenate(sets))), shape=(len(sets), n)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,20 +100,22 @@ def means(values: Matrix, sets: Members, unit: Codes, alpha: float, span: tuple[
     rows, count = sets.rows, sets.counts
     mean = rows @ values / count
     of = np.repeat(np.arange(len(count)), count)
-    parts = sparse.csr_array((np.ones(len(unit)), (np.arange(len(unit)), unit)))
-    away = sparse.csr_array((values[rows.indices] - mean[of], rows.indices, rows.indptr), shape=rows.shape) @ parts
+    parts = scipy.sparse.csr_array((np.ones(len(unit)), (np.arange(len(unit)), unit)))
+    away = (
+        scipy.sparse.csr_array((values[rows.indices] - mean[of], rows.indices, rows.indptr), shape=rows.shape) @ parts
+    )
     units = np.diff((rows @ parts).indptr)
     squares = np.zeros(len(count))
     np.add.at(squares, np.repeat(np.arange(len(count)), np.diff(away.indptr)), away.data**2)
     several = units > 1
     degrees = np.where(several, units - 1, 1)
     error = np.sqrt(squares * units / degrees) / count
-    reach = stats.t.ppf(1 - alpha / 2, degrees) * error
+    reach = scipy.stats.t.ppf(1 - alpha / 2, degrees) * error
     flat = error <= _FLAT * (span[1] - span[0])
     seen = np.where(flat, (alpha / 2) ** (1 / units), 1.0)
     low = np.where(flat, span[0] + (mean - span[0]) * seen, np.maximum(mean - reach, span[0]))
     high = np.where(flat, span[1] - (span[1] - mean) * seen, np.minimum(mean + reach, span[1]))
     p = np.where(flat, np.where(np.abs(mean) <= _FLAT, 1.0, np.minimum(1.0, 2 * 0.5**units)), 1.0)
-    p = np.where(flat, p, 2 * stats.t.sf(np.abs(mean) / np.where(flat, 1.0, error), degrees))
+    p = np.where(flat, p, 2 * scipy.stats.t.sf(np.abs(mean) / np.where(flat, 1.0, error), degrees))
     gap = np.where(several, 0.0, np.nan)
     return Means(mean, low + gap, high + gap, p + gap)

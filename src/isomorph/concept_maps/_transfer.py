@@ -9,7 +9,7 @@ from itertools import permutations as ordered
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from .._core.arrays import checked_once, to_numpy
 from .._core.checks import as_count, as_seed, is_share
@@ -217,11 +217,11 @@ def _features(spaces: Any) -> tuple[dict[str, Matrix], list[str]]:
 
 def _with_all(labels: Any, n: int) -> Members:
     """All items as the first set, then those of the labels."""
-    every = sparse.csr_array(np.ones((1, n)))
+    every = scipy.sparse.csr_array(np.ones((1, n)))
     if labels is None:
         return Members(("",), every)
     own = members(labels, n)
-    return Members(("", *own.names), sparse.csr_array(sparse.vstack([every, own.rows])))
+    return Members(("", *own.names), scipy.sparse.csr_array(scipy.sparse.vstack([every, own.rows])))
 
 
 def _arrived(setting: _Setting, map: Map) -> dict[tuple[str, ...], _Arrived]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from .._core.registry import bind, parse_spec
 from ..errors import InputError, UnknownNameError
@@ -135,7 +135,7 @@ def _compressed(image: Any) -> float:
 
 def _edges(image: Any) -> float:
     brightness = pixels(image) @ np.array([0.299, 0.587, 0.114]) / 255
-    across, down = (ndimage.sobel(brightness, axis=axis, mode="nearest") / 8 for axis in (1, 0))
+    across, down = (scipy.ndimage.sobel(brightness, axis=axis, mode="nearest") / 8 for axis in (1, 0))
     return float(np.mean(np.hypot(across, down) > _EDGE))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from .._core.checks import as_count, as_seed, is_finite
 from .._core.registry import bind, format_spec, parse_spec
@@ -239,7 +239,7 @@ class Blur(Perturbation):
     def __call__(self, item: Any, rng: Draws) -> Array:
         image = pixels(item)
         width = self.sigma * min(image.shape[:2])
-        return _bytes(ndimage.gaussian_filter(image.astype(np.float64), (width, width, 0), mode="nearest"))
+        return _bytes(scipy.ndimage.gaussian_filter(image.astype(np.float64), (width, width, 0), mode="nearest"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from ..design import Codes
 from ._folds import Fold
@@ -88,8 +88,8 @@ class Shifts:
             part = slice(start, start + _COLUMNS)
             room = out[:, part]
             for rows, drawn in zip(self.blocks, self.drawn, strict=True):
-                spectra = [fft.rfft(side[rows, part], axis=0) for side in (predictions, truth)]
-                shifted = fft.irfft(np.conj(spectra[0]) * spectra[1], n=len(rows), axis=0)
+                spectra = [scipy.fft.rfft(side[rows, part], axis=0) for side in (predictions, truth)]
+                shifted = scipy.fft.irfft(np.conj(spectra[0]) * spectra[1], n=len(rows), axis=0)
                 room += shifted.astype(out.dtype, copy=False)[drawn]
             room /= folds
             mean = room.mean(axis=0)

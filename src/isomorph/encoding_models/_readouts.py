@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from .._core.memory import block_bytes
 from ..design import Split
@@ -176,7 +176,7 @@ def pls_scores(fitted: Matrix, other: Matrix, gram: Matrix, components: int) -> 
     first = 0.0
     for _ in range(min(components, *fitted.shape)):
         last = covariance.shape[0] - 1
-        value, vector = linalg.eigh(covariance, subset_by_index=[last, last])
+        value, vector = scipy.linalg.eigh(covariance, subset_by_index=[last, last])
         first = max(first, float(value[0]))
         score = rest @ vector[:, 0]
         length = np.linalg.norm(score)
@@ -239,6 +239,6 @@ def _weighted(kernels: Sequence[Matrix], weights: Matrix) -> Matrix:
 
 def _eigen(products: Matrix) -> tuple[Matrix, Matrix]:
     """Eigenvalues above rounding, and their vectors."""
-    values, vectors = linalg.eigh(products, check_finite=False)
+    values, vectors = scipy.linalg.eigh(products, check_finite=False)
     kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
     return values[kept], vectors[:, kept]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from .._core.memory import require
 from .._core.rows import WHAT_TO_DO, BlockRows
@@ -79,7 +79,7 @@ def ridge_over_blocks(
     cross: Any = 0.0
     for part, wide in spaces.blocks(weights):
         gram, cross = gram + wide.T @ wide, cross + wide.T @ (outcomes[part] - middle)
-    values, vectors = linalg.eigh(gram, driver="evd")
+    values, vectors = scipy.linalg.eigh(gram, driver="evd")
     kept = values > LEAST * max(values[-1], 0.0)
     squares, back = values[kept], vectors[:, kept]
     inner = (back.T @ cross) / np.sqrt(squares)[:, None]

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from .._core.shared_space import LEAST, Scaled
 from ._linear import RIDGE, loo_errors
@@ -52,7 +52,7 @@ def coordinates(rows: Matrix, name: str, most: int = COORDINATES) -> Coordinates
     gram = scaled.T @ scaled if d <= n else scaled @ scaled.T
     count = min(most, len(gram))
     # which axes are kept is a choice: single precision makes it in half the time, and coordinates on them are exact
-    axes = linalg.eigh(
+    axes = scipy.linalg.eigh(
         gram.astype(np.float32), subset_by_index=(len(gram) - count, len(gram) - 1), driver="evr", check_finite=False
     )[1].astype(np.float64)
     if d > n:
@@ -73,7 +73,7 @@ def joint_error(parts: Sequence[Coordinates], outcomes: Matrix) -> float:
         for b in range(a + 1, len(parts)):
             gram[at[a], at[b]] = product = left.rows.T @ parts[b].rows
             gram[at[b], at[a]] = product.T
-    values, vectors = linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
+    values, vectors = scipy.linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
     kept = values > LEAST * max(values[-1], 0.0)
     return float(loo_errors(wide @ vectors[:, kept], outcomes, RIDGE)[0].min())
 

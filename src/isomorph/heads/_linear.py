@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import linalg, special
+import scipy
 
 from .._core.rows import BlockRows
 from .._core.shared_space import LEAST, Scaled, eigenbasis
@@ -81,10 +81,10 @@ class Linear:
 def linked(logits: Matrix, kind: str) -> Matrix:
     """Logits as probabilities: over classes, of each label; numbers stay as they are."""
     if kind == "classes":
-        found: Matrix = special.softmax(logits, axis=1)
+        found: Matrix = scipy.special.softmax(logits, axis=1)
         return found
     if kind == "labels":
-        return np.asarray(special.expit(logits))
+        return np.asarray(scipy.special.expit(logits))
     return logits
 
 
@@ -243,7 +243,7 @@ def chosen_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> dict[str, fl
 
 def _gram_error(grams: Mapping[str, Matrix], weights: Mapping[str, float], outcomes: Matrix) -> float:
     whole = sum(w * grams[name] for name, w in weights.items() if w > 0)
-    values, vectors = linalg.eigh(whole, driver="evd")
+    values, vectors = scipy.linalg.eigh(whole, driver="evd")
     kept = values > LEAST * max(values[-1], 0.0)
     return float(loo_errors(vectors[:, kept] * np.sqrt(values[kept]), outcomes, RIDGE)[0].min())
 
@@ -344,7 +344,7 @@ def _solved(
                 error = shares / total - outcomes
             else:
                 value += weight * float(np.sum(np.logaddexp(0, logits) - outcomes * logits))
-                error = special.expit(logits) - outcomes
+                error = scipy.special.expit(logits) - outcomes
             slope[:-1] += weight * (rows.T @ error.astype(basis.dtype))
             slope[-1] += weight * error.sum(axis=0)
         return value, (slope / size).ravel()
@@ -352,7 +352,7 @@ def _solved(
     if start is None:
         begin = np.zeros((r + 1, k))
         begin[-1] = (
-            np.log(np.clip(prior, 1e-3, 1.0)) if kind == "classes" else special.logit(np.clip(prior, 1e-3, 0.999))
+            np.log(np.clip(prior, 1e-3, 1.0)) if kind == "classes" else scipy.special.logit(np.clip(prior, 1e-3, 0.999))
         )
     else:
         begin = np.vstack([start[0], start[1]])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from .._core.checks import as_count
 from ..design import Codes
@@ -115,6 +115,6 @@ def _turned(
     coef = linear.coef[_name(pair)].reshape(*widths, -1)
     turned = []
     for k, side in enumerate(sides):
-        vectors, values, _ = linalg.svd(np.moveaxis(coef, k, 0).reshape(widths[k], -1), full_matrices=False)
+        vectors, values, _ = scipy.linalg.svd(np.moveaxis(coef, k, 0).reshape(widths[k], -1), full_matrices=False)
         turned.append(dataclasses.replace(side, axes=side.axes @ (vectors * np.sqrt(values / values[0]))))
     return turned[0], turned[1]

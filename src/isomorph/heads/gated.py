@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import special
+import scipy
 
 from .._core.checks import as_count
 from ..design import Codes
@@ -104,7 +104,7 @@ class Gated(Trained):
         if self.target_.is_linear:
             return np.asarray((said - self.center_) / self.spread_)
         p = np.clip(said, _LOWEST, 1 - _LOWEST)
-        return np.asarray(special.logit(p) if self.target_.kind == "labels" else np.log(p))
+        return np.asarray(scipy.special.logit(p) if self.target_.kind == "labels" else np.log(p))
 
     def _network(self, torch: Any, shapes: Sequence[tuple[int, ...]], start: Any) -> Any:
         return _gate(torch, [width - len(start) for (width,) in shapes], self.hidden, self.target_.kind)

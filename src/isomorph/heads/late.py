@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
-from scipy import optimize, special
+import scipy
 
 from .._core.checks import check_choice
 from ..design import Codes
@@ -135,7 +135,7 @@ class Vote(Head):
 
 def _logit(p: Matrix, kind: str) -> Matrix:
     p = np.clip(p, _LOWEST, 1 - _LOWEST)
-    return np.log(p) if kind == "classes" else np.asarray(special.logit(p))
+    return np.log(p) if kind == "classes" else np.asarray(scipy.special.logit(p))
 
 
 def _inputs(said: list[Matrix], target: Target, names: Iterable[str]) -> dict[str, Matrix]:
@@ -150,7 +150,7 @@ def _temperature(logits: Matrix, target: Target) -> float:
     def loss(log_heat: float) -> float:
         return float(log_loss(linked(logits / np.exp(log_heat), target.kind), target.outcomes, target.kind).sum())
 
-    return float(np.exp(optimize.minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
+    return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
 
 
 def _simplex_weights(unseen: list[Matrix], target: Target) -> Matrix:
@@ -158,11 +158,11 @@ def _simplex_weights(unseen: list[Matrix], target: Target) -> Matrix:
     outcomes, stack = target.outcomes, np.stack(unseen)
 
     def loss(free: Matrix) -> float:
-        mixed = np.tensordot(special.softmax(free), stack, axes=1)
+        mixed = np.tensordot(scipy.special.softmax(free), stack, axes=1)
         if target.is_linear:
             return float(np.mean((mixed - outcomes) ** 2) / max(float(np.var(outcomes)), 1e-300))
         return float(log_loss(mixed, outcomes, target.kind).mean())
 
     starts = [np.zeros(len(unseen)), *(4.0 * np.eye(len(unseen)))]
-    found = min((optimize.minimize(loss, s, method="L-BFGS-B") for s in starts), key=lambda r: float(r.fun))
-    return np.asarray(special.softmax(found.x))
+    found = min((scipy.optimize.minimize(loss, s, method="L-BFGS-B") for s in starts), key=lambda r: float(r.fun))
+    return np.asarray(scipy.special.softmax(found.x))

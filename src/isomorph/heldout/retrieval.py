@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln
+import scipy
 
 from .._core import linalg
 from .._core.linalg import top_k
@@ -183,7 +183,13 @@ def _log_choose(n: Any, k: Any) -> Matrix:
     n, k = np.broadcast_arrays(np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64))
     possible = (k >= 0) & (k <= n)
     safe_n, safe_k = np.where(possible, n, 0.0), np.where(possible, k, 0.0)
-    out: Matrix = np.where(possible, gammaln(safe_n + 1) - gammaln(safe_k + 1) - gammaln(safe_n - safe_k + 1), -np.inf)
+    out: Matrix = np.where(
+        possible,
+        scipy.special.gammaln(safe_n + 1)
+        - scipy.special.gammaln(safe_k + 1)
+        - scipy.special.gammaln(safe_n - safe_k + 1),
+        -np.inf,
+    )
     return out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .._core.arrays import checked_once, to_numpy
 from .._core.linalg import directions
@@ -216,7 +216,7 @@ def agreement(rows: Rows) -> tuple[float, float, int] | None:
 
 
 def _interval(hit: Matrix, rows: Rows, alpha: float) -> tuple[float, float]:
-    reach = float(stats.norm.isf(alpha / 2)) * node_robust_error(hit, rows)
+    reach = float(scipy.stats.norm.isf(alpha / 2)) * node_robust_error(hit, rows)
     value = float(hit.mean())
     return max(0.0, value - reach), min(1.0, value + reach)
 

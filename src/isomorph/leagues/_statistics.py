@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -65,7 +65,7 @@ def rank_correlation(scores: Any, truth: Any, kind: str = "spearman") -> float:
         return float(rank_correlations(a[None], b)[0])
     if _flat(a) or _flat(b):
         return 0.0
-    return float(stats.kendalltau(a, b).statistic)
+    return float(scipy.stats.kendalltau(a, b).statistic)
 
 
 def rank_correlations(scores: Floats, truth: Any) -> Floats:
@@ -75,9 +75,9 @@ def rank_correlations(scores: Floats, truth: Any) -> Floats:
         >>> rank_correlations(np.array([[3.0, 2.0, 1.0], [1.0, 1.0, 1.0]]), [0, 1, 5]).tolist()
         [-1.0, 0.0]
     """
-    goal = stats.rankdata(np.asarray(truth, dtype=np.float64))
+    goal = scipy.stats.rankdata(np.asarray(truth, dtype=np.float64))
     goal -= goal.mean()
-    rows = stats.rankdata(scores, axis=1)
+    rows = scipy.stats.rankdata(scores, axis=1)
     rows -= rows.mean(axis=1, keepdims=True)
     size = np.sqrt(np.sum(rows**2, axis=1) * np.sum(goal**2))
     flat = np.array([_flat(row) for row in scores]) | _flat(np.asarray(truth, dtype=np.float64))
@@ -128,7 +128,7 @@ class Jackknife:
 
     def interval(self, alpha: float) -> Floats:
         """Ends of the interval of each statistic (metrics, 2), by Student's t."""
-        reach = stats.t.isf(alpha / 2, self.degrees) * self.errors
+        reach = scipy.stats.t.isf(alpha / 2, self.degrees) * self.errors
         return np.asarray(np.stack([self.values - reach, self.values + reach], axis=1))
 
     def differences(self) -> tuple[Floats, Floats, Floats]:
@@ -137,7 +137,7 @@ class Jackknife:
         error = np.sqrt(np.sum((self.moves[:, :, None] - self.moves[:, None, :]) ** 2, axis=0))
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(gap) / error
-        p = 2 * stats.t.sf(t, self.degrees)
+        p = 2 * scipy.stats.t.sf(t, self.degrees)
         least = 2.0 ** (1 - len(self.moves))  # of a sign test over the units, where no unit moves anything
         return gap, np.where(np.abs(gap) <= _TINY, 1.0, np.where(error > _TINY, p, least)), error
 
@@ -153,4 +153,4 @@ def ranks(values: Floats) -> Floats:
         >>> ranks(np.array([0.2, 0.9, 0.9])).tolist()
         [3.0, 1.5, 1.5]
     """
-    return np.asarray(stats.rankdata(-values, axis=-1))
+    return np.asarray(scipy.stats.rankdata(-values, axis=-1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment, quadratic_assignment
+import scipy
 
 from .._core.parallel import on_threads
 from ..errors import MissingExtraError
@@ -92,7 +92,7 @@ def faq(a: Matrix, b: Matrix, starts: int, rng: np.random.Generator) -> Matrix:
     for index in range(starts):
         p0 = "barycenter" if index == 0 else "randomized"
         options = {"maximize": True, "P0": p0, "rng": rng}
-        found.append(quadratic_assignment(a, b, method="faq", options=options).col_ind)
+        found.append(scipy.optimize.quadratic_assignment(a, b, method="faq", options=options).col_ind)
     return np.array(found)
 
 
@@ -114,5 +114,5 @@ def gromov_wasserstein(a: Matrix, b: Matrix, starts: int, rng: np.random.Generat
         if index:  # half way between saying nothing and a random pairing
             start = (start + np.eye(n)[rng.permutation(n)] / n) / 2
         plan = ot.gromov.gromov_wasserstein(a, b, weights, weights, "square_loss", symmetric=True, G0=start)
-        found.append(linear_sum_assignment(-plan)[1])
+        found.append(scipy.optimize.linear_sum_assignment(-plan)[1])
     return np.array(found)

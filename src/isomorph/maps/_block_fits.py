@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from .._core.rows import BlockRows
 from ..errors import InputError
@@ -46,7 +46,7 @@ class BlockFactor:
             InputError: if all rows are the same.
         """
         products = cross_products(rows, rows)
-        values, vectors = linalg.eigh(products, driver="evd")
+        values, vectors = scipy.linalg.eigh(products, driver="evd")
         # what rounding of the stored values leaves of a constant layer is no variation
         floor = len(rows) * products.shape[0] * (4 * np.finfo(np.float32).eps * rows.largest) ** 2 * 1e-3
         if not values[-1] > floor:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device
-from scipy.optimize import linear_sum_assignment
 
 from .._core.arrays import Array, take_rows
 from ..errors import InputError
@@ -201,4 +201,4 @@ class DynamicalSimilarity(Metric[Dynamics]):
 
 def _matched(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
     squared = np.abs(a[:, None] - b[None, :]) ** 2
-    return math.sqrt(float(squared[linear_sum_assignment(squared)].sum()))
+    return math.sqrt(float(squared[scipy.optimize.linear_sum_assignment(squared)].sum()))

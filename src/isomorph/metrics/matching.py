@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device
-from scipy.optimize import linear_sum_assignment
 
 from .._core.arrays import Array, as_pair, take_rows, to_numpy
 from .._core.memory import require
@@ -146,7 +146,7 @@ class UnitMatching(_UnitMetric):
 
 
 def _assignment(c: Floats) -> float:
-    rows, columns = linear_sum_assignment(c, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(c, maximize=True)
     return float(c[rows, columns].mean())
 
 

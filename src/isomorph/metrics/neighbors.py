@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from .._core.arrays import Array, Unread, as_features
 from ..nulls import Influence, ItemScores, Null
@@ -284,7 +284,7 @@ class JaccardKnn(EdgeMetric):
 
     def chance_level(self, n: int, d1: int, d2: int) -> float | None:
         h = np.arange(self.k + 1)
-        return float(np.sum(stats.hypergeom.pmf(h, n - 1, self.k, self.k) * h / (2 * self.k - h)))
+        return float(np.sum(scipy.stats.hypergeom.pmf(h, n - 1, self.k, self.k) * h / (2 * self.k - h)))
 
     @property
     def reference(self) -> str:
@@ -375,7 +375,7 @@ class RankSimilarity(EdgeMetric):
     def _items(self, hits: Hits) -> Iterator[tuple[Ints, Floats]]:
         for items, sums in row_sums(hits, _rank_terms):
             score, number = sums[..., 0], sums[..., 1]
-            harmonic = special.digamma(number + 1) + np.euler_gamma
+            harmonic = scipy.special.digamma(number + 1) + np.euler_gamma
             yield items, np.divide(score, harmonic, out=np.zeros_like(score), where=number > 0)
 
 

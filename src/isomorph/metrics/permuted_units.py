@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device
-from scipy.optimize import linear_sum_assignment
 
 from .._core.arrays import Array, take_rows, to_numpy
 from ._base import Metric
@@ -83,5 +83,5 @@ class PermutationProcrustes(Metric[Array]):
 
 
 def _total(c: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    rows, columns = linear_sum_assignment(c, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(c, maximize=True)
     return float(np.clip(c[rows, columns].sum(), -1.0, 1.0))

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device
-from scipy import special
 
 from .._core.arrays import Array, to_numpy
 from .._core.linalg import number
@@ -155,7 +155,7 @@ def _weights_of_ties(projections: Array, rho: np.ndarray[Any, Any]) -> Array:
     if same[-1] == len(rho) - 1:
         return xp.sum(xp.abs(projections), axis=1)
     sizes = np.bincount(same)
-    share = np.exp(special.gammaln(sizes / 2) - special.gammaln((sizes + 1) / 2)) / math.sqrt(math.pi)
+    share = np.exp(scipy.special.gammaln(sizes / 2) - scipy.special.gammaln((sizes + 1) / 2)) / math.sqrt(math.pi)
     where = device(projections)
     member = xp.asarray((same[None, :] == np.arange(len(sizes))[:, None]).astype(np.float64), device=where)
     lengths = xp.sum((member @ projections**2) ** 0.5, axis=1)

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace
-from scipy import stats
 
 from .._core.arrays import Array, as_features, is_traced, to_numpy
 from .._core.linalg import double_center
@@ -428,7 +428,7 @@ def _tau_a(a: Sequence[Array], b: Sequence[Array]) -> Array:
     pairs = m * (m - 1) / 2
     untied = [[pairs - np.sum(c * (c - 1) / 2) for c in _tie_sizes(side)] for side in (first, second)]
     for i, j in itertools.product(range(len(a)), range(len(b))):
-        tau_b = float(stats.kendalltau(first[i], second[j], method="asymptotic").statistic)
+        tau_b = float(scipy.stats.kendalltau(first[i], second[j], method="asymptotic").statistic)
         out[i, j] = tau_b * np.sqrt(untied[0][i] * untied[1][j]) / pairs
     return Home.of(a[0]).put(out)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device
-from scipy import optimize
 
 from .._core.arrays import Array, as_features, to_numpy
 from .._core.linalg import gathered, nearest_others, number, unit_rows
@@ -124,7 +124,7 @@ def _gride(log_mu: Floats, scale: int) -> float:
         grown = -np.expm1(-d * log_mu)
         return float(len(log_mu) / d + (scale - 1) * np.sum(log_mu / grown) - (2 * scale - 1) * np.sum(log_mu))
 
-    return math.exp(optimize.brentq(slope, math.log(1e-6), math.log(1e9), xtol=1e-13))
+    return math.exp(scipy.optimize.brentq(slope, math.log(1e-6), math.log(1e9), xtol=1e-13))
 
 
 def uniformity(x: Any, *, t: float = 2.0) -> float:

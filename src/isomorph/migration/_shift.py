@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import betabinom
+import scipy
 
 Matrix = np.ndarray[Any, Any]
 COMPONENTS = 256
@@ -69,5 +69,5 @@ def outside(shift: Mapping[str, Any], distance: Matrix) -> tuple[Matrix, float, 
     k, m = int(shift["k"]), int(shift["held_out"])
     if 2 * k > m:
         return out, 1.0, 1.0
-    p = float(betabinom.sf(int(out.sum()) - 1, len(distance), 2 * k, m + 1 - 2 * k))
+    p = float(scipy.stats.betabinom.sf(int(out.sum()) - 1, len(distance), 2 * k, m + 1 - 2 * k))
     return out, 2 * k / (m + 1), min(1.0, p)

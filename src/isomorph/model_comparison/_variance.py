@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ._bootstrap import BOTH, ITEMS, SUBJECTS
 from ._weighted import Floats
@@ -74,9 +74,13 @@ def tested(values: Any, variances: Floats, degrees: int, alpha: float, side: str
     values = np.where(np.abs(values) <= _NONE, 0.0, values)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(errors > _NONE, values / np.maximum(errors, _NONE), np.where(values == 0, 0.0, values * np.inf))
-    tail = stats.t.cdf(t, degrees) if side == "below" else stats.t.sf(np.abs(t) if side == "both" else t, degrees)
+    tail = (
+        scipy.stats.t.cdf(t, degrees)
+        if side == "below"
+        else scipy.stats.t.sf(np.abs(t) if side == "both" else t, degrees)
+    )
     p = np.where((errors <= _NONE) & (values == 0), 1.0, tail * (2 if side == "both" else 1))
-    reach = stats.t.isf(alpha / 2, degrees) * errors
+    reach = scipy.stats.t.isf(alpha / 2, degrees) * errors
     return Tested(errors, values - reach, values + reach, np.asarray(np.minimum(p, 1.0)))
 
 

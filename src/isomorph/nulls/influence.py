@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from .._core.memory import block_bytes
 
@@ -92,7 +92,7 @@ class Influence(NamedTuple):
 
 def sums(block: Any) -> tuple[float, float]:
     """Sum of squares and sum of the entries of a matrix, dense or sparse."""
-    entries = block.data if sparse.issparse(block) else block
+    entries = block.data if scipy.sparse.issparse(block) else block
     return float(np.sum(entries * entries, dtype=np.float64)), float(np.sum(entries, dtype=np.float64))
 
 

@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from ..errors import InputError
 
@@ -177,7 +177,7 @@ def judge(
     few = "" if told.all() else f"; {moments.tail_unknown.format(_pairs(~told))}, so p there is "
     if sample is None:
         return Judgment(_over(moments.mean, v), p, moments.source + (few and few + "the bound 1 / (1 + z²)"))
-    refuted = told & (stats.binom.sf(sample.reached - 1, sample.used, p) < _REFUTED)
+    refuted = told & (scipy.stats.binom.sf(sample.reached - 1, sample.used, p) < _REFUTED)
     source = moments.source + (few and few + f"from {sample.source}")
     if refuted.any():
         source += f"; {_pairs(refuted)} reach their score more often in {sample.source}, which p there is from"
@@ -230,7 +230,7 @@ def counted_p(values: Any, null: Any, *, distance: bool = False) -> Floats:
 
 def least_p(n: int) -> float:
     """The smallest p that n! pairings can give."""
-    return max(float(np.exp(-special.gammaln(n + 1))) if n else 0.0, float(np.finfo(np.float64).tiny))
+    return max(float(np.exp(-scipy.special.gammaln(n + 1))) if n else 0.0, float(np.finfo(np.float64).tiny))
 
 
 def _pairs(which: Floats) -> str:

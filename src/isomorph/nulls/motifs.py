@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from .._core.memory import block_bytes
 
@@ -124,9 +124,9 @@ def permutation_moments(a: Floats, b: Floats, n: int) -> Moments:
 
 
 def _unconstrained(matrix: Any) -> Floats:
-    a: Any = sparse.csr_array(matrix) if sparse.issparse(matrix) else np.asarray(matrix, dtype=np.float64)
-    transposed = a.T.tocsr() if sparse.issparse(a) else a.T
-    times = (lambda p, q: p.multiply(q).tocsr()) if sparse.issparse(a) else np.multiply
+    a: Any = scipy.sparse.csr_array(matrix) if scipy.sparse.issparse(matrix) else np.asarray(matrix, dtype=np.float64)
+    transposed = a.T.tocsr() if scipy.sparse.issparse(a) else a.T
+    times = (lambda p, q: p.multiply(q).tocsr()) if scipy.sparse.issparse(a) else np.multiply
     ones = np.ones(a.shape[0])
     squared = times(a, a)
     out, into = a @ ones, transposed @ ones
@@ -172,13 +172,13 @@ def _closed_walks(a: Any, transposed: Any) -> tuple[float, float]:
     In strips of rows: of a million lists of ten, all walks of two edges would take over a gigabyte.
     """
     n = a.shape[0]
-    each = a.nnz**2 / n**2 if sparse.issparse(a) else n  # walks from a row, about
+    each = a.nnz**2 / n**2 if scipy.sparse.issparse(a) else n  # walks from a row, about
     rows = max(1, int(block_bytes(_STRIP_BYTES) // (_WALK_BYTES * max(each, 1))))
     back = along = 0.0
     for begin in range(0, n, rows):
         end = min(n, begin + rows)
         walks = a[begin:end] @ a
-        if sparse.issparse(a):
+        if scipy.sparse.issparse(a):
             back += float(walks.multiply(transposed[begin:end]).sum())
             along += float(walks.multiply(a[begin:end]).sum())
         else:

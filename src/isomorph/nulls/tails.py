@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device, is_torch_array
-from scipy import optimize, special
 
 from .._core.arrays import Array, to_numpy
 from .._core.linalg import number
@@ -64,8 +64,8 @@ def pearson3_sf(z: Any, skewness: Any) -> np.ndarray[Any, Any]:
     shape = 4 / np.where(use, skewness, 1.0) ** 2
     # a gamma variable of that shape, standardised; a negative skewness mirrors it
     gamma = np.maximum(shape + np.sqrt(shape) * z * np.sign(skewness), 0.0)
-    tail = np.where(skewness > 0, special.gammaincc(shape, gamma), special.gammainc(shape, gamma))
-    return np.asarray(np.where(use, tail, special.ndtr(-z)))
+    tail = np.where(skewness > 0, scipy.special.gammaincc(shape, gamma), scipy.special.gammainc(shape, gamma))
+    return np.asarray(np.where(use, tail, scipy.special.ndtr(-z)))
 
 
 def is_known(skewness: Any, scale: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -101,8 +101,8 @@ def _random_scale_sf(z: Floats, skewness: Floats, scale: Floats) -> Floats:
     rest = ((1 - nodes) / 2) ** 4  # upper tail of V, finest where it is largest
     weights = 2 * weights * ((1 - nodes) / 2) ** 3
     a = 1 / scale
-    v = special.gammainccinv(a[:, None], rest) / a[:, None]
-    bent = np.exp(special.gammaln(a + 1.5) - special.gammaln(a) - 1.5 * np.log(a))  # E V^1.5
+    v = scipy.special.gammainccinv(a[:, None], rest) / a[:, None]
+    bent = np.exp(scipy.special.gammaln(a + 1.5) - scipy.special.gammaln(a) - 1.5 * np.log(a))  # E V^1.5
     with np.errstate(divide="ignore"):
         tails = pearson3_sf(z[:, None] / np.sqrt(v), (skewness / bent)[:, None])
     return np.asarray(tails @ weights)
@@ -152,10 +152,10 @@ def saddlepoint_sf(z: float, skewness: float, weights: Floats) -> float:
     end = (1 - 1e-13) / pole if pole > 0 else 1e6
     if slope(end) <= z:
         return 0.0  # beyond all that the approximation can reach
-    s = float(optimize.brentq(lambda v: slope(v) - z, 0.0, end, xtol=1e-14 * end))
+    s = float(scipy.optimize.brentq(lambda v: slope(v) - z, 0.0, end, xtol=1e-14 * end))
     curvature = np.sum(2 * w**2 / (1 - 2 * s * w) ** 2) + (a * b**2 / (1 - s * b) ** 2 if a else variance)
     r = np.sqrt(2 * max(s * z - cumulant(s), 0.0))
     u = s * np.sqrt(curvature)
     if min(r, u) < 1e-6:
-        return float(special.ndtr(-z))
-    return float(special.ndtr(-r) + np.exp(-r * r / 2) / np.sqrt(2 * np.pi) * (1 / u - 1 / r))
+        return float(scipy.special.ndtr(-z))
+    return float(scipy.special.ndtr(-r) + np.exp(-r * r / 2) / np.sqrt(2 * np.pi) * (1 / u - 1 / r))

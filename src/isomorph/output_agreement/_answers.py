@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from ..errors import InputError, quoted
 from ._rows import Floats, Rows, one_hot, top
@@ -79,7 +79,7 @@ def _told(output: Output, name: str) -> str:
     rows = output.values
     if rows.min() >= 0 and np.abs(rows.sum(axis=1) - 1).max() <= SUMS_TO_ONE:
         return "classification"
-    if rows.max() <= 0 and np.abs(special.logsumexp(rows, axis=1)).max() <= 10 * SUMS_TO_ONE:
+    if rows.max() <= 0 and np.abs(scipy.special.logsumexp(rows, axis=1)).max() <= 10 * SUMS_TO_ONE:
         return "tokens"
     raise InputError(
         f"models[{quoted(name)}] holds rows that are neither probabilities nor log-probabilities, and what they are is "
@@ -112,11 +112,15 @@ def answers_of(
             scores = np.asarray(values[:, at])
             found[name] = Answers(top(scores, 1), scores)
         elif kind == "tokens":
-            logs = np.asarray(special.log_softmax(values, axis=1) if logits else as_log_probabilities(values, where))
+            logs = np.asarray(
+                scipy.special.log_softmax(values, axis=1) if logits else as_log_probabilities(values, where)
+            )
             logs = logs[:, at]
             found[name] = Answers(top(logs, 1), logs, None, logs)
         else:
-            given = special.softmax(values.astype(np.float64), axis=1) if logits else as_probabilities(values, where)
+            given = (
+                scipy.special.softmax(values.astype(np.float64), axis=1) if logits else as_probabilities(values, where)
+            )
             p = np.zeros((len(given), len(columns)))
             p[:, at] = given
             found[name] = Answers(top(p, 1), None, p)

@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..design import Design
 from ..nulls import Null
@@ -158,6 +158,6 @@ def _fisher(table: Table, value: float) -> Judged:
     both = int(np.sum(first & second))
     # the classes of rows and columns need not be the same two; agreement rises with the count, or falls
     slope = table.values[0, 0] + table.values[1, 1] - table.values[0, 1] - table.values[1, 0]
-    law = stats.hypergeom(n, int(first.sum()), int(second.sum()))
+    law = scipy.stats.hypergeom(n, int(first.sum()), int(second.sum()))
     p = law.sf(both - 1) if slope > 0 else law.cdf(both) if slope < 0 else 1.0
     return Judged(float(null.mean), float(min(p, 1.0)), "exact: hypergeometric, as in Fisher's test")

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Any, final
 
 import numpy as np
-from scipy import special
+import scipy
 
 from ._rows import Floats, Rows, rowwise
 
@@ -122,5 +122,5 @@ def divergence(p: Floats, q: Floats) -> Floats:
     p, q = (np.asarray(v, dtype=np.float64) for v in (p, q))
     middle = (p + q) / 2
     # the sum of relative entropies to the middle: no difference of large numbers, and 0 log 0 is 0
-    bits = (special.rel_entr(p, middle) + special.rel_entr(q, middle)).sum(axis=1) / (2 * _BITS)
+    bits = (scipy.special.rel_entr(p, middle) + scipy.special.rel_entr(q, middle)).sum(axis=1) / (2 * _BITS)
     return np.asarray(np.clip(bits, 0.0, 1.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 Floats = np.ndarray[Any, Any]
 Rows: TypeAlias = Any  # a sparse array (n, columns); SciPy ships no types
@@ -35,7 +35,7 @@ def top(scores: Floats, d: int) -> Rows:
         s = scores[start : start + step]
         last = s.max(axis=1) if d == 1 else np.partition(s, width - d, axis=1)[:, width - d]
         blocks.append(_shared(s, last, d))
-    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+    return scipy.sparse.csr_array(scipy.sparse.vstack(blocks, format="csr"))
 
 
 def _shared(s: Floats, last: Floats, d: int) -> Rows:
@@ -45,13 +45,13 @@ def _shared(s: Floats, last: Floats, d: int) -> Rows:
     better = np.bincount(row, ahead, minlength=len(s))
     tied = np.bincount(row, ~ahead, minlength=len(s))
     values = np.where(ahead, 1.0, ((d - better) / np.maximum(tied, 1))[row])
-    return sparse.csr_array((values, (row, column)), shape=s.shape)
+    return scipy.sparse.csr_array((values, (row, column)), shape=s.shape)
 
 
 def one_hot(codes: Any, width: int) -> Rows:
     """One sure answer a row, (n, width)."""
     n = len(codes)
-    return sparse.csr_array((np.ones(n), np.asarray(codes), np.arange(n + 1)), shape=(n, width))
+    return scipy.sparse.csr_array((np.ones(n), np.asarray(codes), np.arange(n + 1)), shape=(n, width))
 
 
 def rank_biased(scores: Floats, persistence: float, listed: int | None = None) -> Rows:
@@ -70,7 +70,7 @@ def rank_biased(scores: Floats, persistence: float, listed: int | None = None) -
     for d in range(1, depth + 1):
         weight = (1 - persistence) * persistence ** (d - 1) + (persistence**d if d == depth else 0.0)
         parts.append(top(scores, d) * np.sqrt(weight / d))
-    return sparse.csr_array(sparse.hstack(parts, format="csr"))
+    return scipy.sparse.csr_array(scipy.sparse.hstack(parts, format="csr"))
 
 
 def depth_of(persistence: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy import sparse, stats
+import scipy
 
 from ..design import Codes
 from ..errors import InputError
@@ -76,7 +76,7 @@ def agreement_bounds(a: Rows, b: Rows) -> tuple[float, float]:
 
 def sides_of(right: Floats) -> Rows:
     """Right and wrong as two answers, (n, 2)."""
-    return sparse.csr_array(np.column_stack([right, 1 - right]))
+    return scipy.sparse.csr_array(np.column_stack([right, 1 - right]))
 
 
 def accuracy_swap_p(a: Floats, b: Floats, groups: Codes | None, count: int, seed: int) -> tuple[float, str]:
@@ -89,7 +89,7 @@ def accuracy_swap_p(a: Floats, b: Floats, groups: Codes | None, count: int, seed
         first, second = int((differences > 0).sum()), int((differences < 0).sum())
         if first + second == 0:
             return 1.0, "both are right on the same items"
-        return float(stats.binomtest(first, first + second).pvalue), "exact: binomial (McNemar's test)"
+        return float(scipy.stats.binomtest(first, first + second).pvalue), "exact: binomial (McNemar's test)"
     sums = differences if groups is None else np.bincount(groups, differences)
     signs = _signs(len(sums), count, seed)
     return float(counted_p(abs(sums.sum()), np.abs(signs @ sums))), _swaps(count, groups)

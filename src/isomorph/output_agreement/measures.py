@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from .._core.arrays import as_features, as_pair, to_numpy
 from .._core.checks import as_count, is_share
@@ -338,7 +338,7 @@ def as_log_probabilities(p: Any, name: str) -> Floats:
         InputError: if the probabilities of a row do not add up to 1.
     """
     rows = _matrix(p, name)
-    total = special.logsumexp(rows, axis=1)
+    total = scipy.special.logsumexp(rows, axis=1)
     off = int(np.argmax(np.abs(total)))
     if abs(total[off]) > 10 * SUMS_TO_ONE:
         raise InputError(

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 
 from .._core.checks import as_count, as_seed
 from ..errors import InputError
@@ -133,7 +133,7 @@ def _complete(distances: Any, names: Any, what: str) -> tuple[Floats, tuple[str,
 
 
 def _linked(matrix: Floats, *, ordered: bool = True) -> Floats:
-    flat = squareform(matrix, checks=False)
+    flat = scipy.spatial.distance.squareform(matrix, checks=False)
     # SciPy's order of the leaves takes no negative distances; a shift moves every mean, and so every height, alike
     shift = min(float(flat.min()), 0.0)
     linkage: Floats = hierarchy.linkage(flat - shift, "average", optimal_ordering=ordered)
@@ -226,7 +226,10 @@ def embedding(distances: Any, dims: int = 2, *, names: Sequence[str] | None = No
     # the first of those that are as far out but for rounding
     first = np.argmax(np.abs(points) >= largest * (1 - 1e-6), axis=0)
     points *= np.where(points[first, np.arange(dims)] < 0, -1.0, 1.0)
-    given, shown = squareform(matrix, checks=False), squareform(_between(points), checks=False)
+    given, shown = (
+        scipy.spatial.distance.squareform(matrix, checks=False),
+        scipy.spatial.distance.squareform(_between(points), checks=False),
+    )
     size = float(given @ given)
     stress = float(np.sqrt(np.sum((given - shown) ** 2) / size)) if size > 0 else 0.0
     total = float(positive.sum())

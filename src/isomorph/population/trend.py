@@ -14,7 +14,7 @@ from itertools import permutations as orders_of
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..errors import InputError
 
@@ -135,7 +135,9 @@ def _residual(values: Floats, codes: Any, centered: Floats) -> Floats:
 
 
 def _interval(value: float, variance: float, degrees: float, level: float) -> tuple[float, float]:
-    quantile = stats.norm.ppf((1 + level) / 2) if math.isinf(degrees) else stats.t.ppf((1 + level) / 2, degrees)
+    quantile = (
+        scipy.stats.norm.ppf((1 + level) / 2) if math.isinf(degrees) else scipy.stats.t.ppf((1 + level) / 2, degrees)
+    )
     half = float(quantile) * math.sqrt(max(variance, 0.0))
     return value - half, value + half
 
@@ -167,7 +169,7 @@ def _rank(x: Floats, y: Floats, codes: Any) -> float:
     a, b = np.empty(len(x)), np.empty(len(x))
     for code in np.unique(codes):
         rows = codes == code
-        a[rows], b[rows] = stats.rankdata(x[rows]), stats.rankdata(y[rows])
+        a[rows], b[rows] = scipy.stats.rankdata(x[rows]), scipy.stats.rankdata(y[rows])
     a, b = _within(a, codes), _within(b, codes)
     size = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / size if size > 0 else 0.0

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from ..design import fold_of_items
 from ..errors import InputError
@@ -203,7 +203,9 @@ def fitted_weights(models: Floats, target: Floats, method: str, comparison: str,
     values, vectors = np.linalg.eigh(gram)  # a root of the normal equations: as many rows as models
     root = np.sqrt(np.maximum(values, 0.0))
     kept = root > 1e-7 * root[-1]
-    return np.asarray(nnls(root[kept, None] * vectors.T[kept], (vectors.T @ products)[kept] / root[kept])[0] / scale)
+    return np.asarray(
+        scipy.optimize.nnls(root[kept, None] * vectors.T[kept], (vectors.T @ products)[kept] / root[kept])[0] / scale
+    )
 
 
 def mean_score(prediction: Floats, held: Floats, comparison: str) -> float:

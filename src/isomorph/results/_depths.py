@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..population import fit_line
 from ._ladders import Ladder
@@ -44,7 +44,7 @@ def depths_of(
     for model in models:
         at = None if model in references else alignment.depths(alignment.position(model), rows)
         if at is not None:
-            half = float(stats.t.ppf(1 - alpha / 2, len(alignment.halves) // 2)) * at[1]
+            half = float(scipy.stats.t.ppf(1 - alpha / 2, len(alignment.halves) // 2)) * at[1]
             found[model] = Depth(at[0], max(0.0, at[0] - half), min(1.0, at[0] + half), at[1])
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .._core.checks import as_count, check_flag
 from ..errors import InputError, quoted
@@ -213,7 +213,7 @@ def trend_of(ladder: Ladder, *, permutations: int) -> Trend:
 def _quantile(ladder: Ladder) -> float:
     degrees = ladder.alignment.degrees
     level = 1 - ladder.alpha / 2
-    return float(stats.norm.ppf(level)) if degrees is None else float(stats.t.ppf(level, degrees))
+    return float(scipy.stats.norm.ppf(level)) if degrees is None else float(scipy.stats.t.ppf(level, degrees))
 
 
 def _rungs(ladder: Ladder, parts: Mapping[str, Combined]) -> tuple[Rung, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from ..significance import (
     interval,
     judge_block,
     noise_ceiling,
+    sampled_null,
 )
 from .settings import ScanSettings
 
@@ -57,8 +59,16 @@ def _unseen(_: int) -> None:
     """Progress that is not shown."""
 
 
-def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan) -> list[Found | str]:
+def align_all(
+    metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan, nulls: Sequence[Floats | None]
+) -> list[Found | str]:
     """One metric on every condition, the first of which is the scan itself; a shared side is prepared once.
+
+    Args:
+        metric: The metric.
+        conditions: The scan, its baselines and its ceilings.
+        plan: How they are sampled.
+        nulls: Of every condition its scores under the re-pairings, where `permuted` gave them; None has them made.
 
     Returns:
         What it gives on each, or why it is not defined on one beside the scan itself.
@@ -68,14 +78,14 @@ def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan)
     """
     prepared = _Prepared(metric)
 
-    def align(c: Comparison) -> Found:
-        return _align(metric, c, (prepared.of(c.left), prepared.of(c.right)), plan)
+    def align(c: Comparison, null: Floats | None) -> Found:
+        return _align(metric, c, (prepared.of(c.left), prepared.of(c.right)), plan, null)
 
-    main, first = conditions[0], align(conditions[0])
+    main, first = conditions[0], align(conditions[0], nulls[0])
     out: list[Found | str] = [first]
-    for c in conditions[1:]:
+    for c, null in zip(conditions[1:], nulls[1:], strict=True):
         try:
-            out.append(align(c))
+            out.append(align(c, null))
         except InputError as error:  # the scan itself stands without it
             notice(f"{metric.spec} is not defined on the {c.role} {c.label!r}. {error}")
             out.append(str(error))
@@ -94,7 +104,33 @@ def align_all(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan)
     return [Found(alignment, first.null), *out[1:]]
 
 
-def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], list[Any]], plan: Plan) -> Found:
+def permuted(metric: Metric[Any], conditions: Sequence[Comparison], plan: Plan, part: slice) -> list[Floats | None]:
+    """The scores of every condition under a part of the re-pairings.
+
+    Returns:
+        Arrays of shape (orders, layers, layers); None where the metric is not defined, which `align_all` tells.
+    """
+    prepared, out = _Prepared(metric), []
+    for c in conditions:
+        scores = None
+        with contextlib.suppress(InputError):
+            xs, ys = prepared.of(c.left), prepared.of(c.right)
+            # states keep what a comparison needs of them, rounded as in the first one: it is that of `_align`
+            metric.compare(xs, ys)
+            if plan.design.free:
+                metric.null_moments(xs, ys)
+            scores = sampled_null(metric, xs, ys, plan.orders[part])
+        out.append(scores)
+    return out
+
+
+def _align(
+    metric: Metric[Any],
+    condition: Comparison,
+    states: tuple[list[Any], list[Any]],
+    plan: Plan,
+    null: Floats | None,
+) -> Found:
     left, right = condition.left, condition.right
     xs, ys = states
     values = to_numpy(metric.compare(xs, ys)).astype(np.float64).clip(*metric.range)  # rounding may lead out of it
@@ -108,6 +144,7 @@ def _align(metric: Metric[Any], condition: Comparison, states: tuple[list[Any], 
         plan.design,
         alpha=plan.settings.alpha,
         budget=plan.settings.budget,
+        null=null,
         advance=plan.advance,
     )
     bounds = None

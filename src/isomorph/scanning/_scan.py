@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .._core.arrays import checked_once
 from .._core.memory import limited
-from .._core.parallel import spread
+from .._core.parallel import spread, workers
 from .._core.progress import notice, progress
 from .._core.provenance import fingerprint, provenance
 from ..conditions import BASELINE, CEILING, Comparison, as_side, check_shifts, comparisons, design_of, joined, on_device
@@ -16,8 +19,8 @@ from ..datasets import PairedItems
 from ..errors import InputError
 from ..metrics import DEFAULT_METRICS, Metric
 from ..results import Scan
-from ..significance import Design, best_of_each, family, gallery_subsets, orders_for, split_rows
-from ._align import Found, Plan, align_all
+from ..significance import Design, best_of_each, family, gallery_subsets, orders_at_once, orders_for, split_rows
+from ._align import Floats, Found, Plan, align_all, permuted
 from ._neighborhoods import neighborhoods
 from ._notes import notes
 from .settings import ScanSettings
@@ -223,9 +226,12 @@ def _every(
         InputError: if none is defined.
     """
     given: dict[int, list[Found | str] | InputError] = {}
-    for k, result in spread(_one_metric, (tuple(conditions), plan), metrics):
+    parts = _parts(len(metrics), plan)
+    nulls = _nulls(metrics, conditions, plan, parts, lambda share: ended(share / 2))
+    before = 0.5 if parts else 0.0
+    for k, result in spread(_one_metric, (tuple(conditions), plan), list(zip(metrics, nulls, strict=True))):
         given[k] = result
-        ended(len(given) / len(metrics))
+        ended(before + (1 - before) * len(given) / len(metrics))
     found: dict[str, list[Found | str]] = {}
     undefined: dict[str, str] = {}
     for k, metric in enumerate(metrics):
@@ -242,11 +248,55 @@ def _every(
     return found, undefined
 
 
-def _one_metric(shared: tuple[Sequence[Comparison], Plan], metric: Metric[Any]) -> list[Found | str] | InputError:
+def _parts(metrics: int, plan: Plan) -> list[slice]:
+    """Parts of the re-pairings of each metric, so that more workers than metrics have work; none if there are not.
+
+    Each part is prepared for anew, so there are no more than workers. They end where one process begins a new block,
+    so that scores are the same bytes.
+    """
+    count = len(plan.orders)
+    share = workers() // metrics
+    if share < 2 or not count or plan.settings.budget is not None:  # a budget may need few of them
+        return []
+    step = orders_at_once(plan.orders.shape[1])
+    step *= math.ceil(count / step / share)
+    return [slice(start, start + step) for start in range(0, count, step)]
+
+
+def _nulls(
+    metrics: Sequence[Metric[Any]],
+    conditions: Sequence[Comparison],
+    plan: Plan,
+    parts: Sequence[slice],
+    ended: Callable[[float], None],
+) -> list[list[Floats | None]]:
+    """Of every metric its scores on every condition under all re-pairings, made in parts; None where there are none."""
+    pieces = [(metric, part) for metric in metrics for part in parts]
+    made: dict[int, list[Floats | None]] = {}
+    for p, scores in spread(_one_part, (tuple(conditions), plan), pieces):
+        made[p] = scores
+        ended(len(made) / len(pieces))
+    out: list[list[Floats | None]] = []
+    for m in range(len(metrics)):
+        columns = zip(*(made[m * len(parts) + k] for k in range(len(parts))), strict=True)
+        joined = [None if any(s is None for s in column) else np.concatenate(column) for column in columns]
+        out.append(joined or [None] * len(conditions))
+    return out
+
+
+def _one_part(shared: tuple[Sequence[Comparison], Plan], piece: tuple[Metric[Any], slice]) -> list[Floats | None]:
+    """The scores of one metric on every condition under a part of the re-pairings."""
+    with limited(shared[1].settings.memory):  # on a worker nothing is limited yet
+        return permuted(piece[0], *shared, piece[1])
+
+
+def _one_metric(
+    shared: tuple[Sequence[Comparison], Plan], piece: tuple[Metric[Any], Sequence[Floats | None]]
+) -> list[Found | str] | InputError:
     """What one metric gives on every condition, or why it is not defined on the scan itself."""
     try:
-        with limited(shared[1].settings.memory):  # on a worker nothing is limited yet
-            return align_all(metric, *shared)
+        with limited(shared[1].settings.memory):
+            return align_all(piece[0], *shared, piece[1])
     except InputError as error:
         return error
 

@@ -35,7 +35,7 @@ from ._items import Duplicates, duplicates
 from ._judge import Judged, chance_level, judge_block, orders_for
 from ._noise_ceilings import AT, BELOW, NOT_BELOW, NoiseCeiling, Reached, SplitHalf, noise_ceiling, split_half
 from ._power import GalleryPoint, Power, gallery_curve, gallery_points, gallery_subsets, planted, power
-from ._sampling import Orders, Sequential, sampled_null, seconds_per_permutation, sequential
+from ._sampling import Orders, Sequential, orders_at_once, sampled_null, seconds_per_permutation, sequential
 from ._selection import held_out, select_split, split_rows
 from .settings import PowerSettings
 
@@ -78,6 +78,7 @@ __all__ = [
     "maximum_p",
     "model_interval",
     "noise_ceiling",
+    "orders_at_once",
     "orders_for",
     "permutations",
     "planted",

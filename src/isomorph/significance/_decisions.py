@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..errors import InputError
 from ..nulls.judge import ROUNDING, counted_p, oriented, slack
@@ -351,7 +351,7 @@ def _step_up(given: Any, method: str) -> Floats:
     p: Floats = np.asarray(given, dtype=np.float64)
     if p.size == 0 or not np.all((p >= 0) & (p <= 1)):
         raise InputError("p-values must be numbers in [0, 1], and there must be at least one.")
-    return np.asarray(stats.false_discovery_control(p, axis=None, method=method)).reshape(p.shape)
+    return np.asarray(scipy.stats.false_discovery_control(p, axis=None, method=method)).reshape(p.shape)
 
 
 def _comparable(values: Any, null: Any, studentized: bool, distance: bool) -> tuple[Floats, Floats, tuple[int, ...]]:

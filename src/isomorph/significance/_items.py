@@ -6,8 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
+import scipy
 
 from .._core.arrays import as_features, to_numpy
 from .._core.memory import block_bytes
@@ -119,6 +118,8 @@ def _near(rows: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:
         stop = min(n, start + step)
         distance = squares[start:stop, None] + squares[None, start:] - 2 * (z[start:stop] @ z[start:].T)
         i, j = np.nonzero(distance <= limit)
-        graph = sparse.coo_array((np.ones(len(i), dtype=np.int8), (label[i + start], label[j + start])), shape=(n, n))
-        label = csgraph.connected_components(graph, directed=False)[1][label]
+        graph = scipy.sparse.coo_array(
+            (np.ones(len(i), dtype=np.int8), (label[i + start], label[j + start])), shape=(n, n)
+        )
+        label = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][label]
     return np.asarray(label)

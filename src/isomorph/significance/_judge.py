@@ -100,6 +100,7 @@ def judge_block(
     alpha: float = 0.05,
     budget: float | None = None,
     confirm: bool = True,
+    null: Floats | None = None,
     advance: Advance | None = None,
 ) -> Judged:
     """Chance levels and p-values of the scores of prepared layers.
@@ -114,6 +115,7 @@ def judge_block(
         alpha: Level of thresholds.
         budget: Seconds that the re-pairings may take; a metric that would take longer is sampled sequentially.
         confirm: Whether an exact p whose tail is known is held against re-pairings too, which may overrule it.
+        null: The scores under all `orders`, as `sampled_null` gives them, where they are known already.
         advance: Called with the number of re-pairings done.
 
     Raises:
@@ -144,7 +146,8 @@ def judge_block(
         f"Keeping the scores of {count:,} permutations for {values.size:,} pairs of layers",
         "Ask for fewer permutations=, or fewer layers.",
     )
-    null = sampled_null(metric, xs, ys, orders, advance=advance)
+    if null is None:
+        null = sampled_null(metric, xs, ys, orders, advance=advance)
     found = judge(values, exact, Sample.counted(values, null, distance=distance, complete=complete), distance=distance)
     best = metric.range[0] if distance else metric.range[1]
     scaled = calibrate(values, null, alpha=alpha, s_max=best, distance=distance, any_count=True)

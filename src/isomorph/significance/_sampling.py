@@ -19,6 +19,7 @@ from ..nulls.judge import ROUNDING
 Floats = np.ndarray[Any, Any]
 Orders: TypeAlias = np.ndarray[Any, Any] | DrawnOrders
 _ORDER_BYTES = 256 << 20  # orders that are held at once
+_ORDERS = 64  # no more at once, so that workers can be given parts that are computed as here
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def sampled_null(
         ((99, 1, 1), 0.09)
     """
     out = np.empty((len(orders), len(xs), len(ys)))
-    done, step = 0, max(16, block_bytes(_ORDER_BYTES) // (8 * orders.shape[1]))
+    done, step = 0, orders_at_once(orders.shape[1])
     for start in range(0, len(orders), step):
         for scores in metric.compare_permuted(xs, ys, orders[start : start + step]):
             out[done] = scores
@@ -101,6 +102,16 @@ def sampled_null(
             f"{metric} is not finite under permutation {k} at layers {i} × {j}; it cannot be calibrated here."
         )
     return out
+
+
+def orders_at_once(n: int) -> int:
+    """How many orders of `n` items a metric is given at once; a null may be divided at multiples of it.
+
+    Example:
+        >>> orders_at_once(1_000), orders_at_once(10_000_000)
+        (64, 16)
+    """
+    return min(_ORDERS, max(16, block_bytes(_ORDER_BYTES) // (8 * n)))
 
 
 def seconds_per_permutation(

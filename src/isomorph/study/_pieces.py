@@ -13,7 +13,7 @@ from ..datasets import PairedItems
 from ..encoders import Encoder
 from ..errors import InputError
 from ..extraction import Extraction, extract, input_statistics
-from ..results import Atlas
+from ..results import Atlas, Scan
 from ..store import choose_view
 from ..workers import RayWorkers
 from ._encoders import Run, extractions
@@ -147,9 +147,13 @@ def make(work: Makings, file: str) -> Any:
     return work.steps[file].make()
 
 
-def whole(step: Step[Any]) -> bool:
-    """Whether a step is one piece; an atlas is many, which its verb gives to the workers itself."""
-    return step.kind is not Atlas
+def whole(steps: Sequence[Step[Any]], workers: int) -> list[Step[Any]]:
+    """The steps that are one piece each.
+
+    An atlas is many, and so are scans where there are fewer steps than workers: their verbs give them out themselves.
+    """
+    single = [step for step in steps if step.kind is not Atlas]
+    return [step for step in single if step.kind is not Scan or len(single) >= workers]
 
 
 def _silent(_: str) -> None:

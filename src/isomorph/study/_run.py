@@ -191,7 +191,7 @@ def _results(
     if share is not None:
         todo = [step for number, step in enumerate(steps) if step in todo and number % share[1] == share[0]]
     if workers is not None:
-        pieces = [step for step in todo if whole(step)]
+        pieces = whole(todo, workers.size)
         for step in pieces:
             say(step.label)
         for number, made in workers.run(make, makings, [step.file for step in pieces]):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from ...._core.memory import block_bytes, fits
 from ...._core.progress import progress
@@ -243,7 +243,7 @@ def _means(rows: Real, count: int, advance: Callable[[int], object], *, directio
     for _ in range(_TURNS):
         nearest = _nearest(rows, centers)
         sizes = np.bincount(nearest, minlength=count)
-        sums = sparse.csr_array((np.ones(m, np.float32), (nearest, np.arange(m))), shape=(count, m)) @ rows
+        sums = scipy.sparse.csr_array((np.ones(m, np.float32), (nearest, np.arange(m))), shape=(count, m)) @ rows
         centers = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centers).astype(np.float32)
         if directions:
             centers /= np.maximum(np.linalg.norm(centers, axis=1, keepdims=True), 1e-12)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from ...._core.memory import block_bytes
 from .graphs import Floats, Ints, Neighbors
@@ -49,7 +49,9 @@ class EdgeTable:
         layer = np.repeat(np.arange(len(graphs)), [len(g.target) for g in graphs])
 
         def table(values: list[Floats]) -> Any:
-            out = sparse.coo_array((np.concatenate(values), (edge, layer)), shape=(len(codes), len(graphs))).tocsr()
+            out = scipy.sparse.coo_array(
+                (np.concatenate(values), (edge, layer)), shape=(len(codes), len(graphs))
+            ).tocsr()
             size = len(codes) * len(graphs)
             return out.toarray() if size <= min(_SPARSE * out.nnz, block_bytes(32 * _BLOCK) // 8) else out
 
@@ -124,9 +126,9 @@ def common_permuted(tx: EdgeTable, ty: EdgeTable, orders: np.ndarray[Any, Any]) 
 def total_overlap(hits: Hits) -> Floats:
     """Σ over edges of w_x w_y for all pairs of graphs."""
     x, y, (graphs_x, graphs_y) = hits.x, hits.y, (hits.x.shape[1], hits.y.shape[1])
-    if not (sparse.issparse(x) or sparse.issparse(y)):
+    if not (scipy.sparse.issparse(x) or scipy.sparse.issparse(y)):
         return np.asarray(x.T @ y)
-    if sparse.issparse(x) and sparse.issparse(y):
+    if scipy.sparse.issparse(x) and scipy.sparse.issparse(y):
         terms = np.diff(x.indptr).astype(np.int64) * np.diff(y.indptr)  # of every edge
         if _SPARSE * int(terms.sum()) <= len(hits.row) * graphs_x * graphs_y:
             return _scattered(x, y, terms)
@@ -201,4 +203,4 @@ def _padded_products(x: Floats, y: Floats, first: Ints) -> Floats:
 
 def _dense(table: Any, rows: Ints | slice) -> Floats:
     some = table[rows]
-    return np.asarray(some.toarray() if sparse.issparse(some) else some)
+    return np.asarray(some.toarray() if scipy.sparse.issparse(some) else some)

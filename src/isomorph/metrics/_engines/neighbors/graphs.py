@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from array_api_compat import (
     array_namespace,
     device,
@@ -30,7 +31,6 @@ from array_api_compat import (
     is_torch_array,
     to_device,
 )
-from scipy import sparse
 
 from ...._core.arrays import Array, forget_pages, is_traced, take_rows, to_numpy, widened
 from ...._core.linalg import (
@@ -142,7 +142,7 @@ class Neighbors:
     @cached_property
     def invariants(self) -> Floats:
         """What the exact null needs of this graph; no permutation changes it."""
-        return invariants(sparse.csr_array((self.weights, self.target, self.start), shape=(self.n, self.n)))
+        return invariants(scipy.sparse.csr_array((self.weights, self.target, self.start), shape=(self.n, self.n)))
 
     def first(self, count: int) -> Ints:
         """The nearest neighbours of every item, at most k, (n, min(count, k)); tied ones in an arbitrary order."""

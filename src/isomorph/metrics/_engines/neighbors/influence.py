@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from ....nulls.influence import Influence, about_mean, sums
 from .graphs import Neighbors
@@ -82,7 +82,7 @@ class _Lists(NamedTuple):
 
     @classmethod
     def of(cls, g: Neighbors) -> _Lists:
-        graph = sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n))
+        graph = scipy.sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n))
         outer = np.where(g.ranks > g.k / 2, g.weights, 0.0)
         lists = cls(g.k, graph, g.source, outer, outer, g.ranks - (g.k + 1) / 2)
         return lists._replace(outer_around=lists.around(outer))
@@ -94,7 +94,7 @@ class _Lists(NamedTuple):
         """
         graph, target = self.graph, self.graph.indices
         some = np.flatnonzero(weight)  # few edges are shared, and the product costs as many operations as there are
-        part = sparse.csr_array((weight[some], (self.source[some], target[some])), shape=graph.shape)
+        part = scipy.sparse.csr_array((weight[some], (self.source[some], target[some])), shape=graph.shape)
         own = part.sum(axis=1)
         near = (graph @ part)[self.source, target]
         return np.asarray((own + graph @ own)[self.source] - graph.data * own[target] - weight - near)
@@ -147,10 +147,10 @@ def _edges(a: _Lists, b: _Lists, slope: Callable[[Floats], Any]) -> tuple[Floats
     for one, other in ((a, b), (b, a)):
         held = np.asarray(other.graph[one.source, one.graph.indices])
         filled = one.refill(held, p) * one.graph.data
-        fills.append(sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=shared.shape))
-    twice = sparse.diags_array(1 / (k + 1 - overlaps)) @ fills[0].minimum(fills[1])
+        fills.append(scipy.sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=shared.shape))
+    twice = scipy.sparse.diags_array(1 / (k + 1 - overlaps)) @ fills[0].minimum(fills[1])
     edges = shared - fills[0] - fills[1] + twice
-    return overlaps, sparse.diags_array(np.broadcast_to(slope(overlaps), n)) @ edges
+    return overlaps, scipy.sparse.diags_array(np.broadcast_to(slope(overlaps), n)) @ edges
 
 
 def _overlap_terms(

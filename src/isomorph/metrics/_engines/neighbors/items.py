@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ...._core.memory import block_bytes
 from ....nulls.items import Exact, ItemScores, MatrixMoves
@@ -39,7 +39,7 @@ def overlap_scores(
     overlaps, edges = shared_edges(x, y, slope)
     values = np.asarray(score(overlaps), dtype=np.float64)
     counts = np.arange(x.k + 1)
-    law = stats.hypergeom(x.n - 1, x.k, x.k)
+    law = scipy.stats.hypergeom(x.n - 1, x.k, x.k)
     p = law.sf(counts - 1)[np.rint(overlaps).astype(np.int64)]
     if x.tied is not None or y.tied is not None:
         p = np.where(_untied(x) & _untied(y), p, np.nan)

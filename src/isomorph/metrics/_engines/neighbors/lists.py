@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import sparse, special
+import scipy
 
 from .graphs import Floats, Neighbors
 
@@ -59,8 +59,8 @@ def found_again(x: Neighbors, y: Neighbors) -> Floats:
     polynomial).
     """
     n = x.n
-    back = sparse.csr_array((x.weights, x.target, x.start), shape=(n, n)).T.tocsr()
-    ahead = sparse.csr_array((y.weights, y.target, y.start), shape=(n, n))
+    back = scipy.sparse.csr_array((x.weights, x.target, x.start), shape=(n, n)).T.tocsr()
+    ahead = scipy.sparse.csr_array((y.weights, y.target, y.start), shape=(n, n))
     both = back.multiply(ahead.sign()).tocsr()  # at (i, j): how surely j of N_y(i) leads back to i
     found = np.zeros(n)
     for i in np.flatnonzero(np.diff(both.indptr)):
@@ -79,7 +79,7 @@ def found_again(x: Neighbors, y: Neighbors) -> Floats:
         if shared.any():
             t = int(shared.sum())
             r = round(float(weight[shared].sum()))
-            chance *= _symmetric(miss[shared], r) / special.comb(t, r)
+            chance *= _symmetric(miss[shared], r) / scipy.special.comb(t, r)
         found[i] = 1.0 - chance
     return found
 

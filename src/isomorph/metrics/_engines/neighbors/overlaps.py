@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse, special
+import scipy
 
 from ....nulls.motifs import Moments
 from .graphs import Neighbors
@@ -57,7 +57,7 @@ def pair_histogram(graph: Neighbors) -> Floats:
         (4, k + 1): by [i → j is an edge] + 2 [j → i is an edge], and by the number of common neighbours.
     """
     n, k = graph.n, graph.k
-    a = sparse.csr_array((np.ones(n * k, dtype=np.int64), graph.target, graph.start), shape=(n, n))
+    a = scipy.sparse.csr_array((np.ones(n * k, dtype=np.int64), graph.target, graph.start), shape=(n, n))
     code = (4 * (a @ a.T) + a + 2 * a.T).tocoo()
     counts = np.bincount(code.data[code.row != code.col], minlength=4 * (k + 1)).astype(np.float64)
     counts[0] = n * (n - 1) - counts[1:].sum()  # pairs with nothing between them, most of which are not stored
@@ -76,7 +76,7 @@ def spacing(n: int, values: Values) -> float:
     numbers = np.array([n * float(Fraction(w, math.comb(n - 1, k))) for w in _ways(n, k)[2:]])
     whole = math.lcm(*(f.denominator for f in values))
     unit = math.gcd(*(int(f * whole) for f in values)) / whole
-    return max(unit, float(values[1]) * float(np.prod(special.ive(0, 2 * numbers))))
+    return max(unit, float(values[1]) * float(np.prod(scipy.special.ive(0, 2 * numbers))))
 
 
 def overlap_moments(a: Floats, b: Floats, n: int, values: Values, counted: Moments) -> OverlapMoments:
@@ -148,7 +148,7 @@ def _pair_table(n: int, first: Values, second: Values) -> Floats:
         # one over the number of pairs of subsets of m items; there are none where they do not fit
         possible = (s >= r) & (t >= r) & (s + t - r < len(falling))
         log_all = falling[np.where(possible, s + t - r, 0)] - sum(
-            special.gammaln(np.where(possible, v, 0) + 1.0) for v in (s - r, t - r, r)
+            scipy.special.gammaln(np.where(possible, v, 0) + 1.0) for v in (s - r, t - r, r)
         )
         scale = np.where(possible, np.exp(-log_all / 2), 0.0)
         counts = [(_subset_pairs(k - (e & 1), k - (e >> 1), r, k, terms) * scale).reshape(k + 1, -1) for e in range(4)]
@@ -172,7 +172,7 @@ def _subset_pairs(a: int, b: int, r: int, k: int, terms: int) -> Floats:
 
 def _comb(n: Any, k: Any) -> Floats:
     """Binomial coefficients, 0 outside their triangle."""
-    return np.asarray(special.comb(n, k))
+    return np.asarray(scipy.special.comb(n, k))
 
 
 def _differences(values: Values, terms: int) -> Floats:

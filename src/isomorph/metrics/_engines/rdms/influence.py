@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import squareform
+import scipy
 
 from ....nulls.influence import Influence
 
@@ -41,7 +41,7 @@ def rdm_influence(xs: Sequence[Floats], ys: Sequence[Floats], n: int, *, ranked:
             values[:, i, j] = n * item_sums(g, n)
             second[i, j] = g @ g
             first = g if first is None else first
-    return Influence(values, second, lambda s, e: squareform(first, checks=False)[s:e])
+    return Influence(values, second, lambda s, e: scipy.spatial.distance.squareform(first, checks=False)[s:e])
 
 
 def item_sums(vector: Floats, n: int) -> Floats:

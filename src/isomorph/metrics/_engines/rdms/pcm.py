@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy import linalg, optimize
+import scipy
 
 from ...._core.arrays import as_features, to_numpy
 from ....errors import InputError
@@ -88,7 +88,7 @@ def fit_pcm(y: Any, moment: Any, *, items: Any = None, fit_scale: bool = True, r
     # the profile may have more than one maximum, so a grid comes before the refinement
     grid = np.linspace(-25.0, 25.0, 201)
     best = grid[int(np.argmax([profile(r)[0] for r in grid]))]
-    found = optimize.minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda r: -profile(r)[0], bounds=(best - 0.25, best + 0.25), method="bounded", options={"xatol": 1e-9}
     )
     value, scale, noise = profile(float(found.x))
@@ -121,7 +121,7 @@ def _reduced(y: Any, moment: Any, items: Any, remove_mean: bool) -> tuple[Floats
     covariance = g[np.ix_(which, which)]
     constant = 0.0
     if remove_mean:
-        basis = linalg.null_space(np.ones((1, n)))
+        basis = scipy.linalg.null_space(np.ones((1, n)))
         covariance, data = basis.T @ covariance @ basis, basis.T @ data
         constant = -p / 2 * float(np.log(n))
     spectrum, vectors = np.linalg.eigh(covariance)

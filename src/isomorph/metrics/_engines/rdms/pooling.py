@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .vectors import RANKED, n_items, permuted_index, ranks, whitened
 
@@ -24,7 +24,7 @@ def scaled_rdms(stack: Floats, comparison: str) -> Floats:
     for row in out:
         known = ~np.isnan(row)
         if comparison in RANKED:
-            row[known] = stats.rankdata(row[known]) / max(1, known.sum())
+            row[known] = scipy.stats.rankdata(row[known]) / max(1, known.sum())
         elif comparison in ("cosine", "whitened_cosine"):
             row[known] /= math.sqrt(float(np.mean(row[known] ** 2))) or 1.0
         else:

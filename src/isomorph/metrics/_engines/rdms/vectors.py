@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy
 from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
-from scipy.spatial.distance import squareform
 
 from ...._core.arrays import Array, is_traced, to_numpy
 from ...._core.linalg import (
@@ -345,7 +345,7 @@ def whitened(v: Array) -> Array:
 def square(v: Array, n: int) -> Array:
     """Square form with a zero diagonal."""
     if isinstance(v, np.ndarray):
-        return squareform(v, checks=False)
+        return scipy.spatial.distance.squareform(v, checks=False)
     xp = array_namespace(v)
     i, j = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     index = np.where(i == j, 0, condensed_index(i, np.where(i == j, i + 1, j), n)).reshape(-1)
