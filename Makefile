@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-# one thread a worker: two workers with two threads each are slower than two with one
-TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+# one thread a worker: two workers with two threads each are slower than two with one; what is compiled is kept, for
+# hundreds of tests start processes
+TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo atlas league guide test fuzz test-blas test-encoders check hooks bench docs wheel clean help
 help:
@@ -16,7 +17,7 @@ help:
 	@echo "make guide   keep that league as the table of the guide, and write docs/guide.md from it"
 	@echo "make test    run all tests"
 	@echo "make coverage  all tests, and which lines and branches they reach"
-	@echo "make fuzz    eighty times the malformed inputs of the short run that make test includes (TIMES=20)"
+	@echo "make fuzz    two hundred times the malformed inputs of the short run that make test includes (TIMES=20)"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
@@ -66,7 +67,7 @@ test: $(VENV)/.ready-dev
 coverage: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
-# the short run in `make test` makes a quarter of the cases; they are the same each time
+# the short run in `make test` makes a tenth of the cases; they are the same each time
 TIMES ?= 20
 fuzz: $(VENV)/.ready-dev
 	ISOMORPH_FUZZ=$(TIMES) $(TEST_ENV) $(BIN)/python -m pytest -n 2 -s tests/fuzz $(ARGS)

@@ -18,6 +18,9 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 settings.register_profile("isomorph", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("isomorph")
 
+_DIVIDED = {"test_command_line", "test_examples", "test_families", "test_metrics", "test_docs", "test_arrays"}
+"""Modules whose tests need little of each other and would keep one worker too long."""
+
 _BEGINNINGS: dict[str, dict[str, dict[str, Any]]] = {}
 """By module, then by name: the state of each of its generators before any test drew from it."""
 
@@ -32,6 +35,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     module = getattr(item, "module", None)
     if module is not None and module.__name__ not in _BEGINNINGS:
         _BEGINNINGS[module.__name__] = {n: g.bit_generator.state for n, g in _generators(module).items()}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's tests run on one worker, so that what it makes once for all of them is made once."""
+    for item in items:
+        if item.path.stem not in _DIVIDED and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.hookimpl(tryfirst=True)

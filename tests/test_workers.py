@@ -310,7 +310,9 @@ def test_metrics_and_re_pairings_of_a_scan_give_the_same_bytes_in_any_order_anyw
     assert elsewhere.to_json() == here.to_json()
 
 
-@pytest.mark.parametrize("metric", ["svcca", "linear_predictivity", "procrustes", "ridge_predictivity", "soft_matching"])
+@pytest.mark.parametrize(
+    "metric", ["svcca", "linear_predictivity", "procrustes", "ridge_predictivity", "soft_matching"]
+)
 def test_re_pairings_of_one_metric_on_many_workers_give_the_same_bytes(metric):
     rng = np.random.default_rng(0)
     x, y, constant = ({f"l{j}": rng.normal(size=(60, 5)).astype("f4") for j in range(2)} for _ in range(3))

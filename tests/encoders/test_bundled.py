@@ -24,6 +24,18 @@ from isomorph.errors import FetchError, InputError
 # ---------------------------------------------------------------- without any download
 
 
+LARGE = {
+    *("whisper-tiny-int8", "whisper-base", "whisper-base-int8", "whisper-small-int8"),
+    *("crepe-full", "dinov2-saliency", "blazepose-full", "blazepose-heavy", "minilm-l3"),
+}
+"""Slow, and others of their family run each time; `make test-encoders` runs them."""
+
+
+def each(names):
+    """Parameters of which the large ones run in `make test-encoders` alone."""
+    return [pytest.param(name, marks=[pytest.mark.families] * (name in LARGE)) for name in names]
+
+
 @pytest.mark.parametrize(
     ("version", "blocks", "parameters"), [(0, 16, 4_652_008), (1, 21, 5_416_680), (2, 21, 6_092_072)]
 )
@@ -236,7 +248,7 @@ def test_an_entry_says_what_an_atlas_asks(facts):
     )  # whose two differ in their task, not in size
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each(NAMES))
 def test_a_twin_of_every_model_needs_no_weights(name, monkeypatch, tmp_path):
     monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path))
 
@@ -343,17 +355,10 @@ def cosine(x):
     return x @ x.T
 
 
-LARGE = ("bundled:whisper-base", "bundled:whisper-base-int8", "bundled:whisper-small-int8")
-"""Larger than others of their family that run each time, and slow; `make test-encoders` runs them."""
-
-
 @pytest.mark.real
-@pytest.mark.parametrize(
-    "spec",
-    [pytest.param(f.spec, marks=[pytest.mark.families] * (f.spec in LARGE)) for f in known_models() if f.megabytes],
-)
-def test_every_bundled_model_gives_the_same_features_alone_and_in_a_batch(spec, photo):
-    encoder = real(spec)
+@pytest.mark.parametrize("name", each(f.spec.removeprefix("bundled:") for f in known_models() if f.megabytes))
+def test_every_bundled_model_gives_the_same_features_alone_and_in_a_batch(name, photo):
+    encoder = real(f"bundled:{name}")
     rng = np.random.default_rng(0)
     items = {
         "text": ["Paris", "The capital of France is a large city."],
@@ -468,9 +473,9 @@ def test_the_small_mobilenet_computes_what_its_published_graph_does(photo):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("size", ["tiny", "full"])
-def test_crepe_hears_the_pitch_of_a_tone(size):
-    encoder = real(f"bundled:crepe-{size}")
+@pytest.mark.parametrize("name", each(["crepe-tiny", "crepe-full"]))
+def test_crepe_hears_the_pitch_of_a_tone(name):
+    encoder = real(f"bundled:{name}")
     t = np.arange(8000) / 16000
     for pitch in (110, 440, 880):
         wave = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in (1, 2, 3))
@@ -512,7 +517,7 @@ def test_two_utterances_of_one_voice_are_nearer_than_those_of_two():
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", sorted(GRAPHS_OR_TOKENIZERS))
+@pytest.mark.parametrize("name", each(sorted(GRAPHS_OR_TOKENIZERS)))
 def test_a_twin_that_needs_a_file_passes_its_self_check(name):
     encoder = real(f"bundled:{name}", init="random", seed=1)
     assert encoder.checkee.checked == "passed"
@@ -520,18 +525,18 @@ def test_a_twin_that_needs_a_file_passes_its_self_check(name):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("size", ["lite", "full", "heavy"])
-def test_blazepose_sees_people_where_people_are(size):
+@pytest.mark.parametrize("name", each(["blazepose-lite", "blazepose-full", "blazepose-heavy"]))
+def test_blazepose_sees_people_where_people_are(name):
     from isomorph.encoders import _bundled_vision as vision
 
-    real(f"bundled:blazepose-{size}")
+    real(f"bundled:{name}")
     try:
         items = iso.load_dataset("emoji(n=1644)")
     except FetchError as error:
         pytest.skip(str(error))
     names, pictures = items.view("text"), items.view("image")
     # the score of a person's presence, which lies behind no residual sum
-    path = packages.member(vision._POSE, f"package/pose_landmark_{size}.tflite")
+    path = packages.member(vision._POSE, f"package/pose_landmark_{name.removeprefix('blazepose-')}.tflite")
     plain = {"size": 256, "crop": 256, "mean": (0, 0, 0), "std": (1, 1, 1)}
     encoder = load_encoder(f"tflite:{path}", layers=["Identity_1"], axes="bd", **plain)
 

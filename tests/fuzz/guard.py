@@ -30,8 +30,8 @@ from hypothesis import strategies as st
 import isomorph
 from isomorph.errors import IsomorphError
 
-LONGER = float(os.environ.get("ISOMORPH_FUZZ", "0.25"))
-"""What share of the cases is made: a quarter in the short run, many times all of them in `make fuzz`, which sets it."""
+LONGER = float(os.environ.get("ISOMORPH_FUZZ", "0.1"))
+"""What share of the cases is made: a tenth in the short run, many times all of them in `make fuzz`, which sets it."""
 FEWEST = 15
 """Cases that the short run makes of every door, if there are so many."""
 SECONDS = 20.0
