@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # hundreds of tests start processes
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo atlas league guide test fuzz test-blas test-encoders check hooks bench docs wheel clean help
+.PHONY: demo atlas league guide test fuzz test-blas test-thorough test-encoders check hooks bench docs wheel clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make atlas   the same for many models at once: ladders, specialists, families; runs/atlas/report.html"
@@ -18,6 +18,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make coverage  all tests, and which lines and branches they reach"
 	@echo "make fuzz    two hundred times the malformed inputs of the short run that make test includes (TIMES=20)"
+	@echo "make test-thorough  the same asked of more cases, and of many simulated samples (some 20 minutes)"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"
@@ -65,12 +66,16 @@ test: $(VENV)/.ready-dev
 
 # a separate run, for tracing takes half as long again; fails below the share that pyproject.toml names
 coverage: $(VENV)/.ready-dev
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not families" -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
 # the short run in `make test` makes a tenth of the cases; they are the same each time
 TIMES ?= 20
 fuzz: $(VENV)/.ready-dev
 	ISOMORPH_FUZZ=$(TIMES) $(TEST_ENV) $(BIN)/python -m pytest -n 2 -s tests/fuzz $(ARGS)
+
+# the rest of the tests: more variants of what `make test` asks, and frequencies over many simulated samples
+test-thorough: $(VENV)/.ready-dev
+	$(TEST_ENV) $(BIN)/python -m pytest -m "thorough and not families" -n 2 --dist loadgroup $(ARGS)
 
 test-encoders: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -m "families or not families" -n 2 --dist loadgroup -o junit_family=xunit1 --junitxml=runs/encoders.xml \

@@ -28,6 +28,7 @@ def test_wider_networks_are_more_like_the_reference_and_so_are_their_twins(capac
     assert "Spearman" in capacity.told(trend, atlas.threshold("parameters", {"role": "reference"}))
 
 
+@pytest.mark.thorough
 def test_networks_of_other_goals_lie_outside_those_of_all_classes(capacity):
     data = capacity.images()
     data = type(data)(data.x[:400], data.y[:400], data.held[:200])

@@ -579,6 +579,7 @@ def test_networks_trained_apart_cannot_be_joined_by_the_identity(digits):
     assert all(r.base_accuracy > 0.95 for r in digits[0])
 
 
+@pytest.mark.thorough
 def test_in_the_last_third_least_squares_costs_little_and_beats_an_untrained_bottom_by_far(digits):
     for layer in LAYERS[-2:]:  # four and five fifths of the depth
         cuts = [r.at(layer, fit="least_squares") for r in digits[0]]

@@ -250,6 +250,7 @@ def test_noise_covariates_are_called_in_the_band_with_ties_and_unequal_variances
     assert LOW <= found["kind"] <= HIGH
 
 
+@pytest.mark.thorough
 def test_covariates_of_groups_are_called_in_the_band():
     def made(rng):
         groups = np.sort(rng.integers(0, 20, size=80))
@@ -259,6 +260,7 @@ def test_covariates_of_groups_are_called_in_the_band():
     assert LOW <= rates(made)["number"] <= HIGH
 
 
+@pytest.mark.thorough
 def test_smooth_functions_of_a_space_whose_agreement_is_even_are_called_in_the_band():
     knn = iso.metric("mutual_knn(k=10)")
     naive = []

@@ -78,6 +78,7 @@ def partly(rng: np.random.Generator, n: int, aligned: float) -> list[np.ndarray]
     return [*sides, sides[0] @ turn, sides[1] @ turn]
 
 
+@pytest.mark.thorough
 def test_a_share_that_falls_to_a_known_limit_is_extrapolated_to_it() -> None:
     held, falls = 0, 0
     for seed in range(12):

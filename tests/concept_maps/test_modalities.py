@@ -168,6 +168,7 @@ def planted(rng, size, noise, each):
     return np.concatenate(rows, axis=1), names
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("size", "noise", "least_right"), [(120, 0.3, 0.9), (10, 0.8, 0.0)])
 def test_verdicts_on_planted_labels_are_right_where_they_can_be_and_open_where_they_cannot(size, noise, least_right):
     """Partners ranked under held-out maps, three pairs, verdicts: the whole way."""

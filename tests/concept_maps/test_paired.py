@@ -69,6 +69,7 @@ def rate(trials, planted):
     return hits / trials, naive / trials
 
 
+@pytest.mark.thorough
 def test_equal_noise_is_called_different_in_the_band():
     found, _ = rate(400, 0.0)
     low, high = (stats.binom.ppf(q, 400, 0.05) / 400 for q in (0.005, 0.995))

@@ -164,6 +164,7 @@ def test_unrelated_items_and_labels_are_told_at_most_at_the_rate_of_the_level():
     assert np.mean(label, axis=0)[0] > 0.05 - reach
 
 
+@pytest.mark.thorough
 def test_under_maps_that_are_fitted_anew_labels_are_told_at_the_rate_of_the_level():
     label, trials = [], 100
     sets = {"all": range(24), "half": range(12), "few": range(4)}

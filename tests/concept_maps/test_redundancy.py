@@ -18,6 +18,7 @@ PLANTED = load("redundancy")
 METRICS = ["mutual_knn(k=5)", "cka"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", list(STRUCTURES))
 def test_planted_shares_are_found_and_intervals_hold_them(kind: str) -> None:
     """The whole table, 400 trials a cell, is made by benchmarks/redundancy.py."""
@@ -114,6 +115,7 @@ def test_bounds_are_those_of_feldman_and_cousins() -> None:
         assert kept[-1] == pytest.approx(high, abs=0.02)
 
 
+@pytest.mark.thorough
 def test_intervals_of_a_known_curve_cover_what_they_say_at_every_share() -> None:
     places, rng = np.linspace(0, 1, 60), np.random.default_rng(0)
     for share in (0.0, 0.02, 0.3, 0.98, 1.0):

@@ -2,8 +2,9 @@
 
 Nothing is listed here: the laws are in `metric_laws.py`, the data in `metric_cases.py`, and the suite runs over
 `isomorph.metrics.REGISTRY.classes` and, of each class, over its `variants` (specs; the default parameters if it names
-none). Laws that a parameter can break run over every option of every parameter besides. Only pairs of metric and law
-that say something are made. To run it for one metric, one law, one situation:
+none). One variant of each class runs each time, the others are marked `thorough`, and so are the laws that a parameter
+can break, which run over every option of every parameter besides. Only pairs of metric and law that say something are
+made. To run it for one metric, one law, one situation:
 
     pytest tests/contracts -k mutual_knn
     pytest tests/contracts -k "invariance and biased"
@@ -15,7 +16,6 @@ very few items. A metric whose optional package is missing is skipped with that 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,13 +32,12 @@ from .metric_shared import METRICS, OPTION_LAWS, SLOW_LAWS
 def cases() -> Iterator[Any]:
     quick = [name for name in METRICS.by_name if name not in SLOW_LAWS]
     runs = [(SPECS, quick), (OPTIONS, sorted(OPTION_LAWS)), (FIRST, sorted(SLOW_LAWS))]
-    if os.environ.get("ISOMORPH_VARIANTS") == "first":  # as `.ci/blas` asks
-        runs = [(FIRST, quick)]
     for specs, laws in runs:
         for spec in specs:
             for name, args in METRICS.calls(metric(spec), laws):
-                # what JAX has compiled is used again in the same process
-                marks = [pytest.mark.xdist_group("jax")] * ("jax" in name)
+                marks = [pytest.mark.thorough] * (spec not in FIRST)
+                if "jax" in name:
+                    marks.append(pytest.mark.xdist_group("jax"))  # what is compiled is used again in the same process
                 yield pytest.param(spec, name, args, id="-".join(map(str, (spec, name, *args))), marks=marks)
 
 

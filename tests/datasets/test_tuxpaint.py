@@ -228,6 +228,7 @@ def test_drawings_without_the_renderer_are_told_what_to_install(root: Path, monk
 # ---------------------------------------------------------------- the real package
 
 
+@pytest.mark.thorough
 @pytest.mark.real
 def test_the_real_package_holds_what_the_documentation_says(have: Callable[[Package], None]) -> None:
     have(module.STAMPS)

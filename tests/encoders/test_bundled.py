@@ -416,6 +416,7 @@ def test_dinov2_taps_are_the_residual_stream_of_the_published_graph(photo):
     assert near[0, 2] < 0.5
 
 
+@pytest.mark.thorough
 @pytest.mark.real
 def test_whisper_hears_silence_unlike_a_tone():
     encoder = real("bundled:whisper-tiny.en")

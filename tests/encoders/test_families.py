@@ -23,7 +23,8 @@ def _cases():
     for family in load_all().values():
         for side in family.sides:
             name = f"{family.name}-{side.name}" if side.name else family.name
-            yield pytest.param((family, side), id=name, marks=[] if family.fast else [pytest.mark.families])
+            marks = [pytest.mark.xdist_group(name)]  # one worker loads it once for all tests
+            yield pytest.param((family, side), id=name, marks=marks + [pytest.mark.families] * (not family.fast))
 
 
 @pytest.fixture(scope="module", params=_cases())

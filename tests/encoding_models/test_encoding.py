@@ -187,6 +187,7 @@ def share(null, trials=50):
     return float(np.mean([unrelated(s, null=null)["a"].p_value <= 0.05 for s in range(trials)]))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_p_of_units_that_nothing_predicts_keep_their_level_and_need_the_widening(monkeypatch):
     """400 units: a share of 0.05 has a standard error of 0.011, of units of one experiment alone."""

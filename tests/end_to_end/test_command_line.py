@@ -165,7 +165,7 @@ model = "bundled:minilm-l6"
 view = "text"
 
 [encoders.speech]
-model = "bundled:whisper-tiny.en"
+model = "bundled:resemblyzer"
 
 [[scans]]
 x = "vision"
@@ -228,6 +228,7 @@ trends = [{attribute = "parameters", reference = "text"}]
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.usefixtures("bundled_packages")

@@ -107,16 +107,17 @@ class Door:
                 del self.failures[known]
             self.failures[kind] = case
 
-    def cases_of(self, count: int, strategy: Callable[[Any], None]) -> None:
+    def cases_of(self, count: int, strategy: Callable[[Any], None], fewest: int = FEWEST) -> None:
         """Make many cases.
 
         Args:
             count: How many, of which the short run makes a share.
+            fewest: Cases that the short run makes at least; fewer where one of many of the same door is called.
             strategy: Called with hypothesis' `draw`; it draws one case and makes it.
         """
 
         @settings(
-            max_examples=max(min(count, FEWEST), round(count * LONGER)),
+            max_examples=max(min(count, fewest), round(count * LONGER)),
             derandomize=True,
             database=None,
             deadline=None,

@@ -32,7 +32,7 @@ def test_every_metric(part):
             x, y = pair(draw, most)
             door(f"metric({spec!r})({x}, {y})", lambda: iso.metric(spec)(x.make(), y.make()))
 
-        door.cases_of(70, case)
+        door.cases_of(70, case, fewest=7)
     door.verdict(0.4, 0.95)
 
 
@@ -53,7 +53,7 @@ def test_every_null(part):
 
             door(f"metric({name!r}).null({x}, {y}) and its p_value", call)
 
-        door.cases_of(5 if few else 15, case)
+        door.cases_of(5 if few else 15, case, fewest=5)
     door.verdict(0.3, 0.95)
 
 
@@ -150,7 +150,7 @@ def test_every_map_is_fitted_applied_saved_and_loaded(tmp_path):
 
             door(f"make_map({name!r}).fit({x}, {y})({z}), saved and loaded", call)
 
-        door.cases_of(12 if name == "contrastive" else 30, case)
+        door.cases_of(12 if name == "contrastive" else 30, case, fewest=6)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     door.verdict(0.2, 0.9)
 

@@ -117,7 +117,7 @@ def test_attention_finds_the_token_that_another_space_points_to() -> None:
     assert share_right(make_head("attention"), pooled, classes) < 0.75
 
 
-@pytest.mark.parametrize("spec", ["mlp", "attention"])
+@pytest.mark.parametrize("spec", ["mlp", pytest.param("attention", marks=pytest.mark.thorough)])
 def test_view_dropout_keeps_a_head_useful_where_a_space_is_missing(spec: str) -> None:
     rng = np.random.default_rng(0)
     bit = rng.integers(0, 2, 800)

@@ -133,6 +133,7 @@ def test_the_error_of_all_pairs_that_share_an_item_by_brute_force():
     assert node_robust_error(values, rows) == pytest.approx(np.sqrt(wanted) / 60)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_p_keeps_its_level_where_model_and_people_share_nothing():
     p = [iso.odd_one_out(np.random.default_rng(s).normal(size=(20, 4)), judged(MIND[:20], asked(60, 20, s)), seed=s,

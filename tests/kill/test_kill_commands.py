@@ -157,6 +157,7 @@ def at_a_system_call(child, rng):
     return kill
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_killed_at_random_moments_and_run_again_gives_the_same_bytes(child, tmp_path, command):
     survive(child, tmp_path, command, at_a_moment(child, random.Random(10)))

@@ -78,8 +78,10 @@ def test_bars_are_those_of_the_whole_boundary_matrix(first: str, second: str) ->
             np.testing.assert_array_equal(np.array(sorted(map(tuple, bars))).reshape(-1, 2), expected)
 
 
-@pytest.mark.parametrize("second", CLOUDS)
-@pytest.mark.parametrize("first", CLOUDS)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pytest.param(a, b, marks=[pytest.mark.thorough] * (a != b)) for a in CLOUDS for b in CLOUDS],
+)
 def test_bars_are_those_of_ripser_in_single_precision(first: str, second: str) -> None:
     rng = np.random.default_rng(len(first) + 17 * len(second))
     w, other = (distances(CLOUDS[kind](90, rng)) for kind in (first, second))

@@ -153,6 +153,7 @@ def test_rows_unlike_those_that_were_fitted_on_are_told(fitted, change):
     assert done.outside > 0.3
 
 
+@pytest.mark.thorough
 def test_rows_like_those_fall_outside_as_often_as_is_said():
     """Over fits and new rows, heavy tails included: the expected share is exact for exchangeable rows."""
     rng, shares, small = np.random.default_rng(1), [], 0

@@ -89,6 +89,7 @@ def test_the_variances_of_scores_differences_and_distances_to_the_ceiling_are_th
     assert len(np.unique(model.round(8))) == 4
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 def test_the_bootstrap_over_both_agrees_with_theirs_within_its_sampling_error():
     """Standard deviations of 400 samples have a relative error of 1 / √800 each: five of them are allowed."""

@@ -86,6 +86,7 @@ def test_a_planted_difference_is_shown_and_said_and_the_same_distance_on_both_is
     assert "not more than chance" in same.told
 
 
+@pytest.mark.thorough
 def test_where_both_are_alike_a_difference_is_shown_at_the_level_and_intervals_cover():
     called, p_alone, covered, trials = 0, 0, 0, 300
     for seed in range(trials):

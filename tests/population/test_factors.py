@@ -83,6 +83,7 @@ def test_with_few_models_p_is_by_all_their_orders_of_the_residual():
         assert found.effects[name].p_value == pytest.approx(np.mean(np.array(null) >= null[0] - 1e-9))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("heavy", [False, True])
 def test_tests_keep_their_level_under_dependence_beside_another_effect_and_find_a_planted_one(heavy):
     rng = np.random.default_rng(2)

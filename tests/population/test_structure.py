@@ -171,6 +171,7 @@ def one_space(rng, m):
     return np.maximum(1 - kernels @ kernels.T, 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("draw", "m"),
     [

@@ -319,6 +319,7 @@ def test_no_shared_neighbour_at_all_may_be_chance(spec):
     assert held > 85
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "spec", ["cka(estimator='biased')", "distance_correlation(estimator='biased_squared')", "rsa", "procrustes"]
 )
