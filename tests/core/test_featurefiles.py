@@ -383,6 +383,19 @@ def test_what_cannot_be_read_is_said_in_words(write: Any, said: str, tmp_path: P
         iso.Layers.load(write(tmp_path))
 
 
+def test_a_heap_of_texts_that_never_ends_is_refused_whatever_reads_it(tmp_path: Path) -> None:
+    whole = hdf5(tmp_path / "x.h5", features=X, names=IDS).read_bytes()
+    heap = whole.index(b"GCOL")
+    for size in (0, 2**64 - 16):  # free space, and a text, after which the library stands where it stood
+        number = 0 if size == 0 else 1
+        end = number.to_bytes(8, "little") + size.to_bytes(8, "little")
+        damaged = whole[: heap + 16] + end + whole[heap + 32 :]
+        for name, read in (("y.h5", iso.Layers.load), ("y.mat", iso.Layers.load), ("y.hdf5", iso.RDMs.load)):
+            (tmp_path / name).write_bytes(damaged)
+            with pytest.raises(InputError, match=rf"heap of texts at byte {heap:,} is damaged\."):
+                read(tmp_path / name)
+
+
 def test_damaged_matlab_files_are_read_or_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "m.mat"
     savemat(path, {"features": X, "names": np.array(IDS, dtype=object), "sparse": sparse.csc_matrix(X)})

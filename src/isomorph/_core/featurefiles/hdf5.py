@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..memory import require
 from ._read import Read, id_column, ids_beside
 
 ENDINGS = (".h5", ".hdf5", ".hdf", ".h5ad")
+_HEAP = b"GCOL\x01\x00\x00\x00"
 
 
 def read(path: Path, *, transposed: bool = False) -> Read:
@@ -36,6 +38,7 @@ def read(path: Path, *, transposed: bool = False) -> Read:
     except ImportError as error:
         raise MissingExtraError("Reading HDF5", "h5py", "data") from error
     try:
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             annotated = "obs" in file and ("X" in file or "obsm" in file)
             return _annotated(file, path) if annotated else _arrays(file, path, h5py, transposed)
@@ -43,6 +46,28 @@ def read(path: Path, *, transposed: bool = False) -> Read:
         raise
     except Exception as error:  # whatever a damaged file makes h5py trip over
         raise InputError(f"Cannot read {path} as HDF5: {reason(error)}.") from error
+
+
+def check_heaps(path: Path) -> None:
+    """Check that every heap of texts comes to an end: one with free space of no size makes HDF5 2.0 loop for ever.
+
+    Raises:
+        ValueError: if one does not.
+    """
+    if path.stat().st_size == 0:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(_HEAP)
+        while at >= 0:
+            place, end = at + 16, min(at + int.from_bytes(data[at + 8 : at + 16], "little"), len(data))
+            while place + 16 <= end:
+                number, size = int.from_bytes(data[place : place + 2], "little"), data[place + 8 : place + 16]
+                length = int.from_bytes(size, "little")
+                step = (16 + -(-length // 8) * 8 if number else length) % 2**64  # as the library counts
+                if step == 0:
+                    raise ValueError(f"its heap of texts at byte {at:,} is damaged")
+                place += step
+            at = data.find(_HEAP, at + 1)
 
 
 def _arrays(file: Any, path: Path, h5py: Any, transposed: bool) -> Read:

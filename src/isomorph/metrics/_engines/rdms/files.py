@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...._core.featurefiles.hdf5 import check_heaps
 from ....errors import InputError, MissingExtraError
 from .vectors import n_items
 
@@ -31,6 +32,7 @@ def read_hdf5(path: Path) -> dict[str, Any]:
             "rdms.save('rdms.hdf5', file_type='hdf5')."
         )
     try:
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             content = _read_group(file, h5py)
     except Exception as error:  # whatever a damaged file makes h5py trip over

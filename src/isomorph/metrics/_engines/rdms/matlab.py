@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...._core.featurefiles.hdf5 import check_heaps
 from ...._core.matlab5 import Structs, read_matlab5
 from ....errors import InputError, MissingExtraError
 from .files import h5py_module
@@ -122,6 +123,7 @@ def _variables(path: Path) -> dict[str, Any]:
 def _variables_73(path: Path) -> dict[str, Any]:
     h5py = h5py_module()
     try:
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             return {k: _plain_73(v, file, h5py) for k, v in file.items() if not k.startswith("#")}
     except MissingExtraError:
