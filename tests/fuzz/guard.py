@@ -145,14 +145,7 @@ class Door:
         told = "\n".join(f"  {kind}\n    {case[:600]}" for kind, case in sorted(self.failures.items()))
         assert not self.failures, f"{self.name}: {len(self.failures)} kinds of failure in {self.cases} cases\n{told}"
         share = self.answered / max(self.cases, 1)
-
-        def apart(bound: float) -> float:
-            """Two standard errors of that share in so many cases, which are few in the short run."""
-            return 2 * (bound * (1 - bound) / max(self.cases, 1)) ** 0.5
-
-        least, most = least_answered - apart(least_answered), most_answered + apart(most_answered)
-        inside = least <= share <= most and (self.answered > 0 or not least_answered)
-        assert inside, (
+        assert least_answered <= share <= most_answered, (
             f"{self.name}: {share:.2f} of {self.cases} cases were answered, not {least_answered} to {most_answered}"
         )
 
