@@ -18,7 +18,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make coverage  these and the thorough ones, and which lines and branches they reach"
 	@echo "make fuzz    two hundred times the malformed inputs of the short run that make test includes (TIMES=20)"
-	@echo "make test-thorough  the same asked of more cases, and of many simulated samples (some 20 minutes)"
+	@echo "make test-thorough  the same asked of more cases, and of many simulated samples"
 	@echo "make test-encoders  every family of encoders against its library by hand; writes docs/encoders.md"
 	@echo "make check   formatting, lint, types, import directions, docstrings, generated docs"
 	@echo "make hooks   run the checks before each commit and push (needs pre-commit on the path)"

@@ -73,8 +73,8 @@ def test_scan():
 
         door(f"scan({x}, {y}, {metrics}, permutations=20, x_baselines={base})", call)
 
-    door.cases_of(450, case, fewest=120)
-    door.verdict(0.2, 0.9)  # 0.26 of all 450
+    door.cases_of(450, case, fewest=200)  # near a third are answered, and a share of fewer cases is known less well
+    door.verdict(0.3, 0.9)
 
 
 def test_stitch():
