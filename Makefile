@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-# one thread a worker: two workers with two threads each are slower than two with one; what is compiled is kept, for
-# hundreds of tests start processes
-TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+# what is imported is compiled then, and kept; pip would compile all there is, which takes longer than to fetch it
+export PYTHONDONTWRITEBYTECODE :=
+INSTALL := $(PIP) install --no-compile -c constraints.txt
+# one thread a worker: two workers with two threads each are slower than two with one
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
 .PHONY: demo atlas league guide test fuzz test-blas test-thorough test-encoders check hooks bench docs wheel clean help
 help:
@@ -33,18 +35,18 @@ $(BIN)/python:
 
 $(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
-	$(PIP) install -U -c constraints.txt pip
-	$(PIP) install -c constraints.txt -e '.[demo]'
+	$(INSTALL) -U pip
+	$(INSTALL) -e '.[demo]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready-demo
-	$(PIP) install -c constraints.txt --group dev
+	$(INSTALL) --group dev
 	# axe-core for the tests of the page; the Playwright that its package asks for is not needed
-	$(PIP) install -c constraints.txt --no-deps axe-playwright-python
+	$(INSTALL) --no-deps axe-playwright-python
 	# timm and open_clip ask for torchvision, whose compiled part fails beside the CPU build of torch: it lies in a folder
 	# of its own, which only the tests that need it put on their path
-	$(PIP) install -c constraints.txt --no-deps timm open_clip_torch
-	$(PIP) install -c constraints.txt --no-deps --upgrade --target $(VENV)/torchvision torchvision
+	$(INSTALL) --no-deps timm open_clip_torch
+	$(INSTALL) --no-deps --upgrade --target $(VENV)/torchvision torchvision
 	@touch $@
 
 demo: $(VENV)/.ready-demo

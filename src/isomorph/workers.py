@@ -16,7 +16,6 @@ import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar, final
 
@@ -24,7 +23,7 @@ from . import errors
 from ._core.checks import as_count, check_type, is_finite
 from ._core.memory import parse_bytes
 from ._core.parallel import on_pool
-from ._core.provenance import IF_LOADED, loaded, versions, work_for
+from ._core.provenance import IF_LOADED, installed, loaded, versions, work_for
 from .errors import InputError, IsomorphError, MissingExtraError, quoted
 
 S = TypeVar("S")
@@ -405,9 +404,7 @@ def _got(ray: Any, task: Any) -> Any:
 
 def _facts() -> Facts:
     found = versions()
-    for package in IF_LOADED:  # installed, whether or not they are loaded
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
+    found |= {package: there for package in IF_LOADED if (there := installed(package))}  # whether or not it is loaded
     return Facts(socket.gethostname(), os.getpid(), {**found, "isomorph": f"{found['isomorph']} ({_source()})"})
 
 

@@ -36,8 +36,7 @@ def inputs_stay_untouched_and_the_same_call_gives_the_same_number(m: AnyMetric) 
         np.testing.assert_array_equal(y, before[1])
 
 
-def _agrees(m: AnyMetric, module: Any) -> None:
-    x, y = pair(8, items(m))
+def _agrees(m: AnyMetric, module: Any, x: Array, y: Array) -> None:
     there = [module.asarray(np.array(a)) for a in (x, y)]
     expected, found = score(m, x, y), m.score(*there)
     same(m, float(to_numpy(found)), expected, 1e-9, module.__name__)
@@ -48,21 +47,21 @@ def _agrees(m: AnyMetric, module: Any) -> None:
 def the_array_api_agrees(m: AnyMetric) -> None:
     import array_api_strict
 
-    _agrees(m, array_api_strict)
+    _agrees(m, array_api_strict, *pair(8, items(m)))
 
 
 @law(slow=True)
 def jax_agrees(m: AnyMetric) -> None:
     import jax.numpy
 
-    _agrees(m, jax.numpy)
+    _agrees(m, jax.numpy, *_differentiable_pair(m))  # of one shape with the gradients: JAX compiles for each
 
 
 @law()
 def torch_agrees_and_is_not_changed(m: AnyMetric) -> None:
     import torch
 
-    _agrees(m, torch)
+    _agrees(m, torch, *pair(8, items(m)))
     x, y = (torch.tensor(np.array(a)) for a in pair(8, items(m)))
     before = x.clone(), y.clone()
     score(m, x, y)

@@ -70,8 +70,7 @@ def _atlas(text: str) -> Result:
     """Five models in two families, with twins, and every question; one metric leaves nothing out, one is a distance."""
     rng = np.random.default_rng(0)
     x, y, twin = sides(text)
-    more = {f"{text}{k}": {n: v + k * rng.standard_normal(v.shape) for n, v in (*x.items(), *y.items())}
-            for k in range(1, 4)}  # fmt: skip
+    more = {f"{text}{k}": {n: v + k * rng.standard_normal(v.shape) for n, v in y.items()} for k in range(1, 4)}
     models = {f"{text}x": x, f"{text}y": y} | {
         name: Layers.from_arrays(arrays, x.ids, encoder=name, view=text) for name, arrays in more.items()
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
@@ -49,15 +49,20 @@ def work_for(names: Iterable[str]) -> None:
     _elsewhere.update(names)
 
 
+@functools.cache
+def installed(package: str) -> str | None:
+    """Version of an installed package, None where it is not; looked up once, for that reads files."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a number."""
-    names = [*_ALWAYS, *loaded()]
     found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a source tree on the path, not installed
-            found[name] = str(getattr(sys.modules.get(name), "__version__", "not installed"))
+    for name in (*_ALWAYS, *loaded()):  # of a source tree on the path, not installed, the module tells
+        found[name] = installed(name) or str(getattr(sys.modules.get(name), "__version__", "not installed"))
     return found
 
 
@@ -72,9 +77,8 @@ def show_versions() -> None:
     """
     rows = {"isomorph": "", **versions()}
     for name in ("torch", "transformers", "onnxruntime", "ray", "pandas"):
-        if name not in rows:
-            with contextlib.suppress(PackageNotFoundError):
-                rows[name] = version(name)
+        if name not in rows and (found := installed(name)):
+            rows[name] = found
     rows["platform"] = platform.platform()
     from threadpoolctl import threadpool_info
 

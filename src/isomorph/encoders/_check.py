@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.provenance import installed
 from ..errors import InputError, IsomorphError
 from ._base import Encoder
 from ._probes import Fault
@@ -285,14 +286,7 @@ class Certificates:
 
 def certificate_key(identity: Mapping[str, Any]) -> str:
     """Sha256 over an encoder's identity before anything was mended, and over what checks it."""
-    from importlib import metadata
-
-    versions = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    versions = {name: found for name in _LIBRARIES if (found := installed(name))}
     text = json.dumps([VERSION, _code(), versions, identity], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
