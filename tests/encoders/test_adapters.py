@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-peft = pytest.importorskip("peft", reason="peft is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from isomorph.encoders import load_encoder  # noqa: E402  # what is optional is asked for first
 from isomorph.errors import FetchError, InputError, MissingExtraError  # noqa: E402
+
+from ..late import Late  # noqa: E402
+
+peft = Late("peft")
 
 TARGETS = {"llama": ["q_proj", "v_proj"], "bert": ["query", "value"]}
 BARE = {"llama": "LlamaModel", "bert": "BertModel"}

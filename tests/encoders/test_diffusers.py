@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from PIL import Image  # noqa: E402  # what is optional is asked for first
 
@@ -14,7 +13,10 @@ from isomorph.encoders import load_encoder  # noqa: E402
 from isomorph.encoders._diffusion import draw_noise  # noqa: E402
 from isomorph.errors import FetchError, InputError, MissingExtraError  # noqa: E402
 
+from ..late import Late  # noqa: E402
 from .vision_libraries import far, perturb  # noqa: E402
+
+diffusers = Late("diffusers")
 
 _BLOCKS = {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4, "attention_head_dim": 4}
 _PLAIN = _BLOCKS | {

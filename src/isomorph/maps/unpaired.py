@@ -13,7 +13,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.cluster.vq import ClusterError, kmeans2
+import scipy
 
 from .._core.linalg import directions, require_variation, unit_rows
 from ..errors import InputError
@@ -171,8 +171,8 @@ def _centroids(rows: Matrix, clusters: int, rng: np.random.Generator) -> Matrix:
     for _ in range(CLUSTERINGS):
         try:
             with np.errstate(divide="ignore", invalid="ignore"):  # where fewer items differ: an empty cluster follows
-                found, label = kmeans2(rows, clusters, iter=20, minit="++", rng=rng, missing="raise")
-        except (ClusterError, ValueError):
+                found, label = scipy.cluster.vq.kmeans2(rows, clusters, iter=20, minit="++", rng=rng, missing="raise")
+        except (scipy.cluster.vq.ClusterError, ValueError):
             continue  # a cluster ran empty: another draw will do
         spread = float(((rows - found[label]) ** 2).sum())
         if spread < best:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
-from scipy.cluster import hierarchy
 
 from .._core.checks import as_count, as_seed
 from ..errors import InputError
@@ -136,7 +135,7 @@ def _linked(matrix: Floats, *, ordered: bool = True) -> Floats:
     flat = scipy.spatial.distance.squareform(matrix, checks=False)
     # SciPy's order of the leaves takes no negative distances; a shift moves every mean, and so every height, alike
     shift = min(float(flat.min()), 0.0)
-    linkage: Floats = hierarchy.linkage(flat - shift, "average", optimal_ordering=ordered)
+    linkage: Floats = scipy.cluster.hierarchy.linkage(flat - shift, "average", optimal_ordering=ordered)
     linkage[:, 2] += shift
     return linkage
 

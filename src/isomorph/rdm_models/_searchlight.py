@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from .._core.arrays import as_features, to_numpy
 from .._core.checks import check_name
@@ -41,7 +41,7 @@ _NEAR = 4e-6  # rounding of a sum of products in single precision
 class _Spheres:
     """Which channels lie around each center, and what makes them a vector that models are multiplied with."""
 
-    tree: cKDTree
+    tree: scipy.spatial.cKDTree
     centers: Ints
     radius: float
     least: int
@@ -145,7 +145,7 @@ def searchlight(
     check_name(name, "name")
     settings = SearchlightSettings(radius, distance, comparison, least, permutations, memory, seed)
     rows = np.asarray(to_numpy(as_features(responses, "responses", min_items=3)), dtype=np.float64)
-    tree = cKDTree(_positions(positions, rows.shape[1]))
+    tree = scipy.spatial.cKDTree(_positions(positions, rows.shape[1]))
     ids, n, vector = _reader(rows, settings, conditions, runs, residuals)
     given = named_models(models)
     kept = shared_rows(ids, n, given, "responses")
