@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -52,3 +54,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if module is not None:
         for name, generator in _generators(module).items():
             generator.bit_generator.state = _BEGINNINGS[module.__name__][name]
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The messages that are logged in a test; pytest's own plugin goes through thousands of loggers for each."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    yield messages
+    logging.getLogger().removeHandler(handler)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import json
-import logging
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -202,14 +201,13 @@ def test_a_shard_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> 
         load([str(tmp_path / "train-000.tar")] * 2)
 
 
-def test_pickles_are_not_opened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_pickles_are_not_opened(tmp_path: Path, logged: list[str]) -> None:
     trap = b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR."
     with pytest.raises(InputError, match=r"files ending in pyd are not read\. Pickles are never opened"):
         load(shard(tmp_path / "a.tar", {"1.pyd": trap}))
-    with caplog.at_level(logging.WARNING):
-        items = load(shard(tmp_path / "b.tar", {"1.pkl": trap, "1.txt": b"one"}))
+    items = load(shard(tmp_path / "b.tar", {"1.pkl": trap, "1.txt": b"one"}))
     assert list(items.views) == ["text"]
-    assert "Pickles are never opened" in caplog.text
+    assert "Pickles are never opened" in " ".join(logged)
     assert not (tmp_path / "ran").exists()
 
 
