@@ -39,12 +39,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         _BEGINNINGS[module.__name__] = {n: g.bit_generator.state for n, g in _generators(module).items()}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module's tests run on one worker, so that what it makes once for all of them is made once."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """A module's tests run on one worker, so that what it makes once for all of them is made once.
+
+    Raises:
+        UsageError: if xdist is asked to keep groups together and does not, which would go unseen.
+    """
     for item in items:
         if item.path.stem not in _DIVIDED and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
+    if getattr(config.option, "loadgroup", False):
+        apart = [i.nodeid for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+        if apart:
+            raise pytest.UsageError(f"{len(apart)} tests are not in their groups, such as {apart[0]}.")
 
 
 @pytest.hookimpl(tryfirst=True)
