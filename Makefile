@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --no-compile -c constraints.txt
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo atlas league guide test fuzz test-blas test-thorough test-encoders check style types imports pages hooks bench docs wheel clean help
+.PHONY: demo atlas league guide test fuzz test-blas test-thorough test-encoders check hooks bench docs wheel clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
 	@echo "make atlas   the same for many models at once: ladders, specialists, families; runs/atlas/report.html"
@@ -89,19 +89,11 @@ test-encoders: $(VENV)/.ready-dev
 test-blas: $(VENV)/.ready-dev
 	$(TEST_ENV) $(BIN)/python .ci/blas $(ARGS)
 
-check: style types imports pages
-
-style: $(VENV)/.ready-dev
+check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-types: $(VENV)/.ready-dev
 	$(BIN)/mypy
-
-imports: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
-
-pages: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py --check
 
 hooks: $(VENV)/.ready-dev
