@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         apart = [i.nodeid for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
         if apart:
             raise pytest.UsageError(f"{len(apart)} tests are not in their groups, such as {apart[0]}.")
+
+
+def pytest_collection_finish() -> None:
+    """Libraries are loaded and tests collected: no collection of garbage need go through their millions of objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

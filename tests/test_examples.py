@@ -323,7 +323,7 @@ def test_the_readmes_blocks_run_in_their_order_on_files_that_it_shows_how_to_mak
 
     def smaller(text: str) -> str:
         fewer = re.sub(r"n=300|power 300", lambda found: found[0].replace("300", "150"), text)
-        return fewer.replace("bundled:dinov2-small", "bundled:efficientnet-lite0")
+        return fewer.replace("bundled:dinov2-small", "bundled:mobilenet-v2-0.35")
 
     (study,) = (text for kind, text in BLOCKS if kind == "toml")
     Path("study.toml").write_text(smaller(study), encoding="utf-8")

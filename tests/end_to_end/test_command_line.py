@@ -142,7 +142,7 @@ def test_an_interrupt_says_what_is_kept_and_exits_130(features):
 def bundled_packages():
     """Everything that the study fetches is in the cache, or the reason why it is not."""
     try:
-        for model in ("dinov2-small", "minilm-l6", "whisper-tiny.en"):
+        for model in ("mobilenet-v2-0.35", "minilm-l6", "resemblyzer"):
             load_encoder(f"bundled:{model}")
         load_dataset("emoji(n=2, speech=True)")
     except (FetchError, MissingExtraError) as error:
@@ -156,7 +156,7 @@ output = "out"
 diagnose = true
 
 [encoders.vision]
-model = "bundled:efficientnet-lite0"
+model = "bundled:mobilenet-v2-0.35"
 untrained = true
 inputs = true
 
@@ -197,9 +197,9 @@ def test_a_study_of_real_models_gives_a_page_and_a_second_run_computes_nothing(t
 
     first = isomorph("run", "study.toml", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "bundled:efficientnet-lite0" in first.stdout
+    assert "bundled:mobilenet-v2-0.35" in first.stdout
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "untrained efficientnet-lite0" in page
+    assert "untrained mobilenet-v2-0.35" in page
     found = load_result(tmp_path / "out" / "scan-vision-text.json")
     assert found["mutual_knn(k=5)"].best().p_maximum < 0.05
 
