@@ -28,7 +28,7 @@ from isomorph.study._pieces import Encodings
 from isomorph.workers import RayWorkers
 
 ray = pytest.importorskip("ray")
-KILLS = int(os.environ.get("ISOMORPH_KILLS", "3"))  # each costs the start of a process
+KILLS = int(os.environ.get("ISOMORPH_KILLS", "2"))  # each costs the start of a process
 pytestmark = [
     pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

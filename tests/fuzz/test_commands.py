@@ -111,7 +111,7 @@ QUICK = {
     "stitch": ["--permutations", "1", "--repeats", "2", "--draws", "100", "--map", "ridge", "--no-curves"],
     "match": ["--restarts", "2", "--bootstraps", "2", "--surrogates", "2"],
     "concepts": ["--permutations", "19", "-m", "cka", "--folds", "2"],
-    "power": ["-m", "cka", "--rank", "2"],
+    "power": ["-m", "cka", "--rank", "2", "--trials", "5"],
     "fit-map": ["--permutations", "19", "--draws", "50"],
     "compare-models": ["--permutations", "19", "--bootstraps", "20", "--model", "x=x.npz"],
     "apply": ["--to", "mapped.npy", "--overwrite"],

@@ -132,7 +132,7 @@ VERBS = {
     "power": (
         iso.power,
         _parameters(iso.power),
-        {"metric": "cka", "n": 10, "d1": 3, "d2": 3, "rank": 2, "trials": 10, "alpha": 0.2},
+        {"metric": "cka", "n": 10, "d1": 3, "d2": 3, "rank": 2, "trials": 4, "alpha": 0.2},
         150,
     ),
     "gallery_curve": (
