@@ -101,7 +101,7 @@ def _run(cell: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("spec", ["procrustes", "riemannian_distance", "edit_knn(k=3)"])
-@pytest.mark.parametrize("draws", [19, 39])
+@pytest.mark.parametrize("draws", [19, pytest.param(39, marks=pytest.mark.thorough)])
 def test_permutations_stopped_early_decide_as_all_of_them(spec: str, draws: int) -> None:
     m, rng = metric(spec), np.random.default_rng(draws)
     assert CALIBRATION.dear(m)

@@ -69,7 +69,7 @@ def test_among_few_items_p_is_counted_among_all_pairings(spec, n):
 
 
 @pytest.mark.parametrize("spec", ["biased_cka", "distance_correlation", "rsa(dissimilarity='euclidean')"])
-@pytest.mark.parametrize("n", [4, 5, 6])
+@pytest.mark.parametrize("n", [4, 5, pytest.param(6, marks=pytest.mark.thorough)])
 def test_no_more_pairings_of_few_items_are_significant_than_the_level_says(spec, n):
     metric = iso.metric(spec)
     for seed in range(4):

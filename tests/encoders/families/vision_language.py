@@ -250,7 +250,6 @@ multi(
         text_side(language("language_model", "layers", "norm")),
         joint("language_model.layers", "language_model.norm"),
     ),
-    fast=True,
 )
 
 # ------------------------------------------------------------------------------------------------- Qwen-VL
