@@ -63,10 +63,8 @@ league: $(VENV)/.ready-demo
 guide: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py --guide runs/league/league.json
 
-# three workers keep two processors busy, but take 10 GB
-WORKERS ?= 2
 test: $(VENV)/.ready-dev
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 # a separate run, for tracing takes half as long again; fails below the share that pyproject.toml names
 coverage: $(VENV)/.ready-dev
