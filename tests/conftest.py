@@ -72,12 +72,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             generator.bit_generator.state = _BEGINNINGS[module.__name__][name]
 
 
+class _Kept(logging.Handler):
+    """Keeps the messages of warnings and errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
     """The messages that are logged in a test; pytest's own plugin goes through thousands of loggers for each."""
-    messages: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handler = _Kept()
     logging.getLogger().addHandler(handler)
-    yield messages
+    yield handler.messages
     logging.getLogger().removeHandler(handler)

@@ -12,7 +12,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 from isomorph.encoders import load_encoder  # noqa: E402  # what is optional is asked for first
 from isomorph.errors import FetchError, InputError, MissingExtraError  # noqa: E402
 
-from ..late import Late  # noqa: E402
+from ..late import Late  # noqa: E402  # what is optional is asked for first
 
 peft = Late("peft")
 

@@ -13,7 +13,7 @@ from isomorph.encoders import load_encoder  # noqa: E402
 from isomorph.encoders._diffusion import draw_noise  # noqa: E402
 from isomorph.errors import FetchError, InputError, MissingExtraError  # noqa: E402
 
-from ..late import Late  # noqa: E402
+from ..late import Late  # noqa: E402  # what is optional is asked for first
 from .vision_libraries import far, perturb  # noqa: E402
 
 diffusers = Late("diffusers")
