@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
 from .._core.arrays import Array, as_features, as_pair, take_rows, to_numpy
+from .._core.distributions import t_ppf
 from ..design import Codes, Design, Labels
 from ..errors import InputError, quoted
 from ..metrics import Metric
@@ -141,7 +141,7 @@ class Measured(NamedTuple):
     def lacking(self, alpha: float) -> str:
         """Why there is no share; empty if there is one."""
         errors = np.sqrt(np.diagonal(self.moved.T @ self.moved))
-        reach = float(scipy.stats.t.ppf(1 - alpha / 2, self.degrees))
+        reach = float(t_ppf(1 - alpha / 2, self.degrees))
         for k, side in ((1, "x"), (2, "y")):
             if self.scores[k] <= 0:
                 return f"the ceiling of {side} is at or below chance (calibrated {self.scores[k]:.3f})"
@@ -156,7 +156,7 @@ class Measured(NamedTuple):
         root = float(np.sqrt(x * y))
         into = np.array([[1.0, 0.0, 0.0], [0.0, y / (2 * root), x / (2 * root)]])
         v = into @ self.covariance @ into.T
-        t2 = float(scipy.stats.t.ppf(1 - alpha / 2, self.degrees)) ** 2
+        t2 = float(t_ppf(1 - alpha / 2, self.degrees)) ** 2
         a, b, c = root**2 - t2 * v[1, 1], across * root - t2 * v[0, 1], across**2 - t2 * v[0, 0]
         inner = b**2 - a * c
         share = across / root

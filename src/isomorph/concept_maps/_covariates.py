@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy
 
 from .._core.arrays import to_numpy
 from .._core.checks import as_ids, check_choice
+from .._core.distributions import f_sf, t_ppf, t_sf
 from .._core.frames import by_index
 from ..design import coded, label_text
 from ..errors import InputError, quoted
@@ -358,8 +358,8 @@ def estimates(fit: Fit, weights: Floats, level: float) -> list[_Estimate]:
             out.append((float(value), None, None, None))
             continue
         error = math.sqrt(variance)
-        half = float(scipy.stats.t.ppf((1 + level) / 2, degrees)) * error
-        p = 2 * float(scipy.stats.t.sf(abs(value) / error, degrees)) if error > 0 else float(value == 0)
+        half = float(t_ppf((1 + level) / 2, degrees)) * error
+        p = 2 * float(t_sf(abs(value) / error, degrees)) if error > 0 else float(value == 0)
         if error <= _EXACT * abs(value):  # few units that are all moved alike are no proof: what flipping signs gives
             p = max(p, 2.0**-degrees)
         out.append((float(value), float(value - half), float(value + half), p))
@@ -377,7 +377,7 @@ def _p(values: Floats, spread: Spread) -> float | None:
     if not expected > 0:
         return float(not np.any(values))
     degrees = expected**2 / float(np.sum(spread.covariance**2))
-    return float(scipy.stats.f.sf(float(values @ values) / expected, degrees, spread.together))
+    return float(f_sf(float(values @ values) / expected, degrees, spread.together))
 
 
 # ---------------------------------------------------------------- checking what was given

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from .._core.distributions import chi2_isf, chi2_sf, t_ppf
 from ..results import Extrapolation, Limit
 
 Floats = np.ndarray[Any, Any]
@@ -42,7 +43,7 @@ def extrapolate(
         >>> found.falls, round(found.value, 1), len(found.fits) > 1, found.low < 0.4 < found.high
         (True, 0.4, True, True)
     """
-    quantile = float(scipy.stats.t.ppf(1 - alpha / 2, degrees))
+    quantile = float(t_ppf(1 - alpha / 2, degrees))
     held = covariance + _RIDGE * np.diag(np.diagonal(covariance))
     fit = _fitted(np.column_stack([np.ones(len(sizes)), np.log2(sizes)]), shares, held)
     change, error = float(fit[0][1]), float(np.sqrt(fit[1][1, 1]))
@@ -77,7 +78,7 @@ def _fitted(terms: Floats, values: Floats, covariance: Floats) -> tuple[Floats, 
 
 
 def _p(squares: float, points: int) -> float:
-    return float(scipy.stats.chi2.sf(squares, points - 2))
+    return float(chi2_sf(squares, points - 2))
 
 
 def _settling(name: str, falls: Floats, shares: Floats, covariance: Floats, quantile: float) -> Limit:
@@ -102,7 +103,7 @@ def _vanishing(sizes: Floats, shares: Floats, covariance: Floats) -> Limit:
 
 def _wider(limit: Limit, degrees: int) -> Limit:
     """A limit whose interval is wider by the root of the squared deviations a degree of freedom."""
-    misfit = float(np.sqrt(max(scipy.stats.chi2.isf(max(limit.p_value, 1e-300), degrees) / degrees, 1.0)))
+    misfit = float(np.sqrt(max(chi2_isf(max(limit.p_value, 1e-300), degrees) / degrees, 1.0)))
     low = limit.value - misfit * (limit.value - limit.low)
     return Limit(
         limit.curve, limit.value, max(low, 0.0), limit.value + misfit * (limit.high - limit.value), limit.p_value

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_isf
 from ..nulls import ItemScores
 from ..nulls.judge import ROUNDING, counted_p
 
@@ -143,7 +143,7 @@ def label_p(repairs: Repaired, rows: slice) -> Floats:
 
 def quantiles(degrees: Floats, alpha: float) -> Floats:
     """Two-sided quantiles of Student's t."""
-    return np.asarray(scipy.stats.t.isf(alpha / 2, degrees))
+    return np.asarray(t_isf(alpha / 2, degrees))
 
 
 def shrunk(values: Floats, errors: Floats) -> Floats:

@@ -23,9 +23,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy
 
 from .._core.checks import check_choice, is_share
+from .._core.distributions import normal_isf, normal_ppf, t_isf, t_sf
 from ..design import label_text
 from ..errors import InputError, quoted
 from ..nulls.judge import holm
@@ -290,7 +290,7 @@ def _shares(theta: Floats, low: Floats, high: Floats, x: Floats, y: Floats) -> t
 def _errors(agreement: Floats, high: Floats, counts: Floats, alpha: float) -> tuple[Floats, Floats]:
     """Standard errors that the upper bounds tell, and degrees of freedom."""
     degrees = np.maximum(counts - 1, 1)
-    return (high - agreement) / scipy.stats.t.isf(alpha / 2, degrees), degrees
+    return (high - agreement) / t_isf(alpha / 2, degrees), degrees
 
 
 def _apart(agreement: Floats, error: Floats, degrees: Floats, counts: Floats, least: float) -> Floats:
@@ -300,7 +300,7 @@ def _apart(agreement: Floats, error: Floats, degrees: Floats, counts: Floats, le
     `counts` would have missed them with probability (1 - least)^counts.
     """
     wide = error > 1e-12
-    tail = scipy.stats.t.sf((least - agreement) / np.where(wide, error, 1.0), degrees)
+    tail = t_sf((least - agreement) / np.where(wide, error, 1.0), degrees)
     return np.asarray(np.where(np.isnan(error), np.nan, np.where(wide, tail, (1 - least) ** counts)))
 
 
@@ -341,7 +341,7 @@ def _needed(
     Errors fall as 1 / sqrt(items); the level of a test is that of the first step of Holm's.
     """
     least, alpha = levels
-    reach = scipy.stats.norm.isf(alpha / agreement.size) + scipy.stats.norm.ppf(_POWER)
+    reach = normal_isf(alpha / agreement.size) + normal_ppf(_POWER)
     away = np.where(agreement >= least, agreement, least - agreement)
     with np.errstate(divide="ignore", invalid="ignore"):
         times = (reach * error / away) ** 2

@@ -10,6 +10,7 @@ import scipy
 
 from .._core.arrays import as_pair, to_numpy
 from .._core.checks import as_count, as_seed, is_finite, is_share
+from .._core.distributions import t_ppf
 from .._core.progress import Advance, one_by_one, progress
 from ..design import Codes, Labels, coded
 from ..errors import InputError, UnknownNameError, quoted
@@ -377,7 +378,7 @@ class Curve(NamedTuple):
 
     def reaches(self, score: float, alpha: float) -> bool:
         """Whether a score may come from the ends of the curve or between them."""
-        reach = float(scipy.stats.t.ppf(1 - alpha / 2, self.degrees))
+        reach = float(t_ppf(1 - alpha / 2, self.degrees))
         for end, sign in ((0, -1.0), (-1, 1.0)):
             error = np.hypot(self.spread[end], self.error[end])
             if sign * (score - self.expected[end]) > reach * error + _MISFIT * float(np.ptp(self.expected)):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from .._core.distributions import t_ppf, t_sf
 from ..design import Codes, label_text, named
 from ..errors import InputError, quoted
 
@@ -110,12 +111,12 @@ def means(values: Matrix, sets: Members, unit: Codes, alpha: float, span: tuple[
     several = units > 1
     degrees = np.where(several, units - 1, 1)
     error = np.sqrt(squares * units / degrees) / count
-    reach = scipy.stats.t.ppf(1 - alpha / 2, degrees) * error
+    reach = t_ppf(1 - alpha / 2, degrees) * error
     flat = error <= _FLAT * (span[1] - span[0])
     seen = np.where(flat, (alpha / 2) ** (1 / units), 1.0)
     low = np.where(flat, span[0] + (mean - span[0]) * seen, np.maximum(mean - reach, span[0]))
     high = np.where(flat, span[1] - (span[1] - mean) * seen, np.minimum(mean + reach, span[1]))
     p = np.where(flat, np.where(np.abs(mean) <= _FLAT, 1.0, np.minimum(1.0, 2 * 0.5**units)), 1.0)
-    p = np.where(flat, p, 2 * scipy.stats.t.sf(np.abs(mean) / np.where(flat, 1.0, error), degrees))
+    p = np.where(flat, p, 2 * t_sf(np.abs(mean) / np.where(flat, 1.0, error), degrees))
     gap = np.where(several, 0.0, np.nan)
     return Means(mean, low + gap, high + gap, p + gap)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
 from .._core.arrays import take_rows, to_numpy
+from .._core.distributions import t_sf
 from .._core.linalg import center, directions, nearest_others
 from ..conditions import Side
 from ..design import Design, coded
@@ -251,7 +251,7 @@ def _from_others(found: Means, rows: slice, counts: Any, task: Task) -> dict[str
     degrees = found.degrees[rows]
     reach = quantiles(degrees, task.settings.alpha) * error
     with np.errstate(invalid="ignore"):
-        p = 2 * scipy.stats.t.sf(np.abs(gap) / np.where(error > 0, error, 1.0), degrees)
+        p = 2 * t_sf(np.abs(gap) / np.where(error > 0, error, 1.0), degrees)
     known = np.isfinite(gap) & (error > 0)
     values = (gap, gap - reach, gap + reach, p)
     names = ("from_others", "from_others_low", "from_others_high", "from_others_p")

@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_isf
 from ..results import BOUND_TO_BOTH, BOUND_TO_X, BOUND_TO_Y, SHARED, UNDECIDED, UNSTABLE
 
 Floats = np.ndarray[Any, Any]
@@ -103,6 +103,6 @@ def _rule(x: float, y: float, share: float) -> tuple[str, list[float]]:
 
 def _beyond(values: Floats, errors: Floats, degrees: Floats, alpha: float) -> Floats:
     """Distance from 0 over the half width of the interval: beyond ±1 where the interval does not hold 0."""
-    reach = scipy.stats.t.isf(alpha / 2, degrees) * errors
+    reach = t_isf(alpha / 2, degrees) * errors
     known = np.where(values > 0, np.inf, np.where(values < 0, -np.inf, 0.0))  # without error
     return np.asarray(np.where(reach > 0, values / np.where(reach > 0, reach, 1.0), known))

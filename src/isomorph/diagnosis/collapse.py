@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_ppf
 from ..design import Split
 from ..heldout.retrieval import compared, similarities
 from ..maps import Map, make_map
@@ -220,7 +220,7 @@ class _Reading:
         each, most = sign * (own - broken), 0.0
         if len(each) > 2:  # the splits overlap (Nadeau and Bengio 2003)
             ratio = 1 / len(each) + float(np.mean(fusion.n_test)) / float(np.mean(fusion.n_train))
-            quantile = float(scipy.stats.t.ppf((1 + fusion.level) / 2, len(each) - 1))
+            quantile = float(t_ppf((1 + fusion.level) / 2, len(each) - 1))
             most = quantile * float(np.sqrt(ratio * each.var(ddof=1)))
         cost = float(each.mean())
         total = max(total, 1e-12)

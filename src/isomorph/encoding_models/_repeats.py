@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy
+
+from .._core.distributions import f_sf
 
 Matrix = np.ndarray[Any, Any]
 SPLITS = 100
@@ -38,7 +39,7 @@ def reliabilities(repeats: Matrix, kind: str, seed: int) -> tuple[Matrix, Matrix
     varies = signal > 1e-20 * np.maximum(np.max(repeats.astype(np.float64) ** 2, axis=(0, 1)), 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = 1 - noise / np.where(varies, signal, 1.0)
-        p = scipy.stats.f.sf(np.where(varies, signal, 0.0) / noise, items - 1, (items - 1) * (count - 1))
+        p = f_sf(np.where(varies, signal, 0.0) / noise, items - 1, (items - 1) * (count - 1))
     p = np.where(noise > 0, p, np.where(varies, 0.0, 1.0))
     if kind == "split_half":
         share = _halves(values, seed)

@@ -10,8 +10,8 @@ from math import factorial
 from typing import Any
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_sf
 from ..heads import Head
 from ..heldout.bootstrap import Bootstrap
 from ..heldout.scores import ItemScore
@@ -126,7 +126,7 @@ def gain(
     items = np.mean([_item_variance(a, b) for a, b in zip(own, best, strict=True)])
     spread = max(float(each.var(ddof=1)), 0.1 * float(items))
     t = float(each.mean()) / np.sqrt((1 / len(each) + ratio) * max(spread, 1e-300))
-    return Gain(margin.value, margin.low, margin.high, float(scipy.stats.t.sf(t, len(each) - 1)))
+    return Gain(margin.value, margin.low, margin.high, float(t_sf(t, len(each) - 1)))
 
 
 def _item_variance(a: ItemScore, b: ItemScore) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy
 
 from .._core.arrays import checked_once, to_numpy
+from .._core.distributions import normal_isf
 from .._core.linalg import directions
 from .._core.memory import require
 from .._core.progress import progress
@@ -216,7 +216,7 @@ def agreement(rows: Rows) -> tuple[float, float, int] | None:
 
 
 def _interval(hit: Matrix, rows: Rows, alpha: float) -> tuple[float, float]:
-    reach = float(scipy.stats.norm.isf(alpha / 2)) * node_robust_error(hit, rows)
+    reach = float(normal_isf(alpha / 2)) * node_robust_error(hit, rows)
     value = float(hit.mean())
     return max(0.0, value - reach), min(1.0, value + reach)
 

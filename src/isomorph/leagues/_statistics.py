@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import scipy
 
+from .._core.distributions import t_isf, t_sf
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 _TINY = 1e-12
@@ -128,7 +130,7 @@ class Jackknife:
 
     def interval(self, alpha: float) -> Floats:
         """Ends of the interval of each statistic (metrics, 2), by Student's t."""
-        reach = scipy.stats.t.isf(alpha / 2, self.degrees) * self.errors
+        reach = t_isf(alpha / 2, self.degrees) * self.errors
         return np.asarray(np.stack([self.values - reach, self.values + reach], axis=1))
 
     def differences(self) -> tuple[Floats, Floats, Floats]:
@@ -137,7 +139,7 @@ class Jackknife:
         error = np.sqrt(np.sum((self.moves[:, :, None] - self.moves[:, None, :]) ** 2, axis=0))
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.abs(gap) / error
-        p = 2 * scipy.stats.t.sf(t, self.degrees)
+        p = 2 * t_sf(t, self.degrees)
         least = 2.0 ** (1 - len(self.moves))  # of a sign test over the units, where no unit moves anything
         return gap, np.where(np.abs(gap) <= _TINY, 1.0, np.where(error > _TINY, p, least)), error
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_cdf, t_isf, t_sf
 from ._bootstrap import BOTH, ITEMS, SUBJECTS
 from ._weighted import Floats
 
@@ -74,13 +74,9 @@ def tested(values: Any, variances: Floats, degrees: int, alpha: float, side: str
     values = np.where(np.abs(values) <= _NONE, 0.0, values)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(errors > _NONE, values / np.maximum(errors, _NONE), np.where(values == 0, 0.0, values * np.inf))
-    tail = (
-        scipy.stats.t.cdf(t, degrees)
-        if side == "below"
-        else scipy.stats.t.sf(np.abs(t) if side == "both" else t, degrees)
-    )
+    tail = t_cdf(t, degrees) if side == "below" else t_sf(np.abs(t) if side == "both" else t, degrees)
     p = np.where((errors <= _NONE) & (values == 0), 1.0, tail * (2 if side == "both" else 1))
-    reach = scipy.stats.t.isf(alpha / 2, degrees) * errors
+    reach = t_isf(alpha / 2, degrees) * errors
     return Tested(errors, values - reach, values + reach, np.asarray(np.minimum(p, 1.0)))
 
 

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy
 
+from .._core.distributions import binomial_sf
 from ..errors import InputError
 
 Floats = np.ndarray[Any, Any]
@@ -177,7 +178,7 @@ def judge(
     few = "" if told.all() else f"; {moments.tail_unknown.format(_pairs(~told))}, so p there is "
     if sample is None:
         return Judgment(_over(moments.mean, v), p, moments.source + (few and few + "the bound 1 / (1 + z²)"))
-    refuted = told & (scipy.stats.binom.sf(sample.reached - 1, sample.used, p) < _REFUTED)
+    refuted = told & (binomial_sf(sample.reached - 1, sample.used, p) < _REFUTED)
     source = moments.source + (few and few + f"from {sample.source}")
     if refuted.any():
         source += f"; {_pairs(refuted)} reach their score more often in {sample.source}, which p there is from"

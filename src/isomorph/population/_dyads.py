@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
 from .._core.checks import is_share
+from .._core.distributions import t_isf
 from ..errors import InputError, quoted
 
 Floats = np.ndarray[Any, Any]
@@ -38,7 +38,7 @@ class Interval(NamedTuple):
     @classmethod
     def of(cls, value: float, error: float, degrees: float, alpha: float = 0.05) -> Interval:
         """The figure plus and minus the t quantile of its standard error, covering 1 - alpha."""
-        quantile = scipy.stats.norm.isf(alpha / 2) if np.isinf(degrees) else scipy.stats.t.isf(alpha / 2, degrees)
+        quantile = t_isf(alpha / 2, degrees)
         return cls(float(value - quantile * error), float(value + quantile * error), float(error), float(degrees))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
+from .._core.distributions import normal_ppf, t_ppf
 from ..errors import InputError
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -79,7 +79,7 @@ def leaving(
     if len(gap) < 2:
         raise InputError(f"A threshold needs at least two rungs, found {len(gap)}.")
     error = np.sqrt(np.sum(deviations**2, axis=0))
-    quantile = float(scipy.stats.norm.ppf(1 - alpha) if math.isinf(degrees) else scipy.stats.t.ppf(1 - alpha, degrees))
+    quantile = float(t_ppf(1 - alpha, degrees))
     lower = gap - quantile * error
     rung = _first(lower > 0)
     rng = np.random.default_rng([seed, 31])
@@ -93,7 +93,7 @@ def leaving(
         high = some[math.ceil((1 - tail) * (len(some) - 1))]
     factor = None
     if rung is None and gap[-1] > 0 and error[-1] > 0:  # the last rung must be shown first
-        factor = max(1.0, float(((quantile + scipy.stats.norm.ppf(POWER)) * error[-1] / gap[-1]) ** 2))
+        factor = max(1.0, float(((quantile + normal_ppf(POWER)) * error[-1] / gap[-1]) ** 2))
     return Leaving(rung, low, high, len(some) / draws, lower, factor)
 
 
@@ -146,10 +146,10 @@ def further(
         raise InputError(f"Whether differences rise can be asked of at least three rungs, found {len(gap)}.")
     weights = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
     slope, error = float(weights @ gap), float(np.linalg.norm(deviations @ weights))
-    quantile = float(scipy.stats.norm.ppf(1 - alpha) if math.isinf(degrees) else scipy.stats.t.ppf(1 - alpha, degrees))
+    quantile = float(t_ppf(1 - alpha, degrees))
     if not slope > quantile * error:
         return Further(None, "the differences are not shown to rise along these rungs")
-    wanted = (quantile + scipy.stats.norm.ppf(POWER)) * float(np.linalg.norm(deviations[:, -1]))
+    wanted = (quantile + normal_ppf(POWER)) * float(np.linalg.norm(deviations[:, -1]))
     end = float(gap.mean() + slope * (x[-1] - x.mean()))
     step = float(x[-1] - x[0]) / (len(x) - 1)
     steps = max(1, math.ceil((wanted - end) / (slope * step) - 1e-9))
@@ -222,7 +222,7 @@ def saturation(
     fitted = isotonic(y)
     rest = deviations[:, -1:] - deviations
     error = np.sqrt(np.sum(rest**2, axis=0))
-    quantile = float(scipy.stats.norm.ppf(1 - alpha) if math.isinf(degrees) else scipy.stats.t.ppf(1 - alpha, degrees))
+    quantile = float(t_ppf(1 - alpha, degrees))
 
     def ends(values: Floats) -> int | None:
         level = np.flatnonzero(~(values[-1] - values > quantile * error))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 
+from .._core.distributions import t_ppf
 from ..errors import InputError
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -135,9 +136,7 @@ def _residual(values: Floats, codes: Any, centered: Floats) -> Floats:
 
 
 def _interval(value: float, variance: float, degrees: float, level: float) -> tuple[float, float]:
-    quantile = (
-        scipy.stats.norm.ppf((1 + level) / 2) if math.isinf(degrees) else scipy.stats.t.ppf((1 + level) / 2, degrees)
-    )
+    quantile = t_ppf((1 + level) / 2, degrees)
     half = float(quantile) * math.sqrt(max(variance, 0.0))
     return value - half, value + half
 

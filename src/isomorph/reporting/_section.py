@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -141,6 +142,7 @@ class Section(ABC):
         """All results of this kind, in the order given, gone through by `context.each`."""
 
 
+@functools.cache
 def environment() -> Environment:
     """The templates, with every text escaped and every missing name an error."""
     env = Environment(

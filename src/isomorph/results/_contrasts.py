@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_isf
 from .._core.registry import parse_spec
 from ..nulls.judge import holm
 from ._standings import parted
@@ -108,7 +108,7 @@ def contrasts(
         ]
         for (c, i, j), adjusted in zip(cells, holm([p_values[cell] for cell in cells]).tolist(), strict=True):
             gap = float(gaps[c, i, j])
-            ends = None if errors is None else scipy.stats.t.isf(alpha / 2, int(units[c]) - 1) * errors[c, i, j]
+            ends = None if errors is None else t_isf(alpha / 2, int(units[c]) - 1) * errors[c, i, j]
             better = None if adjusted > alpha or gap == 0 else metrics[i if gap > 0 else j]
             found.append(
                 Contrast(

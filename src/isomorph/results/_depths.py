@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 
+from .._core.distributions import t_ppf
 from ..population import fit_line
 from ._ladders import Ladder
 from ._model_alignment import ModelAlignment
@@ -44,7 +44,7 @@ def depths_of(
     for model in models:
         at = None if model in references else alignment.depths(alignment.position(model), rows)
         if at is not None:
-            half = float(scipy.stats.t.ppf(1 - alpha / 2, len(alignment.halves) // 2)) * at[1]
+            half = float(t_ppf(1 - alpha / 2, len(alignment.halves) // 2)) * at[1]
             found[model] = Depth(at[0], max(0.0, at[0] - half), min(1.0, at[0] + half), at[1])
     return found
 

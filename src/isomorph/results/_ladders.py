@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy
 
 from .._core.checks import as_count, check_flag
+from .._core.distributions import normal_ppf, t_ppf
 from ..errors import InputError, quoted
 from ..population import Further, fit_line, further, leaving, saturation
 from ._model_alignment import KINDS, Combined, ModelAlignment
@@ -213,7 +213,7 @@ def trend_of(ladder: Ladder, *, permutations: int) -> Trend:
 def _quantile(ladder: Ladder) -> float:
     degrees = ladder.alignment.degrees
     level = 1 - ladder.alpha / 2
-    return float(scipy.stats.norm.ppf(level)) if degrees is None else float(scipy.stats.t.ppf(level, degrees))
+    return float(normal_ppf(level)) if degrees is None else float(t_ppf(level, degrees))
 
 
 def _rungs(ladder: Ladder, parts: Mapping[str, Combined]) -> tuple[Rung, ...]:

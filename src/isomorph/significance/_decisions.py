@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy
 
 from ..errors import InputError
 from ..nulls.judge import ROUNDING, counted_p, oriented, slack
@@ -328,7 +327,7 @@ def benjamini_hochberg(p: Any) -> Floats:
         >>> benjamini_hochberg([0.01, 0.02, 0.5])
         array([0.03, 0.03, 0.5 ])
     """
-    return _step_up(p, "bh")
+    return _step_up(p, dependent=False)
 
 
 def benjamini_yekutieli(p: Any) -> Floats:
@@ -344,14 +343,19 @@ def benjamini_yekutieli(p: Any) -> Floats:
         >>> benjamini_yekutieli([0.01, 0.02, 0.5]).round(3)
         array([0.055, 0.055, 0.917])
     """
-    return _step_up(p, "by")
+    return _step_up(p, dependent=True)
 
 
-def _step_up(given: Any, method: str) -> Floats:
+def _step_up(given: Any, *, dependent: bool) -> Floats:
     p: Floats = np.asarray(given, dtype=np.float64)
     if p.size == 0 or not np.all((p >= 0) & (p <= 1)):
         raise InputError("p-values must be numbers in [0, 1], and there must be at least one.")
-    return np.asarray(scipy.stats.false_discovery_control(p, axis=None, method=method)).reshape(p.shape)
+    order = np.argsort(p, axis=None)[::-1]
+    ranks = np.arange(p.size, 0, -1)
+    factor = p.size * (np.sum(1 / ranks) if dependent else 1.0)
+    adjusted = np.empty(p.size)
+    adjusted[order] = np.minimum(np.minimum.accumulate(p.ravel()[order] * (factor / ranks)), 1.0)
+    return adjusted.reshape(p.shape)
 
 
 def _comparable(values: Any, null: Any, studentized: bool, distance: bool) -> tuple[Floats, Floats, tuple[int, ...]]:

@@ -17,6 +17,7 @@ from array_api_compat import array_namespace
 
 from .._core.arrays import Array, as_features, as_pair, take_rows, to_numpy
 from .._core.checks import as_count, as_seed, is_share
+from .._core.distributions import t_ppf, t_sf
 from .._core.progress import Advance, one_by_one, progress
 from .._core.rdm import Rdm
 from ..design import Labels, coded
@@ -139,7 +140,7 @@ def interval(
         error = np.where(none_found, 0.0 if null is None or null.std is None else null.std, error)
     if influence.known is not None:
         error = np.where(influence.known, error, np.nan)
-    low, high = within_range(values, error, scipy.stats.t.ppf((1 + level) / 2, degrees), metric.range)
+    low, high = within_range(values, error, t_ppf((1 + level) / 2, degrees), metric.range)
     return Interval(values, low, high, error, level, "items", "infinitesimal jackknife")
 
 
@@ -243,9 +244,7 @@ def subsample_interval(
             sample.append(_scores(metric, [take_rows(x, rows) for x in left], [take_rows(y, rows) for y in right]))
             told(1)
     error, degrees = _subset_spread(np.array(sample), fraction)
-    low, high = within_range(
-        values, error, np.full(values.shape, scipy.stats.t.ppf((1 + level) / 2, degrees)), metric.range
-    )
+    low, high = within_range(values, error, np.full(values.shape, t_ppf((1 + level) / 2, degrees)), metric.range)
     method = _subset_method(len(subsets), fraction)
     return Interval(values, low, high, error, level, "items", method)
 
@@ -291,7 +290,7 @@ def model_interval(scores: Any, *, alpha: float = 0.05, repeats: int = 2000, see
     m = min(drawn)
     value = np.asarray(table.mean())
     error = np.asarray(sample.std(ddof=1) * np.sqrt(m / (m - 1)))
-    reach = error * scipy.stats.t.ppf((1 + level) / 2, m - 1)
+    reach = error * t_ppf((1 + level) / 2, m - 1)
     method = f"{repeats} bootstrap samples of {' × '.join(map(str, table.shape))} models"
     return Interval(value, value - reach, value + reach, error, level, "models", method)
 
@@ -366,8 +365,8 @@ def difference(
         raise InputError(
             "difference: the two scores differ by the same amount whatever the items, so there is no test."
         )
-    reach = error * float(scipy.stats.t.ppf((1 + level) / 2, degrees))
-    p = float(2 * scipy.stats.t.sf(abs(value) / error, degrees)) if error > 0 else 1.0
+    reach = error * float(t_ppf((1 + level) / 2, degrees))
+    p = float(2 * t_sf(abs(value) / error, degrees)) if error > 0 else 1.0
     return Difference(value, error, value - reach, value + reach, p, level, method)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy
 
 from .._core.checks import as_count, as_seed, check_choice, is_share
+from .._core.distributions import t_cdf
 from .._core.progress import progress
 from ..errors import InputError, quoted
 from ..metrics import metric
@@ -166,7 +166,7 @@ class NoiseCeiling:
         spread = float(gap.std(ddof=1)) / math.sqrt(len(gap))
         away = float(gap.mean())
         settled = 0.0 if away < 0 else 1.0  # of gaps that do not vary
-        p = float(scipy.stats.t.cdf(away / spread, len(gap) - 1)) if spread > 0 else settled
+        p = float(t_cdf(away / spread, len(gap) - 1)) if spread > 0 else settled
         known = self.p_value <= alpha and self.lower > self.chance
         share = score / self.lower if known and abs(self.chance) < 1e-9 else None
         verdict = (AT if away >= 0 else BELOW if p <= alpha else NOT_BELOW) if known else "no ceiling"
