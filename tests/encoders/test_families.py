@@ -192,7 +192,7 @@ def test_the_untrained_twin_is_a_network(case):
     assert min(gaps) > 1e-5, f"rows of the last layer differ by {min(gaps):.1e} only"
     again = case.load(init="random", seed=1).encode(case.items)
     _assert_same(again, rows, "the same seed")
-    other = list(case.load(init="random", seed=2).encode(case.items).values())[-1]
+    other = list(case.load(init="random", seed=2, check=False).encode(case.items).values())[-1]
     assert _far(other, last) > 1e-3
 
 

@@ -9,7 +9,7 @@ leave-one-out errors, and the Hessian of logistic regression is nearly diagonal,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -217,15 +217,10 @@ def chosen_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> dict[str, fl
 
     Chosen on at most 256 rows, evenly spread over the items.
     """
-    n = len(outcomes)
-    some = _evenly(n)
-    grams = {}
-    for name, space in rows.items():
-        part = space[some] - space[some].mean(axis=0)
-        grams[name] = part @ part.T
-    wanted = outcomes[some]
+    some = _evenly(len(outcomes))
+    error_of = _error_by_weights({name: space[some] for name, space in rows.items()}, outcomes[some])
     weights = dict.fromkeys(rows, 1.0)
-    best = _gram_error(grams, weights, wanted)
+    best = error_of(weights)
     for _ in range(2):
         before = dict(weights)
         for name in rows:
@@ -233,7 +228,7 @@ def chosen_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> dict[str, fl
                 tried = {**weights, name: value}
                 if tried == weights or max(tried.values()) < 1.0:
                     continue
-                error = _gram_error(grams, tried, wanted)
+                error = error_of(tried)
                 if error < best * (1 - 1e-3):  # a weight has to be worth it
                     best, weights = error, tried
         if weights == before:
@@ -241,11 +236,25 @@ def chosen_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> dict[str, fl
     return weights
 
 
-def _gram_error(grams: Mapping[str, Matrix], weights: Mapping[str, float], outcomes: Matrix) -> float:
-    whole = sum(w * grams[name] for name, w in weights.items() if w > 0)
-    values, vectors = scipy.linalg.eigh(whole, driver="evd")
-    kept = values > LEAST * max(values[-1], 0.0)
-    return float(loo_errors(vectors[:, kept] * np.sqrt(values[kept]), outcomes, RIDGE)[0].min())
+def _error_by_weights(rows: Mapping[str, Matrix], outcomes: Matrix) -> Callable[[Mapping[str, float]], float]:
+    """The leave-one-out error of the best ridge as a function of the weights of spaces."""
+    parts = {name: space - space.mean(axis=0) for name, space in rows.items()}
+    if sum(part.shape[1] for part in parts.values()) <= len(outcomes):
+
+        def basis(weights: Mapping[str, float]) -> Matrix:
+            return eigenbasis([np.sqrt(w) * parts[name] for name, w in weights.items() if w > 0])[0]
+
+    else:
+        grams = {name: part @ part.T for name, part in parts.items()}
+
+        def basis(weights: Mapping[str, float]) -> Matrix:
+            whole = sum(w * grams[name] for name, w in weights.items() if w > 0)
+            values, vectors = scipy.linalg.eigh(whole, driver="evd")
+            kept = values > LEAST * max(values[-1], 0.0)
+            found: Matrix = vectors[:, kept] * np.sqrt(values[kept])
+            return found
+
+    return lambda weights: float(loo_errors(basis(weights), outcomes, RIDGE)[0].min())
 
 
 # ---- logistic regression ---------------------------------------------------------------------------------------------
@@ -274,13 +283,12 @@ def _logistic(
     for fold in range(count):
         train, test = folds != fold, folds == fold
         start: tuple[Matrix, Matrix] | None = None
+        seen, told, other = rough[train], outcomes[train], basis[test]
         some = [m[train].astype(np.float32) for m in lacking]
         for k in range(tried):
-            start = coef, intercept = _solved(
-                rough[train], outcomes[train], kind, penalties[k], start, some, copies, _ROUGH
-            )
-            unseen[k, test] = linked(basis[test] @ coef + intercept, kind)
-            losses[k] += log_loss(unseen[k, test], outcomes[test], kind).sum()
+            start = coef, intercept = _solved(seen, told, kind, penalties[k], start, some, copies, _ROUGH)
+            unseen[k, test] = predicted = linked(other @ coef + intercept, kind)
+            losses[k] += log_loss(predicted, outcomes[test], kind).sum()
             if fold == 0 and k and losses[k] > losses[k - 1]:
                 tried = k + 1  # less penalty makes it worse from here on
                 break
