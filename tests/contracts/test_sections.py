@@ -92,7 +92,7 @@ def _atlas(text: str) -> Result:
         ],
         domains=[text, "other"] * (x.n // 2),
         consensus=2,
-        permutations=39,
+        permutations=19,
         splits=2,
     )
 
