@@ -87,6 +87,8 @@ class Provider(ABC):
     """Which of these common options change its features; the others are refused."""
     extras: ClassVar[tuple[str, ...]] = ()
     """Names of the keyword options that only this provider takes."""
+    pinned: ClassVar[bool] = False
+    """Whether a name says for good which weights are meant, so that what an encoder says of itself can be kept."""
 
     @classmethod
     def example(cls, folder: Path) -> tuple[str, Mapping[str, Any]] | None:

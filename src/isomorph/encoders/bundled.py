@@ -33,6 +33,7 @@ class Bundled(Provider):
     name: ClassVar[str] = "bundled"
     spec: ClassVar[str] = "bundled:NAME"
     reads: ClassVar[str] = "text, image or audio"
+    pinned: ClassVar[bool] = True
     extras: ClassVar[tuple[str, ...]] = ("side", "max_length", "truncate", "padding_side", "threads")
 
     def load(self, id: str, revision: str | None, options: Options, **extra: Any) -> Encoder:

@@ -104,7 +104,9 @@ class Trained(Head):
         self, torch: Any, shapes: Sequence[tuple[int, ...]], start: Any, given: list[Any], outcomes: Any, train: Matrix
     ) -> _Run:
         network = self._network(torch, shapes, start).double()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
         rows = torch.tensor(np.flatnonzero(train))
         return _Run(torch, network, optimizer, given, outcomes, rows, _LOSSES[self.target_.kind], self.view_dropout)
 

@@ -10,13 +10,12 @@ from typing import Any
 from ..datasets import PairedItems
 from ..encoders import Encoder, load_encoder
 from ..encoders._base import Features
+from ..encoders._kept_facts import FACTS, facts_of, keep_facts, kept_facts
 from ..errors import InputError
 from ..extraction._ranges import without_missing_files
 from ..store import choose_view
 from ._entries import EncoderEntry
 from ._file import Study
-
-FACTS = ("name", "revision", "modality", "layers", "n_parameters", "identity", "traits")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +38,22 @@ class Run:
         Raises:
             InputError: if its model does not take an option.
         """
-        extra = {"init": self.init, "seed": self.study.seed} if self.init == "random" else {}
         try:
-            return load_encoder(self.entry.model, store=self.study.store.root, **{**self.entry.options, **extra})
+            encoder = load_encoder(self.entry.model, store=self.study.store.root, **self.options)
         except TypeError as error:
             raise InputError(f"encoders.{self.entry.name}: {error}.") from error
         except InputError as error:
             if self.init == "random":
                 raise InputError(f"encoders.{self.entry.name}: it cannot have untrained = true: {error}") from error
             raise
+        keep_facts(self.entry.model, self.options, encoder)
+        return encoder
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All that it is loaded with."""
+        twin = {"init": self.init, "seed": self.study.seed} if self.init == "random" else {}
+        return {**self.entry.options, **twin}
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -56,8 +62,8 @@ class Run:
         Raises:
             InputError: as `load`.
         """
-        encoder = self.load()
-        return {name: getattr(encoder, name) for name in FACTS}
+        found = kept_facts(self.entry.model, self.options)
+        return facts_of(self.load()) if found is None else found
 
     @property
     def told(self) -> Encoder:
@@ -106,7 +112,7 @@ class Told(Encoder):
     @cached_property
     def _loaded(self) -> Encoder:
         found = self.run.load()
-        if dict(found.identity) != dict(self.identity):
+        if facts_of(found)["identity"] != self.identity:
             raise InputError(f"encoders.{self.run.entry.name}: its model changed while the study ran; run it again.")
         return found
 
