@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -175,12 +176,10 @@ class TextInput(HfInput):
 
     @property
     def facts(self) -> dict[str, Any]:
-        backend = getattr(self._tokenizer, "backend_tokenizer", None)
-        content = backend.to_str() if backend is not None else sorted(self._tokenizer.get_vocab().items())
         return {
             "kind": "text",
             "version": 1,
-            "tokenizer": json_digest({"class": type(self._tokenizer).__name__, "content": without_padding(content)}),
+            "tokenizer": self._digest,
             "max_length": self._limit,
             "truncate": self._truncate,
             "decoder_start": self._start,
@@ -188,6 +187,12 @@ class TextInput(HfInput):
             **({"prompt": self._prompt} if self._prompt else {}),
             **({"padding_side": "left"} if self._side == "left" else {}),
         }
+
+    @cached_property
+    def _digest(self) -> str:  # of all words of the vocabulary, which takes long and is asked for often
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        content = backend.to_str() if backend is not None else sorted(self._tokenizer.get_vocab().items())
+        return json_digest({"class": type(self._tokenizer).__name__, "content": without_padding(content)})
 
 
 class ImageInput(HfInput):

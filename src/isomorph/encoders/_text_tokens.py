@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from ..errors import InputError
@@ -89,20 +90,25 @@ class TextTokens:
     def facts(self) -> dict[str, Any]:
         """JSON-able facts that change the features."""
         t = self._tokenizer
-        if self._inner is None:
-            content: Any = [sorted(t.encoder.items(), key=str), sorted(t.bpe_ranks.items(), key=str)]
-        else:
-            content = tokenizer_content(self._inner)
-        clean = getattr(getattr(t, "clean_fn", None), "__name__", "")
         return {
             "kind": "text",
             "version": 1,
-            "tokenizer": json_digest({"class": type(t).__name__, "content": content, "clean": clean}),
+            "tokenizer": self._digest,
             "mode": getattr(t, "tokenizer_mode", ""),
             "strips_separator": bool(getattr(t, "strip_sep_token", False)),
             "length": self._length,
             "truncate": self._truncate,
         }
+
+    @cached_property
+    def _digest(self) -> str:  # of all words of the vocabulary, which takes long and is asked for often
+        t = self._tokenizer
+        if self._inner is None:
+            content: Any = [sorted(t.encoder.items(), key=str), sorted(t.bpe_ranks.items(), key=str)]
+        else:
+            content = tokenizer_content(self._inner)
+        clean = getattr(getattr(t, "clean_fn", None), "__name__", "")
+        return json_digest({"class": type(t).__name__, "content": content, "clean": clean})
 
 
 def probes_within(limit: int | None, count: Callable[[str], int]) -> list[Any]:
