@@ -593,9 +593,10 @@ def main() -> None:
         keep_guide(Path(sys.argv[sys.argv.index("--guide") + 1]))
     wanted = pages()
     for path, text in wanted.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
         if check:
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                stale.append(str(path.relative_to(HERE.parent)))
+            stale.append(str(path.relative_to(HERE.parent)))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

@@ -260,7 +260,7 @@ def test_a_twin_of_every_model_needs_no_weights(name, monkeypatch, tmp_path):
         with pytest.raises(FetchError, match="is not fetched here"):
             load_encoder(f"bundled:{name}", init="random")
         return
-    # the self-check of Whisper takes half a minute; the twin of tiny.en passes it below
+    # the self-check of Whisper takes a quarter of a minute; of its real weights the same is asked below
     encoder = load_encoder(f"bundled:{name}", init="random", check=not name.startswith("whisper"))
     facts = BUNDLED[NAMES.index(name)]
     assert encoder.name == f"{facts.spec}?init=random"
@@ -298,11 +298,11 @@ def test_facts_of_a_model_travel_with_its_features(tmp_path):
 
 def test_whisper_twins_need_no_download(monkeypatch, tmp_path):
     monkeypatch.setenv("ISOMORPH_CACHE", str(tmp_path))
-    encoder = load_encoder("bundled:whisper-tiny.en", init="random")
+    encoder = load_encoder("bundled:whisper-tiny.en", init="random", check=False)
     assert encoder.name == "bundled:whisper-tiny.en?init=random"
     assert encoder.layers == ("embedding", "block_01", "block_02", "block_03", "block_04", "final_norm")
     assert encoder.n_parameters == 8_208_384
-    assert [p.name for p in tmp_path.iterdir()] in ([], ["certificates"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bundled_model_that_cannot_be_had_is_a_fetch_error(monkeypatch, tmp_path):

@@ -190,13 +190,13 @@ def _room(room: int) -> Iterator[None]:
         yield
         return
     resource.setrlimit(resource.RLIMIT_AS, (size + room, before[1]))
+    gc.collect()
     gc.freeze()  # what the cases leave is collected, not looked for among the millions of objects of loaded libraries
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
         gc.collect()
-        gc.unfreeze()
 
 
 def _peak(reset: bool = False) -> int:
