@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server
 
 REGION, KEY, SECRET = "us-east-1", "AKIDEXAMPLE12345", "wJalrXUtnFEMI-never-to-be-written-EXAMPLEKEY"
@@ -22,7 +22,7 @@ class S3Server:
 
     def __init__(self):
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._app = DomainDispatcherApplication(create_backend_app)
+        self._app = create_backend_app("s3")
         self._server, self.port = None, 0
         self.heal()
         self.start()
