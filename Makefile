@@ -11,6 +11,7 @@ INSTALL := $(PIP) install --no-compile -c constraints.txt
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
+.NOTPARALLEL:
 .PHONY: demo atlas league guide test fuzz test-blas test-thorough test-encoders check hooks bench docs wheel clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
@@ -39,7 +40,15 @@ $(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) -e '.[demo]'
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready-demo
+# what the tests were run with, by two processes, for one keeps one processor busy unpacking; what this platform lacks is
+# left to the lines of .ready-demo and .ready-dev, which come after it; torchvision has a folder of its own
+$(VENV)/.pinned: $(BIN)/python constraints.txt
+	@echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
+	$(INSTALL) -U pip
+	-grep == constraints.txt | grep -v '^torchvision==' | xargs -P 2 -n 30 $(INSTALL) --no-deps
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.pinned $(VENV)/.ready-demo
 	$(INSTALL) --group dev
 	# axe-core for the tests of the page; the Playwright that its package asks for is not needed
 	$(INSTALL) --no-deps axe-playwright-python
