@@ -35,7 +35,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
+	@test -e $(VENV)/.pinned || echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
 	$(INSTALL) -U pip
 	$(INSTALL) -e '.[demo]'
 	@touch $@
