@@ -1,7 +1,7 @@
 """Tails and quantiles of the distributions that test statistics follow.
 
-They are functions of `scipy.special`, of which `scipy.stats` makes most of its own. Loading `scipy.stats` takes as long as
-a small scan computes, and each of its calls fifty times as long as one of these.
+They are functions of `scipy.special`, of which `scipy.stats` makes most of its own. Loading `scipy.stats` takes as long
+as a small scan computes, and each of its calls fifty times as long as one of these.
 """
 
 from __future__ import annotations
