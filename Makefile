@@ -4,14 +4,13 @@ BIN := $(VENV)/bin
 # the first interpreter on the path that is new enough and really runs
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # what is imported is compiled then, and kept; pip would compile all there is, which takes longer than to fetch it
 export PYTHONDONTWRITEBYTECODE :=
-INSTALL := $(PIP) install --no-compile -c constraints.txt
+# with what the tests were run with
+INSTALL := $(BIN)/python .ci/install -c constraints.txt
 # one thread a worker: two workers with two threads each are slower than two with one
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.NOTPARALLEL:
 .PHONY: demo atlas league guide test fuzz test-blas test-thorough test-encoders check hooks bench docs wheel clean help
 help:
 	@echo "make demo    run the demonstration study on real pretrained models; the page is runs/demo/report.html"
@@ -35,20 +34,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-demo: $(BIN)/python pyproject.toml constraints.txt
-	@test -e $(VENV)/.pinned || echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
-	$(INSTALL) -U pip
+	@echo "Setting up $(VENV) (a minute or more the first time; PyTorch is large) …"
+	$(BIN)/python -m pip --disable-pip-version-check -q install -U pip uv
 	$(INSTALL) -e '.[demo]'
 	@touch $@
 
-# what the tests were run with, by two processes, for one keeps one processor busy unpacking; what this platform lacks is
-# left to the lines of .ready-demo and .ready-dev, which come after it; torchvision has a folder of its own
-$(VENV)/.pinned: $(BIN)/python constraints.txt
-	@echo "Setting up $(VENV) (a few minutes the first time; PyTorch is large) …"
-	$(INSTALL) -U pip
-	-grep == constraints.txt | grep -v '^torchvision==' | xargs -P 2 -n 30 $(INSTALL) --no-deps
-	@touch $@
-
-$(VENV)/.ready-dev: $(VENV)/.pinned $(VENV)/.ready-demo
+$(VENV)/.ready-dev: $(VENV)/.ready-demo
 	$(INSTALL) --group dev
 	# axe-core for the tests of the page; the Playwright that its package asks for is not needed
 	$(INSTALL) --no-deps axe-playwright-python

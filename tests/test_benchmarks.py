@@ -100,7 +100,9 @@ def _run(cell: dict[str, object]) -> dict[str, object]:
     return CALIBRATION.PARTS[cell["part"]](cell)
 
 
-@pytest.mark.parametrize("spec", ["procrustes", "riemannian_distance", "edit_knn(k=3)"])
+@pytest.mark.parametrize(
+    "spec", ["procrustes", pytest.param("riemannian_distance", marks=pytest.mark.thorough), "edit_knn(k=3)"]
+)
 @pytest.mark.parametrize("draws", [19, pytest.param(39, marks=pytest.mark.thorough)])
 def test_permutations_stopped_early_decide_as_all_of_them(spec: str, draws: int) -> None:
     m, rng = metric(spec), np.random.default_rng(draws)

@@ -30,15 +30,23 @@ def test_it_is_committed_without_outputs(path: Path) -> None:
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """By notebook: its cells of code, with their outputs. One kernel runs all, each in a folder and names of its own."""
+    whole, cells = nbformat.v4.new_notebook(), {}
+    for path in NOTEBOOKS:
+        anew = nbformat.v4.new_code_cell(f"%reset -f\nimport os; os.chdir({str(tmp_path_factory.mktemp(path.stem))!r})")
+        cells[path.stem] = read(path).cells
+        whole.cells += [anew, *cells[path.stem]]
+    NotebookClient(whole, timeout=300, kernel_name="python3").execute(env=os.environ | {"ISOMORPH_PROGRESS": "0"})
+    return {name: [cell for cell in there if cell.cell_type == "code"] for name, there in cells.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of the client of the kernel, which is not ours
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_it_runs_and_shows_its_figures(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ISOMORPH_PROGRESS", "0")
-    notebook = read(path)
-    place = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=place).execute(env=dict(os.environ))
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+def test_it_runs_and_shows_its_figures(path: Path, executed: dict[str, list[Any]]) -> None:
+    code = executed[path.stem]
     drawing = [cell for cell in code if ".plot(" in cell.source]
     assert len(drawing) >= 3
     for cell in drawing:

@@ -55,10 +55,17 @@ TRAIN, TEST = slice(0, FIT), slice(FIT, ALL)
 
 
 def fitted(kind: Kind, of: str, names: str = "xyz", seed: int = 0, **change: Any) -> Head:
-    """A head fitted on the first items; `change` replaces spaces."""
+    """A head fitted on the first items; `change` replaces spaces. Most laws ask the same one, which is fitted once."""
+    return _fitted(kind, of, names, seed, **change) if change or seed else _kept(kind, of, names)
+
+
+def _fitted(kind: Kind, of: str, names: str, seed: int = 0, **change: Any) -> Head:
     spaces, targets = _data()
     chosen = {name: spaces[name] for name in names} | change
     return made(kind).fit(part(chosen, TRAIN), targets[of].take(np.arange(FIT)), seed=seed)
+
+
+_kept = functools.cache(_fitted)
 
 
 def held_out(head: Head, **change: Any) -> Matrix:

@@ -28,7 +28,7 @@ def pair() -> tuple[Any, Any]:
         "cka(estimator='chun')",
         "nystrom_cka(landmarks=20)",
         "mutual_knn(k=5, index='approximate')",
-        "mutual_knn(k=5, index='approximate', similarity='euclidean')",
+        pytest.param("mutual_knn(k=5, index='approximate', similarity='euclidean')", marks=pytest.mark.thorough),
     ],
 )
 def test_scores_are_those_of_the_widened_features(spec: str, pair: tuple[Any, Any]) -> None:

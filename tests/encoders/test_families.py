@@ -16,7 +16,7 @@ from isomorph.errors import InputError, IsomorphError
 from .families import checkpoint, items, load_all
 
 TOLERANCE = 1e-5
-POOLINGS = ("mean", "mean_no_cls", "cls", "last", "max", "none")
+POOLINGS = ("mean_no_cls", "cls", "last", "max", "none")  # the mean is asked of every layer and batch below
 SHUFFLED = [3, 0, 5, 1, 4, 2, 0, 3]
 
 
@@ -190,7 +190,7 @@ def test_the_untrained_twin_is_a_network(case):
     last = list(rows.values())[-1]
     gaps = [_far(a, b) for i, a in enumerate(last) for b in last[:i]]
     assert min(gaps) > 1e-5, f"rows of the last layer differ by {min(gaps):.1e} only"
-    again = case.load(init="random", seed=1).encode(case.items)
+    again = case.load(init="random", seed=1, check=False).encode(case.items)
     _assert_same(again, rows, "the same seed")
     other = list(case.load(init="random", seed=2, check=False).encode(case.items).values())[-1]
     assert _far(other, last) > 1e-3

@@ -349,13 +349,13 @@ print(json.dumps([facts, WeightsWatch(net).fingerprint()], sort_keys=True))
 def test_two_processes_agree(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     out = []
-    for seed in ("1", "2", "3"):
+    for seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, tmp_path / "program.py"],
             capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed},
         )  # fmt: skip
         out.append(done.stdout)
-    assert out[0] == out[1] == out[2]
+    assert out[0] == out[1]
     assert len(set(map(str, json.loads(out[0])[0]))) == 5
 
 

@@ -165,7 +165,7 @@ def test_a_command_killed_at_random_moments_and_run_again_gives_the_same_bytes(c
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_killed_at_random_system_calls_and_run_again_gives_the_same_bytes(child, tmp_path, command):
-    times = 6 if command == "run" else MOMENTS[command]  # each takes seconds
+    times = 4 if command == "run" else MOMENTS[command]  # each takes seconds
     survive(child, tmp_path, command, at_a_system_call(child, random.Random(11)), times)
 
 

@@ -438,7 +438,9 @@ def test_the_jaccard_null_equals_that_over_all_pairings(n: int, k: int, seed: in
     np.testing.assert_allclose((np.diff(np.unique(np.round(scores, 9))) / null.step + 0.5) % 1, 0.5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("k", "kind"), [(3, "noise"), (10, "noise"), (5, "clusters")])
+@pytest.mark.parametrize(
+    ("k", "kind"), [(3, "noise"), pytest.param(10, "noise", marks=pytest.mark.thorough), (5, "clusters")]
+)
 def test_the_jaccard_null_is_that_of_sampled_permutations(k: int, kind: str) -> None:
     n, draws = 60, 15_000
     x, y = noise(n, 4, 11), noise(n, 4, 12)

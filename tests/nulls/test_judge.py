@@ -137,7 +137,7 @@ def test_among_few_items_no_tail_is_taken_for_known() -> None:
     assert "the bound 1 / (1 + z²)" in alone.null
 
 
-@pytest.mark.parametrize("n", [8, 9])
+@pytest.mark.parametrize("n", [8, pytest.param(9, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("spec", ["cka(estimator='biased')", "rsa(dissimilarity='euclidean', comparison='pearson')"])
 def test_the_p_of_few_items_keeps_its_level_where_the_tail_does_not(spec: str, n: int) -> None:
     metric = iso.metric(spec)

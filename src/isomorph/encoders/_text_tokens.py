@@ -102,13 +102,20 @@ class TextTokens:
 
     @cached_property
     def _digest(self) -> str:  # of all words of the vocabulary, which takes long and is asked for often
-        t = self._tokenizer
-        if self._inner is None:
-            content: Any = [sorted(t.encoder.items(), key=str), sorted(t.bpe_ranks.items(), key=str)]
-        else:
-            content = tokenizer_content(self._inner)
+        t, inner = self._tokenizer, self._inner
+        words = (t.encoder, t.bpe_ranks) if inner is None else (tokenizer_content(inner),)
         clean = getattr(getattr(t, "clean_fn", None), "__name__", "")
-        return json_digest({"class": type(t).__name__, "content": content, "clean": clean})
+        named = (type(t).__name__, clean)
+        before = _LAST.get(named)
+        if before is None or before[0] != words:  # most models of a name have one vocabulary
+            content = [sorted(part.items(), key=str) for part in words] if inner is None else words[0]
+            digest = json_digest({"class": named[0], "content": content, "clean": clean})
+            before = _LAST[named] = (words, digest)
+        return before[1]
+
+
+_LAST: dict[tuple[str, str], tuple[tuple[Any, ...], str]] = {}
+"""By class of tokenizer and way of cleaning: the last vocabulary, and its digest."""
 
 
 def probes_within(limit: int | None, count: Callable[[str], int]) -> list[Any]:
