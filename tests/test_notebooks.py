@@ -32,7 +32,7 @@ def test_it_is_committed_without_outputs(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """By notebook: its cells of code, with their outputs. One kernel runs all, each in a folder and names of its own."""
+    """Name -> cells of code with their outputs. One kernel runs all, each with a folder and names of its own."""
     whole, cells = nbformat.v4.new_notebook(), {}
     for path in NOTEBOOKS:
         anew = nbformat.v4.new_code_cell(f"%reset -f\nimport os; os.chdir({str(tmp_path_factory.mktemp(path.stem))!r})")

@@ -117,6 +117,17 @@ def _null_of_few(m: AnyMetric, n: int) -> bool:
         return True
 
 
+@law()
+def the_mean_of_the_null_alone_is_that_of_the_null(m: AnyMetric) -> None:
+    x, y = pair(12, items(m))
+    for one, other, tolerance in ((x, y, 1e-9), (x + 1e4, y, 1e-9), (x.astype(np.float32), y, 1e-6)):
+        xs, ys = [m.prepare(one), m.prepare(other)], [m.prepare(other)]
+        null, mean = m.null_moments(xs, ys), m.null_mean(xs, ys)
+        assert (null is None) == (mean is None), "one of both knows"
+        if null is not None:
+            np.testing.assert_allclose(mean, null.mean, rtol=tolerance, atol=1e-9)
+
+
 @law(lambda m: [(n,) for n in (6, 7) if _null_of_few(m, n)])
 def exact_null_moments_equal_enumeration_of_all_pairings(m: AnyMetric, n: int) -> None:
     if n == 7 and "kendall" in m.spec:  # 5040 rank correlations take half a minute

@@ -204,6 +204,11 @@ class Metric(ABC, Generic[State]):
         """Exact moments for all pairs (fields of shape (len(xs), len(ys))), None where no closed form is known."""
         return None
 
+    def null_mean(self, xs: Sequence[State], ys: Sequence[State]) -> Floats | None:
+        """The mean of `null_moments` (len(xs), len(ys)), which some metrics know at less cost than the rest of it."""
+        null = self.null_moments(xs, ys)
+        return None if null is None else np.asarray(null.mean)
+
     def influence(self, xs: Sequence[State], ys: Sequence[State]) -> Influence | None:
         """How much each item moves each score, for standard errors; None where no such form is implemented."""
         return None

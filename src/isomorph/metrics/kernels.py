@@ -198,6 +198,11 @@ class KernelMetric(Metric[Kernel]):
             scale=moment.scale,
         )
 
+    def null_mean(self, xs: Sequence[Kernel], ys: Sequence[Kernel]) -> np.ndarray[Any, Any] | None:
+        if isinstance(xs[0], MatrixKernel):
+            return super().null_mean(xs, ys)
+        return np.asarray(self._mean_alone(xs, ys).mean)
+
     def compare_permuted(
         self, xs: Sequence[Kernel], ys: Sequence[Kernel], orders: np.ndarray[Any, Any]
     ) -> Iterator[np.ndarray[Any, Any]]:

@@ -28,6 +28,8 @@ import scipy
 
 from .._core.memory import block_bytes
 
+FEW = 200
+"""Up to so many items a sparse matrix takes longer than a dense one: its overhead is more than what it spares."""
 _STRIP_BYTES = 64 << 20
 _WALK_BYTES = 24  # a place, a weight, and the same again while they are sorted
 
@@ -124,6 +126,8 @@ def permutation_moments(a: Floats, b: Floats, n: int) -> Moments:
 
 
 def _unconstrained(matrix: Any) -> Floats:
+    if scipy.sparse.issparse(matrix) and matrix.shape[0] <= FEW:
+        matrix = matrix.toarray()
     a: Any = scipy.sparse.csr_array(matrix) if scipy.sparse.issparse(matrix) else np.asarray(matrix, dtype=np.float64)
     transposed = a.T.tocsr() if scipy.sparse.issparse(a) else a.T
     times = (lambda p, q: p.multiply(q).tocsr()) if scipy.sparse.issparse(a) else np.multiply

@@ -178,9 +178,9 @@ def chance_level(metric: Metric[Any], xs: Sequence[Any], ys: Sequence[Any], n: i
         >>> round(chance_level(metric, xs, ys, 60, Design(), seed=0), 4)  # k / (n - 1)
         0.0847
     """
-    exact = metric.null_moments(xs, ys) if design.free else None
+    exact = metric.null_mean(xs, ys) if design.free else None
     if exact is not None:
-        return _first(exact.mean)
+        return _first(exact)
     count = min(30, n - 1) if design.series else 30
     return float(sampled_null(metric, xs, ys, design.orders(n, count, seed)).mean())
 

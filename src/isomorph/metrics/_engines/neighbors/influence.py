@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 
 from ....nulls.influence import Influence, about_mean, sums
+from ....nulls.motifs import FEW
 from .graphs import Neighbors
 
 Floats = np.ndarray[Any, Any]
@@ -64,27 +65,29 @@ class _Lists(NamedTuple):
     """What the influences need of one neighbour graph.
 
     Attributes:
-        k: Length of the lists.
-        graph: Adjacency matrix with weights.
+        g: The graph.
+        matrix: Its adjacency matrix with weights, see `_on_edges`.
         source: The item of each edge.
+        weights: The weights of the edges.
         outer: The weights of the edges in the outer half of the lists, else 0, (edges,).
         outer_around: Total of `outer` over the lists of j and of its neighbours, for each edge j → i, leave-one-out:
             without edges from or to i. The denominator of the local overlap of `refill`.
         place: Place of each edge in its list, from the mean (k + 1) / 2.
     """
 
-    k: int
-    graph: Any
+    g: Neighbors
+    matrix: Any
     source: Floats
+    weights: Floats
     outer: Floats
     outer_around: Floats
     place: Floats
 
     @classmethod
     def of(cls, g: Neighbors) -> _Lists:
-        graph = scipy.sparse.csr_array((g.weights, g.target, g.start), shape=(g.n, g.n))
-        outer = np.where(g.ranks > g.k / 2, g.weights, 0.0)
-        lists = cls(g.k, graph, g.source, outer, outer, g.ranks - (g.k + 1) / 2)
+        weights, ranks = g.weights, g.ranks
+        outer = np.where(ranks > g.k / 2, weights, 0.0)
+        lists = cls(g, _on_edges(g, weights), g.source, weights, outer, outer, ranks - (g.k + 1) / 2)
         return lists._replace(outer_around=lists.around(outer))
 
     def around(self, weight: Floats) -> Floats:
@@ -92,12 +95,15 @@ class _Lists(NamedTuple):
 
         Edges from or to i are left out, since chances estimated from them would hide what i itself adds.
         """
-        graph, target = self.graph, self.graph.indices
-        some = np.flatnonzero(weight)  # few edges are shared, and the product costs as many operations as there are
-        part = scipy.sparse.csr_array((weight[some], (self.source[some], target[some])), shape=graph.shape)
+        matrix, target = self.matrix, self.g.target
+        if scipy.sparse.issparse(matrix):
+            some = np.flatnonzero(weight)  # few edges are shared, and the product costs as many operations as there are
+            part: Any = scipy.sparse.csr_array((weight[some], (self.source[some], target[some])), shape=matrix.shape)
+        else:
+            part = _on_edges(self.g, weight)
         own = part.sum(axis=1)
-        near = (graph @ part)[self.source, target]
-        return np.asarray((own + graph @ own)[self.source] - graph.data * own[target] - weight - near)
+        near = (matrix @ part)[self.source, target]
+        return np.asarray((own + matrix @ own)[self.source] - self.weights * own[target] - weight - near)
 
     def refill(self, shared: Floats, p: float) -> Floats:
         """Chance that the item at place k + 1 of the list of j is shared, for each edge j → i.
@@ -109,10 +115,10 @@ class _Lists(NamedTuple):
             shared: Weight with which the other graph has each edge.
             p: Mean overlap.
         """
-        w = self.graph.data
+        w = self.weights
         spread = np.sum(w * self.place**2)
         slope = np.sum(w * self.place * shared) / spread if spread > 0 else 0.0
-        behind = np.clip(p + slope * self.k / 2, 0.0, 1.0)
+        behind = np.clip(p + slope * self.g.k / 2, 0.0, 1.0)
         hits = self.outer * shared
         mean = hits.sum() / self.outer.sum()
         if mean == 0:
@@ -133,24 +139,23 @@ def shared_edges(x: Neighbors, y: Neighbors, slope: Callable[[Floats], Any]) -> 
         slope: As in `overlap_influence`.
 
     Returns:
-        The overlaps, and the sparse matrix of e_ij of `overlap_influence`, rows times their slopes.
+        The overlaps, and the matrix of e_ij of `overlap_influence`, dense where few items are, rows times their slopes.
     """
     return _edges(_Lists.of(x), _Lists.of(y), slope)
 
 
 def _edges(a: _Lists, b: _Lists, slope: Callable[[Floats], Any]) -> tuple[Floats, Any]:
-    n, k = a.graph.shape[0], a.k
-    shared = a.graph.multiply(b.graph).tocsr()
+    n, k = a.g.n, a.g.k
+    shared = a.matrix * b.matrix
     overlaps = shared.sum(axis=1)
     p = float(overlaps.sum()) / (n * k)
     fills = []
     for one, other in ((a, b), (b, a)):
-        held = np.asarray(other.graph[one.source, one.graph.indices])
-        filled = one.refill(held, p) * one.graph.data
-        fills.append(scipy.sparse.csr_array((filled, one.graph.indices, one.graph.indptr), shape=shared.shape))
-    twice = scipy.sparse.diags_array(1 / (k + 1 - overlaps)) @ fills[0].minimum(fills[1])
-    edges = shared - fills[0] - fills[1] + twice
-    return overlaps, scipy.sparse.diags_array(np.broadcast_to(slope(overlaps), n)) @ edges
+        held = np.asarray(other.matrix[one.source, one.g.target])
+        fills.append(_on_edges(one.g, one.refill(held, p) * one.weights))
+    both = fills[0].minimum(fills[1]) if scipy.sparse.issparse(shared) else np.minimum(*fills)
+    edges = shared - fills[0] - fills[1] + _rows_times(1 / (k + 1 - overlaps), both)
+    return overlaps, _rows_times(np.broadcast_to(slope(overlaps), n), edges)
 
 
 def _overlap_terms(
@@ -159,4 +164,20 @@ def _overlap_terms(
     """Influences on the overlap of two graphs, and what pairs of items add together (`Influence.pairs`)."""
     overlaps, edges = _edges(a, b, slope)
     own, others = score(overlaps), edges.sum(axis=0)
-    return own - own.mean() + others - others.mean(), (edges + edges.T).tocsr() / len(overlaps)
+    pairs = edges + edges.T
+    pairs = pairs.tocsr() if scipy.sparse.issparse(pairs) else pairs
+    return own - own.mean() + others - others.mean(), pairs / len(overlaps)
+
+
+def _on_edges(g: Neighbors, values: Floats) -> Any:
+    """The square matrix with a value at each edge: sparse, but dense where that is less work."""
+    if g.n > FEW:
+        return scipy.sparse.csr_array((values, g.target, g.start), shape=(g.n, g.n))
+    matrix = np.zeros((g.n, g.n))
+    matrix[g.source, g.target] = values
+    return matrix
+
+
+def _rows_times(factors: Floats, matrix: Any) -> Any:
+    """Each row times its factor."""
+    return scipy.sparse.diags_array(factors) @ matrix if scipy.sparse.issparse(matrix) else factors[:, None] * matrix

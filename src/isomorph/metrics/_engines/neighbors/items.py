@@ -49,7 +49,7 @@ def overlap_scores(
         values,
         lambda orders: (score(o) for o in _permuted(x, y, orders)),
         Exact(np.full(x.n, chance), np.asarray(p)),
-        MatrixMoves(edges),
+        MatrixMoves(scipy.sparse.csr_array(edges)),
         np.asarray(np.abs(slope(overlaps)) * np.sqrt(x.k * share * (1 - share))),
         (0.0, 1.0),
     )
