@@ -6,6 +6,7 @@ A map that sends everything to one place ties all candidates: it then scores cha
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,7 @@ class Ranked:
     def chance_hits(self, k: int) -> float:
         """Mean over queries of the probability that a random order has a right item among the first k."""
         right, counts = np.unique(self.right, return_counts=True)
-        hits = _any_right(np.full(len(right), self.gallery), right, np.full(len(right), k))
+        hits = [_chance_hit(self.gallery, int(p), k) for p in right]
         return float(np.dot(hits, counts) / counts.sum())
 
     def chance_rank(self) -> float:
@@ -87,7 +88,12 @@ class Ranked:
         kinds, counts = np.unique(
             np.stack([self.better, self.tied, self.tied_right, self.right], axis=1), axis=0, return_counts=True
         )
-        values = [_hits_in_gallery(int(b), int(t), int(r), int(p), self.gallery, size, k) for b, t, r, p in kinds]
+        better, tied, tied_right, right = kinds.T
+        values = _stay_ahead(better, right, self.gallery, size, k)  # where all tied items are right, the first is
+        for i in np.flatnonzero(tied > tied_right):
+            place, probability = _first_places(int(tied[i]), int(tied_right[i]))
+            ahead = better[i] + place - 1
+            values[i] = probability @ _stay_ahead(ahead, np.full(len(ahead), right[i]), self.gallery, size, k)
         return float(np.dot(values, counts) / counts.sum())
 
 
@@ -178,6 +184,11 @@ def _any_right(total: Matrix, right: Matrix, draws: Matrix) -> Matrix:
     return out
 
 
+@functools.lru_cache(maxsize=1024)  # every refit of a map meets the same galleries
+def _chance_hit(gallery: int, right: int, k: int) -> float:
+    return float(_any_right(np.array(gallery), np.array(right), np.array(k)))
+
+
 def _log_choose(n: Any, k: Any) -> Matrix:
     """Logarithm of the binomial coefficient; -inf where it is zero."""
     n, k = np.broadcast_arrays(np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64))
@@ -199,15 +210,17 @@ def _first_places(tied: int, right: int) -> tuple[Matrix, Matrix]:
     return place, np.exp(_log_choose(tied - place, right - 1) - _log_choose(tied, right))
 
 
+@functools.lru_cache(maxsize=1024)
 def _mean_reciprocal(better: int, tied: int, right: int) -> float:
     """Expected 1 / rank of the first of `right` items in a random order of `tied` ones that follow `better` others."""
     place, probability = _first_places(tied, right)
     return float(np.sum(probability / (better + place)))
 
 
-def _hits_in_gallery(better: int, tied: int, tied_right: int, right: int, gallery: int, size: int, k: int) -> float:
-    place, probability = _first_places(tied, tied_right)
-    ahead, others, kept = (better + place - 1)[:, None], gallery - right, max(size - right, 0)
-    stay = np.arange(k)[None, :]
+def _stay_ahead(ahead: Matrix, right: Matrix, gallery: int, size: int, k: int) -> Matrix:
+    """Probability, for each query, that fewer than k of the items ahead of the first right one stay in the gallery."""
+    ahead, others = ahead[:, None], gallery - right[:, None]
+    kept, stay = np.maximum(size - right[:, None], 0), np.arange(k)[None, :]
     ways = _log_choose(ahead, stay) + _log_choose(others - ahead, kept - stay) - _log_choose(others, kept)
-    return float(probability @ np.minimum(np.exp(ways).sum(axis=1), 1.0))
+    out: Matrix = np.minimum(np.exp(ways).sum(axis=1), 1.0)
+    return out
