@@ -1,9 +1,14 @@
 """The files that a project's neighbours read: hooks, the workflow, the citation, the decisions."""
 
+import importlib.machinery
+import importlib.util
+import itertools
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -71,3 +76,31 @@ def test_the_numerical_tests_of_ci_exist():
     paths = re.findall(r'"(tests/[\w/.]+)"', source)
     assert paths
     assert [p for p in paths if not (ROOT / p).exists()] == []
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_uv_is_given_what_pip_is_set_to_and_what_it_cannot_do_is_left_to_pip(works, monkeypatch, capsys):
+    loader = importlib.machinery.SourceFileLoader("install", str(ROOT / ".ci" / "install"))
+    install = importlib.util.module_from_spec(importlib.util.spec_from_loader("install", loader))
+    loader.exec_module(install)
+    for name, value in {"INDEX_URL": "http://here/simple", "FIND_LINKS": "/a /b", "CERT": "/c.pem"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    real, calls = subprocess.run, []
+
+    def run(command, **options):
+        if command[-2:] == ["config", "list"]:
+            return real(command, **options)
+        calls.append((command, options.get("env", {})))
+        return subprocess.CompletedProcess(command, 0 if works or "uv" not in command else 2)
+
+    monkeypatch.setattr(install.subprocess, "run", run)
+    assert install.main(["-c", "constraints.txt", "this"]) == 0
+    (command, environment), *others = calls
+    assert "uv" in command
+    assert command[-3:] == ["-c", "constraints.txt", "this"]
+    pairs = list(itertools.pairwise(command))
+    for pair in (("--default-index", "http://here/simple"), ("--find-links", "/a"), ("--find-links", "/b")):
+        assert pair in pairs
+    assert environment["SSL_CERT_FILE"] == "/c.pem"
+    assert [c[-3:] for c, _ in others] == ([] if works else [["-c", "constraints.txt", "this"]])
+    assert ("pip tries" in capsys.readouterr().out) is not works
