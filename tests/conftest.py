@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import logging
 import os
 from collections.abc import Iterator
@@ -17,6 +19,15 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # what is run once is compiled for longer
+
+_FIRST = {
+    "gw0": "sklearn.linear_model scipy.stats pandas matplotlib.pyplot networkx polars xarray ray datasets",
+    "gw1": "torch._dynamo torch.distributed.tensor transformers.modeling_utils",
+}
+"""In a new environment what is imported is compiled for most of a minute: each of two workers begins with another half."""
+for library in _FIRST.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "").split():
+    with contextlib.suppress(ImportError):
+        importlib.import_module(library)
 
 # no timing asserts, and the same examples each time
 settings.register_profile("isomorph", deadline=None, derandomize=True, max_examples=50)

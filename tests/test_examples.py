@@ -319,10 +319,10 @@ def test_the_readmes_examples_on_arrays_run() -> None:
 @pytest.mark.real
 @pytest.mark.slow
 def test_the_readmes_blocks_run_in_their_order_on_files_that_it_shows_how_to_make() -> None:
-    """With a third of the emoji, and a smaller model of pictures; nothing else is changed."""
+    """With half as many emoji, and a smaller model of pictures; nothing else is changed."""
 
     def smaller(text: str) -> str:
-        fewer = re.sub(r"n=300|power 300", lambda found: found[0].replace("300", "100"), text)
+        fewer = re.sub(r"n=300|power 300", lambda found: found[0].replace("300", "150"), text)
         return fewer.replace("bundled:dinov2-small", "bundled:mobilenet-v2-0.35")
 
     (study,) = (text for kind, text in BLOCKS if kind == "toml")

@@ -331,7 +331,11 @@ def test_what_is_wrong_under_a_re_pairing_is_told_as_in_one_process():
             iso.scan(x, y, metrics=["mutual_knn(k=70)"])
 
 
-@pytest.mark.parametrize("metric", ["cka", "mutual_knn(k=5)", "procrustes", "linear_predictivity", "rsa", "cca"])
+@pytest.mark.parametrize(
+    "metric",
+    ["cka", "mutual_knn(k=5)", "procrustes"]
+    + [pytest.param(m, marks=pytest.mark.thorough) for m in ("linear_predictivity", "rsa", "cca")],
+)
 def test_pieces_of_an_atlas_give_the_same_bytes_in_any_order_anywhere(metric, monkeypatch):
     monkeypatch.setattr(_tiles, "TILE", 4)
     rng = np.random.default_rng(0)

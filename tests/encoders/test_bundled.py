@@ -27,6 +27,7 @@ from isomorph.errors import FetchError, InputError
 LARGE = {
     *("whisper-tiny-int8", "whisper-base", "whisper-base-int8", "whisper-small-int8"),
     *("crepe-full", "dinov2-saliency", "blazepose-full", "blazepose-heavy", "minilm-l3"),
+    *("efficientnet-lite1", "efficientnet-lite2"),
 }
 """Slow, and others of their family run each time; `make test-encoders` runs them."""
 
@@ -397,9 +398,9 @@ def test_smollm2_knows_the_capital_of_france():
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("version", [0, 1, 2])
-def test_efficientnet_calls_the_palace_a_palace(version, photo):
-    encoder = real(f"bundled:efficientnet-lite{version}")
+@pytest.mark.parametrize("name", each(f"efficientnet-lite{version}" for version in (0, 1, 2)))
+def test_efficientnet_calls_the_palace_a_palace(name, photo):
+    encoder = real(f"bundled:{name}")
     head = encoder.encode([photo])["head"]  # the classifier reads the mean over places
     network = encoder.inner.network
     assert int((head @ network.classifier.weight.numpy().T + network.classifier.bias.numpy()).argmax()) == 698

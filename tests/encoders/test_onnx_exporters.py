@@ -57,8 +57,14 @@ def close(a, b):
 WORDS = {Transformer: "btd", Residual: "bdtt", ConvNext: "bdtt", TokensFirst: "tbd", Wave: "bdt"}
 
 
-@BOTH
-@pytest.mark.parametrize("kind", IMAGES)
+@pytest.mark.parametrize(
+    ("kind", "dynamo"),
+    [
+        pytest.param(kind, dynamo, marks=[pytest.mark.thorough] * (dynamo and kind is TokensFirst))
+        for kind in IMAGES
+        for dynamo in (False, True)
+    ],
+)
 def test_every_block_equals_the_network_itself(exported, images, kind, dynamo):
     network, path = exported(kind, dynamo)
     encoder = load_encoder(path, **PLAIN)

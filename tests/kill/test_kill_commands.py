@@ -163,13 +163,13 @@ def test_a_command_killed_at_random_moments_and_run_again_gives_the_same_bytes(c
     survive(child, tmp_path, command, at_a_moment(child, random.Random(10)), MOMENTS[command])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["run", "scan", pytest.param("stitch", marks=pytest.mark.thorough)])
 def test_a_command_killed_at_random_system_calls_and_run_again_gives_the_same_bytes(child, tmp_path, command):
     times = 4 if command == "run" else MOMENTS[command]  # each takes seconds
     survive(child, tmp_path, command, at_a_system_call(child, random.Random(11)), times)
 
 
-@pytest.mark.parametrize("command", ["scan", "stitch"])
+@pytest.mark.parametrize("command", ["scan", pytest.param("stitch", marks=pytest.mark.thorough)])
 def test_a_result_that_is_replaced_is_the_old_one_or_the_new_one_whole(child, tmp_path, command):
     rng = random.Random(12)
     folder, length, calls = undisturbed(child, tmp_path, command)

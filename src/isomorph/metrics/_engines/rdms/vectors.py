@@ -9,6 +9,7 @@ centred for Pearson, ranked first for Spearman, whitened for the whitened ones.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +42,7 @@ _ULPS = 16
 _FAR = 100  # times the median squared distance from the mean
 _NEAR = 1e-6  # of the squared norms: products leave ten digits of a squared distance, and fewer below
 _STRIP = 1 << 22  # products held at once
+_SMALL = 512  # items up to which the places of their pairs are kept: 2 MB each
 
 
 # ---- condensed triangles -----------------------------------------------------------------------------------
@@ -66,8 +68,14 @@ def condensed_index(i: Ints, j: Ints, n: int) -> Ints:
 
 def permuted_index(order: Ints, n: int | None = None) -> Ints:
     """Where the entries of the RDM of the items in a new order, or of some of the `n` items, stand in the old one."""
-    i, j = np.triu_indices(len(order), 1)
+    i, j = _pairs(len(order)) if len(order) <= _SMALL else np.triu_indices(len(order), 1)
     return condensed_index(order[i], order[j], len(order) if n is None else n)
+
+
+@functools.lru_cache(maxsize=8)  # every permutation and fold asks for them
+def _pairs(n: int) -> tuple[Ints, Ints]:
+    i, j = np.triu_indices(n, 1)
+    return i, j
 
 
 def take(vector: Array, index: Ints) -> Array:
