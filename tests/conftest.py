@@ -24,7 +24,7 @@ _FIRST = {
     "gw0": "sklearn.linear_model scipy.stats pandas matplotlib.pyplot networkx polars xarray ray datasets",
     "gw1": "torch._dynamo torch.distributed.tensor transformers.modeling_utils",
 }
-"""In a new environment what is imported is compiled for most of a minute: each of two workers begins with another half."""
+"""In a new environment what is imported is compiled, for most of a minute: each worker of two begins with one half."""
 for library in _FIRST.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "").split():
     with contextlib.suppress(ImportError):
         importlib.import_module(library)
