@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from isomorph.encoders import load_encoder, sides_of
+from isomorph.encoders._text_tokens import TextTokens
 from isomorph.errors import FetchError, InputError, MissingExtraError, UnknownNameError
 
 from .vision_libraries import far, import_library, perturb
@@ -461,3 +462,21 @@ def test_a_missing_package_is_named_with_its_extra(open_clip, monkeypatch, missi
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(MissingExtraError, match=rf"'{package}'.*isomorph\[open-clip\]"):
         load_encoder("open_clip:ViT-B-32/openai#vision")
+
+
+def test_a_vocabulary_that_changes_in_place_changes_the_identity():
+    class Tokenizer:
+        def __init__(self, words):
+            self.context_length, self.encoder, self.bpe_ranks = 8, words, {("a", "b"): 0}
+
+    words = {"a": 0, "b": 1}
+
+    def digest():
+        return TextTokens(Tokenizer(words), class_token=False, truncate=False).facts["tokenizer"]
+
+    before = digest()
+    assert digest() == before
+    words["c"] = 2
+    assert digest() != before
+    del words["c"]
+    assert digest() == before

@@ -103,7 +103,7 @@ class TextTokens:
     @cached_property
     def _digest(self) -> str:  # of all words of the vocabulary, which takes long and is asked for often
         t, inner = self._tokenizer, self._inner
-        words = (t.encoder, t.bpe_ranks) if inner is None else (tokenizer_content(inner),)
+        words = (dict(t.encoder), dict(t.bpe_ranks)) if inner is None else (tokenizer_content(inner),)
         clean = getattr(getattr(t, "clean_fn", None), "__name__", "")
         named = (type(t).__name__, clean)
         before = _LAST.get(named)
