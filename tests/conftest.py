@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,18 +21,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # what is run once is compiled for longer
 
+# no timing asserts, and the same examples each time
+settings.register_profile("isomorph", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("isomorph")
+
 _FIRST = {
     "gw0": "sklearn.linear_model scipy.stats pandas matplotlib.pyplot networkx polars xarray ray datasets",
     "gw1": "torch._dynamo torch.distributed.tensor transformers.modeling_utils",
 }
-"""In a new environment what is imported is compiled, for most of a minute: each worker of two begins with one half."""
-for library in _FIRST.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "").split():
-    with contextlib.suppress(ImportError):
-        importlib.import_module(library)
-
-# no timing asserts, and the same examples each time
-settings.register_profile("isomorph", deadline=None, derandomize=True, max_examples=50)
-settings.load_profile("isomorph")
+"""What each of two workers loads first where all tests are run, which load it all anyway."""
 
 _DIVIDED = {"test_command_line", "test_examples", "test_families", "test_metrics", "test_docs", "test_arrays"}
 """Modules whose tests need little of each other and would keep one worker too long."""
@@ -44,6 +42,14 @@ def _generators(module: ModuleType) -> dict[str, Any]:
     import numpy as np
 
     return {name: value for name, value in vars(module).items() if isinstance(value, np.random.Generator)}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a new environment what is imported is compiled, for most of a minute: each worker begins with another half."""
+    if [Path(argument).resolve() for argument in config.args] == [Path(__file__).parent]:
+        for library in _FIRST.get(os.environ.get("PYTEST_XDIST_WORKER", ""), "").split():
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

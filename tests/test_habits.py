@@ -83,7 +83,12 @@ def test_uv_is_given_what_pip_is_set_to_and_what_it_cannot_do_is_left_to_pip(wor
     loader = importlib.machinery.SourceFileLoader("install", str(ROOT / ".ci" / "install"))
     install = importlib.util.module_from_spec(importlib.util.spec_from_loader("install", loader))
     loader.exec_module(install)
-    for name, value in {"INDEX_URL": "http://here/simple", "FIND_LINKS": "/a /b", "CERT": "/c.pem"}.items():
+    for name, value in {
+        "INDEX_URL": "http://here/simple",
+        "FIND_LINKS": "/a /b",
+        "CERT": "/c.pem",
+        "NO_INDEX": "1",
+    }.items():
         monkeypatch.setenv(f"PIP_{name}", value)
     real, calls = subprocess.run, []
 
@@ -101,6 +106,7 @@ def test_uv_is_given_what_pip_is_set_to_and_what_it_cannot_do_is_left_to_pip(wor
     pairs = list(itertools.pairwise(command))
     for pair in (("--default-index", "http://here/simple"), ("--find-links", "/a"), ("--find-links", "/b")):
         assert pair in pairs
+    assert "--no-index" in command
     assert environment["SSL_CERT_FILE"] == "/c.pem"
     assert [c[-3:] for c, _ in others] == ([] if works else [["-c", "constraints.txt", "this"]])
     assert ("pip tries" in capsys.readouterr().out) is not works

@@ -5,6 +5,7 @@ import pytest
 
 from isomorph.errors import InputError
 from isomorph.metrics import metric
+from isomorph.metrics._engines.neighbors import influence as influence_of_overlaps
 from isomorph.metrics.rdm import compute_rdm
 from isomorph.significance import (
     difference,
@@ -242,7 +243,9 @@ def slow_overlap_influence(a, b, places_a, places_b, k):
     return (looking - looking.mean() + seen - seen.mean()) / k, np.sum((both - both.mean()) ** 2) / 2
 
 
-def test_influences_on_neighbour_overlap_agree_with_slow_sums():
+@pytest.mark.parametrize("few", [0, 200])  # sparse, dense
+def test_influences_on_neighbour_overlap_agree_with_slow_sums(few, monkeypatch):
+    monkeypatch.setattr(influence_of_overlaps, "FEW", few)
     m = metric("mutual_knn(k=4)")
     x, y = data(2, n=25)
     xs, ys = prepared(m, x), prepared(m, y)
@@ -258,7 +261,9 @@ def test_influences_on_neighbour_overlap_agree_with_slow_sums():
     assert abs(influence.values.sum()) < 1e-10
 
 
-def test_influences_of_many_layers_are_those_of_each_pair():
+@pytest.mark.parametrize("few", [0, 200])
+def test_influences_of_many_layers_are_those_of_each_pair(few, monkeypatch):
+    monkeypatch.setattr(influence_of_overlaps, "FEW", few)
     m = metric("mutual_knn(k=4)")
     x, y = data(3, n=30)
     xs, ys = prepared(m, x, x[:, :4], np.round(x)), prepared(m, y, np.repeat(y[::2], 2, axis=0))
